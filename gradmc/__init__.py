@@ -1,0 +1,1 @@
+"""Gradient-based Bayesian inference for log densities written as plain Python functions."""
