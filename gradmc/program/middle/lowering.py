@@ -1,0 +1,60 @@
+"""Lowering: a jaxpr with IR primitives becomes one with JAX's own."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import primitives as jp
+
+from gradmc.program import ir
+
+PLAIN = {
+    ir.for_p: ir.for_plain,
+    ir.while_p: ir.while_plain,
+    ir.if_p: ir.if_plain,
+    ir.load_p: ir.load_plain,
+    ir.store_p: ir.store_plain,
+}
+
+
+def lower(closed: Jaxpr) -> Jaxpr:
+    """The same function with only JAX's own primitives."""
+    return jax.make_jaxpr(plain(closed))(*ir.types(closed.in_avals))
+
+
+def plain(closed: Jaxpr) -> Callable[..., Sequence[Any]]:
+    """The function of a jaxpr, every IR primitive by its plain meaning, at any depth."""
+
+    def run(*args: Any) -> list[Any]:
+        env: dict[Var, Any] = dict(zip(closed.constvars, closed.consts, strict=True))
+        env |= zip(closed.invars, args, strict=True)
+        for eqn in closed.eqns:
+            values = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+            out = _apply(eqn, values)
+            env |= zip(eqn.outvars, out, strict=True)
+        return [v.val if isinstance(v, Literal) else env[v] for v in closed.outvars]
+
+    return run
+
+
+def _apply(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
+    if eqn.primitive in PLAIN:
+        out = PLAIN[eqn.primitive](*values, **eqn.params, run=plain)
+    elif eqn.primitive is jp.jit_p and holds_ir(eqn.params["jaxpr"]):
+        out = plain(eqn.params["jaxpr"])(*values)
+    else:
+        out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
+    return out if eqn.primitive.multiple_results else [out]
+
+
+def holds_ir(closed: Jaxpr) -> bool:
+    """Whether IR primitives occur in a jaxpr, at any depth."""
+    return any(eqn.primitive in ir.PRIMITIVES or any(map(holds_ir, _jaxprs(eqn))) for eqn in closed.eqns)
+
+
+def _jaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
+    found = []
+    for value in eqn.params.values():
+        found += [v for v in (value if isinstance(value, tuple | list) else [value]) if isinstance(v, Jaxpr)]
+    return found
