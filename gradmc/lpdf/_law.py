@@ -1,0 +1,114 @@
+"""How a log density function of `gradmc.lpdf` is evaluated.
+
+A `Law` is one family of distributions: how to build numpyro's distribution object from the parameters, and
+where the density is positive. The same law serves two kinds of caller:
+
+* a program that is being traced or run on JAX values: the result is a JAX value in the dtype of the arguments;
+* a program that runs as ordinary Python on floats and numpy arrays: the law is evaluated in float64, whatever
+  the process-wide setting of JAX is, and a Python float or a numpy array comes back.
+
+numpyro does not look at the support unless told to validate, and gives a finite number or NaN outside it. A law
+returns `-inf` there, and a zero gradient with respect to the value, so that mixtures and truncated models are
+right. When the value is known while tracing (data), the check is done then and leaves no trace.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+type Value = Any
+"""A Python number, a numpy array, a (nested) list of numbers, or a JAX array."""
+
+OFF: dict[str, Any] = {"validate_args": False}
+"""Passed to every numpyro distribution: validation costs equations and is done here instead."""
+
+
+@functools.cache
+def distributions() -> ModuleType:
+    """Return `numpyro.distributions`, imported at the first use (it costs 0.3 s)."""
+    import numpyro.distributions
+
+    return numpyro.distributions
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Law:
+    """One family of distributions.
+
+    Args:
+        density: `(d, y, *parameters) -> terms`, where `d` is `numpyro.distributions`.
+        support: `(y, *parameters) -> bool array`; None where the support is the whole space.
+        inside: a point of every support, put in place of values outside before the density is evaluated.
+        integers: positions of arguments that must stay integers (category numbers); all others become floats.
+        event: number of trailing axes of the value that make up one observation.
+    """
+
+    density: Callable[..., Any]
+    support: Callable[..., Any] | None = None
+    inside: float = 1.0
+    integers: tuple[int, ...] = ()
+    event: int = 0
+    compiled: Callable[..., Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "compiled", jax.jit(self.terms))
+
+    def terms(self, y: Value, *parameters: Value) -> Any:
+        """Return the log density of each observation, `-inf` outside the support."""
+        d = distributions()
+        if self.support is None:
+            return self.density(d, y, *parameters)
+        inside = self.support(y, *parameters)
+        if not isinstance(inside, jax.Array) and np.all(inside):  # everything known while tracing
+            return self.density(d, y, *parameters)
+        whole = inside[(..., *[None] * self.event)] if self.event else inside
+        safe = jnp.where(whole, y, self.inside)
+        return jnp.where(inside, self.density(d, safe, *parameters), -np.inf)
+
+    def __call__(self, *arguments: Value, pointwise: bool = False) -> Any:
+        """Evaluate at the value (first argument) and the parameters; the sum, or each term if `pointwise`."""
+        if any(_is_jax(argument) for argument in arguments):
+            dtype = _float_dtype(arguments)
+            y, *parameters = (self._traced(i, a, dtype) for i, a in enumerate(arguments))
+            terms = self.terms(y, *parameters)
+            return terms if pointwise or terms.ndim == 0 else jnp.sum(terms)
+        with jax.enable_x64(True), jax.ensure_compile_time_eval():
+            plain = [np.asarray(a, None if i in self.integers else float) for i, a in enumerate(arguments)]
+            terms = np.asarray(self.compiled(*plain))
+        if not pointwise or terms.ndim == 0:
+            return float(np.sum(terms))
+        return terms
+
+    def _traced(self, index: int, argument: Value, dtype: Any) -> Any:
+        """Return an argument as the density wants it: floats in one dtype, without needless equations."""
+        if isinstance(argument, (list, tuple)):
+            argument = jnp.asarray(argument) if _is_jax(argument) else np.asarray(argument)
+        if index in self.integers:
+            return argument
+        if isinstance(argument, jax.Array):
+            return argument if jnp.issubdtype(argument.dtype, jnp.floating) else argument.astype(dtype)
+        if np.ndim(argument) == 0:
+            return float(argument)
+        return np.asarray(argument, dtype)
+
+
+def _is_jax(argument: Value) -> bool:
+    if isinstance(argument, (list, tuple)):
+        return any(_is_jax(item) for item in argument)
+    return isinstance(argument, jax.Array)
+
+
+def _float_dtype(arguments: tuple[Value, ...]) -> Any:
+    """Return the dtype of the floating JAX arguments, or JAX's default float if there is none."""
+    floating = [
+        argument.dtype
+        for argument in arguments
+        if isinstance(argument, jax.Array) and jnp.issubdtype(argument.dtype, jnp.floating)
+    ]
+    return jnp.result_type(*floating) if floating else jnp.result_type(float)

@@ -1,0 +1,89 @@
+"""Log densities on an interval. See `gradmc.lpdf` for what all functions have in common."""
+
+from typing import Any
+
+from gradmc.lpdf._law import OFF, Law, Value
+
+
+def _unit(y: Value, *_: Value) -> Any:
+    return (y >= 0) & (y <= 1)
+
+
+def _open_unit(y: Value, *_: Value) -> Any:
+    return (y > 0) & (y < 1)
+
+
+def _between(y: Value, lower: Value, upper: Value) -> Any:
+    return (y >= lower) & (y <= upper)
+
+
+_BETA = Law(lambda d, y, a, b: d.Beta(a, b, **OFF).log_prob(y), _unit, inside=0.5)
+_BETA_PROPORTION = Law(
+    lambda d, y, mu, kappa: d.BetaProportion(mu, kappa, **OFF).log_prob(y), _unit, inside=0.5
+)
+_KUMARASWAMY = Law(lambda d, y, a, b: d.Kumaraswamy(a, b, **OFF).log_prob(y), _open_unit, inside=0.5)
+_UNIFORM = Law(lambda d, y, lower, upper: d.Uniform(lower, upper, **OFF).log_prob(y), _between)
+_LOG_UNIFORM = Law(lambda d, y, lower, upper: d.LogUniform(lower, upper, **OFF).log_prob(y), _between)
+
+
+def beta(y: Value, alpha: Value, beta: Value, *, pointwise: bool = False) -> Any:
+    """Beta with mean alpha / (alpha + beta).
+
+    Args:
+        y: value, in [0, 1].
+        alpha: first shape, > 0.
+        beta: second shape, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _BETA(y, alpha, beta, pointwise=pointwise)
+
+
+def beta_proportion(y: Value, mu: Value, kappa: Value, *, pointwise: bool = False) -> Any:
+    """Beta by mean and precision: Beta(mu kappa, (1 - mu) kappa).
+
+    Args:
+        y: value, in [0, 1].
+        mu: mean, in (0, 1).
+        kappa: precision (prior sample size), > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _BETA_PROPORTION(y, mu, kappa, pointwise=pointwise)
+
+
+def kumaraswamy(y: Value, a: Value, b: Value, *, pointwise: bool = False) -> Any:
+    """Kumaraswamy with distribution function 1 - (1 - y^a)^b.
+
+    Args:
+        y: value, in (0, 1).
+        a: first shape, > 0.
+        b: second shape, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _KUMARASWAMY(y, a, b, pointwise=pointwise)
+
+
+def uniform(y: Value, lower: Value, upper: Value, *, pointwise: bool = False) -> Any:
+    """Uniform on [lower, upper]; -inf outside.
+
+    The density jumps at the ends, which Hamiltonian samplers handle badly: declare the parameter
+    `Interval(lower, upper)` as well, so that it never leaves the interval.
+
+    Args:
+        y: value, in [lower, upper].
+        lower: lower end.
+        upper: upper end, > lower.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _UNIFORM(y, lower, upper, pointwise=pointwise)
+
+
+def log_uniform(y: Value, lower: Value, upper: Value, *, pointwise: bool = False) -> Any:
+    """Log-uniform (reciprocal): log(y) is uniform on [log(lower), log(upper)].
+
+    Args:
+        y: value, in [lower, upper].
+        lower: lower end, > 0.
+        upper: upper end, > lower.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _LOG_UNIFORM(y, lower, upper, pointwise=pointwise)

@@ -1,0 +1,123 @@
+"""Log masses of categories and of counts per category.
+
+Categories are numbered from 0, as Python indexes (Stan numbers them from 1). Picking one entry of a probability
+vector is written as a masked sum rather than as an index, because its derivative is then elementwise and needs
+no scatter. See `gradmc.lpdf` for what all functions have in common.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.lpdf._law import OFF, Law, Value
+
+
+def _pick(table: Value, y: Value) -> Any:
+    """Return `table[..., y]` where y is in range, 0 elsewhere."""
+    table, y = jnp.asarray(table), jnp.asarray(y)
+    categories = np.arange(table.shape[-1])
+    return jnp.sum(jnp.where(y[..., None] == categories, table, 0.0), axis=-1)
+
+
+def _categorical(d: Any, y: Value, probs: Value) -> Any:
+    return jnp.log(_pick(probs, y))
+
+
+def _categorical_logit(d: Any, y: Value, logits: Value) -> Any:
+    logits = jnp.asarray(logits)
+    in_range = (y >= 0) & (y < logits.shape[-1])
+    terms = _pick(logits, y) - jax.nn.logsumexp(logits, axis=-1)
+    return jnp.where(in_range, terms, -np.inf)
+
+
+def _ordered_logistic(d: Any, y: Value, eta: Value, cutpoints: Value) -> Any:
+    cutpoints = jnp.asarray(cutpoints)
+    probs = d.OrderedLogistic(eta, cutpoints, **OFF).probs
+    return jnp.log(_pick(probs, y))
+
+
+def _counts(y: Value, *_: Value) -> Any:
+    return (y >= 0).all(-1)
+
+
+_CATEGORICAL = Law(_categorical, integers=(0,))
+_CATEGORICAL_LOGIT = Law(_categorical_logit, integers=(0,))
+_ORDERED_LOGISTIC = Law(_ordered_logistic, integers=(0,))
+_MULTINOMIAL = Law(
+    lambda d, y, probs: d.MultinomialProbs(probs, y.sum(-1), **OFF).log_prob(y), _counts, event=1
+)
+_MULTINOMIAL_LOGIT = Law(
+    lambda d, y, logits: d.MultinomialLogits(logits, y.sum(-1), **OFF).log_prob(y), _counts, event=1
+)
+_DIRICHLET_MULTINOMIAL = Law(
+    lambda d, y, alpha: d.DirichletMultinomial(alpha, y.sum(-1), **OFF).log_prob(y), _counts, event=1
+)
+
+
+def categorical(y: Value, probs: Value, *, pointwise: bool = False) -> Any:
+    """Categorical.
+
+    Args:
+        y: category, an integer 0 .. K - 1 (from 0, unlike Stan).
+        probs: probabilities, shape (..., K), summing to 1.
+        pointwise: return one term per entry of y instead of their sum.
+    """
+    return _CATEGORICAL(y, probs, pointwise=pointwise)
+
+
+def categorical_logit(y: Value, logits: Value, *, pointwise: bool = False) -> Any:
+    """Categorical by log odds: the probabilities are softmax(logits).
+
+    Args:
+        y: category, an integer 0 .. K - 1 (from 0, unlike Stan).
+        logits: log probabilities up to a constant, shape (..., K).
+        pointwise: return one term per entry of y instead of their sum.
+    """
+    return _CATEGORICAL_LOGIT(y, logits, pointwise=pointwise)
+
+
+def ordered_logistic(y: Value, eta: Value, cutpoints: Value, *, pointwise: bool = False) -> Any:
+    """Ordinal regression with the logistic link: P(y <= k) = inv_logit(cutpoints[k] - eta).
+
+    Args:
+        y: category, an integer 0 .. K - 1 (from 0, unlike Stan).
+        eta: linear predictor.
+        cutpoints: increasing, shape (K - 1,) (support `Ordered["K - 1"]`).
+        pointwise: return one term per entry of y instead of their sum.
+    """
+    return _ORDERED_LOGISTIC(y, eta, cutpoints, pointwise=pointwise)
+
+
+def multinomial(y: Value, probs: Value, *, pointwise: bool = False) -> Any:
+    """Multinomial; the number of trials is the sum of the counts.
+
+    Args:
+        y: counts per category, shape (..., K).
+        probs: probabilities, shape (..., K), summing to 1.
+        pointwise: return one term per count vector instead of their sum.
+    """
+    return _MULTINOMIAL(y, probs, pointwise=pointwise)
+
+
+def multinomial_logit(y: Value, logits: Value, *, pointwise: bool = False) -> Any:
+    """Multinomial by log odds: the probabilities are softmax(logits).
+
+    Args:
+        y: counts per category, shape (..., K).
+        logits: log probabilities up to a constant, shape (..., K).
+        pointwise: return one term per count vector instead of their sum.
+    """
+    return _MULTINOMIAL_LOGIT(y, logits, pointwise=pointwise)
+
+
+def dirichlet_multinomial(y: Value, alpha: Value, *, pointwise: bool = False) -> Any:
+    """Multinomial whose probabilities are Dirichlet(alpha).
+
+    Args:
+        y: counts per category, shape (..., K).
+        alpha: concentrations, shape (..., K), > 0.
+        pointwise: return one term per count vector instead of their sum.
+    """
+    return _DIRICHLET_MULTINOMIAL(y, alpha, pointwise=pointwise)

@@ -1,0 +1,159 @@
+"""Log densities of vectors and matrices; one observation is the last axis or the last two.
+
+See `gradmc.lpdf` for what all functions have in common.
+"""
+
+from typing import Any
+
+from gradmc.lpdf._law import OFF, Law, Value
+
+
+def _inside_simplex(y: Value, *_: Value) -> Any:
+    return (y > 0).all(-1)
+
+
+_DIRICHLET = Law(
+    lambda d, y, alpha: d.Dirichlet(alpha, **OFF).log_prob(y), _inside_simplex, inside=0.5, event=1
+)
+_NORMAL = Law(
+    lambda d, y, mu, covariance: d.MultivariateNormal(mu, covariance_matrix=covariance, **OFF).log_prob(y),
+    event=1,
+)
+_NORMAL_PRECISION = Law(
+    lambda d, y, mu, precision: d.MultivariateNormal(mu, precision_matrix=precision, **OFF).log_prob(y),
+    event=1,
+)
+_NORMAL_CHOLESKY = Law(
+    lambda d, y, mu, cholesky: d.MultivariateNormal(mu, scale_tril=cholesky, **OFF).log_prob(y), event=1
+)
+_STUDENT_T_CHOLESKY = Law(
+    lambda d, y, nu, mu, cholesky: d.MultivariateStudentT(nu, mu, cholesky, **OFF).log_prob(y), event=1
+)
+_LKJ = Law(lambda d, y, eta: d.LKJ(y.shape[-1], eta, **OFF).log_prob(y), event=2)
+_LKJ_CHOLESKY = Law(lambda d, y, eta: d.LKJCholesky(y.shape[-1], eta, **OFF).log_prob(y), event=2)
+_WISHART = Law(lambda d, y, nu, scale: d.Wishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2)
+_INVERSE_WISHART = Law(
+    lambda d, y, nu, scale: d.InverseWishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2
+)
+_GAUSSIAN_RANDOM_WALK = Law(
+    lambda d, y, sigma: d.GaussianRandomWalk(sigma, num_steps=y.shape[-1], **OFF).log_prob(y), event=1
+)
+
+
+def dirichlet(y: Value, alpha: Value, *, pointwise: bool = False) -> Any:
+    """Dirichlet.
+
+    Args:
+        y: probabilities, shape (..., K), > 0 and summing to 1 (support `Simplex`).
+        alpha: concentrations, shape (..., K), > 0; ones give the uniform law.
+        pointwise: return one term per vector instead of their sum.
+    """
+    return _DIRICHLET(y, alpha, pointwise=pointwise)
+
+
+def multivariate_normal(y: Value, mu: Value, covariance: Value, *, pointwise: bool = False) -> Any:
+    """Multivariate normal by its covariance matrix.
+
+    Args:
+        y: value, shape (..., K).
+        mu: mean, shape (..., K) or a number.
+        covariance: covariance matrix, shape (..., K, K), symmetric positive definite.
+        pointwise: return one term per vector instead of their sum.
+    """
+    return _NORMAL(y, mu, covariance, pointwise=pointwise)
+
+
+def multivariate_normal_precision(y: Value, mu: Value, precision: Value, *, pointwise: bool = False) -> Any:
+    """Multivariate normal by the inverse of its covariance matrix.
+
+    Args:
+        y: value, shape (..., K).
+        mu: mean, shape (..., K) or a number.
+        precision: inverse covariance matrix, shape (..., K, K), symmetric positive definite.
+        pointwise: return one term per vector instead of their sum.
+    """
+    return _NORMAL_PRECISION(y, mu, precision, pointwise=pointwise)
+
+
+def multivariate_normal_cholesky(y: Value, mu: Value, cholesky: Value, *, pointwise: bool = False) -> Any:
+    """Multivariate normal by the Cholesky factor of its covariance matrix; the cheapest form.
+
+    Args:
+        y: value, shape (..., K).
+        mu: mean, shape (..., K) or a number.
+        cholesky: lower triangular L with covariance L L^T, shape (..., K, K), positive diagonal.
+        pointwise: return one term per vector instead of their sum.
+    """
+    return _NORMAL_CHOLESKY(y, mu, cholesky, pointwise=pointwise)
+
+
+def multivariate_student_t_cholesky(
+    y: Value, nu: Value, mu: Value, cholesky: Value, *, pointwise: bool = False
+) -> Any:
+    """Multivariate Student's t by the Cholesky factor of its scale matrix.
+
+    Args:
+        y: value, shape (..., K).
+        nu: degrees of freedom, > 0.
+        mu: location, shape (..., K) or a number.
+        cholesky: lower triangular L with scale matrix L L^T, shape (..., K, K), positive diagonal.
+        pointwise: return one term per vector instead of their sum.
+    """
+    return _STUDENT_T_CHOLESKY(y, nu, mu, cholesky, pointwise=pointwise)
+
+
+def lkj(y: Value, eta: Value, *, pointwise: bool = False) -> Any:
+    """LKJ law of a correlation matrix: density proportional to det(y)^(eta - 1), normalised.
+
+    Args:
+        y: correlation matrix, shape (..., K, K) (support `Correlation`).
+        eta: shape, > 0; 1 is uniform, larger values concentrate at the identity.
+        pointwise: return one term per matrix instead of their sum.
+    """
+    return _LKJ(y, eta, pointwise=pointwise)
+
+
+def lkj_cholesky(y: Value, eta: Value, *, pointwise: bool = False) -> Any:
+    """Law of the Cholesky factor of an LKJ(eta) correlation matrix (Stan's lkj_corr_cholesky), normalised.
+
+    Args:
+        y: Cholesky factor, shape (..., K, K) (support `CholeskyCorr`).
+        eta: shape, > 0; 1 is uniform over correlation matrices.
+        pointwise: return one term per matrix instead of their sum.
+    """
+    return _LKJ_CHOLESKY(y, eta, pointwise=pointwise)
+
+
+def wishart(y: Value, nu: Value, scale: Value, *, pointwise: bool = False) -> Any:
+    """Wishart with mean nu * scale.
+
+    Args:
+        y: symmetric positive definite matrix, shape (..., K, K).
+        nu: degrees of freedom, > K - 1.
+        scale: scale matrix, shape (..., K, K), symmetric positive definite.
+        pointwise: return one term per matrix instead of their sum.
+    """
+    return _WISHART(y, nu, scale, pointwise=pointwise)
+
+
+def inverse_wishart(y: Value, nu: Value, scale: Value, *, pointwise: bool = False) -> Any:
+    """Inverse Wishart with mean scale / (nu - K - 1) for nu > K + 1.
+
+    Args:
+        y: symmetric positive definite matrix, shape (..., K, K).
+        nu: degrees of freedom, > K - 1.
+        scale: scale matrix, shape (..., K, K), symmetric positive definite.
+        pointwise: return one term per matrix instead of their sum.
+    """
+    return _INVERSE_WISHART(y, nu, scale, pointwise=pointwise)
+
+
+def gaussian_random_walk(y: Value, sigma: Value, *, pointwise: bool = False) -> Any:
+    """Random walk from 0 with normal steps: y[0] and y[t] - y[t - 1] are Normal(0, sigma).
+
+    Args:
+        y: path, shape (..., T).
+        sigma: standard deviation of a step, > 0.
+        pointwise: return one term per path instead of their sum.
+    """
+    return _GAUSSIAN_RANDOM_WALK(y, sigma, pointwise=pointwise)

@@ -1,0 +1,223 @@
+"""Log densities restricted to an interval and normalised there.
+
+The normalising term depends on the parameters, so leaving it out is wrong whenever location or scale is
+estimated. It is the log of a difference of two distribution functions, computed in the tail where they are small
+(for symmetric laws the interval is mirrored when it lies above the centre), so that truncation far in a tail keeps its
+digits. See `gradmc.lpdf` for what all functions have in common.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
+
+from gradmc.errors import UsageError
+from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf.tails import cauchy_lower, laplace_lower, log1mexp, student_t_lower
+
+
+def _log_mass(lower_tail: Callable[[Any], Any], a: Any, b: Any) -> Any:
+    """log P(a < Z < b) for a symmetric law with the given log distribution function; None is an infinite end."""
+    if a is None and b is None:
+        return 0.0
+    if a is None:
+        return lower_tail(b)
+    if b is None:
+        return lower_tail(-a)
+    mirrored = a + b > 0
+    left, right = jnp.where(mirrored, -b, a), jnp.where(mirrored, -a, b)
+    top = lower_tail(right)
+    return top + log1mexp(lower_tail(left) - top)
+
+
+def _inside(y: Value, bounds: tuple[Value, ...], has_lower: bool, has_upper: bool) -> Any:
+    inside = True
+    if has_lower:
+        inside = y >= bounds[0]
+    if has_upper:
+        inside = (y <= bounds[-1]) & inside
+    return inside
+
+
+def _truncated(
+    base: Callable[..., Any], tail: Callable[..., Any], extra: int, has_lower: bool, has_upper: bool
+) -> Law:
+    """Build the law with parameters (*extra shapes, mu, sigma, *bounds)."""
+
+    def split(parameters: tuple[Value, ...]) -> tuple[tuple[Value, ...], Value, Value, tuple[Value, ...]]:
+        return parameters[:extra], parameters[extra], parameters[extra + 1], parameters[extra + 2 :]
+
+    def density(d: Any, y: Value, *parameters: Value) -> Any:
+        shapes, mu, sigma, bounds = split(parameters)
+        a = (bounds[0] - mu) / sigma if has_lower else None
+        b = (bounds[-1] - mu) / sigma if has_upper else None
+        log_mass = _log_mass(lambda z: tail(z, *shapes), a, b)
+        return base(d, *shapes, mu, sigma).log_prob(y) - log_mass
+
+    def support(y: Value, *parameters: Value) -> Any:
+        return _inside(y, split(parameters)[3], has_lower, has_upper)
+
+    return Law(density, support if has_lower or has_upper else None)
+
+
+def _family(
+    base: Callable[..., Any], tail: Callable[..., Any], extra: int = 0
+) -> dict[tuple[bool, bool], Law]:
+    ends = [(False, False), (True, False), (False, True), (True, True)]
+    return {end: _truncated(base, tail, extra, *end) for end in ends}
+
+
+_NORMAL = _family(lambda d, mu, sigma: d.Normal(mu, sigma, **OFF), log_ndtr)
+_CAUCHY = _family(lambda d, mu, sigma: d.Cauchy(mu, sigma, **OFF), cauchy_lower)
+_LAPLACE = _family(lambda d, mu, sigma: d.Laplace(mu, sigma, **OFF), laplace_lower)
+_LOGISTIC = _family(lambda d, mu, sigma: d.Logistic(mu, sigma, **OFF), jax.nn.log_sigmoid)
+_STUDENT_T = _family(
+    lambda d, nu, mu, sigma: d.StudentT(nu, mu, sigma, **OFF),
+    lambda z, nu: student_t_lower(z, nu, 0.0, 1.0),
+    extra=1,
+)
+
+
+def _evaluate(
+    family: dict[tuple[bool, bool], Law],
+    name: str,
+    arguments: tuple[Value, ...],
+    bounds: tuple[Value | None, Value | None],
+    pointwise: bool,
+) -> Any:
+    lower, upper = bounds
+    if lower is None and upper is None:
+        raise UsageError(
+            f"{name}() expects lower=..., upper=... or both, got neither; use {name.removeprefix('truncated_')}()"
+        )
+    law = family[lower is not None, upper is not None]
+    return law(*arguments, *(bound for bound in bounds if bound is not None), pointwise=pointwise)
+
+
+def truncated_normal(
+    y: Value,
+    mu: Value,
+    sigma: Value,
+    *,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
+) -> Any:
+    """Normal(mu, sigma) given that it lies in [lower, upper].
+
+    Args:
+        y: value, in [lower, upper].
+        mu: mean before truncation.
+        sigma: standard deviation before truncation, > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: neither end is given.
+    """
+    return _evaluate(_NORMAL, "truncated_normal", (y, mu, sigma), (lower, upper), pointwise)
+
+
+def truncated_cauchy(
+    y: Value,
+    mu: Value,
+    sigma: Value,
+    *,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
+) -> Any:
+    """Cauchy(mu, sigma) given that it lies in [lower, upper].
+
+    Args:
+        y: value, in [lower, upper].
+        mu: location before truncation.
+        sigma: scale before truncation, > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: neither end is given.
+    """
+    return _evaluate(_CAUCHY, "truncated_cauchy", (y, mu, sigma), (lower, upper), pointwise)
+
+
+def truncated_laplace(
+    y: Value,
+    mu: Value,
+    sigma: Value,
+    *,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
+) -> Any:
+    """Laplace(mu, sigma) given that it lies in [lower, upper].
+
+    Args:
+        y: value, in [lower, upper].
+        mu: location before truncation.
+        sigma: scale before truncation, > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: neither end is given.
+    """
+    return _evaluate(_LAPLACE, "truncated_laplace", (y, mu, sigma), (lower, upper), pointwise)
+
+
+def truncated_logistic(
+    y: Value,
+    mu: Value,
+    sigma: Value,
+    *,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
+) -> Any:
+    """Logistic(mu, sigma) given that it lies in [lower, upper].
+
+    Args:
+        y: value, in [lower, upper].
+        mu: location before truncation.
+        sigma: scale before truncation, > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: neither end is given.
+    """
+    return _evaluate(_LOGISTIC, "truncated_logistic", (y, mu, sigma), (lower, upper), pointwise)
+
+
+def truncated_student_t(
+    y: Value,
+    nu: Value,
+    mu: Value,
+    sigma: Value,
+    *,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
+) -> Any:
+    """Student's t given that it lies in [lower, upper]; not differentiable with respect to nu.
+
+    Args:
+        y: value, in [lower, upper].
+        nu: degrees of freedom, > 0, a known number.
+        mu: location before truncation.
+        sigma: scale before truncation, > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: neither end is given.
+    """
+    return _evaluate(_STUDENT_T, "truncated_student_t", (y, nu, mu, sigma), (lower, upper), pointwise)

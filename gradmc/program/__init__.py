@@ -1,0 +1,1 @@
+"""Declarations and the loop compiler: from a plain Python function to JAX."""

@@ -1,0 +1,96 @@
+"""Marks in a program: pointwise log-likelihood terms and derived quantities.
+
+`observe(name, value)` and `record(name, value)` return their value unchanged, so a program that is only being
+sampled pays nothing for them. When somebody listens, that is, when `collector` holds a `Marks`, each call
+also appends its value there, in call order. The compiler pushes a fresh collector for every loop body that it
+traces, so that marks made inside a loop become outputs stacked along the loop; ordinary Python runs with one
+collector for the whole call.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradmc.errors import UsageError
+
+
+@dataclass(slots=True)
+class Marks:
+    """What a run of a program marked: for each name the values in call order."""
+
+    observe: dict[str, list[Any]] = field(default_factory=dict)
+    record: dict[str, list[Any]] = field(default_factory=dict)
+
+
+collector: ContextVar[Marks | None] = ContextVar("gradmc_marks", default=None)
+
+
+@contextmanager
+def collecting(marks: Marks | None = None) -> Iterator[Marks]:
+    """Collect the marks made inside the `with` block; yields the `Marks` they go to."""
+    marks = Marks() if marks is None else marks
+    token = collector.set(marks)
+    try:
+        yield marks
+    finally:
+        collector.reset(token)
+
+
+def observe[T](name: str, value: T) -> T:
+    """Mark a pointwise term of the log likelihood and return it unchanged.
+
+    Inside a loop the terms collect along the loop. Group `log_likelihood` of the results holds them, one entry
+    per term; leave-one-out cross-validation and sensitivity checks read them there.
+
+    Args:
+        name: what was observed, as a rule the name of the data array (its dimensions then name the terms').
+        value: log density of one datum, or an array of them (not yet summed).
+
+    Returns:
+        `value`.
+
+    Raises:
+        UsageError: the name is not a non-empty string.
+    """
+    marks = collector.get()
+    if marks is not None:
+        _checked(name, "observe", "record", marks.record)
+        marks.observe.setdefault(name, []).append(value)
+    return value
+
+
+def record[T](name: str, value: T) -> T:
+    """Mark a derived quantity and return it unchanged.
+
+    Inside a loop the values collect along the loop. They stand in group `posterior` of the results beside the
+    parameters, computed once for every kept draw.
+
+    Args:
+        name: name of the derived quantity; not that of a parameter.
+        value: a number or an array.
+
+    Returns:
+        `value`.
+
+    Raises:
+        UsageError: the name is not a non-empty string, or is already used by `observe`.
+    """
+    marks = collector.get()
+    if marks is not None:
+        _checked(name, "record", "observe", marks.observe)
+        marks.record.setdefault(name, []).append(value)
+    return value
+
+
+def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -> None:
+    if not isinstance(name, str) or not name:
+        raise UsageError(
+            f"{this}(name, value) expects a name (a non-empty string) first, got {name!r} "
+            f'of type {type(name).__name__}; write {this}("y", value)'
+        )
+    if name in taken:
+        raise UsageError(
+            f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another name"
+        )
