@@ -1,0 +1,126 @@
+"""Checkpoints of chains: small files that are either whole or ignored.
+
+A checkpoint is written to a temporary file, synced, and renamed over the last one, which is kept under
+another name. A checkpoint that fails its checksum is skipped with a warning in favour of the one before it.
+
+The format is one file: magic, length of the header, header (JSON: the arrays and the caller's `meta`), the
+bytes of the arrays, and a BLAKE2 digest of everything before.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradmc.errors import ResumeError
+from gradmc.results.files import atomic_write
+
+MAGIC = b"gradmc-checkpoint-1\n"
+DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was saved of a chain: arrays, and anything that JSON can hold."""
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+
+def checkpoint_path(directory: Path | str, chain: int) -> Path:
+    """The newest checkpoint of a chain."""
+    return Path(directory) / f"chain-{chain}.checkpoint"
+
+
+def previous_path(directory: Path | str, chain: int) -> Path:
+    """The checkpoint before the newest."""
+    return Path(directory) / f"chain-{chain}.previous"
+
+
+def save_checkpoint(
+    directory: Path | str, chain: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+) -> None:
+    """Save the state of a chain so that a kill at any moment leaves this checkpoint or the last one.
+
+    Args:
+        directory: the directory `state/` of the run.
+        chain: which chain.
+        arrays: arrays by name, of any dtype but object.
+        meta: anything that JSON can hold.
+    """
+    newest, previous = checkpoint_path(directory, chain), previous_path(directory, chain)
+    if newest.exists():
+        os.replace(newest, previous)
+    atomic_write(newest, encode(arrays, meta))
+
+
+def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
+    """The newest whole checkpoint of a chain, or None if there never was one.
+
+    Raises:
+        ResumeError: checkpoints exist, but none is whole.
+    """
+    damaged: list[str] = []
+    for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        checkpoint = decode(content)
+        if checkpoint is not None:
+            if damaged:
+                warnings.warn(
+                    f"checkpoint {damaged[0]} is damaged; going on from the one before it ({path.name})",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return checkpoint
+        damaged.append(path.name)
+    if damaged:
+        raise ResumeError(
+            f"every checkpoint of chain {chain} in {directory} is damaged ({', '.join(damaged)}); "
+            "the draws already stored can still be read, but the run has to start again with --force"
+        )
+    return None
+
+
+def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
+    """The bytes of a checkpoint file."""
+    parts = {name: np.asarray(array) for name, array in arrays.items()}
+    header = {
+        "arrays": [[name, part.dtype.str, list(part.shape)] for name, part in parts.items()],
+        "meta": dict(meta),
+    }
+    text = json.dumps(header).encode()
+    body = b"".join(
+        [MAGIC, len(text).to_bytes(8, "little"), text, *(part.tobytes() for part in parts.values())]
+    )
+    return body + _digest(body)
+
+
+def decode(content: bytes) -> Checkpoint | None:
+    """What a checkpoint file holds, or None if it is damaged."""
+    body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if not body.startswith(MAGIC) or _digest(body) != digest:
+        return None
+    start = len(MAGIC) + 8
+    length = int.from_bytes(body[len(MAGIC) : start], "little")
+    header = json.loads(body[start : start + length])
+    position = start + length
+    arrays: dict[str, np.ndarray] = {}
+    for name, dtype, shape in header["arrays"]:
+        count = int(np.prod(shape, dtype=np.int64))
+        array = np.frombuffer(body, np.dtype(dtype), count, position).reshape(shape).copy()
+        arrays[name] = array
+        position += array.nbytes
+    return Checkpoint(arrays=arrays, meta=header["meta"])
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()

@@ -1,0 +1,58 @@
+"""Which draws and variables a store keeps, and in which precision."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from gradmc.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What to keep of everything that is drawn.
+
+    Args:
+        warmup: keep the draws of warmup too, in groups named `warmup_*`.
+        variables: patterns such as `theta` or `log_likelihood/*`; None keeps all. A pattern without
+            a slash means variables of any group other than `sample_stats`, which is always kept.
+        exclude: patterns to leave out, applied after `variables`.
+        thin: keep every `thin`-th draw, beginning with the first.
+        float32: store real numbers in single precision.
+    """
+
+    warmup: bool = False
+    variables: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    thin: int = 1
+    float32: bool = False
+
+    def __post_init__(self) -> None:
+        if self.thin < 1:
+            raise UsageError(f"thin must be at least 1, got {self.thin}; 1 keeps every draw")
+
+    def wants(self, group: str, name: str) -> bool:
+        """Whether a variable of a group is kept."""
+        if group.removeprefix("warmup_") == "sample_stats":
+            return True
+        wanted = self.variables is None or any(_matches(p, group, name) for p in self.variables)
+        return wanted and not any(_matches(p, group, name) for p in self.exclude)
+
+    def rows(self, received: int, count: int) -> slice:
+        """Which of `count` new draws are kept, after `received` earlier ones."""
+        return slice((-received) % self.thin, count, self.thin)
+
+    def kept(self, received: int) -> int:
+        """How many of the first `received` draws are kept."""
+        return -(-received // self.thin)
+
+    def dtype(self, dtype: np.dtype) -> np.dtype:
+        """The precision in which an array of `dtype` is stored."""
+        if self.float32 and dtype.kind == "f" and dtype.itemsize > 4:
+            return np.dtype(np.float32)
+        return dtype
+
+
+def _matches(pattern: str, group: str, name: str) -> bool:
+    target = f"{group.removeprefix('warmup_')}/{name}" if "/" in pattern else name
+    return fnmatchcase(target, pattern)

@@ -1,0 +1,132 @@
+"""Names for the axes of results: dimensions, coordinates, and the data of the model.
+
+ArviZ wants each axis named. Names come from the declarations of the model; an axis without a
+declared name is called `<variable>_dim_<i>`, as `arviz_base` does.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SAMPLE_DIMS = ("chain", "draw")
+RESERVED = frozenset({"chain", "draw", "sample", "pred_id"})
+ORDER = (
+    "posterior",
+    "unconstrained_posterior",
+    "sample_stats",
+    "log_likelihood",
+    "log_prior",
+    "posterior_predictive",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Dimension names, coordinates and data that go into the results.
+
+    Args:
+        dims: variable name -> names of its axes (without chain and draw); None for an unnamed axis.
+        coords: dimension name -> values along it.
+        data: the data of the model; entries that are not arrays or numbers are left out.
+        sampled_variables: names of the parameters (recorded quantities stand beside them).
+        name: name of the model.
+    """
+
+    dims: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    coords: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sampled_variables: tuple[str, ...] = ()
+    name: str = "model"
+
+    @classmethod
+    def of(cls, bound: Any) -> "Labels":
+        """The labels of a model that is bound to its data."""
+        if bound is None:
+            return cls()
+        return cls(
+            dims=dict(bound.dims),
+            coords={name: list(values) for name, values in bound.coords.items()},
+            data=dict(bound.data),
+            sampled_variables=tuple(parameter.name for parameter in bound.model.parameters),
+            name=bound.model.name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The resolved dimensions of the variables of one group, and the coordinate of each dimension."""
+
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, np.ndarray]
+
+
+def resolve_axes(shapes: Mapping[str, tuple[int, ...]], labels: Labels) -> Axes:
+    """Name the axes of all variables of a group so that no name has two sizes.
+
+    Args:
+        shapes: variable name -> shape without chain and draw.
+        labels: declared names.
+    """
+    sizes: dict[str, int] = {}
+    dims: dict[str, tuple[str, ...]] = {}
+    for name, shape in shapes.items():
+        declared = labels.dims.get(name, ())
+        declared = declared if len(declared) == len(shape) else (None,) * len(shape)
+        axes: list[str] = []
+        for i, (axis, size) in enumerate(zip(declared, shape, strict=True)):
+            if axis is None or not _fits(axis, size, axes, sizes, shapes, labels.coords):
+                axis = f"{name}_dim_{i}"
+            sizes[axis] = size
+            axes.append(axis)
+        dims[name] = tuple(axes)
+    return Axes(dims=dims, coords={axis: _coordinate(axis, size, labels) for axis, size in sizes.items()})
+
+
+def _fits(
+    axis: str,
+    size: int,
+    used: Iterable[str],
+    sizes: Mapping[str, int],
+    variables: Mapping[str, Any],
+    coords: Mapping[str, Sequence[Any]],
+) -> bool:
+    """Whether an axis may bear this name: right size, not used twice, not the name of a variable."""
+    expected = sizes.get(axis, len(coords[axis]) if axis in coords else size)
+    return expected == size and axis not in used and axis not in variables and axis not in RESERVED
+
+
+def _coordinate(axis: str, size: int, labels: Labels) -> np.ndarray:
+    values = labels.coords.get(axis)
+    if values is None or len(values) != size:
+        return np.arange(size)
+    return np.asarray(values)
+
+
+def group_rank(group: str) -> tuple[bool, int, str]:
+    """Sorts groups in ArviZ's customary order, warmup last."""
+    plain = group.removeprefix("warmup_")
+    return plain != group, ORDER.index(plain) if plain in ORDER else len(ORDER), group
+
+
+def data_arrays(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Those data that can stand in a DataTree: numbers, strings and arrays of them."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping) or value is None:
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind in "biufU" and name not in RESERVED:
+            arrays[name] = array
+    return arrays
+
+
+def split_data(
+    data: Mapping[str, Any], observed: Iterable[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Split data into observed data (those with a pointwise log likelihood) and constant data."""
+    arrays = data_arrays(data)
+    names = set(observed)
+    seen = {name: array for name, array in arrays.items() if name in names}
+    return seen, {name: array for name, array in arrays.items() if name not in names}

@@ -1,0 +1,142 @@
+"""The Zarr 3 format, as far as a store of draws writes it.
+
+Writing the few files directly costs a tenth of a general Zarr library and, above all, keeps the order of
+writes in our hands: chunks first, then in one rename the metadata that make them visible. Readers use any
+Zarr 3 library. Source: the Zarr core specification, version 3 (https://zarr-specs.readthedocs.io), and the
+layout of zarr-python for consolidated metadata and variable-length strings.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+ZSTD_LEVEL = 1
+"""On draws (incompressible mantissas) level 1 shrinks as much as level 3 and costs less (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFormat:
+    """The metadata of one array.
+
+    Args:
+        dtype: type of the elements; kind `U` is stored as variable-length UTF-8.
+        shape: shape that readers see.
+        chunk: shape of a chunk.
+        dims: name of each axis.
+    """
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dims: tuple[str, ...]
+    attributes: Mapping[str, Any] | None = None
+
+    def sized(self, shape: tuple[int, ...]) -> "ArrayFormat":
+        """The same array, showing another shape."""
+        return replace(self, shape=shape)
+
+    def metadata(self) -> dict[str, Any]:
+        """The content of the array's `zarr.json`."""
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": list(self.shape),
+            "data_type": "string" if self.dtype.kind == "U" else self.dtype.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(self.chunk)}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": _fill_value(self.dtype),
+            "codecs": _codecs(self.dtype),
+            "attributes": dict(self.attributes or {}),
+            "dimension_names": list(self.dims),
+            "storage_transformers": [],
+        }
+
+    def encode(self, chunk: np.ndarray) -> bytes:
+        """The bytes of one whole chunk."""
+        from numcodecs.zstd import Zstd
+
+        if self.dtype.kind == "U":
+            plain = _encode_strings(chunk)
+        else:
+            plain = np.ascontiguousarray(chunk, dtype=self.dtype.newbyteorder("<"))
+        return bytes(Zstd(level=ZSTD_LEVEL).encode(plain))
+
+    def decode(self, content: bytes) -> np.ndarray:
+        """One whole chunk from its bytes (numbers only)."""
+        from numcodecs.zstd import Zstd
+
+        flat = np.frombuffer(Zstd().decode(content), self.dtype.newbyteorder("<"))
+        return flat.astype(self.dtype).reshape(self.chunk)
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, Any]) -> "ArrayFormat":
+        """The format from the content of a `zarr.json`."""
+        kind = metadata["data_type"]
+        return cls(
+            dtype=np.dtype("U") if kind == "string" else np.dtype(kind),
+            shape=tuple(metadata["shape"]),
+            chunk=tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"]),
+            dims=tuple(metadata["dimension_names"]),
+            attributes=metadata["attributes"],
+        )
+
+
+def whole_array(array: np.ndarray, dims: Sequence[str]) -> ArrayFormat:
+    """The format of an array that is stored as one chunk."""
+    return ArrayFormat(
+        dtype=np.dtype("U") if array.dtype.kind == "U" else array.dtype,
+        shape=array.shape,
+        chunk=tuple(max(1, size) for size in array.shape),
+        dims=tuple(dims),
+    )
+
+
+def group_metadata(
+    attributes: Mapping[str, Any], members: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The content of a group's `zarr.json`; with `members`, their metadata too: then one file tells all."""
+    content: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
+    if members is not None:
+        content["consolidated_metadata"] = {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": {path: dict(metadata) for path, metadata in members.items()},
+        }
+    return content
+
+
+def encode_json(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a `zarr.json`."""
+    return json.dumps(content, indent=1, allow_nan=False).encode()
+
+
+def chunk_key(index: Sequence[int]) -> str:
+    """The path of a chunk below its array."""
+    return "/".join(["c", *map(str, index)])
+
+
+def _codecs(dtype: np.dtype) -> list[dict[str, Any]]:
+    if dtype.kind == "U":
+        first: dict[str, Any] = {"name": "vlen-utf8"}
+    elif dtype.itemsize == 1:
+        first = {"name": "bytes"}
+    else:
+        first = {"name": "bytes", "configuration": {"endian": "little"}}
+    return [first, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}]
+
+
+def _fill_value(dtype: np.dtype) -> Any:
+    if dtype.kind == "f":
+        return "NaN"
+    return {"U": "", "b": False}.get(dtype.kind, 0)
+
+
+def _encode_strings(chunk: np.ndarray) -> bytes:
+    texts = [str(text).encode() for text in chunk.ravel()]
+    parts = [len(texts).to_bytes(4, "little")]
+    for text in texts:
+        parts += [len(text).to_bytes(4, "little"), text]
+    return b"".join(parts)

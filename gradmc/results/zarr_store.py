@@ -1,0 +1,259 @@
+"""Draws streamed to a Zarr 3 directory that other programs can read while the run goes on.
+
+Each array has the axes (chain, draw, ...) and is chunked so that a chunk belongs to one chain; chains are
+therefore written without waiting for each other. What readers see is decided by metadata alone: after chunks
+are written, one rename publishes the number of draws that all chains have in common.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradmc.results.attributes import group_attributes, standard_attributes, storable
+from gradmc.results.files import atomic_write, make_parents, storage_errors, sync
+from gradmc.results.keep import Keep
+from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data
+from gradmc.results.memory import chunk_length, warmup_name
+from gradmc.results.store import Groups
+from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
+from gradmc.results.zarr_format import ArrayFormat, chunk_key, encode_json, group_metadata, whole_array
+
+FLUSH_SECONDS = 2.0
+"""Least time between two publications by the same chain."""
+
+FLUSH_SHARE = 0.02
+"""Largest share of the run time that publications may take; slow disks are written to less often."""
+
+LENGTHS = "gradmc_lengths"
+"""Attribute of the root while a run goes on: draws received per chain, as JSON."""
+
+
+class ZarrStore:
+    """Streams draws to a directory in Zarr format.
+
+    Args:
+        path: the directory; created.
+        chains: number of chains.
+        labels: names of axes and the data of the model.
+        keep: which variables and draws to keep.
+    """
+
+    def __init__(
+        self, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.labels = labels or Labels()
+        self.keep = keep or Keep()
+        self._chains = chains
+        self._arrays: dict[tuple[str, str], ArrayFormat] = {}
+        self._columns: list[dict[tuple[str, str], Column]] = [{} for _ in range(chains)]
+        self._received = {True: [0] * chains, False: [0] * chains}
+        self._published = {True: [0] * chains, False: [0] * chains}
+        self._next_flush = [0.0] * chains
+        self._attributes = standard_attributes(self.labels)
+        self._fixed: dict[str, dict[str, Any]] = {}
+        self._contents: dict[str, int] = {}
+        self._lock = threading.RLock()
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def resume(
+        cls, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None
+    ) -> "ZarrStore":
+        """Open a store that was written before; `truncate` each chain to its checkpoint before appending."""
+        store = cls(path, chains=chains, labels=labels, keep=keep)
+        root = store.path / "zarr.json"
+        if not root.exists():
+            return store
+        content = json.loads(root.read_bytes())
+        store._attributes = dict(content["attributes"])
+        lengths = json.loads(store._attributes.pop(LENGTHS, "{}"))
+        for warmup, key in ((True, "warmup"), (False, "draws")):
+            store._received[warmup] = list(lengths.get(key, [0] * chains))
+            store._published[warmup] = list(store._received[warmup])
+        for name, metadata in content["consolidated_metadata"]["metadata"].items():
+            if metadata["node_type"] == "array" and tuple(metadata["dimension_names"][:2]) == SAMPLE_DIMS:
+                group, _, variable = name.partition("/")
+                store._arrays[group, variable] = ArrayFormat.read(metadata)
+        return store
+
+    def append(self, chain: int, warmup: bool, groups: Groups) -> None:
+        """Keep the next draws of a chain; whole chunks go to disk at once, the rest now and then."""
+        count = chunk_length(groups)
+        if not warmup or self.keep.warmup:
+            rows = self.keep.rows(self._received[warmup][chain], count)
+            for group, variables in groups.items():
+                for name, values in variables.items():
+                    if self.keep.wants(group, name):
+                        self._column(chain, warmup_name(group, warmup), name, values).extend(values[rows])
+        self._received[warmup][chain] += count
+        if time.monotonic() >= self._next_flush[chain]:
+            self._show(chain)
+
+    def chain_length(self, chain: int, warmup: bool) -> int:
+        """Draws received from a chain so far."""
+        return self._received[warmup][chain]
+
+    def truncate(self, chain: int, warmup: bool, length: int) -> None:
+        """Forget the draws of a chain beyond `length`, which must have been flushed."""
+        self._received[warmup][chain] = self._published[warmup][chain] = length
+        if warmup and not self.keep.warmup:
+            return
+        for group, name in list(self._arrays):
+            if group.startswith("warmup_") == warmup:
+                self._columns[chain][group, name] = self._open_column(chain, group, name, length)
+
+    def flush(self, chain: int) -> None:
+        """Put everything received from a chain on the disk and publish it."""
+        self._write(chain)
+        for column in self._columns[chain].values():
+            sync(dict.fromkeys(column.unsynced))
+            column.unsynced.clear()
+        self._publish(chain)
+
+    def finalize(self, attributes: Mapping[str, Any]) -> None:
+        """Publish the last draws, and add attributes. The store can still be resumed."""
+        for chain in range(self._chains):
+            self._write(chain)
+        with self._lock:
+            self._attributes.update(attributes)
+            for warmup in (True, False):
+                self._published[warmup] = list(self._received[warmup])
+            self._publish_metadata()
+
+    def to_datatree(self) -> Any:
+        """The ArviZ DataTree of the draws so far, read lazily from disk."""
+        from gradmc.results.reading import open_draws
+
+        for chain in range(self._chains):
+            self._write(chain)
+            self._publish(chain)
+        return open_draws(self.path)
+
+    def _show(self, chain: int) -> None:
+        """Write and publish a chain's draws, and decide when to do it again."""
+        begin = time.monotonic()
+        self._write(chain)
+        self._publish(chain)
+        end = time.monotonic()
+        self._next_flush[chain] = end + max(FLUSH_SECONDS, (end - begin) / FLUSH_SHARE)
+
+    def _write(self, chain: int) -> None:
+        for column in self._columns[chain].values():
+            column.write()
+
+    def _publish(self, chain: int) -> None:
+        """Let readers see a chain's draws, as far as the other chains have them too."""
+        with self._lock:
+            before = self._shown(False), self._shown(True)
+            for warmup in (True, False):
+                self._published[warmup][chain] = self._received[warmup][chain]
+            if before != (self._shown(False), self._shown(True)) or not (self.path / "zarr.json").exists():
+                self._publish_metadata()
+
+    def _shown(self, warmup: bool) -> int:
+        """Number of draws that readers see of each chain."""
+        return min(self.keep.kept(length) for length in self._published[warmup])
+
+    def _publish_metadata(self) -> None:
+        members: dict[str, dict[str, Any]] = {}
+        attributes = storable(self._attributes)
+        for group in sorted({group for group, _ in list(self._arrays)}, key=group_rank):
+            members |= self._draws_members(group, attributes)
+        members |= self._data_members(attributes)
+        for name, metadata in members.items():
+            self._replace(f"{name}/zarr.json", encode_json(metadata))
+        lengths = {"warmup": self._published[True], "draws": self._published[False]}
+        root = group_metadata({**attributes, LENGTHS: json.dumps(lengths)}, members)
+        self._replace("zarr.json", encode_json(root))
+
+    def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Metadata of a group of draws, its arrays and its coordinates, which are written."""
+        draws = self._shown(group.startswith("warmup_"))
+        arrays = {name: array for (owner, name), array in list(self._arrays.items()) if owner == group}
+        members = {group: group_metadata(group_attributes(group, self.labels, attributes))}
+        for name, array in arrays.items():
+            shape = (self._chains, draws, *array.shape[2:])
+            members[f"{group}/{name}"] = array.sized(shape).metadata()
+        axes = resolve_axes({name: array.shape[2:] for name, array in arrays.items()}, self.labels)
+        for axis, values in {"chain": np.arange(self._chains), **axes.coords}.items():
+            members[f"{group}/{axis}"] = self._whole(f"{group}/{axis}", values, (axis,))
+        members[f"{group}/draw"] = self._draw_coordinate(group, draws)
+        return members
+
+    def _data_members(self, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Metadata of the groups of data, which are written."""
+        observed = [name for group, name in self._arrays if group.endswith("log_likelihood")]
+        members: dict[str, dict[str, Any]] = {}
+        groups = zip(("observed_data", "constant_data"), split_data(self.labels.data, observed), strict=True)
+        for group, arrays in groups:
+            if not arrays:
+                continue
+            axes = resolve_axes({name: array.shape for name, array in arrays.items()}, self.labels)
+            members[group] = group_metadata(group_attributes(group, self.labels, attributes))
+            for name, array in arrays.items():
+                members[f"{group}/{name}"] = self._whole(f"{group}/{name}", array, axes.dims[name])
+            for axis, values in axes.coords.items():
+                members[f"{group}/{axis}"] = self._whole(f"{group}/{axis}", values, (axis,))
+        return members
+
+    def _whole(self, name: str, values: np.ndarray, dims: tuple[str, ...]) -> dict[str, Any]:
+        """Write an array that does not grow, and give its metadata."""
+        if name not in self._fixed:
+            array = whole_array(values, dims)
+            self._replace(f"{name}/{chunk_key((0,) * values.ndim)}", array.encode(values))
+            self._fixed[name] = array.metadata()
+        return self._fixed[name]
+
+    def _draw_coordinate(self, group: str, draws: int) -> dict[str, Any]:
+        """Write the numbers of the draws as far as needed, in chunks that never change."""
+        array = ArrayFormat(dtype=np.dtype(np.int64), shape=(draws,), chunk=(CHUNK_DRAWS,), dims=("draw",))
+        for chunk in range(-(-draws // CHUNK_DRAWS)):
+            name = f"{group}/draw/{chunk_key((chunk,))}"
+            if name not in self._contents:
+                self._replace(name, array.encode(np.arange(CHUNK_DRAWS) + chunk * CHUNK_DRAWS))
+        return array.metadata()
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Write a file of the store unless it has this content already."""
+        if self._contents.get(name) == hash(content):
+            return
+        path = self.path / name
+        make_parents(path, self.path)
+        atomic_write(path, content, durable=False)
+        self._contents[name] = hash(content)
+
+    def _column(self, chain: int, group: str, name: str, values: np.ndarray) -> Column:
+        """The column of a chain in an array, which is created when its first draws come."""
+        columns = self._columns[chain]
+        if (group, name) not in columns:
+            with self._lock:
+                if (group, name) not in self._arrays:
+                    self._arrays[group, name] = self._new_array(group, name, values)
+            received = self._received[group.startswith("warmup_")][chain]
+            columns[group, name] = self._open_column(chain, group, name, received)
+        return columns[group, name]
+
+    def _open_column(self, chain: int, group: str, name: str, received: int) -> Column:
+        column = Column(root=self.path, name=f"{group}/{name}", chain=chain, array=self._arrays[group, name])
+        column.truncate(self.keep.kept(received))
+        return column
+
+    def _new_array(self, group: str, name: str, values: np.ndarray) -> ArrayFormat:
+        dtype = self.keep.dtype(values.dtype)
+        item = values.shape[1:]
+        draws = chunk_draws(int(np.prod(item, dtype=np.int64)) * dtype.itemsize)
+        known = {other: array.shape[2:] for (owner, other), array in self._arrays.items() if owner == group}
+        dims = resolve_axes({**known, name: item}, self.labels).dims[name]
+        return ArrayFormat(
+            dtype=dtype,
+            shape=(self._chains, 0, *item),
+            chunk=(1, draws, *(max(1, size) for size in item)),
+            dims=(*SAMPLE_DIMS, *dims),
+        )

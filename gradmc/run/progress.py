@@ -1,0 +1,214 @@
+"""How a run shows that it goes on.
+
+The driver calls `update` after every chunk of every chain, from that chain's thread. A display keeps the
+latest status of each chain on a *board* and draws the board rarely (`interval`), so that showing costs
+nothing that matters. Everything goes to standard error: standard output belongs to results.
+"""
+
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TextIO
+
+from gradmc.errors import UsageError
+
+type Phase = Literal["warmup", "sampling", "done"]
+
+KINDS = ("auto", "rich", "plain", "json", "notebook", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """Where a chain stands.
+
+    Args:
+        chain: which chain, from 0.
+        phase: what it is doing.
+        done: transitions finished, those of warmup included.
+        total: transitions asked for, those of warmup included.
+        divergences: divergent transitions after warmup.
+        step_size: present step size.
+        n_leapfrog: gradient evaluations so far.
+        ess: smallest bulk effective sample size of all chains together so far, where known.
+    """
+
+    chain: int
+    phase: Phase
+    done: int
+    total: int
+    divergences: int = 0
+    step_size: float = float("nan")
+    n_leapfrog: int = 0
+    ess: float | None = None
+
+
+class Progress(Protocol):
+    """What the driver tells a display."""
+
+    def start(self, chains: int) -> None:
+        """The run begins."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something in words: compiling, stopping, going on from a checkpoint."""
+        ...
+
+    def update(self, status: ChainStatus) -> None:
+        """A chain has finished a chunk."""
+        ...
+
+    def close(self) -> None:
+        """The run is over, or was interrupted."""
+        ...
+
+
+@dataclass(slots=True)
+class Board:
+    """The latest status of each chain, and when the run began."""
+
+    began: float = field(default_factory=time.monotonic)
+    statuses: dict[int, ChainStatus] = field(default_factory=dict)
+    first: dict[int, int] = field(default_factory=dict)
+
+    def put(self, status: ChainStatus) -> bool:
+        """Take in a status; tells whether the chain changed its phase."""
+        before = self.statuses.get(status.chain)
+        self.first.setdefault(status.chain, status.done)
+        self.statuses[status.chain] = status
+        return before is None or before.phase != status.phase
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.began
+
+    def seconds_left(self, chain: int) -> float | None:
+        """Seconds until a chain is done at its speed so far, or None if not known yet."""
+        status = self.statuses[chain]
+        progress = status.done - self.first[chain]
+        if progress <= 0:
+            return None
+        return self.elapsed() * (status.total - status.done) / progress
+
+    def fraction(self) -> float:
+        """How much of the whole run is done."""
+        total = sum(status.total for status in self.statuses.values())
+        return sum(status.done for status in self.statuses.values()) / max(1, total)
+
+    def ordered(self) -> list[ChainStatus]:
+        """The statuses in the order of the chains."""
+        return [self.statuses[chain] for chain in sorted(self.statuses)]
+
+    def ess(self) -> float | None:
+        """The latest effective sample size."""
+        known = [status.ess for status in self.statuses.values() if status.ess is not None]
+        return max(known, default=None)
+
+
+class Display:
+    """Base of the displays: keeps the board and decides when it is drawn.
+
+    Subclasses say how: `draw(final)` shows the board, `write(text)` shows a sentence.
+    """
+
+    interval = 0.25
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self.chains = 0
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def start(self, chains: int) -> None:
+        """The run begins."""
+        self.board = Board()
+        self.chains = chains
+        self._last = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Say something in words."""
+        with self._lock:
+            self.write(text)
+
+    def update(self, status: ChainStatus) -> None:
+        """A chain has finished a chunk; the board is drawn if it is time."""
+        with self._lock:
+            self.board.put(status)
+            if time.monotonic() - self._last >= self.interval:
+                self.draw(final=False)
+                self._last = time.monotonic()
+
+    def close(self) -> None:
+        """Draw the board for the last time."""
+        with self._lock:
+            self.draw(final=True)
+
+    def draw(self, *, final: bool) -> None:
+        """Show the board."""
+
+    def write(self, text: str) -> None:
+        """Show a sentence."""
+
+
+class NoProgress(Display):
+    """Shows nothing."""
+
+
+def choose_display(kind: str = "auto", stream: TextIO | None = None) -> Display:
+    """The display of a kind; `auto` takes what fits the place where the output goes.
+
+    Args:
+        kind: one of `auto`, `rich`, `plain`, `json`, `notebook`, `none`.
+        stream: where to write; standard error by default.
+    """
+    stream = sys.stderr if stream is None else stream
+    if kind == "auto":
+        kind = _fitting(stream)
+    match kind:
+        case "rich":
+            from gradmc.run.progress_rich import RichProgress
+
+            return RichProgress(stream)
+        case "plain":
+            from gradmc.run.progress_plain import PlainProgress
+
+            return PlainProgress(stream)
+        case "json":
+            from gradmc.run.progress_json import JsonProgress
+
+            return JsonProgress(stream)
+        case "notebook":
+            from gradmc.run.progress_notebook import NotebookProgress
+
+            return NotebookProgress()
+        case "none":
+            return NoProgress()
+    raise UsageError(f"unknown progress display {kind!r}; choose one of {', '.join(KINDS)}")
+
+
+def _fitting(stream: TextIO) -> str:
+    if in_notebook():
+        return "notebook"
+    terminal = stream.isatty() and os.environ.get("TERM", "") != "dumb"
+    return "rich" if terminal else "plain"
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span for people: `4 s`, `3:07`, `1:02:33`."""
+    if seconds is None:
+        return "?"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
