@@ -24,9 +24,7 @@ def simulate_centred(rng, mu, tau, theta, *, y, sigma):
 
 
 @gm.model
-def eight_schools(
-    mu: Real, tau: Positive, z: Real["school"], *, y: Data["school"], sigma: Data["school"]
-):
+def eight_schools(mu: Real, tau: Positive, z: Real["school"], *, y: Data["school"], sigma: Data["school"]):
     """The same posterior with theta[j] = mu + tau * z[j]: no funnel, so this is the one to sample."""
     lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
     for j in range(len(y)):

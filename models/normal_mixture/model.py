@@ -10,9 +10,7 @@ from gradmc.lpdf import dirichlet, half_normal, normal
 
 
 @gm.model
-def normal_mixture(
-    weight: Simplex[2], mean: Ordered[2], sigma: Positive[2], *, waiting: Data["eruption"]
-):
+def normal_mixture(weight: Simplex[2], mean: Ordered[2], sigma: Positive[2], *, waiting: Data["eruption"]):
     """waiting[i] comes from component k with probability weight[k]; the component is summed out.
 
     The means are ordered, so that the two components keep their names.

@@ -96,7 +96,12 @@ SCHOOL = ("y", "sigma")
 
 POSTERIORS = (
     Posterior("arK-arK", series.ark, ("y", "K")),
-    Posterior("bball_drive_event_0-hmm_drive_0", series.hmm_drive_0, ("u", "v", "alpha"), rename={"lambda": "lambda_"}),
+    Posterior(
+        "bball_drive_event_0-hmm_drive_0",
+        series.hmm_drive_0,
+        ("u", "v", "alpha"),
+        rename={"lambda": "lambda_"},
+    ),
     Posterior("diamonds-diamonds", regressions.diamonds, ("X", "Y"), slow=True),
     Posterior("earnings-earn_height", regressions.earn_height, ("earn", "height")),
     Posterior("earnings-log10earn_height", regressions.log10_earn_height, ("earn", "height")),
@@ -121,7 +126,9 @@ POSTERIORS = (
     Posterior("kidiq-kidscore_interaction", regressions.kidscore_interaction, CHILD),
     Posterior("kidiq-kidscore_momhsiq", regressions.kidscore_momhsiq, CHILD),
     Posterior("kidiq_with_mom_work-kidscore_interaction_z", regressions.kidscore_interaction_z, CHILD),
-    Posterior("kidiq_with_mom_work-kidscore_mom_work", regressions.kidscore_mom_work, ("kid_score", "mom_work")),
+    Posterior(
+        "kidiq_with_mom_work-kidscore_mom_work", regressions.kidscore_mom_work, ("kid_score", "mom_work")
+    ),
     Posterior(
         "kilpisjarvi_mod-kilpisjarvi",
         regressions.kilpisjarvi,
