@@ -1,0 +1,1 @@
+"""Warmup: step size, mass matrix and their schedule."""

@@ -1,0 +1,110 @@
+"""The diagonal mass matrix from draws and gradients, in overlapping windows, updated at every transition.
+
+The inverse mass of a coordinate is sqrt(var(draw) / var(gradient)): it minimises the Fisher divergence to a normal
+(Seyboldt, Carlson & Carpenter 2025).  Two windows run at once: the *foreground* gives the estimate, the *background*
+fills up and takes its place, so that early draws are forgotten.  The first estimate comes from the gradient at the
+start.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
+from gradmc.kernels.branching import pick
+from gradmc.kernels.kernel import Draw, Info
+from gradmc.kernels.metric import DiagonalMetric
+from gradmc.records import record
+
+LIMITS = (1e-20, 1e20)  # of an inverse mass
+MIN_COUNT = 3  # draws before the first estimate
+
+
+@record
+class Moments:
+    """Running moments of (draw, gradient) pairs (Welford 1962)."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, "2 dim"]
+    squares: Float[Array, "2 dim"]
+
+
+@record
+class Windows:
+    """The state of the adaptation."""
+
+    foreground: Moments
+    background: Moments
+    length: Float[Array, ""]  # of the current main window
+
+
+def _no_moments(pair: Float[Array, "2 dim"]) -> Moments:
+    zeros = jnp.zeros_like(pair)
+    return Moments(count=jnp.zeros((), pair.dtype), mean=zeros, squares=zeros)
+
+
+def _add(moments: Moments, pair: Float[Array, "2 dim"], weight: Float[Array, ""]) -> Moments:
+    """Add a pair; `weight` is 1, or 0 to leave it out."""
+    count = moments.count + weight
+    difference = pair - moments.mean
+    mean = moments.mean + difference * (weight / jnp.maximum(count, 1))
+    return Moments(count=count, mean=mean, squares=moments.squares + weight * difference * (pair - mean))
+
+
+def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
+    usable = jnp.isfinite(inverse_mass) & (inverse_mass > 0)
+    low, high = (np.sqrt(limit) for limit in LIMITS)
+    root = jnp.clip(jnp.sqrt(jnp.where(usable, inverse_mass, 1)), low, high)
+    return jnp.where(usable, root, fallback).astype(inverse_mass.dtype)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagonalAdaptation:
+    """Adapts a `DiagonalMetric` inside the compiled loop."""
+
+    def initial(
+        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
+    ) -> tuple[DiagonalMetric, Windows]:
+        """Metric and state at the start: the inverse mass is 1 / |gradient|."""
+        pair = jnp.stack([position, gradient])
+        moments = _add(_no_moments(pair), pair, jnp.ones((), pair.dtype))
+        windows = Windows(foreground=moments, background=moments, length=jnp.asarray(MAIN_WINDOW, pair.dtype))
+        return DiagonalMetric(scale=_scale(1 / jnp.abs(gradient), jnp.ones_like(gradient))), windows
+
+    def update(
+        self,
+        metric: DiagonalMetric,
+        windows: Windows,
+        draw: Draw,
+        info: Info,
+        transition: Int[Array, ""],
+        schedule: Schedule,
+    ) -> tuple[DiagonalMetric, Windows, Bool[Array, ""]]:
+        """After warmup transition `transition` (from 0); says whether this is the first estimate from draws."""
+        pair = jnp.stack([draw.position, draw.gradient])
+        good = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0) & (
+            transition < schedule.final_start
+        )
+        weight = good.astype(pair.dtype)
+        foreground = _add(windows.foreground, pair, weight)
+        background = _add(windows.background, pair, weight)
+
+        early = transition < schedule.early_end
+        length = jnp.where(
+            transition == schedule.early_end, jnp.maximum(windows.length, background.count), windows.length
+        )
+        grown = jnp.maximum(length + 1, jnp.round(length * WINDOW_GROWTH))
+        room = jnp.where(early, EARLY_WINDOW, grown) + transition <= schedule.final_start
+        switch = room & (background.count >= jnp.where(early, EARLY_WINDOW, length))
+        windows = Windows(
+            foreground=pick(switch, background, foreground),
+            background=pick(switch, _no_moments(pair), background),
+            length=jnp.where(switch & ~early, grown, length),
+        )
+        moments = windows.foreground
+        enough = (moments.count >= MIN_COUNT) & (transition < schedule.final_start)
+        scale = _scale(jnp.sqrt(moments.squares[0] / moments.squares[1]), metric.scale)
+        first = enough & (moments.count == MIN_COUNT) & good & (windows.length == MAIN_WINDOW) & early
+        return DiagonalMetric(scale=jnp.where(enough, scale, metric.scale)), windows, first

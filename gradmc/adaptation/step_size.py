@@ -1,0 +1,79 @@
+"""Step size by dual averaging, begun from a search by doubling.
+
+Dual averaging: Hoffman & Gelman (2014), section 3.2, with gamma = 0.05, t0 = 10, kappa = 0.75 (their values).
+Search: double or halve the step size until the acceptance of one leapfrog step crosses the target (their algorithm 4).
+"""
+
+import dataclasses
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gradmc.records import record
+
+GAMMA = 0.05
+T0 = 10.0
+KAPPA = 0.75
+FIRST_STEP = 0.1
+MAX_STEP = math.pi  # beyond 2 the leapfrog step of a unit normal is unstable
+SEARCH_LIMITS = (1e-10, 1e5)
+
+
+@record
+class StepSize:
+    """The step size in use and what adapts it."""
+
+    value: Float[Array, ""]
+    log_averaged: Float[Array, ""]
+    anchor: Float[Array, ""]  # mu of Hoffman & Gelman
+    error_mean: Float[Array, ""]  # H-bar
+    count: Float[Array, ""]
+    trend: Int[Array, ""]  # of the search: +1 doubling, -1 halving, 0 not begun
+
+
+def initial_step_size(value: Float[Array, ""]) -> StepSize:
+    """Dual averaging at its start, with step size `value` > 0."""
+    value = jnp.asarray(value)
+    log_value = jnp.log(value)
+    return StepSize(
+        value=value,
+        log_averaged=log_value,
+        anchor=log_value + math.log(10.0),
+        error_mean=jnp.zeros_like(value),
+        count=jnp.zeros_like(value),
+        trend=jnp.int32(0),
+    )
+
+
+def search(
+    step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]
+) -> tuple[StepSize, Bool[Array, ""]]:
+    """One step of the search, and whether it is over.
+
+    `acceptance` is that of one leapfrog step with `step.value`.  When the search is over, dual averaging starts anew.
+    """
+    above = acceptance > target
+    trend = jnp.where(step.trend == 0, jnp.where(above, 1, -1).astype(jnp.int32), step.trend)
+    low, high = SEARCH_LIMITS
+    over = (above != (trend > 0)) | (step.value < low) | (step.value > high)
+    factor = jnp.where(over, 1.0, jnp.where(trend > 0, 2.0, 0.5)).astype(step.value.dtype)
+    return dataclasses.replace(
+        initial_step_size(step.value * factor), trend=jnp.where(over, jnp.int32(0), trend)
+    ), over
+
+
+def dual_average(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]) -> StepSize:
+    """Update after one transition with mean acceptance `acceptance`."""
+    count = step.count + 1
+    weight = 1 / (count + T0)
+    error_mean = (1 - weight) * step.error_mean + weight * (target - acceptance)
+    log_value = jnp.minimum(step.anchor - error_mean * jnp.sqrt(count) / GAMMA, math.log(MAX_STEP))
+    average_weight = count**-KAPPA
+    return dataclasses.replace(
+        step,
+        value=jnp.exp(log_value),
+        log_averaged=average_weight * log_value + (1 - average_weight) * step.log_averaged,
+        error_mean=error_mean,
+        count=count,
+    )

@@ -1,0 +1,1 @@
+"""Markov transitions on a flat vector: Hamiltonian dynamics, NUTS and HMC."""

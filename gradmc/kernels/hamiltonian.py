@@ -1,0 +1,41 @@
+"""Hamiltonian dynamics in whitened momentum: phase points, energy, the leapfrog step.
+
+H(q, w) = -log density(q) + w'w / 2 (Neal 2011, 'MCMC using Hamiltonian dynamics'; see `metric` for w).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gradmc.kernels.metric import Metric
+from gradmc.records import record
+
+type LogDensityAndGradient = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+
+
+@record
+class Point:
+    """A point of phase space with what is known of the density there."""
+
+    position: Float[Array, "dim"]
+    momentum: Float[Array, "dim"]
+    log_density: Float[Array, ""]
+    gradient: Float[Array, "dim"]
+
+
+def energy(point: Point) -> Float[Array, ""]:
+    """H at a point; not finite where the density or its gradient is not."""
+    return 0.5 * jnp.sum(point.momentum * point.momentum) - point.log_density
+
+
+def leapfrog(
+    log_density_and_gradient: LogDensityAndGradient, metric: Metric, point: Point, step_size: Float[Array, ""]
+) -> Point:
+    """One leapfrog step: half a kick, a drift, half a kick.  A negative step size integrates backwards in time."""
+    momentum = point.momentum + 0.5 * step_size * metric.pull(point.gradient)
+    position = point.position + step_size * metric.push(momentum)
+    log_density, gradient = log_density_and_gradient(position)
+    momentum = momentum + 0.5 * step_size * metric.pull(gradient)
+    return Point(position=position, momentum=momentum, log_density=log_density, gradient=gradient)

@@ -1,0 +1,104 @@
+"""Hamiltonian Monte Carlo with a jittered integration time (Neal 2011, section 3.2).
+
+A transition integrates for `integration_time` times a uniform factor in (1 - jitter, 1 + jitter), rounded up to whole
+leapfrog steps, and accepts the end point by Metropolis' rule.  The jitter keeps the length away from the periods of
+the dynamics.
+"""
+
+import dataclasses
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from gradmc.kernels.branching import pick
+from gradmc.kernels.hamiltonian import Point, energy
+from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
+from gradmc.kernels.random import uniform
+from gradmc.records import record
+
+
+@record
+class HmcTrajectory:
+    """The state of one HMC transition."""
+
+    moving: Point
+    direction: Float[Array, ""]
+    tally: Tally
+    length: Int[Array, ""]
+    proposal: Draw
+    acceptance: Float[Array, ""]
+    symmetric_acceptance: Float[Array, ""]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hmc:
+    """HMC over `integration_time` (in units of the whitened scale; a quarter period of a unit normal is pi / 2).
+
+    `jitter` lies in [0, 1]; a trajectory takes at most `max_steps` leapfrog steps.
+    """
+
+    integration_time: float = math.pi / 2
+    jitter: float = 0.5
+    max_steps: int = 1024
+    max_energy_error: float = 1000.0
+
+    def workspace(self, dim: int, dtype: jnp.dtype) -> tuple[()]:
+        """Nothing."""
+        del dim, dtype
+        return ()
+
+    def start(self, point: Point, word: UInt32[Array, ""], step_size: Float[Array, ""]) -> HmcTrajectory:
+        """Draw the number of steps."""
+        start_energy = energy(point)
+        dtype = start_energy.dtype
+        factor = 1 + self.jitter * (2 * uniform(word, dtype) - 1)
+        steps = jnp.clip(jnp.ceil(self.integration_time * factor / step_size), 1, self.max_steps)
+        return HmcTrajectory(
+            moving=point,
+            direction=jnp.ones_like(start_energy),
+            tally=new_tally(start_energy),
+            length=steps.astype(jnp.int32),
+            proposal=draw_at(point, start_energy),
+            acceptance=jnp.zeros_like(start_energy),
+            symmetric_acceptance=jnp.zeros_like(start_energy),
+        )
+
+    def extend(
+        self,
+        trajectory: HmcTrajectory,
+        workspace: tuple[()],
+        point: Point,
+        words: tuple[UInt32[Array, ""], UInt32[Array, ""]],
+    ) -> tuple[HmcTrajectory, tuple[()], Bool[Array, ""]]:
+        """One step; accept or reject at the last one, and stop early on a divergence."""
+        end_energy = energy(point)
+        before = trajectory.tally
+        tally, error = count(before, end_energy, self.max_energy_error)
+        last = tally.n_steps >= trajectory.length
+        accept = last & ~tally.diverging & (jnp.log(uniform(words[0], end_energy.dtype)) < -error)
+        grown = HmcTrajectory(
+            moving=point,
+            direction=trajectory.direction,
+            tally=tally,
+            length=trajectory.length,
+            proposal=pick(accept, draw_at(point, end_energy), trajectory.proposal),
+            acceptance=tally.acceptance_sum - before.acceptance_sum,
+            symmetric_acceptance=tally.symmetric_sum - before.symmetric_sum,
+        )
+        return grown, workspace, last | tally.diverging
+
+    def conclude(self, trajectory: HmcTrajectory) -> tuple[Draw, Info]:
+        """The accepted end or the start; the acceptance statistics are those of the end point."""
+        info = summarise(
+            trajectory.tally,
+            trajectory.proposal,
+            tree_depth=jnp.int32(0),
+            reached_max_treedepth=jnp.bool_(False),
+        )
+        info = dataclasses.replace(
+            info,
+            acceptance_rate=trajectory.acceptance,
+            symmetric_acceptance=trajectory.symmetric_acceptance,
+        )
+        return trajectory.proposal, info

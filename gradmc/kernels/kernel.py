@@ -1,0 +1,154 @@
+"""What a kernel is: a state machine that grows a trajectory by one leapfrog step at a time.
+
+Vocabulary: a *transition* goes from one draw to the next; it owns a *trajectory* of leapfrog steps; each step is one
+*tick* and costs one gradient.  The machine that drives a kernel (`gradmc.run.machine`) takes the leapfrog step itself,
+from `trajectory.moving` in `trajectory.direction`, and hands the new point to `extend`.  When `extend` says that the
+trajectory is done, `conclude` gives the next draw and the transition's statistics.
+"""
+
+from typing import Protocol
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from gradmc.kernels.hamiltonian import Point
+from gradmc.records import record
+
+
+@record
+class Draw:
+    """A point that may become the next draw, with its energy (momentum included)."""
+
+    position: Float[Array, "dim"]
+    log_density: Float[Array, ""]
+    gradient: Float[Array, "dim"]
+    energy: Float[Array, ""]
+
+
+@record
+class Tally:
+    """What every kernel counts along a trajectory."""
+
+    start_energy: Float[Array, ""]
+    n_steps: Int[Array, ""]
+    acceptance_sum: Float[Array, ""]
+    symmetric_sum: Float[Array, ""]
+    max_energy_error: Float[Array, ""]
+    diverging: Bool[Array, ""]
+
+
+@record
+class Info:
+    """Statistics of one transition, in ArviZ's names, and `symmetric_acceptance` for the step size."""
+
+    energy: Float[Array, ""]
+    diverging: Bool[Array, ""]
+    acceptance_rate: Float[Array, ""]
+    symmetric_acceptance: Float[Array, ""]
+    tree_depth: Int[Array, ""]
+    n_steps: Int[Array, ""]
+    reached_max_treedepth: Bool[Array, ""]
+    energy_error: Float[Array, ""]
+    max_energy_error: Float[Array, ""]
+
+
+class Trajectory(Protocol):
+    """What the machine reads of a kernel's trajectory."""
+
+    @property
+    def moving(self) -> Point:
+        """The end that the next leapfrog step starts from."""
+        ...
+
+    @property
+    def direction(self) -> Float[Array, ""]:
+        """+1 forward in time, -1 backward."""
+        ...
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted so far."""
+        ...
+
+
+class Kernel[T: Trajectory, W](Protocol):
+    """Grows trajectories; holds static settings only (its fields shape the compiled code)."""
+
+    def workspace(self, dim: int, dtype: jnp.dtype) -> W:
+        """Scratch memory that outlives a transition but carries nothing from one to the next."""
+        ...
+
+    def start(self, point: Point, word: UInt32[Array, ""], step_size: Float[Array, ""]) -> T:
+        """A trajectory of the one point; `word` holds the transition's random bits."""
+        ...
+
+    def extend(
+        self, trajectory: T, workspace: W, point: Point, words: tuple[UInt32[Array, ""], UInt32[Array, ""]]
+    ) -> tuple[T, W, Bool[Array, ""]]:
+        """The trajectory with one more point, and whether it is done; `words` are this step's random bits."""
+        ...
+
+    def conclude(self, trajectory: T) -> tuple[Draw, Info]:
+        """The next draw and the statistics of a finished trajectory."""
+        ...
+
+
+def draw_at(point: Point, energy: Float[Array, ""]) -> Draw:
+    """`point` as a candidate for the next draw."""
+    return Draw(
+        position=point.position, log_density=point.log_density, gradient=point.gradient, energy=energy
+    )
+
+
+def new_tally(start_energy: Float[Array, ""]) -> Tally:
+    """Nothing counted yet."""
+    zero = jnp.zeros_like(start_energy)
+    return Tally(
+        start_energy=start_energy,
+        n_steps=jnp.int32(0),
+        acceptance_sum=zero,
+        symmetric_sum=zero,
+        max_energy_error=zero,
+        diverging=jnp.bool_(False),
+    )
+
+
+def count(tally: Tally, energy: Float[Array, ""], max_energy_error: float) -> tuple[Tally, Float[Array, ""]]:
+    """Count one leapfrog step that ended at `energy`; returns the energy error too (+inf when not finite).
+
+    A step diverges when its energy error exceeds `max_energy_error` (Stan: 1000) or when the density, its gradient or
+    the position overflowed.  The symmetric acceptance 2 s / (1 + s), s = exp(-|error|), treats gains and losses of
+    energy alike (Seyboldt, Carlson & Carpenter 2025); its mean feeds the step size.
+    """
+    error = energy - tally.start_energy
+    error = jnp.where(jnp.isfinite(error), error, jnp.inf)
+    ratio = jnp.exp(-jnp.abs(error))
+    larger = jnp.abs(error) > jnp.abs(tally.max_energy_error)
+    counted = Tally(
+        start_energy=tally.start_energy,
+        n_steps=tally.n_steps + 1,
+        acceptance_sum=tally.acceptance_sum + jnp.where(error > 0, ratio, 1.0),
+        symmetric_sum=tally.symmetric_sum + 2 * ratio / (1 + ratio),
+        max_energy_error=jnp.where(larger, error, tally.max_energy_error),
+        diverging=tally.diverging | (error > max_energy_error),
+    )
+    return counted, error
+
+
+def summarise(
+    tally: Tally, draw: Draw, *, tree_depth: Int[Array, ""], reached_max_treedepth: Bool[Array, ""]
+) -> Info:
+    """The statistics of a finished trajectory that ended with `draw`."""
+    n_steps = lax.convert_element_type(jnp.maximum(tally.n_steps, 1), tally.acceptance_sum.dtype)
+    return Info(
+        energy=draw.energy,
+        diverging=tally.diverging,
+        acceptance_rate=tally.acceptance_sum / n_steps,
+        symmetric_acceptance=tally.symmetric_sum / n_steps,
+        tree_depth=tree_depth,
+        n_steps=tally.n_steps,
+        reached_max_treedepth=reached_max_treedepth,
+        energy_error=draw.energy - tally.start_energy,
+        max_energy_error=tally.max_energy_error,
+    )

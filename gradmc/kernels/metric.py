@@ -1,0 +1,79 @@
+"""The metric of the Hamiltonian dynamics: a linear map F with F F' = inverse mass matrix.
+
+All of gradmc integrates in *whitened momentum* w = F' p.  Then w ~ Normal(0, I), the kinetic energy is w'w / 2, and the
+equations of motion are dq/dt = F w and dw/dt = F' grad log density(q).  A metric is therefore just the pair of maps
+`push` (F) and `pull` (F'); kernels and U-turn checks see a unit metric (the velocity of Betancourt's criterion, p# =
+inverse mass times p, paired with a sum of momenta p equals the same pairing of w's).
+
+Products are written as multiply-and-reduce: a `dot` would keep XLA from compiling the sampling loop into one function.
+"""
+
+from typing import Protocol
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gradmc.records import record
+
+
+class Metric(Protocol):
+    """A linear map F between whitened momenta and velocities."""
+
+    def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F w: the velocity of a whitened momentum."""
+        ...
+
+    def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F' g: the force on a whitened momentum."""
+        ...
+
+
+@record
+class DiagonalMetric:
+    """F = diag(scale); the inverse mass matrix is diag(scale**2)."""
+
+    scale: Float[Array, "dim"]
+
+    def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F w."""
+        return self.scale * momentum
+
+    def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F' g."""
+        return self.scale * gradient
+
+
+@record
+class DenseMetric:
+    """Any square F; the inverse mass matrix is factor @ factor.T."""
+
+    factor: Float[Array, "dim dim"]
+
+    def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F w."""
+        return jnp.sum(self.factor * momentum, axis=1)
+
+    def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F' g."""
+        return jnp.sum(self.factor * gradient[:, None], axis=0)
+
+
+@record
+class LowRankMetric:
+    """F = diag(scale) (I + V diag(stretch - 1) V') with orthonormal columns V; an unused column has stretch 1."""
+
+    scale: Float[Array, "dim"]
+    vectors: Float[Array, "dim rank"]
+    stretch: Float[Array, "rank"]
+
+    def _stretched(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        weights = (self.stretch - 1) * jnp.sum(self.vectors * x[:, None], axis=0)
+        return x + jnp.sum(self.vectors * weights, axis=1)
+
+    def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F w."""
+        return self.scale * self._stretched(momentum)
+
+    def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        """F' g (the inner map is symmetric)."""
+        return self._stretched(self.scale * gradient)

@@ -1,0 +1,16 @@
+"""Frozen records that cross `jit`: dataclasses registered as JAX pytrees.
+
+A record is built by keyword and changed with `dataclasses.replace`; it is never unpacked by position.
+"""
+
+import dataclasses
+from typing import dataclass_transform
+
+import jax
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record[T](cls: type[T]) -> type[T]:
+    """Make `cls` a frozen, keyword-only dataclass whose fields are pytree leaves or subtrees."""
+    frozen = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    return jax.tree_util.register_dataclass(frozen)

@@ -1,0 +1,1 @@
+"""Running chains: the compiled chunk, the host loop, progress."""

@@ -1,0 +1,309 @@
+"""The compiled unit: a chain as a finite-state machine, one leapfrog step per tick.
+
+A chain passes through phases:
+
+    START    evaluate a candidate for the starting point; uniform(-2, 2) until density and gradient are finite
+    SEARCH   look for a first step size by doubling or halving
+    RUN      transitions; the first `schedule.warmup` of them adapt
+    FAILED   no candidate was good; the chain stands still
+
+Every phase uses the same tick, hence the same single evaluation of the density: the density is traced once and
+compiled once.  `advance` runs ticks until enough transitions are in the buffer or enough ticks have passed; it may be
+called with any sequence of limits and gives the same chain.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from gradmc.adaptation.schedule import Schedule
+from gradmc.adaptation.step_size import FIRST_STEP, StepSize, dual_average, initial_step_size, search
+from gradmc.kernels.branching import branch, pick
+from gradmc.kernels.hamiltonian import Point, leapfrog
+from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
+from gradmc.kernels.metric import Metric
+from gradmc.kernels.random import LEAF, TRAJECTORY, normal_vector, start_vector, threefry
+from gradmc.records import record
+
+START, SEARCH, RUN, FAILED = (np.int32(phase) for phase in range(4))
+
+#: Per-draw statistics, in the order of the buffer's columns, with the dtype that results store.
+STATISTICS: dict[str, np.dtype] = {
+    "lp": np.dtype(float),
+    "energy": np.dtype(float),
+    "diverging": np.dtype(bool),
+    "acceptance_rate": np.dtype(float),
+    "step_size": np.dtype(float),
+    "tree_depth": np.dtype(np.int64),
+    "n_steps": np.dtype(np.int64),
+    "reached_max_treedepth": np.dtype(bool),
+    "energy_error": np.dtype(float),
+    "max_energy_error": np.dtype(float),
+}
+
+type LogDensity = Callable[[jax.Array, Any], jax.Array]
+
+
+class MassAdaptation(Protocol):
+    """Adapts the metric; see `gradmc.adaptation.diagonal`."""
+
+    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[Metric, Any]:
+        """Metric and adaptation state at the start."""
+        ...
+
+    def update(
+        self, metric: Any, state: Any, draw: Draw, info: Info, transition: Int[Array, ""], schedule: Schedule
+    ) -> tuple[Metric, Any, Bool[Array, ""]]:
+        """After a warmup transition; the flag asks for a new search of the step size."""
+        ...
+
+
+@record
+class Chain:
+    """What the next tick needs, without the kernel's workspace."""
+
+    phase: Int[Array, ""]
+    transition: Int[Array, ""]  # transitions done
+    attempt: Int[Array, ""]  # starting points tried
+    n_gradients: Int[Array, ""]
+    trajectory: Trajectory
+    metric: Metric
+    step: StepSize
+    adaptation: Any
+
+
+@record
+class Buffer:
+    """The draws of a chunk; rows from `filled` on hold nothing."""
+
+    filled: Int[Array, ""]
+    positions: Float[Array, "capacity dim"]
+    statistics: Float[Array, "capacity columns"]
+
+
+@record
+class State:
+    """A chain with its key and the kernel's workspace: all that a checkpoint must hold."""
+
+    key: UInt32[Array, "2"]
+    chain: Chain
+    workspace: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Density, kernel and adaptation; static, shapes the compiled code."""
+
+    log_density: LogDensity
+    kernel: Kernel
+    adaptation: MassAdaptation
+    dim: int
+    dtype: np.dtype
+
+    def initial(self, key: np.ndarray, position: np.ndarray | None = None) -> State:
+        """A chain before its first tick.
+
+        With a `position` (dim,) that one is tried first, otherwise uniform(-2, 2) on the unconstrained scale.
+        """
+        key = jnp.asarray(key)
+        first = start_vector(key, jnp.uint32(0), self.dim, self.dtype) if position is None else position
+        position = jnp.asarray(first, self.dtype)
+        zeros = jnp.zeros_like(position)
+        point = Point(
+            position=position, momentum=zeros, log_density=jnp.zeros((), self.dtype), gradient=zeros
+        )
+        metric, adaptation = self.adaptation.initial(position, zeros)
+        step = initial_step_size(jnp.asarray(FIRST_STEP, self.dtype))
+        chain = Chain(
+            phase=jnp.int32(START),
+            transition=jnp.int32(0),
+            attempt=jnp.int32(1),
+            n_gradients=jnp.int64(0),
+            trajectory=self.kernel.start(point, jnp.uint32(0), step.value),
+            metric=metric,
+            step=step,
+            adaptation=adaptation,
+        )
+        return State(key=key, chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype))
+
+    def buffer(self, capacity: int) -> Buffer:
+        """Room for `capacity` draws."""
+        return Buffer(
+            filled=jnp.int32(0),
+            positions=jnp.zeros((capacity, self.dim), self.dtype),
+            statistics=jnp.zeros((capacity, len(STATISTICS)), self.dtype),
+        )
+
+    def advance(
+        self,
+        state: State,
+        schedule: Schedule,
+        arguments: Any,
+        draws: Int[Array, ""],
+        ticks: Int[Array, ""],
+        capacity: int,
+    ) -> tuple[State, Buffer]:
+        """Run until `draws` (at most `capacity`) transitions are in the buffer, or `ticks` ticks have passed."""
+
+        def unfinished(carry: tuple[Any, Chain, Buffer, Int[Array, ""]]) -> Bool[Array, ""]:
+            _, chain, buffer, tick = carry
+            return (buffer.filled < draws) & (tick < ticks) & (chain.phase != FAILED)
+
+        def step(
+            carry: tuple[Any, Chain, Buffer, Int[Array, ""]],
+        ) -> tuple[Any, Chain, Buffer, Int[Array, ""]]:
+            workspace, chain, buffer, tick = carry
+            workspace, chain, buffer = self._tick(state.key, workspace, chain, buffer, schedule, arguments)
+            return workspace, chain, buffer, tick + 1
+
+        start = (state.workspace, state.chain, self.buffer(capacity), jnp.int32(0))
+        workspace, chain, buffer, _ = lax.while_loop(unfinished, step, start)
+        return State(key=state.key, chain=chain, workspace=workspace), buffer
+
+    def _tick(
+        self,
+        key: UInt32[Array, "2"],
+        workspace: Any,
+        chain: Chain,
+        buffer: Buffer,
+        schedule: Schedule,
+        arguments: Any,
+    ) -> tuple[Any, Chain, Buffer]:
+        trajectory = chain.trajectory
+        running = chain.phase >= RUN
+        step_size = jnp.where(chain.phase == START, 0, trajectory.direction * chain.step.value)
+        point = leapfrog(
+            lambda position: jax.value_and_grad(self.log_density)(position, arguments),
+            chain.metric,
+            trajectory.moving,
+            step_size.astype(self.dtype),
+        )
+        words = threefry(
+            key, chain.transition.astype(jnp.uint32), LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
+        )
+        trajectory, workspace, done = self.kernel.extend(trajectory, workspace, point, words)
+        chain = dataclasses.replace(chain, trajectory=trajectory, n_gradients=chain.n_gradients + 1)
+        chain, buffer = branch(done | ~running, self._finish, (chain, buffer), (key, point, schedule))
+        return workspace, chain, buffer
+
+    def _finish(
+        self, state: tuple[Chain, Buffer], arguments: tuple[UInt32[Array, "2"], Point, Schedule]
+    ) -> tuple[Chain, Buffer]:
+        """The trajectory of the current phase is done: take stock and begin the next one."""
+        chain, buffer = state
+        key, point, schedule = arguments
+        draw, info = self.kernel.conclude(chain.trajectory)
+        after = (self._after_start, self._after_search, self._after_transition)
+        chain, buffer, draw = lax.switch(chain.phase, after, chain, buffer, draw, info, key, point, schedule)
+        return self._begin(chain, draw, key), buffer
+
+    def _after_start(
+        self,
+        chain: Chain,
+        buffer: Buffer,
+        draw: Draw,
+        info: Info,
+        key: UInt32[Array, "2"],
+        point: Point,
+        schedule: Schedule,
+    ) -> tuple[Chain, Buffer, Draw]:
+        del info
+        good = jnp.isfinite(point.log_density) & jnp.all(jnp.isfinite(point.gradient))
+        exhausted = chain.attempt >= schedule.max_attempts
+        metric, adaptation = self.adaptation.initial(point.position, point.gradient)
+        after = jnp.where(schedule.search, SEARCH, RUN)
+        candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
+        draw = Draw(
+            position=jnp.where(good | exhausted, point.position, candidate),
+            log_density=point.log_density,
+            gradient=jnp.where(good, point.gradient, 0),
+            energy=point.log_density,
+        )
+        keep = ~good | ~schedule.search
+        chain = dataclasses.replace(
+            chain,
+            phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
+            attempt=chain.attempt + jnp.where(good, 0, 1).astype(jnp.int32),
+            metric=pick(keep, chain.metric, metric),
+            adaptation=pick(keep, chain.adaptation, adaptation),
+        )
+        return chain, buffer, draw
+
+    def _after_search(
+        self,
+        chain: Chain,
+        buffer: Buffer,
+        draw: Draw,
+        info: Info,
+        key: UInt32[Array, "2"],
+        point: Point,
+        schedule: Schedule,
+    ) -> tuple[Chain, Buffer, Draw]:
+        del info, key, point
+        acceptance = chain.trajectory.tally.acceptance_sum  # of the only step
+        step, over = search(chain.step, acceptance, schedule.target_accept)
+        return dataclasses.replace(chain, step=step, phase=jnp.where(over, RUN, SEARCH)), buffer, draw
+
+    def _after_transition(
+        self,
+        chain: Chain,
+        buffer: Buffer,
+        draw: Draw,
+        info: Info,
+        key: UInt32[Array, "2"],
+        point: Point,
+        schedule: Schedule,
+    ) -> tuple[Chain, Buffer, Draw]:
+        del key, point
+        buffer = _store(buffer, draw, info, chain.step.value)
+        chain = branch(chain.transition < schedule.warmup, self._adapt, chain, (draw, info, schedule))
+        return dataclasses.replace(chain, transition=chain.transition + 1), buffer, draw
+
+    def _adapt(self, chain: Chain, arguments: tuple[Draw, Info, Schedule]) -> Chain:
+        draw, info, schedule = arguments
+        metric, adaptation, restart = self.adaptation.update(
+            chain.metric, chain.adaptation, draw, info, chain.transition, schedule
+        )
+        step = dual_average(chain.step, info.symmetric_acceptance, schedule.target_accept)
+        last = chain.transition + 1 >= schedule.warmup
+        value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
+        return dataclasses.replace(
+            chain,
+            phase=jnp.where(restart, SEARCH, RUN),
+            metric=metric,
+            adaptation=adaptation,
+            step=dataclasses.replace(step, value=value),
+        )
+
+    def _begin(self, chain: Chain, draw: Draw, key: UInt32[Array, "2"]) -> Chain:
+        transition = chain.transition.astype(jnp.uint32)
+        momentum = normal_vector(key, transition, self.dim, self.dtype)
+        word, _ = threefry(key, transition, jnp.uint32(TRAJECTORY))
+        point = Point(
+            position=draw.position,
+            momentum=jnp.where(chain.phase == START, 0, momentum).astype(self.dtype),
+            log_density=draw.log_density,
+            gradient=draw.gradient,
+        )
+        return dataclasses.replace(chain, trajectory=self.kernel.start(point, word, chain.step.value))
+
+
+def _store(buffer: Buffer, draw: Draw, info: Info, step_size: Float[Array, ""]) -> Buffer:
+    columns = {"lp": draw.log_density, "step_size": step_size}
+    row = jnp.stack(
+        [
+            jnp.asarray(columns[name] if name in columns else getattr(info, name), draw.position.dtype)
+            for name in STATISTICS
+        ]
+    )
+    return Buffer(
+        filled=buffer.filled + 1,
+        positions=lax.dynamic_update_index_in_dim(buffer.positions, draw.position, buffer.filled, 0),
+        statistics=lax.dynamic_update_index_in_dim(buffer.statistics, row, buffer.filled, 0),
+    )
