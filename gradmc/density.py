@@ -1,0 +1,362 @@
+"""Log densities on a flat unconstrained vector, with value, gradient and named parameters.
+
+This is what samplers see: `density(model, data)` gives a `Density`, and so do `from_logdensity` and
+`from_numpyro` (`gradmc.foreign`). A density is a pure function of the vector and of `arguments`, the tuple of
+floating-point data arrays; everything else among the data is built in.
+
+* `d(x)`, `d.value_and_grad(x)`, `d.constrain(x)`, `d.unconstrain(values)`, `d.log_density(values)` are for people: they check
+  their input, work in the density's own precision whatever the process-wide setting is, and can be used under
+  `jit`, `grad` and `vmap`. Numpy values give numpy values back, JAX values JAX values.
+* `d.logdensity(x, d.arguments)` and `d.expand(x, d.arguments)` are for samplers: pure, unchecked, to be traced within
+  `with d.scope():`.
+
+The log density includes the log-determinants of the maps from unconstrained coordinates, so it is the density of x.
+The program is traced once, when the density is made; its errors come then, before any compilation.
+"""
+
+import abc
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.errors import UsageError
+from gradmc.program.binding import BoundModel
+from gradmc.program.layout import layout
+from gradmc.program.model import Model
+from gradmc.program.tracing import Traced, trace
+
+type Precision = Literal["float64", "float32"]
+type Expanded = dict[str, dict[str, Any]]
+
+
+class Density(abc.ABC):
+    """A log density on a flat unconstrained vector.
+
+    Attributes:
+        dim: number of unconstrained coordinates.
+        names: a name for every coordinate.
+        arguments: floating-point data arrays, arguments of `logdensity` and `expand`.
+        dtype: numpy dtype of the computation.
+        bound: the model with its data, or None where the density does not come from a gradmc model.
+    """
+
+    dim: int
+    names: tuple[str, ...]
+    arguments: tuple[Any, ...]
+    dtype: np.dtype
+    bound: BoundModel | None = None
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return a context in which JAX works in this density's precision."""
+        return jax.enable_x64(self.dtype == np.float64)
+
+    @abc.abstractmethod
+    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+        """Return the log density at x; pure, to be traced within `scope()`."""
+
+    @abc.abstractmethod
+    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+        """Return all that the results hold for one draw: `posterior`, and where terms are observed
+        `log_likelihood` and `log_prior` (the density of the declared parameters less the observed terms)."""
+
+    @abc.abstractmethod
+    def describe_failure(self, x: Any) -> str:
+        """Say which term, line or parameter makes the log density or its gradient at x not finite."""
+
+    @property
+    @abc.abstractmethod
+    def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Names of the axes of every variable that `expand` returns, by group."""
+
+    @property
+    def coords(self) -> dict[str, list[Any]]:
+        """Labels along the named axes."""
+        return {} if self.bound is None else dict(self.bound.coords)
+
+    @abc.abstractmethod
+    def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]: ...
+
+    @abc.abstractmethod
+    def _unconstrain(
+        self, values: Mapping[str, Any], arguments: tuple[Any, ...]
+    ) -> Any: ...
+
+    @abc.abstractmethod
+    def _log_density(
+        self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]
+    ) -> Any: ...
+
+    @abc.abstractmethod
+    def _check(self, values: Any) -> str | None:
+        """Check named values; return why they are outside the support, if they are known and are."""
+
+    def __call__(self, x: Any) -> Any:
+        """Return the log density of the unconstrained vector.
+
+        Args:
+            x: unconstrained coordinates, shape (dim,).
+
+        Returns:
+            A number: the log density with respect to x, up to the constant that the program leaves out.
+
+        Raises:
+            UsageError: x has another shape or is not numeric.
+        """
+        return self._run("value", self.logdensity, self._vector(x))
+
+    def value_and_grad(self, x: Any) -> tuple[Any, Any]:
+        """Return the log density and its gradient, shape (dim,), at unconstrained coordinates x.
+
+        Raises:
+            UsageError: x has another shape or is not numeric.
+        """
+        return self._run(
+            "gradient", jax.value_and_grad(self.logdensity), self._vector(x)
+        )
+
+    def constrain(self, x: Any) -> dict[str, Any]:
+        """Return the parameters by name at unconstrained coordinates x, shape (dim,).
+
+        Raises:
+            UsageError: x has another shape or is not numeric.
+        """
+        return self._run("constrain", self._constrain, self._vector(x))
+
+    def unconstrain(self, values: Mapping[str, Any]) -> Any:
+        """Return unconstrained coordinates, shape (dim,), of named parameters.
+
+        Raises:
+            UsageError: a parameter is missing, unknown, of the wrong shape, or outside its support.
+        """
+        outside = self._check(values)
+        if outside is not None:
+            raise UsageError(outside)
+        return self._run("unconstrain", self._unconstrain, self._named(values))
+
+    def log_density(self, values: Mapping[str, Any], *, jacobian: bool = False) -> Any:
+        """Return the log density of named parameters.
+
+        Args:
+            values: a value for every parameter.
+            jacobian: whether the density is that of the unconstrained coordinates (as `d(x)`) rather than that of the
+                parameters as declared (as the program returns it).
+
+        Returns:
+            A number; -inf where a known value lies outside its support.
+
+        Raises:
+            UsageError: a parameter is missing, unknown, or of the wrong shape.
+        """
+        if self._check(values) is not None:
+            return -np.inf
+        with_jacobian = functools.partial(self._swapped, jacobian=bool(jacobian))
+        return self._run(
+            f"log_density {bool(jacobian)}", with_jacobian, self._named(values)
+        )
+
+    def _swapped(
+        self, values: Mapping[str, Any], arguments: tuple[Any, ...], *, jacobian: bool
+    ) -> Any:
+        return self._log_density(values, jacobian, arguments)
+
+    def _vector(self, x: Any) -> Any:
+        if not isinstance(x, jax.Array):
+            try:
+                x = np.asarray(x, dtype=self.dtype)
+            except (TypeError, ValueError):
+                raise UsageError(
+                    f"expected a vector of {self.dim} numbers, got {type(x).__name__}"
+                ) from None
+        if np.shape(x) != (self.dim,):
+            raise UsageError(
+                f"expected a vector of shape ({self.dim},), got shape {np.shape(x)}"
+            )
+        return x
+
+    def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: value
+            if isinstance(value, jax.Array)
+            else np.asarray(value, self.dtype)
+            for name, value in values.items()
+        }
+
+    def _run(
+        self, key: str, fn: Callable[[Any, tuple[Any, ...]], Any], given: Any
+    ) -> Any:
+        """Apply `fn` in this density's precision and return what kind of values came."""
+        leaves = jax.tree.leaves(given)
+        with self.scope():
+            cast = jax.tree.map(
+                lambda leaf: (
+                    leaf if leaf.dtype == self.dtype else leaf.astype(self.dtype)
+                ),
+                given,
+            )
+            if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+                result = fn(cast, self.arguments)
+                dtype = jnp.result_type(*leaves)
+                floating = dtype if jnp.issubdtype(dtype, jnp.floating) else self.dtype
+                return jax.tree.map(lambda leaf: leaf.astype(floating), result)
+            result = self._compiled(key, fn)(cast, self.arguments)
+            if any(isinstance(leaf, jax.Array) for leaf in leaves):
+                return result
+            return jax.tree.map(
+                lambda leaf: np.asarray(leaf)[()], jax.device_get(result)
+            )
+
+    @functools.cached_property
+    def _jitted(self) -> dict[str, Callable[..., Any]]:
+        return {}
+
+    def _compiled(self, key: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        if key not in self._jitted:
+            self._jitted[key] = jax.jit(fn)
+        return self._jitted[key]
+
+
+class ProgramDensity(Density):
+    """The density of a declared model with data."""
+
+    def __init__(self, bound: BoundModel, dtype: np.dtype) -> None:
+        self.bound: BoundModel = bound
+        self.dtype = dtype
+        self.layout = layout(bound)
+        self.dim = self.layout.dim
+        self.names = self.layout.names
+        with self.scope():
+            self._program: Traced = trace(bound, dtype, collect=False)
+        self.arguments = self._program.arguments
+
+    def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        return {
+            **self.bound.data,
+            **dict(zip(self._program.traced, arguments, strict=True)),
+        }
+
+    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+        """Return the log density at x; pure, to be traced within `scope()`."""
+        values, log_det = self.layout.constrain(x, self._data(arguments))
+        return self._program.value(values, arguments) + log_det
+
+    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+        """Return parameters, derived quantities and observed terms for one draw."""
+        values, _ = self.layout.constrain(x, self._data(arguments))
+        value, observed, recorded = self._marked.marks(
+            values, self._marked.select(self._program, arguments)
+        )
+        groups: Expanded = {"posterior": {**values, **recorded}}
+        if observed:
+            groups["log_likelihood"] = observed
+            total = sum(
+                (jnp.sum(terms) for terms in observed.values()),
+                start=jnp.zeros((), self.dtype),
+            )
+            groups["log_prior"] = {"log_prior": value - total}
+        return groups
+
+    @functools.cached_property
+    def _marked(self) -> Traced:
+        with self.scope():
+            return trace(self.bound, self.dtype, collect=True)
+
+    @functools.cached_property
+    def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Names of the axes of every variable that `expand` returns, by group."""
+        with self.scope():
+            x = jax.ShapeDtypeStruct((self.dim,), self.dtype)
+            shapes = jax.eval_shape(self.expand, x, self.arguments)
+        return {
+            group: {
+                name: self._axes(name, tuple(leaf.shape))
+                for name, leaf in variables.items()
+            }
+            for group, variables in shapes.items()
+        }
+
+    def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Name a variable's axes: declared, or those of the data array of the same name where the sizes agree."""
+        declared = self.bound.dims.get(name, ())
+        known = np.shape(self.bound.data[name]) if name in self.bound.data else shape
+        shared = 0
+        while shared < min(len(known), len(shape)) and known[shared] == shape[shared]:
+            shared += 1
+        names = list(declared[:shared]) if shared in (len(known), len(shape)) else []
+        return tuple(
+            names + [f"{name}_dim_{axis}" for axis in range(len(names), len(shape))]
+        )
+
+    def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        return self.layout.constrain(x, self._data(arguments))[0]
+
+    def _unconstrain(
+        self, values: Mapping[str, Any], arguments: tuple[Any, ...]
+    ) -> Any:
+        return self.layout.unconstrain(values, self._data(arguments))
+
+    def _log_density(
+        self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]
+    ) -> Any:
+        if jacobian:
+            return self.logdensity(self._unconstrain(values, arguments), arguments)
+        return self._program.value(values, arguments)
+
+    def _check(self, values: Any) -> str | None:
+        self.layout.check(values)
+        if any(isinstance(value, jax.core.Tracer) for value in values.values()):
+            return None
+        return self.layout.outside(values, self.bound.data)
+
+    def describe_failure(self, x: Any) -> str:
+        """Say which term, line or parameter makes the log density or its gradient at x not finite."""
+        from gradmc.program.failure import describe
+
+        value, gradient = self.value_and_grad(np.asarray(x))
+        return describe(
+            self.bound, self.constrain(np.asarray(x)), self.names, value, gradient
+        )
+
+
+def density(
+    model: Model,
+    data: Mapping[str, Any] | None = None,
+    *,
+    precision: Precision = "float64",
+) -> Density:
+    """Return the log density of a model with data.
+
+    Args:
+        model: a function declared with `@gm.model`.
+        data: a value for every keyword-only argument of the model.
+        precision: "float64" or "float32".
+
+    Returns:
+        The density on the flat unconstrained vector.
+
+    Raises:
+        DataError: the data do not fit the model.
+        ProgramError: the program raises, or uses something that cannot be compiled.
+        UsageError: the model or the precision is something else.
+    """
+    if not isinstance(model, Model):
+        hint = "; declare it with @gm.model" if callable(model) else ""
+        raise UsageError(
+            f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}{hint}"
+        )
+    return ProgramDensity(model.bind(data), dtype_of(precision))
+
+
+def dtype_of(precision: Precision) -> np.dtype:
+    """Return the numpy dtype of a precision.
+
+    Raises:
+        UsageError: it is neither "float64" nor "float32".
+    """
+    if precision not in ("float64", "float32"):
+        raise UsageError(f'precision must be "float64" or "float32", got {precision!r}')
+    return np.dtype(precision)

@@ -1,0 +1,233 @@
+"""Binding: a model and its data, checked, with every size known."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradmc.errors import DataError
+from gradmc.program.data import DataField, normalise
+from gradmc.program.dims import SizeTable
+from gradmc.program.supports import Bound, Support, is_known
+
+if TYPE_CHECKING:
+    from gradmc.program.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class BoundParameter:
+    """A parameter whose shape is known; `dims` names its axes for ArviZ."""
+
+    name: str
+    support: Support
+    shape: tuple[int, ...]
+    dims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundModel:
+    """A model with data.
+
+    Attributes:
+        model: the declared model.
+        data: for every keyword-only argument its value in standard form.
+        sizes: dimension names, and integers among the data, with their values.
+        dims: for every parameter and data array the names of its axes.
+        coords: for every named dimension its labels (0, 1, ... unless the data give labels).
+        parameters: the parameters with their shapes.
+    """
+
+    model: "Model"
+    data: dict[str, Any]
+    sizes: dict[str, int]
+    dims: dict[str, tuple[str, ...]]
+    coords: dict[str, list[Any]]
+    parameters: tuple[BoundParameter, ...]
+
+
+def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
+    """Check data against a model's declaration; see `Model.bind`."""
+    if not isinstance(data, Mapping):
+        raise DataError(
+            f"model {model.name}: expected the data as a dictionary from names to values, got {type(data).__name__}"
+        )
+    labels = _labels(model, data)
+    values = _values(model, data)
+    table = _infer_sizes(model, values)
+    dims, parameters = {}, []
+    for field in model.data:
+        if np.ndim(values[field.name]) and isinstance(values[field.name], np.ndarray):
+            axes = (
+                [None] * values[field.name].ndim
+                if field.shape is None
+                else [s.dimension for s in field.shape]
+            )
+            dims[field.name] = _axis_names(field.name, axes, values)
+    for parameter in model.parameters:
+        what = f"model {model.name}: parameter {parameter.name}: {parameter.support!r}"
+        sizes = tuple(table.resolve(size, what) for size in parameter.support.shape)
+        _check_event(what, parameter.support, sizes)
+        axes = [size.dimension for size in parameter.support.shape]
+        if parameter.support.event == 2:
+            axes.append(f"{axes[-1]}_bis" if axes[-1] else None)
+        dims[parameter.name] = _axis_names(parameter.name, axes, values)
+        shape = parameter.support.value_shape(sizes)
+        parameters.append(BoundParameter(parameter.name, parameter.support, shape, dims[parameter.name]))
+        _check_bounds(what, parameter.support, shape, values)
+    coords = _coords(model, dims, parameters, values, labels)
+    return BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
+
+
+def _dimensions(model: "Model") -> set[str]:
+    shapes = [p.support.shape for p in model.parameters] + [field.shape or () for field in model.data]
+    return {name for shape in shapes for size in shape for name, _ in size.terms}
+
+
+def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the entries of the data that label a dimension; refuse entries that nothing asks for."""
+    known = {field.name for field in model.data}
+    dimensions = _dimensions(model) - known
+    labels = {}
+    for key, value in data.items():
+        if not isinstance(key, str):
+            raise DataError(f"model {model.name}: data are named by strings, got the key {key!r}")
+        if key in known:
+            continue
+        if key in dimensions and np.ndim(value) == 1:
+            labels[key] = np.asarray(value).tolist()
+            continue
+        if key in {parameter.name for parameter in model.parameters}:
+            raise DataError(
+                f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * in the model"
+            )
+        close = difflib.get_close_matches(key, known | dimensions, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the model takes {_listed(known)}"
+        raise DataError(f"model {model.name}: unknown data {key!r}; {hint}")
+    return labels
+
+
+def _values(model: "Model", data: Mapping[str, Any]) -> dict[str, Any]:
+    missing = [field.name for field in model.data if field.required and field.name not in data]
+    if missing:
+        came = f"got {_listed(data)}" if data else "got no data"
+        raise DataError(f"model {model.name}: missing data {_listed(missing)}; {came}")
+    values = {}
+    for field in model.data:
+        if field.name in data or isinstance(field.default, (int, float, np.ndarray, list, tuple)):
+            try:
+                values[field.name] = normalise(field, data.get(field.name, field.default))
+            except DataError as error:
+                raise DataError(f"model {model.name}: {error}") from None
+        else:
+            values[field.name] = field.default  # a default such as None is handed on as it is
+    return values
+
+
+def _infer_sizes(model: "Model", values: dict[str, Any]) -> SizeTable:
+    """Learn sizes from integers among the data that dimensions are named after, then from the arrays."""
+    table = SizeTable()
+    wanted = _dimensions(model)
+    for field in model.data:
+        value = values[field.name]
+        if field.name in wanted and field.shape is None:
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise DataError(
+                    f"model {model.name}: {field.name!r} is used as a size, so it must be an integer, "
+                    f"got {type(value).__name__}"
+                )
+            table.learn(field.name, value, field.name)
+    try:
+        waiting = {field.name: _axes(field, values) for field in model.data if field.shape is not None}
+        while waiting:
+            rest = {name: later for name, axes in waiting.items() if (later := table.match(name, axes))}
+            if rest == waiting:
+                name, axes = next(iter(rest.items()))
+                raise DataError(f"the size {axes[0][0].text!r} of {name} cannot be solved for its names")
+            waiting = rest
+    except DataError as error:
+        raise DataError(f"model {model.name}: {error}") from None
+    return table
+
+
+def _axes(field: DataField, values: dict[str, Any]) -> list[tuple[Any, int]]:
+    value = values[field.name]
+    if not isinstance(value, np.ndarray) or field.shape is None:
+        return []  # a default such as None
+    return list(zip(field.shape, value.shape, strict=True))
+
+
+def _axis_names(variable: str, axes: list[str | None], values: dict[str, Any]) -> tuple[str, ...]:
+    """Name the axes: the dimension, or ArviZ's default where there is none or the name is a datum's or taken."""
+    names: list[str] = []
+    for position, axis in enumerate(axes):
+        default = f"{variable}_dim_{position}"
+        names.append(default if axis is None or axis in values or axis in names else axis)
+    return tuple(names)
+
+
+def _check_event(what: str, support: Support, sizes: tuple[int, ...]) -> None:
+    if support.event and sizes[-1] < 1:
+        raise DataError(f"{what}: the last size must be at least 1, got {sizes[-1]}")
+
+
+def _check_bounds(what: str, support: Support, shape: tuple[int, ...], values: dict[str, Any]) -> None:
+    """Check the ends that are known before sampling: they must be ordered and fit the parameter's shape."""
+    ends = [known_bound(bound, values) for bound in support.bounds]
+    for end in ends:
+        if is_known(end) and np.broadcast_shapes(np.shape(end), shape) != shape:
+            raise DataError(
+                f"{what}: a bound of shape {np.shape(end)} does not fit the parameter's shape {shape}"
+            )
+    if len(ends) == 2 and all(is_known(end) for end in ends):
+        lower, upper = (np.broadcast_to(end, shape) for end in ends)
+        bad = np.argwhere(~(lower < upper))
+        if bad.size or np.any(~(np.asarray(ends[0]) < np.asarray(ends[1]))):
+            where = tuple(int(i) for i in bad[0]) if len(bad) else ()
+            raise DataError(
+                f"{what}: expected lower < upper, got lower = {lower[where] if shape else ends[0]} and "
+                f"upper = {upper[where] if shape else ends[1]}"
+            )
+
+
+def known_bound(bound: Bound, values: Mapping[str, Any]) -> Any:
+    """Return the end as a number or array where the data decide it, else None.
+
+    Raises:
+        DataError: the name refers to something that is not a number or an array.
+    """
+    if is_known(bound):
+        return bound
+    if isinstance(bound, str) and bound in values:
+        value = values[bound]
+        if not is_known(value) or isinstance(value, bool):
+            raise DataError(f"the bound {bound!r} must be a number or an array, got {type(value).__name__}")
+        return value
+    return None
+
+
+def _coords(
+    model: "Model",
+    dims: dict[str, tuple[str, ...]],
+    parameters: list[BoundParameter],
+    values: dict[str, Any],
+    labels: dict[str, list[Any]],
+) -> dict[str, list[Any]]:
+    """Return labels for every dimension that has a name of its own."""
+    shapes = {p.name: p.shape for p in parameters} | {n: v.shape for n, v in values.items() if n in dims}
+    coords: dict[str, list[Any]] = {}
+    for variable, names in dims.items():
+        for name, length in zip(names, shapes[variable], strict=True):
+            given = labels.get(name.removesuffix("_bis"))
+            if given is not None and len(given) != length:
+                raise DataError(
+                    f"model {model.name}: {len(given)} labels came for the dimension {name!r}, which has {length} entries"
+                )
+            if not name.startswith(f"{variable}_dim_"):
+                coords[name] = list(given) if given is not None else list(range(length))
+    return coords
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(repr(name) for name in names) if names else "none"

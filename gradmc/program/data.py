@@ -1,0 +1,174 @@
+"""Data: what a model takes, in which form, and what is refused.
+
+`normalise` brings one datum into the form in which programs see it:
+
+* numbers (also numpy and JAX scalars) become Python `int`, `float` or `bool`;
+* arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay integers, because
+  they serve as counts and as indices; a program that computes with them gets floats by the usual rules;
+* strings, dictionaries, lists of strings and other objects are handed on as they are, unless the declaration
+  `Data[...]` asks for an array.
+
+Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradmc.errors import DataError, DeclarationError
+from gradmc.program.dims import Size, parse_shape
+
+
+@dataclass(frozen=True, eq=False)
+class DataAnnotation:
+    """The annotation `Data` (any datum) or `Data["school", 2]` (an array with these axes)."""
+
+    shape: tuple[Size, ...] | None = None
+
+    def __getitem__(self, subscript: object) -> "DataAnnotation":
+        if self.shape is not None:
+            raise DeclarationError(f"{self!r} already has a shape; write all sizes in one pair of brackets")
+        return dataclasses.replace(self, shape=parse_shape(subscript, "Data"))
+
+    def __repr__(self) -> str:
+        if self.shape is None:
+            return "Data"
+        return f"Data[{', '.join(repr(size.text) if size.terms else size.text for size in self.shape)}]"
+
+
+Data = DataAnnotation()
+"""Annotation of a datum. Subscript it with dimension names, integers, and sums and differences of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataField:
+    """One keyword-only argument of a model.
+
+    Args:
+        name: name of the argument.
+        shape: declared axes, or None where none are declared.
+        kind: a plain type that the annotation asks for (int, float, bool, str, dict), or None.
+        default: default value, or `MISSING`.
+    """
+
+    name: str
+    shape: tuple[Size, ...] | None
+    kind: type | None
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether the data must have it."""
+        return self.default is MISSING
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<no default>"
+
+
+MISSING = _Missing()
+
+KINDS: tuple[type, ...] = (int, float, bool, str, dict)
+
+
+def normalise(field: DataField, value: Any) -> Any:
+    """Return a datum in the form in which the program sees it.
+
+    Raises:
+        DataError: it is not finite, has the wrong type, or is not an array where one is declared.
+    """
+    if field.kind is not None:
+        return _of_kind(field.name, field.kind, value)
+    array = _as_array(value)
+    if array is None:
+        if field.shape is not None:
+            raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
+        return value
+    array = _standard(field.name, array)
+    _check_finite(field.name, array)
+    if field.shape is not None and array.ndim != len(field.shape):
+        declared = ", ".join(size.text for size in field.shape)
+        raise DataError(
+            f"{field.name}: expected an array with {len(field.shape)} "
+            f"{'axis' if len(field.shape) == 1 else 'axes'} ({declared}), got {_describe(array)}"
+        )
+    if array.ndim == 0:
+        return array.item()
+    return array
+
+
+def _of_kind(name: str, kind: type, value: Any) -> Any:
+    """Return a datum whose annotation is a plain type."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind in (int, float) and isinstance(value, bool)):
+        raise DataError(f"{name}: expected {kind.__name__}, got {_describe(value)}")
+    if kind is float:
+        _check_finite(name, np.asarray(value))
+    return value
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    """Return a numeric array, or None for anything else."""
+    if value is None or isinstance(value, (str, bytes, dict, set, frozenset)):
+        return None
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise DataError(
+                "a masked array with masked entries came; leave missing entries out or model them"
+            )
+        value = value.filled()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        return None  # ragged nested lists, for example
+    if array.dtype.kind in "biuf":
+        return array
+    if (
+        array.dtype == object and array.size
+    ):  # pandas columns of mixed numbers, Python integers beyond 64 bits
+        try:
+            return array.astype(float)
+        except (ValueError, TypeError):
+            return None
+    if array.dtype.kind not in "cOSUMmVT" and array.ndim:  # ml_dtypes such as bfloat16
+        return array.astype(float)
+    return None
+
+
+def _standard(name: str, array: np.ndarray) -> np.ndarray:
+    """Widen to float64, int64 or bool; narrow and unsigned integers would overflow silently in a program."""
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{name}: {array.max()} does not fit into 64-bit integers; convert it to float")
+    target = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}[array.dtype.kind]
+    return np.array(array, dtype=target)
+
+
+def _check_finite(name: str, array: np.ndarray) -> None:
+    if array.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    entry = f"{name}[{', '.join(map(str, where))}]" if where else name
+    more = f" ({int(bad.sum())} such entries in all)" if bad.sum() > 1 else ""
+    raise DataError(
+        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them parameters"
+    )
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape}"
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__} that is not a rectangular array of numbers"
+    shown = repr(value)
+    return f"{shown if len(shown) < 40 else shown[:37] + '...'} of type {type(value).__name__}"

@@ -1,0 +1,315 @@
+"""The declaration of a model: an annotated function.
+
+Positional arguments are parameters, and each annotation is a support; keyword-only arguments are data. `@model`
+reads the signature once and reports what is wrong with it at the definition, long before anything is traced.
+The function itself stays as it is: calling the model calls it, on floats, as ordinary Python.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradmc.errors import DeclarationError
+from gradmc.program.binding import BoundModel, bind
+from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
+from gradmc.program.dims import RESERVED
+from gradmc.program.supports import Support
+
+SUPPORTS = (
+    "Real, Positive, Negative, UnitInterval, Interval(lo, hi), Simplex, Ordered, PositiveOrdered, ZeroSum, "
+    "CholeskyCorr, Correlation, CholeskyCov, Covariance, UnitVector, Circular"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One positional argument of a model: its name and its support."""
+
+    name: str
+    support: Support
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A declared model. Calling it calls the plain function.
+
+    Attributes:
+        name: name of the function.
+        fn: the plain function, returning the log density.
+        parameters: positional arguments, in order.
+        data: keyword-only arguments, in order.
+        doc: first paragraph of the docstring.
+    """
+
+    name: str
+    fn: Callable[..., Any]
+    parameters: tuple[Parameter, ...]
+    data: tuple[DataField, ...]
+    doc: str
+    _simulators: list[Callable[..., Any]] = field(default_factory=list, repr=False)
+
+    def __call__(self, *parameters: Any, **data: Any) -> Any:
+        """Call the plain function."""
+        return self.fn(*parameters, **data)
+
+    @property
+    def simulate(self) -> Callable[..., Any] | None:
+        """The simulator attached by `@model.simulator`, or None."""
+        return self._simulators[-1] if self._simulators else None
+
+    def simulator(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Attach a simulator (use as a decorator).
+
+        Args:
+            fn: `(rng, *parameters, **data) -> dict`, where `rng` has the methods of `numpy.random.Generator`; the
+                keys name what is simulated, as a rule data arrays.
+
+        Returns:
+            `fn` unchanged.
+
+        Raises:
+            DeclarationError: the arguments of `fn` are not `rng`, the model's parameters in order, and data.
+        """
+        _check_simulator(self, fn)
+        self._simulators.append(fn)
+        return fn
+
+    @property
+    def source_hash(self) -> str:
+        """Hash of the source of the function and its simulator; results carry it."""
+        digest = hashlib.sha256()
+        for fn in (self.fn, self.simulate):
+            if fn is not None:
+                digest.update(_source(fn).encode())
+        return digest.hexdigest()[:16]
+
+    def bind(self, data: Mapping[str, Any] | None = None) -> BoundModel:
+        """Check data against the declaration and infer all sizes.
+
+        Args:
+            data: one entry for every keyword-only argument without default. A key that names a dimension gives the
+                labels along it, which become coordinates of the results.
+
+        Returns:
+            The bound model: data in standard form, parameters with their shapes.
+
+        Raises:
+            DataError: something is missing, unknown, of the wrong shape or type, or not finite.
+        """
+        return bind(self, {} if data is None else data)
+
+
+def model(fn: Callable[..., Any]) -> Model:
+    """Declare a model: a function that returns a log density (use as a decorator).
+
+    Positional arguments are parameters, annotated with their supports; keyword-only arguments are data, annotated with
+    `Data[...]`, with a plain type, or not at all. The density is with respect to the parameters as declared;
+    Jacobians of their transformations are added by gradmc.
+
+    Args:
+        fn: the function.
+
+    Returns:
+        The declared model.
+
+    Raises:
+        DeclarationError: the signature does not declare a model.
+    """
+    if isinstance(fn, Model):
+        return fn
+    if not inspect.isfunction(fn):
+        raise DeclarationError(
+            f"@gm.model expects a plain function, got {fn!r} of type {type(fn).__name__}; "
+            "write @gm.model above the def, without brackets"
+        )
+    if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn):
+        raise DeclarationError(f"{_where(fn)}: expected a plain function, got a generator or coroutine")
+    parameters: list[Parameter] = []
+    data: list[DataField] = []
+    for argument in inspect.signature(fn).parameters.values():
+        if argument.kind is inspect.Parameter.KEYWORD_ONLY:
+            data.append(_data_field(fn, argument))
+        else:
+            parameters.append(_parameter(fn, argument))
+    if not parameters:
+        raise DeclarationError(
+            f"{_where(fn)}: no parameters; write them as positional arguments before the *, each annotated with its "
+            f"support: {SUPPORTS}"
+        )
+    found = Model(fn.__name__, fn, tuple(parameters), tuple(data), _first_paragraph(fn))
+    _check_names(found)
+    _check_bounds(found)
+    return found
+
+
+def _parameter(fn: Callable[..., Any], argument: inspect.Parameter) -> Parameter:
+    where, name = _where(fn), argument.name
+    if argument.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        raise DeclarationError(f"{where}: *{name} cannot be declared; name every parameter and every datum")
+    if argument.default is not inspect.Parameter.empty:
+        raise DeclarationError(
+            f"{where}: the parameter {name!r} has a default value, which has no meaning; if it is a datum, write it "
+            "after the *"
+        )
+    annotation = _annotation(fn, argument)
+    if annotation is inspect.Parameter.empty:
+        raise DeclarationError(
+            f"{where}: the parameter {name!r} has no support; annotate it, for example `{name}: Real`. Supports: "
+            f"{SUPPORTS}. If it is a datum, write it after the *"
+        )
+    if isinstance(annotation, DataAnnotation):
+        raise DeclarationError(
+            f"{where}: {name!r} is annotated as data but stands among the parameters; write it after the *"
+        )
+    if not isinstance(annotation, Support):
+        call = " (call it: Interval(lo, hi))" if getattr(annotation, "__name__", "") == "Interval" else ""
+        raise DeclarationError(
+            f"{where}: the annotation of the parameter {name!r} must be a support, got {annotation!r}{call}. "
+            f"Supports: {SUPPORTS}"
+        )
+    if len(annotation.shape) < annotation.subscripts:
+        raise DeclarationError(
+            f"{where}: {annotation.label} needs its size in brackets, for example `{name}: {annotation.label}[3]` or "
+            f'`{name}: {annotation.label}["K"]`'
+        )
+    return Parameter(name, annotation)
+
+
+def _data_field(fn: Callable[..., Any], argument: inspect.Parameter) -> DataField:
+    annotation = _annotation(fn, argument)
+    if isinstance(annotation, Support):
+        raise DeclarationError(
+            f"{_where(fn)}: {argument.name!r} has the support {annotation!r} but stands among the data; write "
+            "parameters before the *"
+        )
+    default = MISSING if argument.default is inspect.Parameter.empty else argument.default
+    shape = annotation.shape if isinstance(annotation, DataAnnotation) else None
+    kind = annotation if isinstance(annotation, type) and annotation in KINDS else None
+    return DataField(argument.name, shape, kind, default)
+
+
+def _annotation(fn: Callable[..., Any], argument: inspect.Parameter) -> Any:
+    """Return the annotation, evaluated where it is a string (`from __future__ import annotations`)."""
+    annotation = argument.annotation
+    if not isinstance(annotation, str):
+        return annotation
+    scope = dict(inspect.getclosurevars(fn).nonlocals)
+    try:
+        return eval(annotation, fn.__globals__, scope)
+    except DeclarationError as error:
+        raise DeclarationError(f"{_where(fn)}: the annotation of {argument.name!r}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - any expression may stand there
+        raise DeclarationError(
+            f"{_where(fn)}: the annotation {annotation!r} of {argument.name!r} cannot be evaluated "
+            f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must be imported at "
+            "the top of the module"
+        ) from None
+
+
+def _check_names(found: Model) -> None:
+    """Refuse names that collide with ArviZ's dimensions or with the model's own."""
+    where = _where(found.fn)
+    dimensions = {
+        size.dimension
+        for shape in [p.support.shape for p in found.parameters] + [d.shape or () for d in found.data]
+        for size in shape
+    }
+    arrays = {d.name for d in found.data if d.shape is not None}
+    for name in [p.name for p in found.parameters] + [d.name for d in found.data]:
+        if name in RESERVED:
+            raise DeclarationError(
+                f"{where}: the name {name!r} is reserved by ArviZ for its own dimensions ({', '.join(RESERVED)}); "
+                "rename the argument"
+            )
+    for parameter in found.parameters:
+        if parameter.name in dimensions:
+            raise DeclarationError(
+                f"{where}: {parameter.name!r} names both a parameter and a dimension; rename one of them"
+            )
+    for name in sorted(arrays & {dimension for dimension in dimensions if dimension}):
+        raise DeclarationError(
+            f"{where}: {name!r} names both a data array and a dimension; rename one of them (labels of a dimension are "
+            "passed among the data under its name, without an argument)"
+        )
+
+
+def _check_bounds(found: Model) -> None:
+    """Check that bounds refer to data and to earlier parameters only."""
+    known = {field.name for field in found.data}
+    later = [parameter.name for parameter in found.parameters]
+    for parameter in found.parameters:
+        for bound in parameter.support.bounds:
+            for name in bound_names(bound, f"{_where(found.fn)}: {parameter.name}: {parameter.support!r}"):
+                if name in known:
+                    continue
+                reason = (
+                    "comes later; declare it before"
+                    if name in later
+                    else "is neither a datum nor an earlier parameter"
+                )
+                raise DeclarationError(
+                    f"{_where(found.fn)}: a bound of the parameter {parameter.name!r} depends on {name!r}, which {reason}"
+                )
+        known.add(parameter.name)
+        later.remove(parameter.name)
+
+
+def bound_names(bound: Any, where: str = "a bound") -> tuple[str, ...]:
+    """Return the names that a bound depends on."""
+    if isinstance(bound, str):
+        return (bound,)
+    if not callable(bound):
+        return ()
+    try:
+        arguments = inspect.signature(bound).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(
+            f"{where}: the arguments of the callable bound cannot be read: {error}"
+        ) from None
+    names = []
+    for argument in arguments:
+        if argument.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise DeclarationError(f"{where}: a callable bound must name its arguments, got *{argument.name}")
+        if argument.default is inspect.Parameter.empty:
+            names.append(argument.name)
+    return tuple(names)
+
+
+def _check_simulator(found: Model, fn: Callable[..., Any]) -> None:
+    if not inspect.isfunction(fn):
+        raise DeclarationError(f"@{found.name}.simulator expects a function, got {fn!r}")
+    signature = inspect.signature(fn).parameters.values()
+    positional = [a.name for a in signature if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    expected = [parameter.name for parameter in found.parameters]
+    if any(a.kind is a.VAR_POSITIONAL for a in signature):
+        expected = positional[1:]
+    if not positional or positional[1:] != expected:
+        raise DeclarationError(
+            f"{_where(fn)}: a simulator of {found.name} takes (rng, {', '.join(p.name for p in found.parameters)}) as "
+            f"positional arguments, got ({', '.join(positional)})"
+        )
+    known = {field.name for field in found.data}
+    for argument in signature:
+        if argument.kind is argument.KEYWORD_ONLY and argument.name not in known:
+            raise DeclarationError(
+                f"{_where(fn)}: the simulator asks for {argument.name!r}, which is not among the data of {found.name} "
+                f"({', '.join(sorted(known)) or 'it has none'})"
+            )
+
+
+def _where(fn: Callable[..., Any]) -> str:
+    code = fn.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}, model {fn.__name__}"
+
+
+def _source(fn: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(fn)
+    except (OSError, TypeError):
+        return fn.__code__.co_code.hex() + repr(fn.__code__.co_consts)
+
+
+def _first_paragraph(fn: Callable[..., Any]) -> str:
+    return (inspect.getdoc(fn) or "").split("\n\n")[0]
