@@ -16,7 +16,7 @@ def garch11(
     alpha1: Interval(0, 1),
     beta1: Interval(0, lambda alpha1: 1 - alpha1),
     *,
-    y: Data["day"],
+    y: Data["date"],
 ):
     """Daily returns y[t] ~ normal(mu, sigma[t]); sigma[t]^2 follows yesterday's surprise and variance.
 
