@@ -6,7 +6,7 @@ Warmup of W transitions (Seyboldt, Carlson & Carpenter 2025, 'If only my posteri
     0                        0.3 W                                              0.85 W                 W
 """
 
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.records import record
@@ -27,18 +27,31 @@ class Schedule:
     final_start: Int[Array, ""]
     target_accept: Float[Array, ""]
     search: Bool[Array, ""]  # look for a first step size; false when one was given
+    keep_metric: Bool[Array, ""]  # start with the metric that the chain has; false to take it from the gradient
     max_attempts: Int[Array, ""]  # tries for a starting point
 
 
 def make_schedule(
-    warmup: int, *, target_accept: float = 0.8, search: bool = True, max_attempts: int = 100, dtype: jnp.dtype
+    warmup: int,
+    *,
+    target_accept: float = 0.8,
+    search: bool = True,
+    keep_metric: bool = False,
+    max_attempts: int = 100,
+    dtype: np.dtype,
 ) -> Schedule:
     """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1)."""
     return Schedule(
-        warmup=jnp.int32(warmup),
-        early_end=jnp.int32(int(EARLY_SHARE * warmup)),
-        final_start=jnp.int32(warmup - int(FINAL_SHARE * warmup)),
-        target_accept=jnp.asarray(target_accept, dtype),
-        search=jnp.bool_(search),
-        max_attempts=jnp.int32(max_attempts),
+        warmup=np.int32(warmup),
+        early_end=np.int32(EARLY_SHARE * warmup),
+        final_start=np.int32(final_start(warmup)),
+        target_accept=np.asarray(target_accept, dtype),
+        search=np.bool_(search),
+        keep_metric=np.bool_(keep_metric),
+        max_attempts=np.int32(max_attempts),
     )
+
+
+def final_start(warmup: int) -> int:
+    """The first transition of the phase in which only the step size adapts."""
+    return warmup - int(FINAL_SHARE * warmup)

@@ -70,8 +70,7 @@ class Chain:
 
     phase: Int[Array, ""]
     transition: Int[Array, ""]  # transitions done
-    attempt: Int[Array, ""]  # starting points tried
-    n_gradients: Int[Array, ""]
+    attempt: Int[Array, ""]  # starting points chosen so far
     trajectory: Trajectory
     metric: Metric
     step: StepSize
@@ -82,6 +81,7 @@ class Chain:
 class Buffer:
     """The draws of a chunk; rows from `filled` on hold nothing."""
 
+    ticks: Int[Array, ""]  # of the chunk: gradients evaluated
     filled: Int[Array, ""]
     positions: Float[Array, "capacity dim"]
     statistics: Float[Array, "capacity columns"]
@@ -106,35 +106,50 @@ class Machine:
     dim: int
     dtype: np.dtype
 
-    def initial(self, key: np.ndarray, position: np.ndarray | None = None) -> State:
-        """A chain before its first tick.
+    def initial(
+        self, key: np.ndarray, *, position: np.ndarray | None = None, step_size: float | None = None
+    ) -> State:
+        """A chain before its first tick, in NumPy arrays.
 
         With a `position` (dim,) that one is tried first, otherwise uniform(-2, 2) on the unconstrained scale.
         """
-        key = jnp.asarray(key)
-        first = start_vector(key, jnp.uint32(0), self.dim, self.dtype) if position is None else position
-        position = jnp.asarray(first, self.dtype)
-        zeros = jnp.zeros_like(position)
-        point = Point(
-            position=position, momentum=zeros, log_density=jnp.zeros((), self.dtype), gradient=zeros
+        if position is None:
+            template = jax.eval_shape(self._template, jax.ShapeDtypeStruct((self.dim,), self.dtype))
+            state: State = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
+        else:
+            state = jax.tree.map(np.asarray, jax.jit(self._template)(np.asarray(position, self.dtype)))
+        first = FIRST_STEP if step_size is None else step_size
+        chain = dataclasses.replace(
+            state.chain,
+            phase=START,
+            attempt=np.int32(position is not None),
+            step=dataclasses.replace(state.chain.step, value=np.asarray(first, self.dtype)),
         )
-        metric, adaptation = self.adaptation.initial(position, zeros)
-        step = initial_step_size(jnp.asarray(FIRST_STEP, self.dtype))
+        return State(key=np.asarray(key, np.uint32), chain=chain, workspace=state.workspace)
+
+    def _template(self, position: Float[Array, "dim"]) -> State:
+        """A state at `position` before anything is known of the density there."""
+        zero = jnp.zeros((), self.dtype)
+        point = Point(position=position, momentum=position, log_density=zero, gradient=position)
+        metric, adaptation = self.adaptation.initial(position, position)
+        step = initial_step_size(zero)
         chain = Chain(
-            phase=jnp.int32(START),
+            phase=jnp.int32(0),
             transition=jnp.int32(0),
-            attempt=jnp.int32(1),
-            n_gradients=jnp.int64(0),
+            attempt=jnp.int32(0),
             trajectory=self.kernel.start(point, jnp.uint32(0), step.value),
             metric=metric,
             step=step,
             adaptation=adaptation,
         )
-        return State(key=key, chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype))
+        return State(
+            key=jnp.zeros(2, jnp.uint32), chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype)
+        )
 
     def buffer(self, capacity: int) -> Buffer:
         """Room for `capacity` draws."""
         return Buffer(
+            ticks=jnp.int32(0),
             filled=jnp.int32(0),
             positions=jnp.zeros((capacity, self.dim), self.dtype),
             statistics=jnp.zeros((capacity, len(STATISTICS)), self.dtype),
@@ -151,19 +166,15 @@ class Machine:
     ) -> tuple[State, Buffer]:
         """Run until `draws` (at most `capacity`) transitions are in the buffer, or `ticks` ticks have passed."""
 
-        def unfinished(carry: tuple[Any, Chain, Buffer, Int[Array, ""]]) -> Bool[Array, ""]:
-            _, chain, buffer, tick = carry
-            return (buffer.filled < draws) & (tick < ticks) & (chain.phase != FAILED)
+        def unfinished(carry: tuple[Any, Chain, Buffer]) -> Bool[Array, ""]:
+            _, chain, buffer = carry
+            return (buffer.filled < draws) & (buffer.ticks < ticks) & (chain.phase != FAILED)
 
-        def step(
-            carry: tuple[Any, Chain, Buffer, Int[Array, ""]],
-        ) -> tuple[Any, Chain, Buffer, Int[Array, ""]]:
-            workspace, chain, buffer, tick = carry
-            workspace, chain, buffer = self._tick(state.key, workspace, chain, buffer, schedule, arguments)
-            return workspace, chain, buffer, tick + 1
+        def step(carry: tuple[Any, Chain, Buffer]) -> tuple[Any, Chain, Buffer]:
+            return self._tick(state.key, *carry, schedule, arguments)
 
-        start = (state.workspace, state.chain, self.buffer(capacity), jnp.int32(0))
-        workspace, chain, buffer, _ = lax.while_loop(unfinished, step, start)
+        start = (state.workspace, state.chain, self.buffer(capacity))
+        workspace, chain, buffer = lax.while_loop(unfinished, step, start)
         return State(key=state.key, chain=chain, workspace=workspace), buffer
 
     def _tick(
@@ -188,7 +199,8 @@ class Machine:
             key, chain.transition.astype(jnp.uint32), LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
         )
         trajectory, workspace, done = self.kernel.extend(trajectory, workspace, point, words)
-        chain = dataclasses.replace(chain, trajectory=trajectory, n_gradients=chain.n_gradients + 1)
+        chain = dataclasses.replace(chain, trajectory=trajectory)
+        buffer = dataclasses.replace(buffer, ticks=buffer.ticks + 1)
         chain, buffer = branch(done | ~running, self._finish, (chain, buffer), (key, point, schedule))
         return workspace, chain, buffer
 
@@ -214,7 +226,8 @@ class Machine:
         schedule: Schedule,
     ) -> tuple[Chain, Buffer, Draw]:
         del info
-        good = jnp.isfinite(point.log_density) & jnp.all(jnp.isfinite(point.gradient))
+        finite = jnp.isfinite(point.log_density) & jnp.all(jnp.isfinite(point.gradient))
+        good = finite & (chain.attempt > 0)  # attempt 0 has no candidate yet
         exhausted = chain.attempt >= schedule.max_attempts
         metric, adaptation = self.adaptation.initial(point.position, point.gradient)
         after = jnp.where(schedule.search, SEARCH, RUN)
@@ -225,13 +238,13 @@ class Machine:
             gradient=jnp.where(good, point.gradient, 0),
             energy=point.log_density,
         )
-        keep = ~good | ~schedule.search
         chain = dataclasses.replace(
             chain,
             phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
             attempt=chain.attempt + jnp.where(good, 0, 1).astype(jnp.int32),
-            metric=pick(keep, chain.metric, metric),
-            adaptation=pick(keep, chain.adaptation, adaptation),
+            metric=pick(good & ~schedule.keep_metric, metric, chain.metric),
+            adaptation=pick(good, adaptation, chain.adaptation),
+            step=pick(good, initial_step_size(chain.step.value), chain.step),
         )
         return chain, buffer, draw
 
@@ -303,6 +316,7 @@ def _store(buffer: Buffer, draw: Draw, info: Info, step_size: Float[Array, ""]) 
         ]
     )
     return Buffer(
+        ticks=buffer.ticks,
         filled=buffer.filled + 1,
         positions=lax.dynamic_update_index_in_dim(buffer.positions, draw.position, buffer.filled, 0),
         statistics=lax.dynamic_update_index_in_dim(buffer.statistics, row, buffer.filled, 0),

@@ -1,0 +1,139 @@
+"""Compiling the two functions of a run: `advance` moves a chain, `expand` turns its positions into named values.
+
+Both are traced here and compiled side by side in two threads.  The persistent compilation cache of JAX is switched on
+for the time of compiling, in the user's cache directory, unless the user has configured one.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental.compilation_cache import compilation_cache
+from jaxtyping import Array, Float, Int
+
+from gradmc.adaptation.schedule import Schedule
+from gradmc.run.machine import Buffer, Machine, State
+
+BUFFER_BYTES = 8 << 20
+MAX_CAPACITY = 8192
+
+type Expand = Callable[[jax.Array, Any], dict[str, dict[str, jax.Array]]]
+
+_cache_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The executables of a run, for chains one by one (`batch` is None) or `batch` chains at a time."""
+
+    advance: Callable[..., tuple[State, Buffer]]
+    expand: Callable[..., dict[str, dict[str, jax.Array]]]
+    capacity: int
+    batch: int | None
+    text: Callable[[], str]  # the optimised HLO of `advance`
+
+
+def buffer_capacity(dim: int, columns: int, itemsize: int) -> int:
+    """Draws that fit into a buffer of 8 MiB: a power of two from 16 to 8192.
+
+    A function of the model alone, so that the number of draws asked for never makes XLA compile again.
+    """
+    rows = BUFFER_BYTES // ((dim + columns) * itemsize)
+    return int(np.clip(1 << max(int(rows).bit_length() - 1, 0), 16, MAX_CAPACITY))
+
+
+def compile_run(
+    machine: Machine,
+    expand: Expand,
+    arguments: Any,
+    state: State,
+    schedule: Schedule,
+    *,
+    scope: Callable[[], contextlib.AbstractContextManager[Any]],
+    capacity: int,
+    batch: int | None = None,
+) -> Compiled:
+    """Trace and compile for chains like `state` (with a leading axis of `batch` chains, where there is one)."""
+
+    def rows(positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any) -> Any:
+        return expand_rows(expand, positions, count, arguments)
+
+    advance = machine.advance
+    if batch is not None:
+        advance = jax.vmap(advance, in_axes=(0, None, None, 0, None, None))
+    positions = jax.ShapeDtypeStruct((capacity, machine.dim), machine.dtype)
+    whole = jax.ShapeDtypeStruct((), np.int32)
+    limits = jax.ShapeDtypeStruct(() if batch is None else (batch,), np.int32)
+    with _persistent_cache(), ThreadPoolExecutor(1) as pool:
+        lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
+        compiled_expand = pool.submit(_compile, lowered_expand, scope)
+        lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity)
+        compiled_advance = lowered.compile()
+        return Compiled(
+            advance=compiled_advance,
+            expand=compiled_expand.result(),
+            capacity=capacity,
+            batch=batch,
+            text=compiled_advance.as_text,
+        )
+
+
+def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
+    with scope():
+        return lowered.compile()
+
+
+def expand_rows(
+    expand: Expand, positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any
+) -> dict[str, dict[str, jax.Array]]:
+    """`expand` at the first `count` rows of `positions`, one after the other; the other rows are zero."""
+    capacity = positions.shape[0]
+    shapes = jax.eval_shape(expand, positions[0], arguments)
+    empty = jax.tree.map(lambda s: jnp.zeros((capacity, *s.shape), s.dtype), shapes)
+
+    def fill(i: jax.Array, rows: Any) -> Any:
+        values = expand(lax.dynamic_index_in_dim(positions, i, 0, keepdims=False), arguments)
+        return jax.tree.map(lambda r, v: lax.dynamic_update_index_in_dim(r, v, i, 0), rows, values)
+
+    return lax.fori_loop(0, count, fill, empty)
+
+
+def cache_directory() -> Path:
+    """Where gradmc keeps compiled code: `$XDG_CACHE_HOME/gradmc/xla`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "gradmc" / "xla"
+
+
+@contextlib.contextmanager
+def _persistent_cache() -> Iterator[None]:
+    """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays."""
+    if jax.config.jax_compilation_cache_dir is not None or os.environ.get("GRADMC_CACHE") == "off":
+        yield
+        return
+    settings = {
+        "jax_compilation_cache_dir": str(cache_directory()),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    with _cache_lock:
+        before = {name: getattr(jax.config, name) for name in settings}
+        _configure(settings)
+        try:
+            yield
+        finally:
+            _configure(before)
+
+
+def _configure(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()

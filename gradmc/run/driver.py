@@ -1,0 +1,258 @@
+"""The host loop: chains advance chunk by chunk until each has its draws.
+
+A *lane* is what one call of the compiled `advance` moves: one chain on a CPU, all chains on an accelerator.  Workers
+(threads; XLA releases the GIL) take lanes from a queue, run one chunk, hand the draws to the store, and put the lane
+back.  Everything that a user sees of a run (progress, stopping, streaming, checkpoints) happens between chunks.
+
+A chunk is sized in ticks by measurement so that it takes about `CHUNK_SECONDS`; the draws do not depend on its size.
+"""
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from gradmc.adaptation.schedule import Schedule
+from gradmc.adaptation.windowed import is_due, next_update
+from gradmc.run.compiling import Compiled
+from gradmc.run.machine import FAILED, SEARCH, STATISTICS, State
+from gradmc.run.progress import ChainStatus, Progress
+
+CHUNK_SECONDS = 0.3
+FIRST_TICKS = 16
+MAX_GROWTH = 16.0
+
+
+class DrawSink(Protocol):
+    """Where draws go (see `gradmc.results.store`)."""
+
+    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Keep the next draws of a chain."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the host loop needs to know."""
+
+    compiled: Compiled
+    schedule: Schedule
+    arguments: Any
+    warmup: int
+    draws: int
+    keep_warmup: bool
+    keep_unconstrained: bool
+    scope: Callable[[], AbstractContextManager[Any]]  # JAX in the density's precision
+    on_host: Callable[[Any, Any, int], Any] | None = None  # `gradmc.adaptation.windowed`
+
+    @property
+    def total(self) -> int:
+        """Transitions per chain."""
+        return self.warmup + self.draws
+
+
+@dataclasses.dataclass(slots=True)
+class Lane:
+    """One or more chains that advance together, and what the host counts of them."""
+
+    chains: tuple[int, ...]
+    state: State
+    done: np.ndarray  # transitions finished, per chain
+    divergences: np.ndarray  # after warmup, per chain
+    gradients: np.ndarray  # evaluated, per chain
+    ticks: float = FIRST_TICKS
+    failed: bool = False
+
+
+class Driver:
+    """Runs lanes to the end, or until `stop` is called.
+
+    `after_chunk(lane)` is called in the worker after the draws of a chunk are in the sink: the place for checkpoints.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        lanes: Sequence[Lane],
+        sink: DrawSink,
+        progress: Progress,
+        *,
+        workers: int,
+        after_chunk: Callable[[Lane], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.lanes = list(lanes)
+        self._sink = sink
+        self._progress = progress
+        self._after_chunk = after_chunk
+        self._queue: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._workers = min(workers, len(self.lanes))
+        self._stop = threading.Event()
+        self._errors: list[BaseException] = []
+        self._lock = threading.Lock()
+        self._pending = 0
+        self._idle = threading.Event()
+
+    def stop(self) -> None:
+        """Let every lane finish its chunk and then stop."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def run(self, watch: Callable[[], None] | None = None, interval: float = 0.1) -> None:
+        """Block until all lanes are done or stopped; `watch` is called in this thread every `interval` seconds.
+
+        An exception in a worker stops all lanes and is raised here.
+        """
+        lanes = [lane for lane in self.lanes if not self._finished(lane)]
+        self._pending = len(lanes)
+        for lane in lanes:
+            self._queue.put(lane)
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(min(self._workers, len(lanes)))]
+        for thread in threads:
+            thread.start()
+        try:
+            while lanes and not self._idle.wait(interval):
+                if watch is not None:
+                    watch()
+        finally:
+            self._stop_workers(threads)
+        if self._errors:
+            raise self._errors[0]
+
+    def _stop_workers(self, threads: Sequence[threading.Thread]) -> None:
+        if self._pending:
+            self.stop()
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (lane := self._queue.get()) is not None:
+            try:
+                if not self.stopping:
+                    with self.plan.scope():
+                        self._run_chunk(lane)
+            except BaseException as error:
+                self._errors.append(error)
+                self.stop()
+            if self.stopping or self._finished(lane):
+                with self._lock:
+                    self._pending -= 1
+                    if self._pending == 0:
+                        self._idle.set()
+            else:
+                self._queue.put(lane)
+
+    def _finished(self, lane: Lane) -> bool:
+        return lane.failed or bool(np.all(lane.done >= self.plan.total))
+
+    def _run_chunk(self, lane: Lane) -> None:
+        limits = self._limits(lane)
+        began = time.perf_counter()
+        ticks = np.int32(min(lane.ticks, 2**31 - 1))
+        state, buffer = self.plan.compiled.advance(
+            lane.state, self.plan.schedule, self.plan.arguments, limits, ticks
+        )
+        filled = np.atleast_1d(np.asarray(buffer.filled))
+        elapsed = time.perf_counter() - began
+        lane.ticks *= float(np.clip(CHUNK_SECONDS / max(elapsed, 1e-9), 1 / MAX_GROWTH, MAX_GROWTH))
+        lane.ticks = max(lane.ticks, 1.0)
+        lane.gradients += np.asarray(buffer.ticks)
+        self._hand_over(lane, buffer, filled)
+        lane.state = self._adapt_on_host(lane, state, filled)
+        lane.failed = bool(np.all(np.asarray(state.chain.phase) == FAILED))
+        if self._after_chunk is not None:
+            self._after_chunk(lane)
+        self._report(lane)
+
+    def _limits(self, lane: Lane) -> np.ndarray:
+        """How many transitions each chain may make in the next chunk."""
+        room = np.minimum(self.plan.total - lane.done, self.plan.compiled.capacity)
+        if self.plan.on_host is not None:
+            for i, done in enumerate(lane.done):
+                due = next_update(int(done), self.plan.warmup)
+                if due is not None:
+                    room[i] = min(room[i], due - done)
+        room = np.maximum(room, 0).astype(np.int32)
+        return room if self.plan.compiled.batch is not None else room[0]
+
+    def _adapt_on_host(self, lane: Lane, state: State, filled: np.ndarray) -> State:
+        """Compute the metric of chains that have come to a transition where one is due."""
+        if self.plan.on_host is None:
+            return state
+        for i, done in enumerate(lane.done):
+            if filled[i] and is_due(int(done), self.plan.warmup):
+                state = self._with_new_metric(state, i if self.plan.compiled.batch is not None else (), int(done))
+        return state
+
+    def _with_new_metric(self, state: State, row: int | tuple[()], done: int) -> State:
+        chain = state.chain
+        own = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.metric, chain.adaptation))
+        assert self.plan.on_host is not None
+
+        def put(leaf: Any, value: Any) -> np.ndarray:
+            changed = np.array(leaf)
+            changed[row] = value
+            return changed
+
+        chain = dataclasses.replace(
+            chain,
+            metric=jax.tree.map(put, chain.metric, self.plan.on_host(*own, done)),
+            phase=put(chain.phase, SEARCH),
+        )
+        return dataclasses.replace(state, chain=chain)
+
+    def _hand_over(self, lane: Lane, buffer: Any, filled: np.ndarray) -> None:
+        """Give the draws of the chunk to the sink, warmup and sampling apart."""
+        batched = self.plan.compiled.batch is not None
+        for i, chain in enumerate(lane.chains):
+            positions = buffer.positions[i] if batched else buffer.positions
+            statistics = np.asarray(buffer.statistics[i] if batched else buffer.statistics)
+            count, done = int(filled[i]), int(lane.done[i])
+            warm = int(np.clip(self.plan.warmup - done, 0, count))
+            lane.divergences[i] += int(statistics[warm:count, list(STATISTICS).index("diverging")].sum())
+            if count > (0 if self.plan.keep_warmup else warm):
+                self._append(chain, positions, statistics, warm, count)
+            lane.done[i] += count
+
+    def _append(self, chain: int, positions: Any, statistics: np.ndarray, warm: int, count: int) -> None:
+        values = self.plan.compiled.expand(positions, np.int32(count), self.plan.arguments)
+        groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
+        groups["sample_stats"] = {
+            name: statistics[:, i].astype(dtype) for i, (name, dtype) in enumerate(STATISTICS.items())
+        }
+        if self.plan.keep_unconstrained:
+            groups["unconstrained_posterior"] = {"position": np.asarray(positions)}
+        for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
+            if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
+                self._sink.append(
+                    chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()}
+                )
+
+    def _report(self, lane: Lane) -> None:
+        steps = np.atleast_1d(np.asarray(lane.state.chain.step.value))
+        for i, chain in enumerate(lane.chains):
+            done = int(lane.done[i])
+            phase = "done" if done >= self.plan.total else "warmup" if done < self.plan.warmup else "sampling"
+            self._progress.update(
+                ChainStatus(
+                    chain=chain,
+                    phase=phase,
+                    done=done,
+                    total=self.plan.total,
+                    divergences=int(lane.divergences[i]),
+                    step_size=float(steps[i]),
+                    n_leapfrog=int(lane.gradients[i]),
+                )
+            )

@@ -1,0 +1,167 @@
+"""The pipeline on one page: program -> density -> sampler -> store -> results.  Read this first.
+
+    density   a model bound to its data, as a log density on a flat vector       gradmc.density
+    sampler   kernel, adaptation and density in one compiled loop                gradmc.run.sampler
+    run       the host loop over chunks of that loop                             gradmc.run.driver
+    store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
+"""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradmc.density import Density, density
+from gradmc.errors import UsageError
+from gradmc.program.model import Model
+from gradmc.results.keep import Keep
+from gradmc.results.labels import Labels
+from gradmc.results.memory import MemoryStore
+from gradmc.run.progress import choose_display
+from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.settings import Settings
+
+type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class SamplingWarning(UserWarning):
+    """The run has ended, but its draws need a second look."""
+
+
+def sample(
+    model: Model | Density,
+    data: Mapping[str, Any] | None = None,
+    *,
+    seed: int | None = None,
+    chains: int = 4,
+    warmup: int = 500,
+    draws: int = 1000,
+    kernel: str = "nuts",
+    metric: str = "diagonal",
+    target_accept: float = 0.8,
+    max_tree_depth: int = 10,
+    initial: Initial | None = None,
+    keep_warmup: bool = False,
+    keep_unconstrained: bool = False,
+    cores: int | None = None,
+    precision: str = "float64",
+    progress: str = "auto",
+) -> Any:
+    """Draw from the posterior of `model` given `data`.
+
+    Args:
+        model: a function decorated with `@gm.model`, or a `Density`.
+        data: the model's data by name; None for a model without data, or a density.
+        seed: non-negative integer; the draws are a function of it.  None chooses one (see `attrs["seed"]`).
+        chains: number of chains; they run at the same time on `cores` cores.
+        warmup: transitions per chain that adapt step size and mass matrix and are not draws.
+        draws: draws per chain.
+        kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017) or "hmc" (jittered fixed integration time).
+        metric: the mass matrix, "diagonal", "dense" or "low_rank".
+        target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
+        max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw (NUTS).
+        initial: named parameter values to start all chains from, or one such mapping per chain.
+        keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
+        keep_unconstrained: add the group `unconstrained_posterior`.
+        cores: threads that run chains; None takes all cores.
+        precision: "float64" or "float32".
+        progress: "auto", "rich", "plain", "json", "notebook" or "none".
+
+    Returns:
+        An ArviZ `DataTree` with groups `posterior`, `sample_stats`, `log_likelihood`, `log_prior`, `observed_data`
+        and `constant_data`.  After Ctrl-C it holds the draws so far.
+
+    Raises:
+        UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
+        ProgramError: the model's function raised, or uses something that cannot be compiled.
+        StartError: no starting point with finite density and gradient was found.
+    """
+    settings = Settings(
+        seed=seed,
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        kernel=kernel,  # pyright: ignore[reportArgumentType]  # checked by Settings
+        metric=metric,  # pyright: ignore[reportArgumentType]
+        target_accept=target_accept,
+        max_tree_depth=max_tree_depth,
+        cores=cores,
+        keep_warmup=keep_warmup,
+        keep_unconstrained=keep_unconstrained,
+    )
+    target = as_density(model, data, precision)
+    display = choose_display(progress)
+    display.start(chains)
+    try:
+        display.note("compiling")
+        sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
+        store = MemoryStore(
+            chains=chains, labels=labels_of(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
+        )
+        began = time.perf_counter()
+        try:
+            sampler.run(store, display)
+        except KeyboardInterrupt:
+            drawn = min(store.chain_length(chain, False) for chain in range(chains))
+            warnings.warn(
+                f"interrupted: {drawn} of {draws} draws per chain are returned", SamplingWarning, stacklevel=2
+            )
+    finally:
+        display.close()
+    store.finalize(run_attributes(sampler, time.perf_counter() - began))
+    return store.to_datatree()
+
+
+def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision: str = "float64") -> Density:
+    """The density of a model given data; a density is returned as it is.
+
+    Raises:
+        UsageError: `model` is neither, or data came with a density.
+    """
+    if isinstance(model, Model):
+        return density(model, {} if data is None else data, precision=precision)
+    if not isinstance(model, Density):
+        hint = "; decorate the function with @gm.model" if callable(model) else ""
+        raise UsageError(f"expected a model or a density, got {type(model).__name__}{hint}")
+    if data is not None:
+        raise UsageError("a density has its data already; pass data only together with a model")
+    return model
+
+
+def starting_points(target: Density, initial: Initial | None, chains: int) -> list[np.ndarray] | None:
+    """Flat unconstrained starting points, one per chain.
+
+    Raises:
+        UsageError: the number of mappings is not the number of chains.
+    """
+    if initial is None:
+        return None
+    if isinstance(initial, Mapping):
+        return [np.asarray(target.unconstrain(initial))] * chains
+    if len(initial) != chains:
+        raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
+    return [np.asarray(target.unconstrain(values)) for values in initial]
+
+
+def labels_of(target: Density) -> Labels:
+    """Names for the axes of the results."""
+    return Labels.of(target.bound)
+
+
+def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:
+    """What the results say about how they were made."""
+    settings = sampler.settings
+    return {
+        "seed": settings.seed,
+        "kernel": settings.kernel,
+        "metric": settings.metric,
+        "target_accept": settings.target_accept,
+        "max_tree_depth": settings.max_tree_depth,
+        "tuning_steps": settings.warmup,
+        "precision": str(np.dtype(sampler.density.dtype)),
+        "compile_time": sampler.compile_seconds,
+        "sampling_time": seconds,
+        "n_gradients": sum(int(lane.gradients.sum()) for lane in sampler.lanes),
+    }
