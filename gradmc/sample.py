@@ -98,7 +98,7 @@ def sample(
         display.note("compiling")
         sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
         store = MemoryStore(
-            chains=chains, labels=labels_of(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
+            chains=chains, labels=Labels.of(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
         )
         began = time.perf_counter()
         try:
@@ -143,11 +143,6 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
     return [np.asarray(target.unconstrain(values)) for values in initial]
-
-
-def labels_of(target: Density) -> Labels:
-    """Names for the axes of the results."""
-    return Labels.of(target.bound)
 
 
 def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:
