@@ -314,12 +314,20 @@ class ProgramDensity(Density):
 
     def describe_failure(self, x: Any) -> str:
         """Say which term, line or parameter makes the log density or its gradient at x not finite."""
-        from gradmc.program.failure import describe
+        from gradmc.program.failure import describe, terms_without_gradient
 
-        value, gradient = self.value_and_grad(np.asarray(x))
+        x = np.asarray(x, dtype=self.dtype)
+        value, gradient = self.value_and_grad(x)
+        bad_terms: list[str] = []
+        if np.isfinite(value) and not np.all(np.isfinite(gradient)):
+            with self.scope():
+                bad_terms = terms_without_gradient(self._observed, x)
         return describe(
-            self.bound, self.constrain(np.asarray(x)), self.names, value, gradient
+            self.bound, self.constrain(x), self.names, value, gradient, bad_terms
         )
+
+    def _observed(self, x: Any) -> dict[str, Any]:
+        return self.expand(x, self.arguments).get("log_likelihood", {})
 
 
 def density(

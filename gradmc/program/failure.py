@@ -1,0 +1,322 @@
+"""Why a log density is not finite at a point: the term, the line and the parameter values.
+
+The plain function is run once more, as ordinary Python on floats, with its marks collected and with a check after
+every assignment (`watched` rewrites the source so; the user's lines stay as they are). What is found is said in
+this order: a parameter that overflowed, an exception, the first observed or recorded term that is not finite, the first
+assignment that made a value not finite, and last the components of the gradient.
+"""
+
+import ast
+import inspect
+import itertools
+import linecache
+import textwrap
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.program.binding import BoundModel
+from gradmc.program.layout import layout, shown
+from gradmc.program.marks import Marks, collecting
+
+HOOK = "__gradmc_watch__"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Keeps the first assignment that gave a value that is not finite."""
+
+    file: str
+    first: str = ""
+
+    def __call__(
+        self, line: int, target: str, value: Any, loops: Mapping[str, Any]
+    ) -> Any:
+        if not self.first and not finite(value):
+            text = linecache.getline(self.file, line).strip()
+            where = ", ".join(
+                f"{name} = {v}"
+                for name, v in loops.items()
+                if isinstance(v, (int, float, np.number))
+            )
+            made = "the program returns" if target == "return" else f"{target} becomes"
+            self.first = f"{self.file}:{line}\n    {text}\n{made} {brief(value)}{' with ' + where if where else ''}"
+        return value
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run in ordinary Python showed."""
+
+    marks: Marks = field(default_factory=Marks)
+    error: str = ""
+    assignment: str = ""
+    value: Any = None
+
+
+def describe(
+    bound: BoundModel,
+    values: Mapping[str, Any],
+    names: Sequence[str],
+    value: Any,
+    gradient: Any,
+    bad_terms: Sequence[str] = (),
+) -> str:
+    """Say why the log density or its gradient is not finite at a point.
+
+    Args:
+        bound: the model with its data.
+        values: the parameters at the point.
+        names: names of the unconstrained coordinates.
+        value: the log density there.
+        gradient: its gradient there, shape (dim,).
+        bad_terms: observed or recorded terms whose gradient is not finite.
+
+    Returns:
+        A few lines of text, the first of which stands on its own.
+    """
+    values = {name: np.asarray(v, dtype=float) for name, v in values.items()}
+    at = "at\n" + "\n".join(f"    {name} = {shown(v)}" for name, v in values.items())
+    if np.isfinite(value):
+        bad = [
+            name
+            for name, g in zip(names, np.asarray(gradient), strict=True)
+            if not np.isfinite(g)
+        ]
+        if not bad:
+            return (
+                f"the log density is {float(value):.6g} and its gradient is finite {at}"
+            )
+        terms = (
+            f"The gradient is not finite in {listed(bad_terms)}.\n" if bad_terms else ""
+        )
+        return (
+            f"the log density is {float(value):.6g}, but its gradient with respect to {listed(bad)} is not finite\n{terms}"
+            "This happens where a function has no derivative (sqrt or a norm at 0, a power with base 0) or where a branch "
+            f"that is not taken divides by 0: keep such values away from the edge\n{at}"
+        )
+    head = f"the log density is {brief(value)}"
+    if (reason := _bad_parameter(bound, values)) is not None:
+        return f"{head}: {reason}\n{at}"
+    run = run_plainly(bound, values)
+    if run.error:
+        return f"{head}: the program, run as ordinary Python, raised\n{run.error}\n{at}"
+    found = []
+    if (term := bad_mark(run.marks)) is not None:
+        found.append(f"{term}\n")
+    if run.assignment:
+        found.append(f"first at {run.assignment}\n")
+    if not found:
+        found.append(
+            f"run as ordinary Python in float64 the program returns {brief(run.value)}, so the compiled form loses accuracy "
+            "here\n"
+            if finite(run.value)
+            else "no single assignment or observed term shows why\n"
+        )
+    return f"{head}: {''.join(found)}{at}"
+
+
+def _bad_parameter(bound: BoundModel, values: Mapping[str, np.ndarray]) -> str | None:
+    """Return a sentence on a parameter that is not finite or whose ends are not ordered."""
+    found = layout(bound)
+    for parameter in found.parameters:
+        if not finite(values[parameter.name]):
+            return f"the parameter {parameter.name} = {shown(values[parameter.name])} is not finite"
+        ends = found.ends(parameter, values, bound.data)
+        if len(ends) == 2 and not np.all(np.asarray(ends[0]) < np.asarray(ends[1])):
+            return f"the support of {parameter.name} is empty: {parameter.support!r} is ({ends[0]}, {ends[1]})"
+    return None
+
+
+def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
+    """Run the program once as ordinary Python on floats, with marks collected and assignments watched."""
+    fn = bound.model.fn
+    watch = Watch(fn.__code__.co_filename)
+    run = Run()
+    arguments = [
+        values[p.name].item() if p.shape == () else values[p.name]
+        for p in bound.parameters
+    ]
+    with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
+        try:
+            run.value = (watched(fn, watch) or fn)(*arguments, **bound.data)
+        except Exception as error:  # noqa: BLE001 - whatever the user's program raises is reported
+            run.error = _location(fn, error)
+    run.assignment = watch.first
+    return run
+
+
+def _location(fn: Callable[..., Any], error: Exception) -> str:
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename == fn.__code__.co_filename
+    ]
+    where = (
+        f"{frames[-1].filename}:{frames[-1].lineno}\n    {frames[-1].line}\n"
+        if frames
+        else ""
+    )
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def bad_mark(marks: Marks) -> str | None:
+    """Return a sentence on the first observed or recorded term that is not finite."""
+    for kind, terms in (("observe", marks.observe), ("record", marks.record)):
+        for name, entries in terms.items():
+            for position, entry in enumerate(entries):
+                if not finite(entry):
+                    index = [position] if len(entries) > 1 else []
+                    inner = np.argwhere(~np.isfinite(np.asarray(entry, dtype=float)))[
+                        0
+                    ].tolist()
+                    where = (
+                        f"[{', '.join(map(str, index + inner))}]"
+                        if index + inner
+                        else ""
+                    )
+                    return f"{kind}({name!r}){where} is {brief(np.asarray(entry, dtype=float)[tuple(inner)])}"
+    return None
+
+
+def finite(value: Any) -> bool:
+    """Whether a value has no entry that is nan or infinite; things that are not numbers count as finite."""
+    try:
+        array = np.asarray(value)
+        return array.dtype.kind not in "fc" or bool(np.all(np.isfinite(array)))
+    except (TypeError, ValueError):
+        return True
+
+
+def brief(value: Any) -> str:
+    """Return a short text of a number or an array."""
+    array = np.asarray(value)
+    return str(float(array)) if array.ndim == 0 else shown(array)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names separated by commas, at most six of them."""
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(itertools.islice(names, 6)) + more
+
+
+class _Instrument(ast.NodeTransformer):
+    """Inserts a check after every assignment to a name or an entry, and around every returned value."""
+
+    def __init__(self) -> None:
+        self.loops: list[str] = []
+
+    def visit_For(self, node: ast.For) -> ast.For:
+        inner = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)]
+        self.loops.extend(inner)
+        self.generic_visit(node)
+        del self.loops[len(self.loops) - len(inner) :]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        outer, self.loops = self.loops, []
+        self.generic_visit(node)
+        self.loops = outer
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        return self._after(node, node.targets[0], node.value)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        return self._after(node, node.target, node.value)
+
+    def visit_Return(self, node: ast.Return) -> ast.Return:
+        if node.value is not None:
+            node.value = self._hook(node.lineno, "return", node.value)
+        return node
+
+    def _after(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> Any:
+        on_purpose = any(
+            getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty")
+            for n in ast.walk(value)
+        )
+        if on_purpose or not isinstance(target, (ast.Name, ast.Subscript)):
+            return node
+        text = ast.unparse(target)
+        load = ast.parse(text, mode="eval").body
+        return [node, ast.Expr(self._hook(node.lineno, text, load))]
+
+    def _hook(self, line: int, target: str, value: ast.expr) -> ast.Call:
+        loops = ast.Dict(
+            [ast.Constant(n) for n in self.loops],
+            [ast.Name(n, ast.Load()) for n in self.loops],
+        )
+        return ast.Call(
+            ast.Name(HOOK, ast.Load()),
+            [ast.Constant(line), ast.Constant(target), value, loops],
+            [],
+        )
+
+
+def watched(fn: Callable[..., Any], watch: Watch) -> Callable[..., Any] | None:
+    """Return the function with every assignment watched, or None where its source cannot be had."""
+    try:
+        lines, first = inspect.getsourcelines(fn)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    ast.increment_lineno(tree, first - 1)
+    definition.decorator_list = []
+    _strip(definition.args)
+    _Instrument().visit(definition)
+    free = fn.__code__.co_freevars
+    maker = ast.parse(f"def make({', '.join(free)}):\n    pass").body[0]
+    assert isinstance(maker, ast.FunctionDef)
+    maker.body = [definition, ast.Return(ast.Name(definition.name, ast.Load()))]
+    module = ast.fix_missing_locations(ast.Module([maker], []))
+    scope = {**fn.__globals__, HOOK: watch}
+    exec(compile(module, fn.__code__.co_filename, "exec"), scope)  # noqa: S102 - the user's own source
+    try:
+        cells = [cell.cell_contents for cell in fn.__closure__ or ()]
+    except ValueError:  # a name of the enclosing function that is not assigned yet
+        return None
+    made = scope["make"](*cells)
+    made.__defaults__, made.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+    return made
+
+
+def _strip(arguments: ast.arguments) -> None:
+    """Remove annotations and defaults: they are evaluated already, in their own scope."""
+    for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
+        argument.annotation = None
+    arguments.defaults = []
+    arguments.kw_defaults = [None] * len(arguments.kwonlyargs)
+
+
+def terms_without_gradient(
+    marks: Callable[[Any], Mapping[str, Any]], x: np.ndarray
+) -> list[str]:
+    """Return the marked terms whose gradient at x is not finite, as `y[3]`."""
+    found = []
+    for name, rows in jax.device_get(jax.jit(jax.jacrev(marks))(x)).items():
+        bad = ~np.all(np.isfinite(rows), axis=-1)
+        for index in np.argwhere(bad):
+            found.append(
+                f"{name}[{', '.join(map(str, index))}]" if index.size else name
+            )
+    return found
+
+
+__all__ = [
+    "bad_mark",
+    "describe",
+    "finite",
+    "run_plainly",
+    "terms_without_gradient",
+    "watched",
+]
