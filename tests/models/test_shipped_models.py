@@ -86,9 +86,15 @@ def test_simulator_makes_data_of_the_same_shape(name: str) -> None:
 
 def test_centred_and_noncentred_eight_schools_are_one_posterior() -> None:
     noncentred = shipped("eight_schools")
-    centred = gm.density(load_model(f"{FOLDER / 'eight_schools' / 'model.py'}:eight_schools_centred"), noncentred.data)
+    centred = gm.density(
+        load_model(f"{FOLDER / 'eight_schools' / 'model.py'}:eight_schools_centred"), noncentred.data
+    )
     for x in noncentred.positions(3, seed=6):
         values = noncentred.density.constrain(x)
-        moved = {"mu": values["mu"], "tau": values["tau"], "theta": values["mu"] + values["tau"] * values["z"]}
+        moved = {
+            "mu": values["mu"],
+            "tau": values["tau"],
+            "theta": values["mu"] + values["tau"] * values["z"],
+        }
         difference = noncentred.density.log_density(values) - centred.log_density(moved)
         np.testing.assert_allclose(difference, 8 * np.log(values["tau"]), rtol=1e-10)
