@@ -5,7 +5,7 @@ declared name is called `<variable>_dim_<i>`, as `arviz_base` does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,16 +42,26 @@ class Labels:
 
     @classmethod
     def of(cls, bound: Any) -> "Labels":
-        """The labels of a model that is bound to its data."""
+        """The labels of a model that is bound to its data (`gradmc.program.binding.BoundModel`), or none."""
         if bound is None:
             return cls()
         return cls(
             dims=dict(bound.dims),
             coords={name: list(values) for name, values in bound.coords.items()},
             data=dict(bound.data),
-            sampled_variables=tuple(parameter.name for parameter in bound.model.parameters),
+            sampled_variables=tuple(parameter.name for parameter in bound.parameters),
             name=bound.model.name,
         )
+
+    @classmethod
+    def of_density(cls, density: Any) -> "Labels":
+        """The labels of a `gradmc.density.Density`, which knows the axes of everything it expands to."""
+        labels = cls.of(density.bound)
+        dims = dict(labels.dims)
+        for variables in density.group_dims.values():
+            dims |= variables
+        coords = {name: list(values) for name, values in density.coords.items()}
+        return replace(labels, dims=dims, coords=coords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,13 @@ def _coordinate(axis: str, size: int, labels: Labels) -> np.ndarray:
     if values is None or len(values) != size:
         return np.arange(size)
     return np.asarray(values)
+
+
+def variable_order(names: Iterable[str], labels: Labels) -> list[str]:
+    """Parameters in the order of their declaration, then everything else as it came."""
+    came = list(names)
+    first = [name for name in labels.sampled_variables if name in came]
+    return first + [name for name in came if name not in first]
 
 
 def group_rank(group: str) -> tuple[bool, int, str]:

@@ -7,7 +7,14 @@ import numpy as np
 import xarray as xr
 
 from gradmc.results.attributes import group_attributes, storable
-from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data
+from gradmc.results.labels import (
+    SAMPLE_DIMS,
+    Labels,
+    group_rank,
+    resolve_axes,
+    split_data,
+    variable_order,
+)
 from gradmc.results.lengths import Rectangle
 
 
@@ -49,6 +56,7 @@ def draws_dataset(
     attributes: Mapping[str, Any],
 ) -> xr.Dataset:
     """One group of draws."""
+    variables = {name: variables[name] for name in variable_order(variables, labels)}
     axes = resolve_axes({name: array.shape[2:] for name, array in variables.items()}, labels)
     draws = next(iter(variables.values())).shape[1]
     return xr.Dataset(

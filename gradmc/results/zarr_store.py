@@ -17,7 +17,7 @@ import numpy as np
 from gradmc.results.attributes import group_attributes, standard_attributes, storable
 from gradmc.results.files import atomic_write, make_parents, storage_errors, sync
 from gradmc.results.keep import Keep
-from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data
+from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order
 from gradmc.results.memory import chunk_length, warmup_name
 from gradmc.results.store import Groups
 from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
@@ -176,7 +176,8 @@ class ZarrStore:
     def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Metadata of a group of draws, its arrays and its coordinates, which are written."""
         draws = self._shown(group.startswith("warmup_"))
-        arrays = {name: array for (owner, name), array in list(self._arrays.items()) if owner == group}
+        names = [name for owner, name in list(self._arrays) if owner == group]
+        arrays = {name: self._arrays[group, name] for name in variable_order(names, self.labels)}
         members = {group: group_metadata(group_attributes(group, self.labels, attributes))}
         for name, array in arrays.items():
             shape = (self._chains, draws, *array.shape[2:])

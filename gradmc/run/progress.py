@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Literal, Protocol, TextIO
 
 from gradmc.errors import UsageError
@@ -162,22 +163,22 @@ def choose_display(kind: str = "auto", stream: TextIO | None = None) -> Display:
         kind: one of `auto`, `rich`, `plain`, `json`, `notebook`, `none`.
         stream: where to write; standard error by default.
     """
-    stream = sys.stderr if stream is None else stream
+    out = stream or sys.stderr or StringIO()
     if kind == "auto":
-        kind = _fitting(stream)
+        kind = _fitting(out)
     match kind:
         case "rich":
             from gradmc.run.progress_rich import RichProgress
 
-            return RichProgress(stream)
+            return RichProgress(out)
         case "plain":
             from gradmc.run.progress_plain import PlainProgress
 
-            return PlainProgress(stream)
+            return PlainProgress(out)
         case "json":
             from gradmc.run.progress_json import JsonProgress
 
-            return JsonProgress(stream)
+            return JsonProgress(out)
         case "notebook":
             from gradmc.run.progress_notebook import NotebookProgress
 

@@ -1,0 +1,244 @@
+"""The commands and their options. Each command imports what it needs only when it runs.
+
+Everything here is shown by `--help`; nothing here may import JAX, numpy or pydantic.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+type Overrides = list[tuple[str, str]]
+
+EPILOGUE = (
+    "Any entry of the configuration can be overridden: --SECTION.KEY VALUE, for example "
+    "--sampler.draws 2000, or by an environment variable such as GRADMC_SAMPLER__DRAWS.\n\n"
+    "Exit codes: 0 done; 1 a bug in gradmc; 2 usage or configuration; 3 the model failed its check or has "
+    "no valid start; 4 diagnostics failed; 5 a run cannot be resumed or is locked; 75 stopped with a "
+    "checkpoint, run `gradmc resume`."
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Options of every command."""
+
+    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON.")] = False
+    debug: Annotated[bool, Parameter(negative="", help="Show tracebacks of errors.")] = False
+
+
+COMMON = Common()
+
+type Display = Annotated[
+    Literal["auto", "rich", "plain", "json", "none"],
+    Parameter(help="How progress is shown, on standard error."),
+]
+type Flag = Annotated[bool, Parameter(negative="")]
+type Configuration = Annotated[Path, Parameter(help="Configuration of the run (TOML).")]
+type Directory = Annotated[Path, Parameter(help="Directory of a run, as written by `gradmc sample`.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands, with the overrides of this command line."""
+
+    overrides: Overrides
+
+    def sample(
+        self,
+        config: Configuration,
+        *,
+        resume: Flag = False,
+        force: Flag = False,
+        strict: Flag = False,
+        dry_run: Flag = False,
+        progress: Display = "auto",
+        common: Common = COMMON,
+    ) -> int:
+        """Draw from the posterior of a model.
+
+        Compiles the model, runs the chains, streams the draws to the run directory, and prints a summary
+        table with a verdict. Ctrl-C once stops in good order; `gradmc resume` goes on.
+
+        Example: `gradmc sample models/eight_schools/run.toml --sampler.draws 2000`
+
+        Args:
+            resume: Go on with the run in the output directory, if there is one.
+            force: Delete an earlier run in the output directory.
+            strict: Exit with 4 if the diagnostics fail.
+            dry_run: Check and compile everything, time one gradient, predict time, disk and memory, and draw
+                nothing.
+        """
+        from gradmc.cli.sampling import dry_run as predict_costs
+        from gradmc.cli.sampling import sample
+
+        if dry_run:
+            return predict_costs(config, self.overrides, common)
+        return sample(
+            config,
+            self.overrides,
+            resume=resume,
+            force=force,
+            strict=strict,
+            progress=progress,
+            common=common,
+        )
+
+    def resume(
+        self,
+        directory: Directory,
+        *,
+        strict: Flag = False,
+        progress: Display = "auto",
+        common: Common = COMMON,
+    ) -> int:
+        """Go on with a run that was stopped or killed.
+
+        The finished run is the same, bit for bit, as one that was never interrupted.
+
+        Example: `gradmc resume runs/eight_schools`
+
+        Args:
+            strict: Exit with 4 if the diagnostics fail.
+        """
+        from gradmc.cli.sampling import resume
+
+        return resume(directory, extra_draws=0, strict=strict, progress=progress, common=common)
+
+    def extend(
+        self,
+        directory: Directory,
+        *,
+        draws: int,
+        strict: Flag = False,
+        progress: Display = "auto",
+        common: Common = COMMON,
+    ) -> int:
+        """Add draws to a run, as if they had been asked for from the start.
+
+        Example: `gradmc extend runs/eight_schools --draws 1000`
+
+        Args:
+            draws: Draws to add to each chain.
+            strict: Exit with 4 if the diagnostics fail.
+        """
+        from gradmc.cli.sampling import resume
+
+        return resume(directory, extra_draws=draws, strict=strict, progress=progress, common=common)
+
+    def summary(
+        self,
+        directory: Directory,
+        *,
+        variables: Annotated[tuple[str, ...], Parameter(name=["--variables", "-v"])] = (),
+        every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+        common: Common = COMMON,
+    ) -> int:
+        """Print the summary table of a run, and the verdict.
+
+        Works while the run goes on, too. Mean, standard deviation, 89 % interval, effective sample sizes,
+        R-hat and Monte Carlo standard errors are ArviZ's.
+
+        Example: `gradmc summary runs/eight_schools -v mu -v tau`
+
+        Args:
+            variables: Show only these variables; may be repeated, and may be patterns such as `theta*`.
+            every: Show all rows of a long table.
+        """
+        from gradmc.cli.reporting import summary
+
+        return summary(directory, variables=variables, show_all=every, common=common)
+
+    def diagnose(self, directory: Directory, *, common: Common = COMMON) -> int:
+        """Check the draws of a run; exits with 4 if they cannot be trusted.
+
+        R-hat at most 1.01, at least 100 effective draws per chain, no divergences, BFMI at least 0.3, no
+        saturated trees.
+
+        Example: `gradmc diagnose runs/eight_schools --json`
+        """
+        from gradmc.cli.reporting import diagnose
+
+        return diagnose(directory, common=common)
+
+    def doctor(self, *, common: Common = COMMON) -> int:
+        """Check the installation: versions, devices, the sampling loop, the compilation cache, disk.
+
+        Example: `gradmc doctor`
+        """
+        from gradmc.cli.doctor import doctor
+
+        return doctor(common=common)
+
+    def config_show(self, config: Configuration, *, common: Common = COMMON) -> int:
+        """Print every value of a configuration and where it comes from.
+
+        Example: `gradmc config show run.toml --sampler.draws 2000`
+        """
+        from gradmc.cli.configuration import show
+
+        return show(config, self.overrides, common=common)
+
+    def config_init(
+        self,
+        file: Annotated[Path, Parameter(help="File to write.")] = Path("run.toml"),
+        *,
+        target: str = "model.py:NAME",
+        force: Flag = False,
+        common: Common = COMMON,
+    ) -> int:
+        """Write a configuration file with every key explained.
+
+        Example: `gradmc config init run.toml --target model.py:eight_schools`
+
+        Args:
+            target: File and name of the model.
+            force: Overwrite an existing file.
+        """
+        from gradmc.cli.configuration import init
+
+        return init(file, target=target, force=force, common=common)
+
+    def config_schema(self, *, common: Common = COMMON) -> int:
+        """Print the JSON schema of the configuration, for editors.
+
+        Example: `gradmc config schema > gradmc.schema.json`
+        """
+        from gradmc.cli.configuration import schema
+
+        return schema(common=common)
+
+
+def build_app(overrides: Overrides) -> App:
+    """The command line with all its commands."""
+    app = App(
+        name="gradmc",
+        help="Draw from posteriors written as plain Python functions, and judge the draws.",
+        help_epilogue=EPILOGUE,
+        version=_version,
+        help_format="markdown",
+    )
+    commands = Commands(overrides)
+    for command in (
+        commands.sample,
+        commands.resume,
+        commands.extend,
+        commands.summary,
+        commands.diagnose,
+        commands.doctor,
+    ):
+        app.command(command)
+    config = App(name="config", help="Show, write and describe configurations.")
+    config.command(commands.config_show, name="show")
+    config.command(commands.config_init, name="init")
+    config.command(commands.config_schema, name="schema")
+    app.command(config)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("gradmc")

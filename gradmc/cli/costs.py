@@ -1,0 +1,99 @@
+"""`gradmc sample --dry-run`: everything but the sampling, and what the sampling would cost.
+
+The time per gradient is measured; how many gradients a draw takes is not known before sampling, so the wall
+time is given as a range.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from gradmc.cli.app import Common
+from gradmc.cli.output import emit
+from gradmc.cli.problem import Problem
+from gradmc.config import Config
+from gradmc.results.keep import Keep
+from gradmc.run.progress import duration
+
+LEAPFROGS = (7, 63)
+"""Gradients per transition for an easy and for a hard posterior (trees of depth 3 and 6)."""
+
+MEASURE_SECONDS = 0.5
+BASE_BYTES = 400e6
+"""Resident memory of Python, JAX and the compiled code (measured on the shipped models)."""
+
+
+def predict_costs(config: Config, problem: Problem, common: Common) -> int:
+    """Compile, time one gradient, and print what the run would cost."""
+    from gradmc.run.sampler import prepare
+
+    sampler = prepare(problem.density, problem.settings)
+    seconds = gradient_seconds(problem.density)
+    settings = problem.settings
+    rounds = -(-settings.chains // min(settings.threads, settings.chains))
+    transitions = (settings.warmup + settings.draws) * rounds
+    low, high = (seconds * leapfrogs * transitions for leapfrogs in LEAPFROGS)
+    stored = bytes_per_draw(problem.density, config)
+    kept = settings.chains * (settings.draws + settings.warmup * settings.keep_warmup) / config.output.thin
+    content = {
+        "parameters": problem.density.dim,
+        "compile_seconds": sampler.compile_seconds,
+        "gradient_seconds": seconds,
+        "wall_seconds": [low, high],
+        "disk_bytes": stored * kept,
+        "memory_bytes": BASE_BYTES + 2 * settings.chains * sampler.plan.compiled.capacity * stored,
+    }
+    disk, memory = content["disk_bytes"] / 1e6, content["memory_bytes"] / 1e6
+    lines = [
+        f"Model and data are in order: {problem.density.dim} unconstrained parameters.",
+        f"Compiled in {duration(sampler.compile_seconds)}; one gradient takes {microseconds(seconds)}.",
+        f"Sampling would take {duration(low)} to {duration(high)} "
+        f"({LEAPFROGS[0]} to {LEAPFROGS[1]} gradients per transition, {rounds} round(s) of chains),",
+        f"about {disk:,.1f} MB of disk and {memory:,.0f} MB of memory.",
+    ]
+    emit("\n".join(lines), content, as_json=common.json)
+    return 0
+
+
+def gradient_seconds(density: Any) -> float:
+    """Median time of one value and gradient."""
+    import jax
+
+    point = np.random.default_rng(0).uniform(-1, 1, density.dim)
+    with density.scope():
+        call = jax.jit(jax.value_and_grad(density.logdensity))
+        position = jax.numpy.asarray(point, density.dtype)
+        jax.block_until_ready(call(position, density.arguments))
+        times: list[float] = []
+        end = time.perf_counter() + MEASURE_SECONDS
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            jax.block_until_ready(call(position, density.arguments))
+            times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def bytes_per_draw(density: Any, config: Config) -> float:
+    """Bytes of one kept draw before compression, which gains little on draws."""
+    import jax
+
+    from gradmc.run.machine import STATISTICS
+
+    output = config.output
+    variables = None if output.variables is None else tuple(output.variables)
+    keep = Keep(variables=variables, exclude=tuple(output.exclude), float32=output.float32)
+    with density.scope():
+        position = jax.ShapeDtypeStruct((density.dim,), density.dtype)
+        groups = jax.eval_shape(density.expand, position, density.arguments)
+    total = sum(float(keep.dtype(dtype).itemsize) for dtype in STATISTICS.values())
+    for group, shapes in groups.items():
+        for name, shape in shapes.items():
+            if keep.wants(group, name):
+                total += shape.size * keep.dtype(np.dtype(shape.dtype)).itemsize
+    return total
+
+
+def microseconds(seconds: float) -> str:
+    """A short time for people."""
+    return f"{1e6 * seconds:.3g} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"

@@ -1,0 +1,127 @@
+"""`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from gradmc.cli.app import Common
+from gradmc.cli.output import emit
+from gradmc.diagnostics import Diagnosis, Summary
+from gradmc.errors import UsageError
+from gradmc.results.run_directory import RunDirectory, open_run
+
+FAILED_DIAGNOSTICS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Summary table and checks of a run."""
+
+    summary: Summary
+    diagnosis: Diagnosis
+
+    def as_json(self) -> dict[str, Any]:
+        """Both as JSON."""
+        return {"summary": self.summary.as_json(), "diagnosis": self.diagnosis.as_json()}
+
+
+def summary(directory: Path, *, variables: tuple[str, ...], show_all: bool, common: Common) -> int:
+    """Print the table and the verdict."""
+    run = open_run(directory)
+    assessment = _need(run)
+    if variables:
+        assessment = Assessment(_select(assessment.summary, variables), assessment.diagnosis)
+    content = {"directory": str(run.path), "status": status_of(run), **assessment.as_json()}
+    emit(render_assessment(assessment, show_all=show_all), content, as_json=common.json)
+    return 0
+
+
+def diagnose(directory: Path, *, common: Common) -> int:
+    """Print the checks; exit code 4 if one fails."""
+    from gradmc.diagnostics.render import render_verdict
+
+    run = open_run(directory)
+    diagnosis = _need(run).diagnosis
+    content = {"directory": str(run.path), "status": status_of(run), **diagnosis.as_json()}
+    emit(render_verdict(diagnosis), content, as_json=common.json)
+    return 0 if diagnosis.passed else FAILED_DIAGNOSTICS
+
+
+def status_of(run: RunDirectory) -> str:
+    """`running`, `finished`, `reached`, `signal`, `time`, `failed`, or `killed`."""
+    from gradmc.results.lock import holder
+
+    status = str(run.read_manifest().get("status"))
+    return "killed" if status == "running" and holder(run.lock) is None else status
+
+
+def assess(run: RunDirectory) -> Assessment | None:
+    """Summary and checks of the draws as they are now, or None if there are none; kept for next time."""
+    from gradmc.diagnostics import diagnose as check
+    from gradmc.diagnostics import summarise
+    from gradmc.results.reading import open_draws
+
+    if not (run.draws / "zarr.json").exists():
+        return None
+    stamp = _stamp(run)
+    kept = _kept(run, stamp)
+    if kept is not None:
+        return kept
+    tree = open_draws(run.draws)
+    if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
+        return None
+    table = summarise(tree)
+    assessment = Assessment(table, check(tree, table))
+    if status_of(run) != "running":
+        run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
+    return assessment
+
+
+def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
+    """Table and verdict as text."""
+    from gradmc.diagnostics.render import MAX_ROWS, render_table, render_verdict
+
+    table = render_table(assessment.summary, max_rows=None if show_all else MAX_ROWS)
+    chains, draws = assessment.summary.chains, assessment.summary.draws
+    head = f"{chains} chain{'s' if chains > 1 else ''} of {draws:,} draws"
+    return f"{head}\n\n{table}\n\n{render_verdict(assessment.diagnosis)}"
+
+
+def _need(run: RunDirectory) -> Assessment:
+    assessment = assess(run)
+    if assessment is None:
+        raise UsageError(
+            f"{run.path} has no draws after warmup yet; `gradmc status {run.path}` shows where it is"
+        )
+    return assessment
+
+
+def _kept(run: RunDirectory, stamp: list[int]) -> Assessment | None:
+    try:
+        content = json.loads(run.summary.read_text(encoding="utf-8"))
+        if content["stamp"] != stamp:
+            return None
+        return Assessment(Summary.from_json(content["summary"]), Diagnosis.from_json(content["diagnosis"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stamp(run: RunDirectory) -> list[int]:
+    """Changes whenever the draws do: time and size of the file that publishes them."""
+    information = (run.draws / "zarr.json").stat()
+    return [information.st_mtime_ns, information.st_size]
+
+
+def _select(table: Summary, patterns: tuple[str, ...]) -> Summary:
+    """The rows whose name or variable matches a pattern."""
+    rows = tuple(
+        row
+        for row in table.rows
+        if any(fnmatchcase(row.name, p) or fnmatchcase(row.name.split("[")[0], p) for p in patterns)
+    )
+    if not rows:
+        known = dict.fromkeys(row.name.split("[")[0] for row in table.rows)
+        raise UsageError(f"no variable matches {', '.join(patterns)}; the run has {', '.join(known)}")
+    return Summary(chains=table.chains, draws=table.draws, columns=table.columns, rows=rows)

@@ -1,0 +1,251 @@
+"""`gradmc sample | resume | extend`: a configuration becomes a run on disk, with a summary at the end."""
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradmc.cli.app import Common, Overrides
+from gradmc.cli.output import emit
+from gradmc.cli.problem import Problem, build_problem, check_identity
+from gradmc.config import Config, load_config
+from gradmc.config.load import parse
+from gradmc.errors import ResumeError, UsageError
+from gradmc.results.lock import locked
+from gradmc.results.manifest import config_changes, new_manifest, now, versions
+from gradmc.results.run_directory import RunDirectory, open_run
+
+FAILED_DIAGNOSTICS = 4
+STOPPED = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is shown and judged."""
+
+    strict: bool
+    progress: str
+    common: Common
+
+
+def sample(
+    path: Path,
+    overrides: Overrides,
+    *,
+    resume: bool,
+    force: bool,
+    strict: bool,
+    progress: str,
+    common: Common,
+) -> int:
+    """Start a run, or with `resume` go on with the one that is there."""
+    options = Options(strict, progress, common)
+    loaded = load_config(path, overrides)
+    run = RunDirectory(Path(loaded.config.output.dir))
+    if resume and run.exists():
+        return _go_on(run, loaded.config, 0, options)
+    _refuse_occupied(run, force)
+    problem = build_problem(loaded.config)
+    run.prepare()
+    with locked(run.lock):
+        if run.exists():
+            run.clear()
+        run.config.write_text(loaded.text, encoding="utf-8")
+        manifest = new_manifest(
+            command=sys.argv,
+            config_path=str(loaded.path.resolve()),
+            config=loaded.config.model_dump(),
+            file=parse(loaded.text, loaded.path),
+            identity=problem.identity,
+            seed=problem.settings.seed,
+        )
+        return _execute(run, manifest, problem, options, resume=False)
+
+
+def resume(directory: Path, *, extra_draws: int, strict: bool, progress: str, common: Common) -> int:
+    """Go on with the run in a directory, with more draws than before if asked."""
+    if extra_draws < 0:
+        raise UsageError(f"--draws must not be negative, got {extra_draws}")
+    return _go_on(open_run(directory), None, extra_draws, Options(strict, progress, common))
+
+
+def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
+    """Check and compile everything, and predict what the run will cost."""
+    from gradmc.cli.costs import predict_costs
+
+    loaded = load_config(path, overrides)
+    _refuse_occupied(RunDirectory(Path(loaded.config.output.dir)), force=True)
+    return predict_costs(loaded.config, build_problem(loaded.config), common)
+
+
+def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: Options) -> int:
+    run.prepare()
+    with locked(run.lock) as left:
+        manifest = run.read_manifest()
+        if left is not None and manifest.get("status") == "running":
+            message = f"taking over from process {left.get('pid')} on {left.get('host')}, which is gone"
+            run.note("takeover", left=left)
+            print(message, file=sys.stderr)
+        stored = _stored_config(run, manifest)
+        if config is not None and (changes := config_changes(manifest["config"], config.model_dump())):
+            raise ResumeError(_changed("the configuration has changed since the run began", changes))
+        if extra_draws:
+            draws = stored.sampler.draws + extra_draws
+            sampler = stored.sampler.model_copy(update={"draws": draws})
+            stored = stored.model_copy(update={"sampler": sampler})
+            manifest["config"] = stored.model_dump()
+        elif manifest.get("status") in ("finished", "reached"):
+            return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
+        problem = build_problem(stored, seed=manifest["seed"])
+        check_identity(manifest["identity"], problem.identity)
+        _warn_about_versions(manifest["versions"])
+        return _execute(run, manifest, problem, options, resume=True)
+
+
+def _stored_config(run: RunDirectory, manifest: dict[str, Any]) -> Config:
+    """The configuration of a run, unless its file was edited."""
+    before = {"file": manifest["file"]}
+    if run.config.exists():
+        after = {"file": parse(run.config.read_text(encoding="utf-8"), run.config)}
+        if changes := config_changes(before, after):
+            plain = [change.removeprefix("file.") for change in changes]
+            raise ResumeError(_changed(f"{run.config} was edited", plain))
+    return Config.model_validate(manifest["config"])
+
+
+def _changed(what: str, changes: list[str]) -> str:
+    return "\n  ".join([f"cannot resume: {what}; undo the change, or start a new run:", *changes])
+
+
+def _warn_about_versions(before: dict[str, str]) -> None:
+    changed = [f"{name} {old} -> {versions().get(name)}" for name, old in before.items()]
+    changed = [
+        text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old
+    ]
+    if changed:
+        message = f"warning: versions changed since the run began ({', '.join(changed)}); bits may differ"
+        print(message, file=sys.stderr)
+
+
+def _refuse_occupied(run: RunDirectory, force: bool) -> None:
+    if not run.occupied():
+        return
+    if not run.path.is_dir():
+        raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
+    if not run.exists():
+        raise UsageError(
+            f"{run.path} holds something that is not a run; choose another directory with --output.dir"
+        )
+    if not force:
+        raise UsageError(
+            f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
+            "or choose another directory with --output.dir"
+        )
+
+
+def _execute(
+    run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
+) -> int:
+    """Compile, run, and leave everything on disk in good order, whatever happens."""
+    manifest["status"] = "running"
+    session: dict[str, Any] = {"began": now(), "command": sys.argv, "ending": "killed"}
+    manifest["sessions"].append(session)
+    run.write_json(run.manifest, manifest)
+    run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
+    began = time.monotonic()
+    try:
+        outcome = _draw(run, manifest, problem, options, resume=resume)
+        session["ending"] = manifest["status"] = outcome.ending
+        session["detail"] = outcome.detail
+    except BaseException as error:
+        session["ending"] = manifest["status"] = "failed"
+        session["detail"] = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        session["ended"] = now()
+        manifest["seconds"] = manifest.get("seconds", 0.0) + time.monotonic() - began
+        if run.path.is_dir():
+            run.write_json(run.manifest, manifest)
+            run.note("end", ending=session["ending"], detail=session.get("detail", ""))
+    return _report(run, manifest, options)
+
+
+def _draw(
+    run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
+) -> Any:
+    from gradmc.results.keep import Keep
+    from gradmc.results.labels import Labels
+    from gradmc.results.zarr_store import ZarrStore
+    from gradmc.run.progress import choose_display
+    from gradmc.run.recorded import run_recorded, stored_posterior
+    from gradmc.run.sampler import prepare
+    from gradmc.run.stopping import Targets
+    from gradmc.sample import run_attributes
+
+    config = problem.config
+    with ExitStack() as stack:
+        display = choose_display(options.progress)
+        display.start(problem.settings.chains)
+        stack.callback(display.close)
+        display.note("compiling")
+        sampler = prepare(problem.density, problem.settings)
+        keep = Keep(
+            warmup=config.output.keep_warmup,
+            variables=None if config.output.variables is None else tuple(config.output.variables),
+            exclude=tuple(config.output.exclude),
+            thin=config.output.thin,
+            float32=config.output.float32,
+        )
+        make = ZarrStore.resume if resume else ZarrStore
+        store = make(
+            run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep
+        )
+        began = time.monotonic()
+        outcome = run_recorded(
+            sampler,
+            store,
+            display,
+            state=run.state,
+            posterior=lambda: stored_posterior(run.draws),
+            targets=Targets(**config.stop.model_dump()),
+            checkpoint_seconds=config.output.checkpoint_seconds,
+            resume=resume,
+        )
+        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - began
+        attributes = run_attributes(sampler, manifest["sampling_seconds"])
+        store.finalize({**attributes, **{f"{key}_hash": value for key, value in problem.identity.items()}})
+    return outcome
+
+
+def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note: str = "") -> int:
+    """Print the summary and the verdict, and give the exit code."""
+    from gradmc.cli.reporting import assess, render_assessment
+
+    status = manifest["status"]
+    assessment = assess(run)
+    content: dict[str, Any] = {"directory": str(run.path), "status": status}
+    lines: list[str] = []
+    if assessment is None:
+        lines.append("No draws after warmup yet.")
+    else:
+        content |= assessment.as_json()
+        lines.append(render_assessment(assessment))
+    lines.append(note or _ending(run, status))
+    emit("\n".join(lines), content, as_json=options.common.json)
+    if status in ("signal", "time"):
+        return STOPPED
+    if options.strict and assessment is not None and not assessment.diagnosis.passed:
+        return FAILED_DIAGNOSTICS
+    return 0
+
+
+def _ending(run: RunDirectory, status: str) -> str:
+    go_on = f"`gradmc resume {run.path}` goes on."
+    return {
+        "finished": f"Draws: {run.draws}",
+        "reached": f"Stopped early: the targets under [stop] are reached. Draws: {run.draws}",
+        "signal": f"Stopped by a signal; everything is kept. {go_on}",
+        "time": f"The time budget is used up; everything is kept. {go_on}",
+    }[status]

@@ -1,0 +1,145 @@
+"""Layers of configuration: defaults, file, environment, command line; the later wins.
+
+A layer is a flat mapping from key path (`sampler.draws`) to an `Entry` that remembers where the value came
+from. Paths are made absolute here, because only here is known what they are relative to.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradmc.config.schema import PATHS
+
+ENVIRONMENT_PREFIX = "GRADMC_"
+ENVIRONMENT_SEPARATOR = "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value and where it came from: `run.toml:12`, an environment variable, an option."""
+
+    value: Any
+    origin: str
+
+
+type Layer = dict[str, Entry]
+
+
+def default_layer(path: Path) -> Layer:
+    """Defaults that depend on the file."""
+    return {"output.dir": Entry(str(path.parent / "runs" / path.stem), "default")}
+
+
+def file_layer(content: Mapping[str, Any], text: str, path: Path) -> Layer:
+    """The entries of a parsed file."""
+    layer: Layer = {}
+    for section, table in content.items():
+        if not isinstance(table, Mapping):
+            layer[section] = Entry(table, f"{path.name}:{line_of(text, (), section)}")
+            continue
+        for key, value in table.items():
+            origin = f"{path.name}:{line_of(text, (section,), key)}"
+            layer[f"{section}.{key}"] = Entry(absolute(f"{section}.{key}", value, path.parent), origin)
+    return layer
+
+
+def environment_layer(environment: Mapping[str, str]) -> Layer:
+    """Variables such as GRADMC_SAMPLER__DRAWS=2000."""
+    layer: Layer = {}
+    for name, text in sorted(environment.items()):
+        rest = name.removeprefix(ENVIRONMENT_PREFIX)
+        if rest == name or ENVIRONMENT_SEPARATOR not in rest:
+            continue
+        key = ".".join(rest.lower().split(ENVIRONMENT_SEPARATOR))
+        layer[key] = Entry(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
+    return layer
+
+
+def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:
+    """Options such as `--sampler.draws 2000`."""
+    return {
+        key: Entry(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides
+    }
+
+
+def merge(layers: Iterable[Layer]) -> Layer:
+    """Later layers over earlier ones; `a.b` and `a.b.c` of different layers do not mix."""
+    merged: Layer = {}
+    for layer in layers:
+        for key in layer:
+            shadowed = [old for old in merged if old.startswith(f"{key}.") or key.startswith(f"{old}.")]
+            for old in shadowed:
+                del merged[old]
+        merged |= layer
+    return merged
+
+
+def nest(layer: Layer) -> dict[str, Any]:
+    """Nested tables from key paths."""
+    tree: dict[str, Any] = {}
+    for path, entry in layer.items():
+        *parents, last = path.split(".")
+        table = tree
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = entry.value
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """The value of an override: TOML where it is TOML, else the text itself."""
+    try:
+        value = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError):
+        return text
+    if set(value) != {"value"} or not isinstance(value["value"], bool | int | float | str | list | dict):
+        return text
+    return value["value"]
+
+
+def absolute(key: str, value: Any, base: Path) -> Any:
+    """Make the paths in a value absolute."""
+    if key.startswith("data.") and isinstance(value, Mapping) and isinstance(value.get("file"), str):
+        return {**value, "file": _join(base, value["file"])}
+    if key not in PATHS or not isinstance(value, str) or not value:
+        return value
+    if key == "model.target":
+        return _absolute_target(value, base)
+    return _join(base, value)
+
+
+def _join(base: Path, path: str) -> str:
+    try:
+        return str((base / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError):
+        return path
+
+
+def _absolute_target(target: str, base: Path) -> str:
+    file, colon, name = target.rpartition(":")
+    if not colon:
+        file, name = target, ""
+    if not file.endswith(".py"):
+        return target
+    return _join(base, file) + colon + name
+
+
+def line_of(text: str, tables: tuple[str, ...], key: str) -> int:
+    """The line of a key in a TOML file; the line of its table, or 1, where that is not plain to see."""
+    table: str = ""
+    best = 1
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            table = stripped.strip("[] \t").split("#")[0].strip("[] \t")
+            if table in (".".join(tables), ".".join((*tables, key))):
+                best = number
+            if table == ".".join((*tables, key)):
+                return number
+            continue
+        name, equals, _ = stripped.partition("=")
+        if equals and name.strip().strip("\"'") == key and table == ".".join(tables):
+            return number
+    return best

@@ -1,0 +1,182 @@
+"""The sections and keys of a configuration, with their meaning, range and default.
+
+This is the only place where a key is described: `config init`, `config schema`, `config show` and the
+suggestions in errors all read these descriptions. Types are strict (a string is never taken for a number).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PATHS = frozenset({"output.dir", "sampler.warm_start", "data.file", "model.target"})
+"""Keys that hold paths: relative to the file they stand in, or else to the working directory."""
+
+
+class Section(BaseModel):
+    """A table of the configuration."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ModelSection(Section):
+    """Which program to run."""
+
+    target: Annotated[
+        str,
+        Field(
+            pattern=r"^\S.*$",
+            description="file and name of the model, or module and name",
+            examples=["model.py:eight_schools"],
+        ),
+    ]
+
+
+class SamplerSection(Section):
+    """How to draw."""
+
+    kernel: Literal["nuts", "hmc"] = Field(default="nuts", description="transition kernel", examples=["nuts"])
+    chains: int = Field(default=4, ge=1, le=10_000, description="number of chains", examples=[4])
+    warmup: int = Field(
+        default=500, ge=0, le=2**30, description="warmup transitions per chain", examples=[500]
+    )
+    draws: int = Field(
+        default=1000, ge=1, le=2**30, description="draws per chain after warmup", examples=[1000]
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="seed; drawn at random and recorded if absent",
+        examples=[20260101],
+    )
+    target_accept: float = Field(
+        default=0.8, gt=0.0, lt=1.0, description="acceptance rate that the step size aims at", examples=[0.9]
+    )
+    max_tree_depth: int = Field(
+        default=10, ge=1, le=20, description="doublings of a trajectory at most (nuts)", examples=[10]
+    )
+    integration_time: float = Field(
+        default=1.5707963267948966,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="length of a trajectory, whitened scale (hmc)",
+        examples=[1.5],
+    )
+    metric: Literal["diagonal", "dense", "low_rank"] = Field(
+        default="diagonal", description="form of the adapted mass matrix", examples=["diagonal"]
+    )
+    step_size: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="first step size; searched for if absent",
+        examples=[0.1],
+    )
+    precision: Literal["float64", "float32"] = Field(
+        default="float64", description="floating-point precision of the computation", examples=["float64"]
+    )
+    executor: Literal["auto", "threads", "batch"] = Field(
+        default="auto", description="chains in threads (CPU) or in one batch (GPU)", examples=["auto"]
+    )
+    cores: int | None = Field(
+        default=None, ge=1, description="chains run at the same time; all cores if absent", examples=[4]
+    )
+    warm_start: str | None = Field(
+        default=None,
+        min_length=1,
+        description="run directory whose step size and mass matrix to reuse",
+        examples=["runs/previous"],
+    )
+
+
+class OutputSection(Section):
+    """Where results go, and which."""
+
+    dir: str = Field(
+        default="",
+        min_length=1,
+        description="run directory; runs/<name of the configuration file> if absent",
+        examples=["runs/eight_schools"],
+    )
+    keep_warmup: bool = Field(default=False, description="keep the draws of warmup", examples=[True])
+    keep_unconstrained: bool = Field(
+        default=False, description="keep the draws on the unconstrained scale too", examples=[True]
+    )
+    variables: list[str] | None = Field(
+        default=None, description="patterns of variables to keep; all if absent", examples=[["mu", "theta*"]]
+    )
+    exclude: list[str] = Field(
+        default=[], description="patterns of variables not to keep", examples=[["log_likelihood/*"]]
+    )
+    thin: int = Field(default=1, ge=1, description="keep every n-th draw", examples=[1])
+    float32: bool = Field(default=False, description="store numbers in single precision", examples=[True])
+    checkpoint_seconds: float = Field(
+        default=5.0, ge=0.0, description="time between checkpoints of a chain at least", examples=[5.0]
+    )
+
+
+class StopSection(Section):
+    """When to stop before all draws are made.
+
+    Sampling stops when every target that is set has been reached, or when the time is used up.
+    """
+
+    ess: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="smallest bulk and tail effective sample size",
+        examples=[1000.0],
+    )
+    r_hat: float | None = Field(default=None, gt=1.0, description="largest R-hat", examples=[1.01])
+    mcse: dict[str, Annotated[float, Field(gt=0.0)]] = Field(
+        default={},
+        description="largest Monte Carlo standard error of means, by variable",
+        examples=[{"mu": 0.05}],
+    )
+    seconds: float | None = Field(
+        default=None, gt=0.0, allow_inf_nan=False, description="time budget in seconds", examples=[3600.0]
+    )
+
+
+class Config(Section):
+    """The configuration of a run."""
+
+    model: ModelSection
+    data: dict[str, Any] = Field(default_factory=dict)
+    sampler: SamplerSection = Field(default_factory=SamplerSection)
+    output: OutputSection = Field(default_factory=OutputSection)
+    stop: StopSection = Field(default_factory=StopSection)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "model": ModelSection,
+    "sampler": SamplerSection,
+    "output": OutputSection,
+    "stop": StopSection,
+}
+"""The tables with fixed keys; `data` has the names that the model gives it."""
+
+
+def example(section: str, key: str) -> str | None:
+    """A line of TOML that sets a key, for advice."""
+    field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
+    if field is None or not field.examples:
+        return None
+    return f"{key} = {toml_value(field.examples[0])}"
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case list() | tuple():
+            return "[" + ", ".join(toml_value(item) for item in value) + "]"
+        case dict() if not value:
+            return "{}"
+        case dict():
+            return "{ " + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + " }"
+    return repr(value)

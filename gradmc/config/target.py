@@ -1,0 +1,110 @@
+"""Finding the model that `model.target` names: `model.py:eight_schools` or `package.module:name`."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gradmc.config.problems import suggestion
+from gradmc.errors import ConfigError, GradmcError, ProgramError, SourceLocation
+
+
+def load_model(target: str) -> Any:
+    """Import the file or module of a target and give the model in it.
+
+    Args:
+        target: `file.py:name` or `module:name`; the name may be left out if there is one model only.
+
+    Raises:
+        ConfigError: the file, module or name does not exist, or is not a model.
+        ProgramError: the file raised while it was imported.
+    """
+    from gradmc.program.model import Model
+
+    place, name = split_target(target)
+    module = load_file(Path(place)) if place.endswith(".py") else load_module(place)
+    models = {key: value for key, value in vars(module).items() if isinstance(value, Model)}
+    if not name:
+        if len(models) == 1:
+            return next(iter(models.values()))
+        raise ConfigError(
+            f'model.target: {place} has {_listing(models)}; name one: `target = "{place}:NAME"`'
+        )
+    if name in models:
+        return models[name]
+    if name in vars(module):
+        kind = type(vars(module)[name]).__name__
+        raise ConfigError(
+            f"model.target: {name} in {place} is a {kind}, expected a model; put `@gm.model` above its `def`"
+        )
+    hint = suggestion(name, models) or f"it has {_listing(models)}"
+    raise ConfigError(f"model.target: no {name} in {place}; {hint}")
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """The file or module, and the name (or nothing) of a target."""
+    place, colon, name = target.rpartition(":")
+    return (place, name) if colon else (target, "")
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a Python file as a module; its directory can be imported from, as with `python file.py`."""
+    if not path.is_file():
+        names = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        hint = suggestion(path.name, names) or "check the path, which is relative to the configuration file"
+        raise ConfigError(f"model.target: no such file {path}; {hint}")
+    directory = str(path.parent.resolve())
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    spec = importlib.util.spec_from_file_location(f"gradmc_model_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"model.target: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    except GradmcError:
+        raise
+    except Exception as error:
+        raise import_failure(error, path.resolve()) from error
+    return module
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by name, with the working directory on the path."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            message = f"model.target: no module {name}; for a file write `model.py:NAME`"
+            raise ConfigError(message) from None
+        raise import_failure(error, None) from error
+    except GradmcError:
+        raise
+    except Exception as error:
+        raise import_failure(error, None) from error
+
+
+def import_failure(error: Exception, path: Path | None) -> ProgramError:
+    """What went wrong while a model file was imported, at the line of the user's file."""
+    if isinstance(error, SyntaxError):
+        location = SourceLocation(error.filename or str(path), error.lineno or 0, (error.text or "").rstrip())
+        return ProgramError(f"SyntaxError: {error.msg}", location=location)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if path is not None and f.filename == str(path)] or frames[-1:]
+    location = None
+    if own:
+        frame = own[-1]
+        location = SourceLocation(frame.filename, frame.lineno or 0, frame.line or "")
+    return ProgramError(f"{type(error).__name__}: {error}", location=location)
+
+
+def _listing(models: dict[str, Any]) -> str:
+    if not models:
+        return "no models (functions under `@gm.model`)"
+    return f"the model{'s' if len(models) > 1 else ''} {', '.join(models)}"

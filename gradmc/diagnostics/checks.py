@@ -1,0 +1,215 @@
+"""The checks behind the verdict, and the advice that goes with each.
+
+Limits: R-hat at most 1.01 and 100 effective draws per chain (Vehtari et al. 2021), no divergence, no
+saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.00695).
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gradmc.diagnostics.locate import Lean, deviating_chain, where_they_lie
+from gradmc.diagnostics.summary import Row, Summary, summarise
+
+R_HAT_MAX = 1.01
+ESS_PER_CHAIN = 100
+BFMI_MIN = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Args:
+        name: `r_hat`, `ess`, `divergences`, `bfmi`, `tree_depth`, `finite`, `draws`.
+        passed: None if it could not be made.
+        value: what was measured.
+        limit: what it is compared with.
+        finding: one sentence.
+        advice: what to do, if it did not pass.
+    """
+
+    name: str
+    passed: bool | None
+    value: float | None
+    limit: float
+    finding: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All checks of a run."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.passed is False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The checks as JSON."""
+        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Diagnosis":
+        """The inverse of `as_json`."""
+        return cls(checks=tuple(Check(**check) for check in content["checks"]))
+
+
+def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
+    """Check the draws of a run.
+
+    Args:
+        tree: a DataTree with `posterior` and, where the sampler has them, `sample_stats`.
+        summary: the summary of its posterior, if it is known already.
+    """
+    summary = summary or summarise(tree)
+    if summary.draws < 4:
+        finding = f"there are only {summary.draws} draws per chain, too few to judge anything"
+        few = Check("draws", False, float(summary.draws), 4.0, finding, "draw more")
+        return Diagnosis(checks=(few,))
+    statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
+    checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary)]
+    if "diverging" in statistics:
+        checks.append(check_divergences(tree, statistics["diverging"].values))
+    if "reached_max_treedepth" in statistics:
+        checks.append(check_trees(statistics["reached_max_treedepth"].values))
+    if "energy" in statistics:
+        checks.append(check_energy(statistics["energy"].values))
+    return Diagnosis(checks=tuple(checks))
+
+
+def check_finite(summary: Summary) -> Check:
+    """No draw may be infinite or not a number."""
+    bad = [row.name for row in summary.rows if not math.isfinite(row["mean"])]
+    if not bad:
+        return Check("finite", True, 0.0, 0.0, "all draws are finite")
+    finding = f"{_names(bad)} {'has' if len(bad) == 1 else 'have'} draws that are infinite or not a number"
+    return Check("finite", False, float(len(bad)), 0.0, finding, "look at how these quantities are computed")
+
+
+def check_r_hat(tree: Any, summary: Summary) -> Check:
+    """The chains must agree."""
+    if summary.chains < 2:
+        finding = "one chain alone cannot show whether chains agree (R-hat); run at least 2, better 4"
+        return Check("r_hat", None, None, R_HAT_MAX, finding)
+    rows = _judged(summary, "r_hat")
+    if not rows:
+        return Check("r_hat", None, None, R_HAT_MAX, "R-hat cannot be computed")
+    rows.sort(key=lambda row: -row["r_hat"])
+    worst, largest = rows[0], rows[0]["r_hat"]
+    bad = [row.name for row in rows if row["r_hat"] > R_HAT_MAX]
+    if not bad:
+        return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree (R-hat at most {largest:.3f})")
+    where = f" for {worst.name}" if len(bad) > 1 else ""
+    finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.2f}{where})"
+    chain = deviating_chain(tree, worst.name)
+    if chain is not None:
+        finding += f"; chain {chain} lies apart from the others"
+        advice = (
+            "chains may sit in different modes: look at a trace plot, and at whether labels can be swapped"
+        )
+    else:
+        advice = "run longer warmup and more draws; if that does not help, reparameterise"
+    return Check("r_hat", False, largest, R_HAT_MAX, finding, advice)
+
+
+def check_ess(summary: Summary) -> Check:
+    """There must be enough effective draws to trust the estimates, R-hat and intervals."""
+    limit = float(ESS_PER_CHAIN * summary.chains)
+    rows = [(min(r["ess_bulk"], r["ess_tail"]), r) for r in _judged(summary, "ess_bulk", "ess_tail")]
+    if not rows:
+        return Check("ess", None, None, limit, "effective sample sizes cannot be computed")
+    rows.sort(key=lambda item: item[0])
+    least, worst = rows[0]
+    bad = [row.name for ess, row in rows if ess < limit]
+    if not bad:
+        return Check("ess", True, least, limit, f"every quantity has at least {least:,.0f} effective draws")
+    where = f" for {worst.name}" if len(bad) > 1 else ""
+    finding = f"too few effective draws of {_names(bad)}: {least:,.0f}{where}, at least {limit:,.0f} needed"
+    factor = math.ceil(limit / max(least, 1.0))
+    advice = f"draw {factor} times as many" if factor <= 20 else "the chains hardly move: reparameterise"
+    return Check("ess", False, least, limit, finding, advice)
+
+
+def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
+    """No trajectory may have left the region where the integrator is accurate."""
+    count = int(np.sum(diverging))
+    if not count:
+        return Check("divergences", True, 0.0, 0.0, "no divergences")
+    finding = f"{count} of {diverging.size:,} draws ({_percent(count, diverging.size)}) diverged"
+    lean = where_they_lie(tree, diverging)
+    advice = "raise sampler.target_accept to 0.95; if they stay, reparameterise"
+    if lean is not None:
+        medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
+        finding += f", mostly where {lean.name} is {lean.side} ({medians})"
+        advice = _divergence_advice(lean)
+    return Check("divergences", False, float(count), 0.0, finding, advice)
+
+
+def check_trees(saturated: np.ndarray) -> Check:
+    """No trajectory may have been cut off at the largest tree depth."""
+    count = int(np.sum(saturated))
+    if not count:
+        return Check("tree_depth", True, 0.0, 0.0, "no saturated trees")
+    share = _percent(count, saturated.size)
+    finding = f"{count} of {saturated.size:,} trajectories ({share}) were cut off at the largest tree depth"
+    advice = (
+        "scales differ too much: try sampler.mass_matrix = 'dense', rescale, or raise sampler.max_tree_depth"
+    )
+    return Check("tree_depth", False, float(count), 0.0, finding, advice)
+
+
+def check_energy(energy: np.ndarray) -> Check:
+    """Momentum draws must reach the whole range of energies (BFMI)."""
+    steps = np.mean(np.diff(energy, axis=1) ** 2, axis=1)
+    spread = np.var(energy, axis=1, ddof=1)
+    with np.errstate(all="ignore"):
+        bfmi = steps / spread
+    if not np.all(np.isfinite(bfmi)):
+        return Check("bfmi", None, None, BFMI_MIN, "BFMI cannot be computed")
+    least = float(np.min(bfmi))
+    bad = [str(chain) for chain in np.flatnonzero(bfmi < BFMI_MIN)]
+    if not bad:
+        return Check("bfmi", True, least, BFMI_MIN, f"energies are explored well (BFMI at least {least:.2f})")
+    finding = (
+        f"chain{'s' if len(bad) > 1 else ''} {', '.join(bad)} explored the energies slowly (BFMI {least:.2f})"
+    )
+    advice = (
+        "the tails are heavy or a scale varies widely: reparameterise (non-centred), or use lighter tails"
+    )
+    return Check("bfmi", False, least, BFMI_MIN, finding, advice)
+
+
+def _divergence_advice(lean: Lean) -> str:
+    if lean.side == "small":
+        return (
+            f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "
+            "(mean + scale * standard normal), or raise sampler.target_accept to 0.95"
+        )
+    return f"look at the prior of {lean.name}, and raise sampler.target_accept to 0.95"
+
+
+def _judged(summary: Summary, *statistics: str) -> list[Row]:
+    """Rows that vary and have these statistics."""
+    return [r for r in summary.rows if not r.constant and all(math.isfinite(r[s]) for s in statistics)]
+
+
+def _names(names: list[str], limit: int = 3) -> str:
+    if len(names) <= limit:
+        return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    return f"{', '.join(names[:limit])} and {len(names) - limit} more"
+
+
+def _percent(count: int, total: int) -> str:
+    share = 100 * count / total
+    return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"

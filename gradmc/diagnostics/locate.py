@@ -1,0 +1,83 @@
+"""Where trouble lies: which quantity goes with divergences, and which chain stands apart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LEAN_MIN = 0.75
+"""Least probability that a divergent draw lies on the named side of another draw (0.5 means no relation)."""
+
+APART_MIN = 3.0
+"""A chain stands apart if its mean is this many times farther off than the others are from each other."""
+
+MAX_QUANTITIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """A quantity that is small or large where draws diverge."""
+
+    name: str
+    side: str
+    there: float
+    elsewhere: float
+
+
+def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
+    """The quantity whose value best tells divergent draws from others, or None if none does.
+
+    The measure is the probability that a divergent draw exceeds another one (the Mann-Whitney statistic).
+    """
+    marked = diverging.astype(bool).ravel()
+    if marked.sum() < 3 or marked.all():
+        return None
+    best: tuple[float, str, np.ndarray] | None = None
+    for name, values in quantities(tree):
+        flat = values.ravel()
+        exceed = exceedance(flat, marked)
+        if best is None or abs(exceed - 0.5) > abs(best[0] - 0.5):
+            best = (exceed, name, flat)
+    if best is None or max(best[0], 1 - best[0]) < LEAN_MIN:
+        return None
+    exceed, name, flat = best
+    side = "large" if exceed > 0.5 else "small"
+    return Lean(name, side, float(np.median(flat[marked])), float(np.median(flat[~marked])))
+
+
+def exceedance(values: np.ndarray, marked: np.ndarray) -> float:
+    """Probability that a marked value exceeds an unmarked one."""
+    ranks = np.empty(len(values))
+    ranks[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
+    count = int(marked.sum())
+    return float((ranks[marked].sum() - count * (count + 1) / 2) / (count * (len(values) - count)))
+
+
+def deviating_chain(tree: Any, name: str) -> int | None:
+    """The one chain whose mean of a quantity lies far from the other chains' means, if there is one."""
+    values = next((v for n, v in quantities(tree) if n == name), None)
+    if values is None or len(values) < 3:
+        return None
+    means = values.mean(axis=1)
+    center = np.median(means)
+    distances = np.abs(means - center)
+    far = int(np.argmax(distances))
+    others = np.delete(means, far)
+    spread = max(float(np.ptp(others)), float(values.std(axis=1).mean()) / 10)
+    return int(tree["posterior"]["chain"].values[far]) if distances[far] > APART_MIN * spread else None
+
+
+def quantities(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Scalar quantities of the posterior by ArviZ's names, each of shape (chain, draw)."""
+    produced = 0
+    for variable, array in tree["posterior"].data_vars.items():
+        dims = [dim for dim in array.dims if dim not in ("chain", "draw")]
+        values = array.transpose("chain", "draw", *dims).values
+        for index in np.ndindex(*values.shape[2:]):
+            if produced >= MAX_QUANTITIES:
+                return
+            produced += 1
+            labels = [str(array[dim].values[i]) for dim, i in zip(dims, index, strict=True)]
+            name = f"{variable}[{', '.join(labels)}]" if labels else str(variable)
+            yield name, values[(slice(None), slice(None), *index)]

@@ -1,0 +1,76 @@
+"""The summary table and the verdict as plain text."""
+
+import math
+import shutil
+
+from gradmc.diagnostics.checks import Diagnosis
+from gradmc.diagnostics.summary import Row, Summary
+
+MAX_ROWS = 40
+
+
+def render_table(summary: Summary, *, max_rows: int | None = MAX_ROWS) -> str:
+    """The table in aligned columns.
+
+    Args:
+        summary: the table.
+        max_rows: show at most so many rows, and say how many are missing; None shows all.
+    """
+    shown = summary.rows if max_rows is None else summary.rows[:max_rows]
+    head = ["", *summary.columns]
+    lines = [head] + [[row.name, *(cell(row, column) for column in summary.columns)] for row in shown]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = [
+        "  ".join(
+            [line[0].ljust(widths[0])] + [word.rjust(w) for word, w in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    ]
+    if len(shown) < len(summary.rows):
+        text.append(f"... {len(summary.rows) - len(shown)} more rows; --all shows them")
+    return "\n".join(text)
+
+
+def cell(row: Row, column: str) -> str:
+    """One number: as many decimals as its Monte Carlo error justifies."""
+    value = row[column]
+    if not math.isfinite(value):
+        return "-"
+    if column.startswith("ess"):
+        return f"{math.floor(value):,}"
+    if column == "r_hat":
+        return f"{value:.3f}"
+    error = row.values.get(f"mcse_{column}", row.values.get("mcse_mean", math.nan))
+    if column.startswith("mcse") or not math.isfinite(error) or error <= 0:
+        return _two_digits(value) if column.startswith("mcse") else f"{value:.4g}"
+    decimals = max(0, math.ceil(-math.log10(error)))
+    if decimals > 6 or abs(value) >= 1e7:
+        return f"{value:.4g}"
+    return f"{value:z.{decimals}f}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.0f}" if 10 <= value < 1e7 else f"{value:.2g}"
+
+
+def render_verdict(diagnosis: Diagnosis) -> str:
+    """The verdict in words."""
+    unknown = [check for check in diagnosis.checks if check.passed is None]
+    notes = "".join(f"\nNote: {check.finding}." for check in unknown)
+    if diagnosis.passed:
+        findings = [check.finding for check in diagnosis.checks if check.passed and check.name != "finite"]
+        return wrap(f"The draws look trustworthy: {', '.join(findings)}.") + notes
+    lines = ["Do not trust these draws yet:"]
+    for check in diagnosis.failures:
+        lines.append(wrap(f"- {check.finding[0].upper()}{check.finding[1:]}.", "  "))
+        if check.advice:
+            lines.append(wrap(f"  Advice: {check.advice}.", "  "))
+    return "\n".join(lines) + notes
+
+
+def wrap(text: str, indent: str = "") -> str:
+    """Fill lines to the width of the terminal."""
+    import textwrap
+
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    return "\n".join(textwrap.wrap(text, width=width, subsequent_indent=indent, break_on_hyphens=False))

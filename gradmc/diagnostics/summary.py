@@ -1,0 +1,87 @@
+"""The summary table: mean, sd, interval, effective sample sizes, R-hat and Monte Carlo errors.
+
+All estimators are ArviZ's (Vehtari et al. 2021, https://doi.org/10.1214/20-BA1221).
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One scalar quantity: its name, such as `theta[a]`, and its statistics by ArviZ's names."""
+
+    name: str
+    values: dict[str, float]
+
+    def __getitem__(self, statistic: str) -> float:
+        return self.values[statistic]
+
+    @property
+    def constant(self) -> bool:
+        """Whether all draws are equal, so that there is nothing to diagnose."""
+        return self.values["sd"] == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The table, and how many draws it is made of."""
+
+    chains: int
+    draws: int
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table as JSON; numbers that do not exist are null."""
+        rows = [{"name": row.name, **{k: _finite(v) for k, v in row.values.items()}} for row in self.rows]
+        return {"chains": self.chains, "draws": self.draws, "columns": list(self.columns), "rows": rows}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Summary":
+        """The inverse of `as_json`."""
+        columns = tuple(content["columns"])
+        rows = tuple(
+            Row(
+                name=row["name"],
+                values={column: math.nan if row[column] is None else row[column] for column in columns},
+            )
+            for row in content["rows"]
+        )
+        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows)
+
+
+def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] | None = None) -> Summary:
+    """Summarise each scalar quantity of a group of draws.
+
+    Args:
+        tree: a DataTree.
+        group: the group, with dimensions `chain` and `draw`.
+        variables: names of variables; all by default.
+    """
+    import numpy as np
+    from arviz_stats.summary import summary
+
+    dataset = tree[group].to_dataset()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        table = summary(
+            dataset, var_names=None if variables is None else list(variables), round_to="none", kind="all"
+        )
+    columns = tuple(str(column) for column in table.columns)
+    values = table.to_numpy(dtype=float)
+    rows = tuple(
+        Row(name=str(name), values=dict(zip(columns, map(float, line), strict=True)))
+        for name, line in zip(table.index, values, strict=True)
+    )
+    sizes = dataset.sizes
+    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=columns, rows=rows)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,129 @@
+"""The manifest of a run: what is needed to repeat it, and what a resumed run must have in common with it."""
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
+
+FREE = frozenset({"output.dir", "output.checkpoint_seconds", "sampler.cores", "stop"})
+"""Configuration that may change when a run goes on, since the draws do not depend on it."""
+
+
+def new_manifest(
+    *,
+    command: Sequence[str],
+    config_path: str,
+    config: Mapping[str, Any],
+    file: Mapping[str, Any],
+    identity: Mapping[str, str],
+    seed: int,
+) -> dict[str, Any]:
+    """The manifest of a run that begins.
+
+    Args:
+        command: the command line.
+        config_path: the configuration file.
+        config: the resolved configuration, as nested tables.
+        file: what stands in the configuration file.
+        identity: hashes of everything that the draws depend on, by name.
+        seed: the seed in use.
+    """
+    return {
+        "format": 1,
+        "status": "running",
+        "command": list(command),
+        "config_path": config_path,
+        "config": dict(config),
+        "file": dict(file),
+        "seed": seed,
+        "identity": dict(identity),
+        "versions": versions(),
+        "machine": machine(),
+        "started": now(),
+        "seconds": 0.0,
+        "sessions": [],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that matter."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it can influence the draws or the time."""
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "host": platform.node(),
+        "python": sys.executable,
+    }
+
+
+def now() -> str:
+    """The time in UTC."""
+    return datetime.now(UTC).isoformat()
+
+
+def hash_text(text: str) -> str:
+    """A short hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_data(data: Mapping[str, Any]) -> str:
+    """A short hash of data: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(data):
+        value = data[name]
+        digest.update(name.encode() + b"\0")
+        if isinstance(value, Mapping):
+            digest.update(hash_data(value).encode())
+            continue
+        array = np.asarray(value)
+        digest.update(f"{array.dtype.kind}{array.shape}".encode())
+        digest.update(
+            repr(value).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes()
+        )
+    return digest.hexdigest()[:16]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Key paths from nested tables."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{path}.")
+        else:
+            flat[path] = value
+    return flat
+
+
+def config_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two configurations, apart from what is free to change."""
+    old, new = flatten(before), flatten(after)
+    return [
+        f"{key}: {old.get(key)!r} in the run, {new.get(key)!r} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not is_free(key)
+    ]
+
+
+def is_free(key: str) -> bool:
+    """Whether a key may change when a run goes on."""
+    return any(key == free or key.startswith(f"{free}.") for free in FREE)

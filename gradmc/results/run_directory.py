@@ -1,0 +1,127 @@
+"""The directory of a run.
+
+config.toml      the configuration as given
+manifest.json    what is needed to repeat the run, and where it stands
+draws.zarr/      the draws
+state/           checkpoints and the lock
+summary.json     summary table and checks
+log.jsonl        what happened when
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gradmc.errors import UsageError
+from gradmc.results.files import atomic_write, storage_errors
+
+CONTENT = ("config.toml", "manifest.json", "draws.zarr", "summary.json", "log.jsonl", "predictions.zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of a run, and its small files."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration as given."""
+        return self.path / "config.toml"
+
+    @property
+    def manifest(self) -> Path:
+        """What is needed to repeat the run."""
+        return self.path / "manifest.json"
+
+    @property
+    def draws(self) -> Path:
+        """The Zarr store."""
+        return self.path / "draws.zarr"
+
+    @property
+    def state(self) -> Path:
+        """Checkpoints and the lock."""
+        return self.path / "state"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.state / "lock"
+
+    @property
+    def summary(self) -> Path:
+        """Summary table and checks."""
+        return self.path / "summary.json"
+
+    @property
+    def log(self) -> Path:
+        """What happened when."""
+        return self.path / "log.jsonl"
+
+    def exists(self) -> bool:
+        """Whether there is a run in the directory."""
+        return self.manifest.is_file()
+
+    def occupied(self) -> bool:
+        """Whether there is anything in the directory."""
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    def prepare(self) -> None:
+        """Create the directory and the one for checkpoints."""
+        with storage_errors(self.path):
+            self.state.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Delete what an earlier run left, but nothing else; the lock stays."""
+        with storage_errors(self.path):
+            for name in CONTENT:
+                target = self.path / name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink(missing_ok=True)
+            for checkpoint in self.state.glob("chain-*"):
+                checkpoint.unlink()
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Replace a small JSON file in one step."""
+        text = json.dumps(content, indent=2, default=str, allow_nan=False)
+        atomic_write(path, (text + "\n").encode())
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            UsageError: this is not a run directory, or the manifest is damaged.
+        """
+        try:
+            content = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(
+                f"{self.path} is not a run directory (it has no manifest.json); "
+                "expected the output directory of `gradmc sample`"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {self.manifest}: {error}; restore it, or start again") from None
+        if not isinstance(content, dict):
+            raise UsageError(f"cannot read {self.manifest}: not a JSON object; restore it, or start again")
+        return content
+
+    def note(self, event: str, **details: Any) -> None:
+        """Append a line to the log."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(), "event": event, **details}, default=str)
+        with storage_errors(self.log), open(self.log, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def open_run(path: Path | str) -> RunDirectory:
+    """The run in a directory that must exist."""
+    run = RunDirectory(Path(path))
+    if not run.path.exists():
+        raise UsageError(f"no such directory: {run.path}; expected the output directory of `gradmc sample`")
+    run.read_manifest()
+    return run

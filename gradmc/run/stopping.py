@@ -1,0 +1,120 @@
+"""Rules that stop a run before all draws are made.
+
+A rule looks at the draws of all chains between chunks, with ArviZ's estimators. Stopping when an estimate
+crosses a bound favours runs in which the estimate is too good by chance; the remedy is to look rarely: first
+after `MIN_DRAWS` draws per chain, then each time the number of draws has grown by `GROWTH`. Coverage of
+intervals stays nominal to the accuracy of simulation (see `docs/stopping.md`).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+MIN_DRAWS = 100
+GROWTH = 1.25
+SHARE = 0.1
+"""Largest share of the run time that looking at the draws may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What has to be reached; None and {} ask for nothing.
+
+    Args:
+        ess: smallest bulk and tail effective sample size of any quantity.
+        r_hat: largest R-hat of any quantity.
+        mcse: largest Monte Carlo standard error of the mean, by variable.
+        seconds: time budget of this process.
+    """
+
+    ess: float | None = None
+    r_hat: float | None = None
+    mcse: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+
+    @property
+    def on_draws(self) -> bool:
+        """Whether there is anything to reach but a time budget."""
+        return self.ess is not None or self.r_hat is not None or bool(self.mcse)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The estimates at one look."""
+
+    draws: int
+    ess: float
+    r_hat: float
+    mcse: Mapping[str, float]
+
+    def satisfies(self, targets: Targets) -> bool:
+        """Whether every target is reached; an estimate that does not exist reaches nothing."""
+        enough = targets.ess is None or self.ess >= targets.ess
+        agree = targets.r_hat is None or self.r_hat <= targets.r_hat
+        exact = all(self.mcse.get(name, np.inf) <= bound for name, bound in targets.mcse.items())
+        return bool(enough and agree and exact)
+
+
+@dataclass(slots=True)
+class Monitor:
+    """Looks at the draws now and then.
+
+    Args:
+        targets: what has to be reached.
+    """
+
+    targets: Targets
+    began: float = field(default_factory=time.monotonic)
+    next_draws: int = MIN_DRAWS
+    not_before: float = 0.0
+    last: Reached | None = None
+
+    def out_of_time(self) -> bool:
+        """Whether the time budget is used up."""
+        return self.targets.seconds is not None and time.monotonic() - self.began >= self.targets.seconds
+
+    def due(self, draws: int) -> bool:
+        """Whether to look, with so many draws of every chain."""
+        return self.targets.on_draws and draws >= self.next_draws and time.monotonic() >= self.not_before
+
+    def look(self, posterior: Mapping[str, np.ndarray]) -> bool:
+        """Look at the draws (chain, draw, ...) of all variables; tells whether all targets are reached."""
+        before = time.monotonic()
+        self.last = estimate(posterior, self.targets)
+        after = time.monotonic()
+        self.next_draws = int(self.last.draws * GROWTH) + 1
+        self.not_before = after + (after - before) / SHARE
+        return self.last.satisfies(self.targets)
+
+
+def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
+    """The worst estimates over all scalar quantities that vary."""
+    from arviz_stats.base.array import array_stats
+
+    ess, r_hat, mcse = [np.inf], [-np.inf], dict.fromkeys(targets.mcse, np.inf)
+    draws = 0
+    for name, values in posterior.items():
+        draws = values.shape[1]
+        flat = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
+        flat = flat[np.ptp(flat, axis=(1, 2)) > 0]
+        if not len(flat):
+            continue
+        with np.errstate(all="ignore"):
+            if targets.ess is not None:
+                ess.append(_worst(np.min, array_stats.ess(flat, method="bulk")))
+                ess.append(_worst(np.min, array_stats.ess(flat, method="tail", prob=(0.05, 0.95))))
+            if targets.r_hat is not None:
+                r_hat.append(_worst(np.max, array_stats.rhat(flat)))
+            if name in targets.mcse:
+                mcse[name] = _worst(np.max, array_stats.mcse(flat, method="mean"))
+    return Reached(draws=draws, ess=min(ess), r_hat=max(r_hat), mcse=mcse)
+
+
+def _worst(reduce: Any, values: Any) -> float:
+    worst = float(reduce(values))
+    if np.isnan(worst):
+        return 0.0 if reduce is np.min else float("inf")
+    return worst
