@@ -1,0 +1,71 @@
+"""Fixtures of the whole suite: random seeds that are printed and can be replayed, a compilation cache of its own.
+
+Random tests draw from `rng`, seeded anew in every session, so that a failure budget means what it says.  When a test
+fails the session's seed is printed; `pytest --seed N` replays it.
+"""
+
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+
+import gradmc  # noqa: F401  # before anything starts JAX's backend: it sets how XLA compiles loops
+import jax
+import numpy as np
+import pytest
+
+SEED_VARIABLE = "GRADMC_TEST_SEED"  # inherited by the workers of pytest-xdist
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seed`."""
+    parser.addoption("--seed", type=int, default=None, help="seed of the random tests (default: a new one)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the session's seed; declare the marker of long tests."""
+    given = config.getoption("--seed")
+    if given is not None:
+        os.environ[SEED_VARIABLE] = str(given)
+    os.environ.setdefault(SEED_VARIABLE, str(secrets.randbits(32)))
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how to replay failures."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(f"replay the random tests with: pytest --seed {os.environ[SEED_VARIABLE]}")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed of this test's own, a function of the session's seed and the test's name."""
+    return zlib.crc32(request.node.nodeid.encode(), int(os.environ[SEED_VARIABLE]) & 0xFFFF_FFFF)
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """Random numbers of this test's own."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled code goes to a directory of this session: what one test compiled another may load."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision for the time of a test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def strict() -> Iterator[None]:
+    """No implicit promotion of dtypes or ranks for the time of a test, and double precision."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
