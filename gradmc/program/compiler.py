@@ -1,0 +1,155 @@
+"""The loop compiler: run a plain Python function on JAX values, its loops compiled.
+
+    front end    the function, traced once into a jaxpr in which loops and branches are data (`frontend`, `ir`)
+    middle end   analysis and scheduling of those loops; the result has only JAX's own primitives (`middle`)
+
+`evaluate` does both and evaluates the result, so it works under `jit`, `grad` and `vmap` from outside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.errors import GradmcError, ProgramError
+from gradmc.program import marks
+from gradmc.program.frontend import complaints, context, failing, marking, operators
+from gradmc.program.frontend.calls import users_function
+from gradmc.program.frontend.unrolling import UnrolledLoopWarning
+from gradmc.program.frontend.values import strong
+from gradmc.program.middle import lower
+
+__all__ = ["Collected", "ConcreteDataNeeded", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
+
+
+class ConcreteDataNeeded(GradmcError):
+    """Data that were passed as traced arrays are needed as numbers while compiling.
+
+    Attributes:
+        names: the data arrays to pass as numpy arrays instead.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(f"needed while compiling: {', '.join(sorted(names))}")
+        self.names = names
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a program marked: by name, the values along its loops."""
+
+    observe: dict[str, jax.Array] = field(default_factory=dict)
+    record: dict[str, jax.Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A program as a jaxpr in the loop IR.
+
+    Attributes:
+        jaxpr: from the traced leaves of the arguments to the value and the marks.
+        inputs: those leaves.
+        structure: how the jaxpr's results make up the value and the marks.
+    """
+
+    jaxpr: Any
+    inputs: list[Any]
+    structure: Any
+
+
+def evaluate(
+    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False
+) -> tuple[jax.Array, Collected]:
+    """Run a program on JAX values.
+
+    Args:
+        fn: a plain Python function.
+        args: its parameters: JAX values.
+        kwargs: its data: float arrays may be JAX tracers; all others are plain values.
+        collect: whether to collect what the program marks by `observe` and `record`.
+
+    Returns:
+        The value, and the marks (empty unless `collect`).
+
+    Raises:
+        ProgramError: the program raises, or uses something that cannot be compiled.
+        ConcreteDataNeeded: data given as tracers are needed as plain numbers.
+    """
+    traced = trace(fn, args, kwargs, collect=collect)
+    lowered = lower(traced.jaxpr)
+    out = jax.core.eval_jaxpr(lowered, lowered.consts, *traced.inputs)
+    value, observe, record = jax.tree.unflatten(traced.structure, out)
+    return value, Collected(observe, record)
+
+
+def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False) -> Traced:
+    """Trace a program into the loop IR; arguments as for `evaluate`."""
+    leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if _is_traced(v)}))
+    plain = {k: _copied(v) for k, v in kwargs.items() if not _is_traced(v)}
+    inputs = [strong(leaf) for leaf in leaves]
+
+    def run(*values: Any) -> tuple[Any, dict, dict]:
+        parameters, data = jax.tree.unflatten(tree, values)
+        return _run(fn, parameters, {**plain, **data}, collect=collect)
+
+    try:
+        jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
+    except complaints.CONCRETIZATION as error:
+        names = frozenset(k for k, v in kwargs.items() if _is_traced(v))
+        if names:
+            raise ConcreteDataNeeded(names) from error
+        raise complaints.explained(error, fn) from error
+    except Exception as error:
+        raise complaints.explained(error, fn) from error
+    return Traced(jaxpr, inputs, jax.tree.structure(shapes))
+
+
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def _copied(value: Any) -> Any:
+    """Lists and dicts of the data, so that a program that changes them does not change the caller's."""
+    if isinstance(value, list):
+        return [_copied(v) for v in value]
+    if type(value) is dict:
+        return {k: _copied(v) for k, v in value.items()}
+    return value
+
+
+def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool) -> tuple[Any, dict, dict]:
+    converted = users_function(fn)
+    if converted is None:
+        raise ProgramError(f"{fn!r} is not a Python function that the loop compiler can read")
+    with context.evaluating(context.Context()) as here, marks.collecting() as made:
+        token = marks.collector.set(made if collect else None)
+        try:
+            value = _scalar(converted(*args, **kwargs), fn)
+        finally:
+            marks.collector.reset(token)
+        if here.failures:
+            value = jnp.where(failing.any_of(here.failures), jnp.nan, value)
+        groups = [
+            {name: marking.joined(values, axis=0) for name, values in group.items()}
+            for group in (made.observe, made.record)
+        ]
+        return value, groups[0], groups[1]
+
+
+def _scalar(value: Any, fn: FunctionType) -> Any:
+    value = operators.content(value)
+    if value is None:
+        raise ProgramError(
+            f"{fn.__name__} returned None",
+            remedy="Return the log density: a number. Is a return statement missing?",
+        )
+    if np.ndim(value) or isinstance(value, str | dict):
+        what = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"a {type(value).__name__}"
+        raise ProgramError(
+            f"{fn.__name__} returned {what}", remedy="Return the log density: one number (sum the terms)."
+        )
+    return jnp.asarray(value, jnp.result_type(float, value) if jnp.result_type(value) == bool else None)

@@ -1,0 +1,115 @@
+"""Run the body of a loop or the side of a branch, with everything that it changes.
+
+What a body changes: the variables it assigns, the arrays and lists it stores into, the lists it appends to,
+and the marks it makes. `run` gives a body a frame, hands what it left (`Outcome`) to `finish`, and puts everything
+back; `Pack` turns values into the flat leaves that pass through a jaxpr.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradmc.program import marks
+from gradmc.program.frontend import context, forms
+from gradmc.program.frontend.values import Form, Unbound
+
+type State = Callable[..., tuple] | None
+"""Reads the variables that a body shares with its surroundings, or sets them."""
+
+
+def get(state: State) -> tuple:
+    """The values of the shared variables."""
+    return state() if state is not None else ()
+
+
+def put(state: State, values: Sequence[Any]) -> None:
+    """Set the shared variables."""
+    if state is not None:
+        state(*values)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Outcome:
+    """What one run of a body left, while its frame is still open.
+
+    Attributes:
+        values: the shared variables at its end.
+        written: for every token from outside that was written: the token and its content at the end.
+        grown: what it appended to lists from outside.
+        marks: what it marked.
+        failures: the conditions under which it fails.
+    """
+
+    values: tuple
+    written: list[tuple[Any, Any]]
+    grown: list[tuple[list, list]]
+    marks: marks.Marks
+    failures: list[Any]
+
+
+def run[T](
+    body: Callable[[], object],
+    state: State,
+    begin: Callable[[], object],
+    finish: Callable[[Outcome], T],
+    *,
+    loop: bool,
+) -> T:
+    """Run a body in a frame of its own, and undo what it did.
+
+    Args:
+        body: runs it.
+        state: the variables that it shares.
+        begin: sets what the body sees.
+        finish: takes what the body left.
+        loop: whether it is a loop's body.
+
+    Returns:
+        What `finish` returns.
+    """
+    here = context.current()
+    entry = get(state)
+    frame = here.memory.enter(loop=loop)
+    copies, here.copies = here.copies, 1
+    listening = marks.collector.get() is not None
+    try:
+        with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
+            begin()
+            body()
+        written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
+        return finish(
+            Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures))
+        )
+    finally:
+        put(state, entry)
+        here.copies = copies
+        here.memory.leave(frame)
+
+
+@dataclass(eq=False, slots=True)
+class Pack:
+    """Several values as one flat list of leaves, and the way back."""
+
+    leaves: list[Any] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, value: Any, *, stack: bool = False) -> Form:
+        """Take a value apart and keep its leaves; returns its form."""
+        leaves, form = forms.apart(value, stack=stack)
+        self.spans.append((len(self.leaves), len(self.leaves) + len(leaves)))
+        self.leaves += leaves
+        self.forms.append(form)
+        return form
+
+    def values(self, leaves: Sequence[Any]) -> list[Any]:
+        """The values with these leaves in the places of the packed ones."""
+        return [
+            forms.together(form, leaves[a:b]) for form, (a, b) in zip(self.forms, self.spans, strict=True)
+        ]
+
+
+def named(name: str, value: Any) -> Any:
+    """A value fit to be assigned to `name`: an `Unbound` tells the name."""
+    return Unbound(name, value.reason) if isinstance(value, Unbound) else value

@@ -1,0 +1,280 @@
+"""Calls: the user's own functions are converted in turn, others get what a traced value needs.
+
+In order: builtins whose meaning changes for traced values (`builtin`), the user's functions and methods
+(converted), functions of math, numpy and scipy (`routing`, when an argument is traced), everything else as it is,
+with the present contents of arrays and lists, and with converted functions for function arguments.
+"""
+
+import functools
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import builtin, context, operators, routing, where
+from gradmc.program.frontend.comprehensions import Generation, as_list
+from gradmc.program.frontend.convert import convert, is_converted
+from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.memory import TOKENS
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+
+
+def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)`."""
+    if isinstance(function, Unbound):
+        function.complain()
+    handler = builtin.HANDLERS.get(function) if _hashable(function) else None
+    if handler is not None:
+        return operators.made(handler(*args, **kwargs))
+    target = users_function(function)
+    if target is not None:
+        return target(*args, **kwargs)
+    if isinstance(function, functools.partial):
+        return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
+    return library(function, args, kwargs)
+
+
+def _hashable(function: Any) -> bool:
+    return isinstance(function, BuiltinFunctionType | type | FunctionType)
+
+
+def users_function(function: Any) -> Callable[..., Any] | None:
+    """The converted form of a function that the user wrote; None for a library's."""
+    from gradmc.program.frontend import hooks
+
+    if isinstance(function, FunctionType):
+        if is_converted(function.__code__):
+            return function
+        return convert(function, hooks) if is_users(function) else None
+    if isinstance(function, MethodType):
+        inner = users_function(function.__func__)
+        return None if inner is None else functools.partial(inner, function.__self__)
+    if isinstance(function, type):
+        return None
+    wrapped = getattr(function, "__wrapped__", None)
+    if isinstance(wrapped, FunctionType) and type(function).__module__.split(".")[0] in (
+        "jax",
+        "jaxlib",
+        "functools",
+    ):
+        return users_function(wrapped)
+    program = getattr(function, "fn", None)
+    if isinstance(program, FunctionType) and type(function).__module__.startswith("gradmc.program"):
+        return users_function(program)
+    method = getattr(type(function), "__call__", None)
+    if isinstance(method, FunctionType) and is_users(method):
+        inner = users_function(method)
+        return None if inner is None else functools.partial(inner, function)
+    return None
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    places = sysconfig.get_paths()
+    roots = {places[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")}
+    roots |= {str(Path(m.__file__).parent) for m in (jax, np) if m.__file__}
+    roots.add(str(Path(__file__).parents[2]))
+    return tuple(roots)
+
+
+def is_users(function: FunctionType) -> bool:
+    """Whether a function is the user's own: not the standard library's, not an installed package's."""
+    name = function.__code__.co_filename
+    if name.startswith(_libraries()) or name.startswith("<frozen"):
+        return False
+    return (function.__module__ or "").split(".")[
+        0
+    ] not in sys.stdlib_module_names or function.__module__ == "__main__"
+
+
+# --- library functions ---------------------------------------------------------------------------
+
+
+def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call a function that is not the user's."""
+    plain_args = tuple(present(a) for a in args)
+    plain_kwargs = {k: present(v) for k, v in kwargs.items()}
+    here = context.current()
+    traced = any_traced(plain_args) or any_traced(plain_kwargs)
+    here.traced += traced
+    if traced:
+        other = routing.counterpart(function)
+        if other is not None:
+            return _new(other(*plain_args, **plain_kwargs), args)
+    else:
+        routing.refuse_random(function)
+    return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _new(result: Any, args: tuple) -> Any:
+    """Note that a call made its result, unless it returned one of its arguments."""
+    if isinstance(result, TOKENS) and all(result is not a for a in args):
+        return context.current().memory.bear(result)
+    return result
+
+
+def present(value: Any) -> Any:
+    """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
+    if isinstance(value, Unbound):
+        value.complain()
+    if isinstance(value, Generation):
+        value = as_list(value)
+    if isinstance(value, TOKENS):
+        content = context.current().memory.content(value)
+        if isinstance(content, Listing):
+            return _whole(content)
+        if isinstance(content, list):
+            new = [present(v) for v in content]
+            return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
+        return content
+    if type(value) is tuple:
+        return tuple(present(v) for v in value)
+    if type(value) is dict:
+        return {k: present(v) for k, v in value.items()}
+    if isinstance(value, FunctionType):
+        return users_function(value) or value
+    return value
+
+
+def _whole(content: Listing) -> Any:
+    try:
+        return operators.whole_array(content)
+    except CannotRoll:
+        return list(content.items())
+
+
+# --- methods and attributes ----------------------------------------------------------------------
+
+
+def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """`owner.name(*args, **kwargs)`."""
+    if isinstance(owner, ModuleType):
+        return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, Unbound):
+        owner.complain()
+    if type(owner) is list:
+        return list_method(owner, name, args, kwargs)
+    if isinstance(owner, np.ndarray | jax.Array):
+        return _array_method(owner, name, args, kwargs)
+    if isinstance(owner, dict | set) and name in CHANGING and _shared(owner):
+        raise CannotRoll(f"a {type(owner).__name__} is changed ({name}) inside the loop or branch")
+    if isinstance(owner, dict) and args and is_traced(args[0]):
+        raise CannotRoll("a dict is indexed by a value that is not known while compiling")
+    return call(getattr(owner, name), *args, **kwargs)
+
+
+CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove"})
+
+
+def _shared(owner: Any) -> bool:
+    frames = context.current().memory.frames
+    return bool(frames) and id(owner) not in frames[-1].born
+
+
+def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+    """A method of a list."""
+    memory = context.current().memory
+    if name == "append":
+        memory.append(owner, *args)
+        return None
+    if name == "extend":
+        (more,) = args
+        content = memory.content(more)
+        if isinstance(content, Listing):
+            memory.append(owner, content)
+        elif isinstance(more, Generation):
+            more.run(lambda value: memory.append(owner, value), None, ())
+        else:
+            for value in list(iterate(more)):
+                memory.append(owner, value)
+        return None
+    content = memory.content(owner)
+    if content is owner and (memory.owns(owner) or name in ("copy", "index", "count")):
+        return operators.made(getattr(owner, name)(*args, **(kwargs or {})))
+    if name == "copy":
+        from gradmc.program.frontend.subscripts import fresh_list
+
+        return fresh_list(memory.listing(owner))
+    listing = memory.listing(owner)
+    if is_traced(listing.length()):
+        raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")
+    items = list(listing.items())
+    result = getattr(items, name)(*args, **(kwargs or {}))
+    memory.write(owner, Listing.of(items))
+    return result
+
+
+def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    from gradmc.program.frontend.subscripts import replace
+
+    content = context.current().memory.content(owner)
+    plain_args = tuple(present(a) for a in args)
+    plain_kwargs = {k: present(v) for k, v in kwargs.items()}
+    context.current().traced += is_traced(content)
+    if name == "fill":
+        replace(owner, routing.full_like(content, *plain_args))
+        return None
+    if name == "sort" and isinstance(content, np.ndarray) and not is_traced(content) and is_array(content):
+        replace(owner, np.sort(content, *plain_args, **plain_kwargs))
+        return None
+    if isinstance(content, np.ndarray) and (any_traced(plain_args) or any_traced(plain_kwargs)):
+        content = jax.numpy.asarray(content)
+    if name == "item" and is_traced(content):
+        return content[plain_args] if plain_args else content.reshape(())
+    if name == "tolist" and is_traced(content):
+        return list(iterate(owner)) if content.ndim else content
+    return _new(getattr(content, name)(*plain_args, **plain_kwargs), (owner,))
+
+
+def attribute(owner: Any, name: str) -> Any:
+    """`owner.name`."""
+    if isinstance(owner, TOKENS):
+        owner = operators.content(owner)
+        if isinstance(owner, Listing):
+            return getattr([], name)
+    elif isinstance(owner, Unbound):
+        owner.complain()
+    return getattr(owner, name)
+
+
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    """`owner.name = value`."""
+    if _shared(owner):
+        raise CannotRoll(
+            f"attribute {name!r} of a {type(owner).__name__} is changed inside the loop or branch"
+        )
+    setattr(owner, name, value)
+
+
+def delete_attribute(owner: Any, name: str) -> None:
+    """`del owner.name`."""
+    if _shared(owner):
+        raise CannotRoll(
+            f"attribute {name!r} of a {type(owner).__name__} is deleted inside the loop or branch"
+        )
+    delattr(owner, name)
+
+
+def returned(value: Any) -> Any:
+    """The value of a `return` statement."""
+    if isinstance(value, Unbound):
+        value.complain()
+    return value
+
+
+def subject(value: Any) -> Any:
+    """What a `match` statement looks at."""
+    if is_traced(value):
+        raise ProgramError(
+            "match cannot look at a value that is not known while compiling",
+            location=where.here(),
+            remedy="Use if and elif.",
+        )
+    return value

@@ -1,0 +1,56 @@
+"""Turn whatever tracing a program raised into an error that shows the user's line and says what to do."""
+
+from types import FunctionType
+from typing import Any
+
+import jax
+
+from gradmc.errors import GradmcError, ProgramError
+from gradmc.program.frontend import source, where
+from gradmc.program.frontend.values import CannotRoll
+
+CONCRETIZATION = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+"""What JAX raises when a traced value is needed as a plain one."""
+
+NEEDED = (
+    "a value that depends on the parameters is needed here as a plain number, which it is not while compiling",
+    "Library functions written for plain numbers (compiled code, shapes, dict keys, string formatting) cannot take it. "
+    "Use the functions of math, numpy or jax.numpy, and sizes that depend on data only.",
+)
+
+
+def explained(error: Exception, fn: FunctionType) -> GradmcError:
+    """The error to raise in place of `error`."""
+    at = where.blame(error) or source.location(fn.__code__, None)
+    if isinstance(error, ProgramError):
+        if error.location is None:
+            error.location = at
+        return error
+    if isinstance(error, GradmcError):
+        return error
+    if isinstance(error, CannotRoll):
+        return ProgramError(
+            f"this cannot be compiled: {error}",
+            location=at,
+            remedy="Write it so that both sides of a branch, and every iteration of a loop, change the same things.",
+        )
+    if isinstance(error, CONCRETIZATION):
+        return ProgramError(NEEDED[0], location=at, remedy=NEEDED[1])
+    if isinstance(error, RecursionError):
+        return ProgramError(
+            "the recursion does not end while compiling",
+            location=at,
+            remedy="A function may call itself only if the end of the recursion does not depend on parameters; "
+            "use a while loop.",
+        )
+    return ProgramError(f"{type(error).__name__}: {_text(error)}", location=at)
+
+
+def _text(error: Any) -> str:
+    return str(error) or "(no message)"

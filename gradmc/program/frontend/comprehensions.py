@@ -1,0 +1,196 @@
+"""Comprehensions and generator expressions, and the reductions over them.
+
+A `Generation` is one `for ... if ...` of a comprehension that has not run yet; what it yields may be a further
+`Generation`. A list comprehension runs it as a `for` that appends; `sum`, `max`, `min`, `any` and `all` run a
+generator expression as a `for` that accumulates, so nothing is stored.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradmc.program.frontend import bodies, branches, context, loops, operators
+from gradmc.program.frontend.iterables import iterate, rollable
+from gradmc.program.frontend.values import is_traced
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Generation:
+    """`for item in source if condition(item)`, with `inner(item)` as its value."""
+
+    source: Any
+    pattern: Any
+    condition: Callable[..., Any] | None
+    inner: Callable[..., Any]
+    size: int
+
+    def parts(self, item: Any) -> list[Any]:
+        """The item taken apart into the names of the comprehension."""
+        return [item] if self.pattern is None else list(_taken_apart(item, self.pattern))
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values, one after the other, in Python."""
+        for item in iterate(self.source):
+            parts = self.parts(item)
+            if self.condition is not None and not operators.truth(self.condition(*parts)):
+                continue
+            value = self.inner(*parts)
+            if isinstance(value, Generation):
+                yield from value
+            else:
+                yield value
+
+    def run(self, take: Callable[[Any], None], state: bodies.State, carried: tuple[str, ...]) -> None:
+        """Run it as a `for` statement whose body passes each value to `take`."""
+
+        def body(item: Any) -> None:
+            parts = self.parts(item)
+            if self.condition is None:
+                self._take(parts, take, state, carried)
+            else:
+                test = self.condition(*parts)
+                branches.if_(test, lambda: self._take(parts, take, state, carried), None, state, carried)
+
+        loops.for_(self.source, body, state, carried, (), None, (), (), self.size)
+
+    def _take(
+        self, parts: list[Any], take: Callable[[Any], None], state: bodies.State, carried: tuple[str, ...]
+    ) -> None:
+        value = self.inner(*parts)
+        if isinstance(value, Generation):
+            value.run(take, state, carried)
+        else:
+            take(value)
+
+
+def _taken_apart(item: Any, pattern: tuple) -> Iterator[Any]:
+    items = list(iterate(item))
+    if len(items) != len(pattern):
+        raise ValueError(f"cannot unpack {len(items)} values into {len(pattern)} names")
+    for part, below in zip(items, pattern, strict=True):
+        if below is None:
+            yield part
+        else:
+            yield from _taken_apart(part, below)
+
+
+def generate(
+    source: Any, pattern: Any, condition: Callable[..., Any] | None, inner: Callable[..., Any], size: int
+) -> Generation:
+    """One `for` of a comprehension; `size` counts its expression nodes."""
+    return Generation(source, pattern, condition, inner, size)
+
+
+def comprehension(kind: str, generation: Generation) -> Any:
+    """The value of a comprehension."""
+    match kind:
+        case "GeneratorExp":
+            return generation
+        case "ListComp":
+            return as_list(generation)
+        case "SetComp":
+            return set(generation)
+        case _:
+            return dict(generation)
+
+
+def as_list(generation: Generation) -> list:
+    """All values in a list."""
+    memory = context.current().memory
+    result: list = []
+    memory.bear(result)
+    if rollable(generation.source) is None:
+        result.extend(generation)
+        return result
+    generation.run(lambda value: memory.append(result, value), None, ())
+    return result
+
+
+class Accumulator:
+    """The variable of a reduction, as the state of its loop."""
+
+    def __init__(self, start: Any) -> None:
+        self.value = start
+
+    def __call__(self, *values: Any) -> tuple:
+        if values:
+            (self.value,) = values
+        return (self.value,)
+
+
+def reduce(generation: Generation, start: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine all values, beginning with `start`."""
+    total = Accumulator(start)
+
+    def take(value: Any) -> None:
+        total.value = combine(total.value, value)
+
+    generation.run(take, total, ("the sum",))
+    return total.value
+
+
+def sum_(values: Any, start: Any = 0) -> Any:
+    """`sum`."""
+    if isinstance(values, Generation):
+        return reduce(values, start, lambda a, b: operators.binary("Add", a, b))
+    return reduce(over(values), start, lambda a, b: operators.binary("Add", a, b))
+
+
+def over(values: Any) -> Generation:
+    """Any iterable as a generation."""
+    return Generation(values, None, None, lambda item: item, 1)
+
+
+def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """`max` or `min` of an iterable."""
+    generation = values if isinstance(values, Generation) else over(values)
+    source = rollable(generation.source)
+    if source is None or is_traced(source.length) or generation.condition is not None:
+        items = list(generation)
+        result = items[0]
+        for item in items[1:]:
+            result = combine(result, item)
+        return result
+    numbers = as_list(generation)
+    content = context.current().memory.content(numbers)
+    if isinstance(content, list):
+        result = content[0]
+        for item in content[1:]:
+            result = combine(result, item)
+        return result
+    whole = operators.whole_array(content)
+    return (jnp.max if combine is larger else jnp.min)(whole, axis=0)
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers, as Python's `max`."""
+    a, b = operators.content(a), operators.content(b)
+    return jnp.maximum(a, b) if is_traced(a) or is_traced(b) else max(a, b)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two numbers, as Python's `min`."""
+    a, b = operators.content(a), operators.content(b)
+    return jnp.minimum(a, b) if is_traced(a) or is_traced(b) else min(a, b)
+
+
+def all_(values: Any) -> Any:
+    """`all`."""
+    return reduce(values if isinstance(values, Generation) else over(values), True, _both)
+
+
+def any_(values: Any) -> Any:
+    """`any`."""
+    return reduce(values if isinstance(values, Generation) else over(values), False, _either)
+
+
+def _both(a: Any, b: Any) -> Any:
+    a, b = operators.truth(a), operators.truth(b)
+    return jnp.logical_and(a, b) if is_traced(a) or is_traced(b) else a and b
+
+
+def _either(a: Any, b: Any) -> Any:
+    a, b = operators.truth(a), operators.truth(b)
+    return jnp.logical_or(a, b) if is_traced(a) or is_traced(b) else a or b

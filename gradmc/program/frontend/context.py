@@ -1,0 +1,44 @@
+"""The evaluation in progress: its memory, its options, and what it has learned on the way."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradmc.program.frontend.memory import Memory
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """One evaluation of a program.
+
+    Attributes:
+        memory: arrays and lists that the program changes in place.
+        copies: product of the trip counts of the loops being unrolled around the present line.
+        failures: conditions under which the program fails.
+        traced: how many operations on traced values have run (only differences mean anything).
+    """
+
+    memory: Memory = field(default_factory=Memory)
+    copies: int = 1
+    traced: int = 0
+    failures: list[Any] = field(default_factory=list)
+
+
+_current: ContextVar[Context] = ContextVar("gradmc_evaluation")
+
+
+def current() -> Context:
+    """The evaluation in progress."""
+    return _current.get()
+
+
+@contextmanager
+def evaluating(context: Context) -> Iterator[Context]:
+    """Make `context` the evaluation in progress."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

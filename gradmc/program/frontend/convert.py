@@ -1,0 +1,110 @@
+"""Compile a function's rewritten syntax tree into a function beside the user's.
+
+The new function shares the original's globals, closure cells and defaults, and has the user's file name and
+line numbers, so tracebacks show the user's source. The hooks reach it through one extra closure cell, `__gm`.
+Conversion is cached per code object; the original function stays as it is.
+"""
+
+import ast
+import copy
+import functools
+from collections.abc import Iterator
+from types import CellType, CodeType, FunctionType
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import source
+from gradmc.program.frontend.functionalise import HOOKS, Function
+from gradmc.program.frontend.jumps import at
+from gradmc.program.frontend.refuse import Refused, program_error
+
+FACTORY = "__gm_factory"
+
+_made: set[CodeType] = set()
+
+
+def is_converted(code: CodeType) -> bool:
+    """Whether a code object came out of `convert` (or lies inside one that did)."""
+    return code in _made
+
+
+def convert(fn: FunctionType, hooks: object) -> FunctionType:
+    """The function that does what `fn` does through `hooks`.
+
+    Raises:
+        ProgramError: the source cannot be had, or uses what cannot be compiled.
+    """
+    if is_converted(fn.__code__):
+        return fn
+    code = _converted_code(fn.__code__, _Source(fn))
+    cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+    cells[HOOKS] = CellType(hooks)
+    closure = tuple(cells[name] for name in code.co_freevars)
+    new = FunctionType(code, fn.__globals__, fn.__name__, fn.__defaults__, closure)
+    new.__kwdefaults__ = fn.__kwdefaults__
+    new.__qualname__ = fn.__qualname__
+    new.__module__ = fn.__module__
+    return new
+
+
+class _Source:
+    """Carries a function to the cached conversion of its code, without being part of the key."""
+
+    def __init__(self, fn: FunctionType) -> None:
+        self.fn = fn
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@functools.lru_cache(maxsize=1024)
+def _converted_code(original: CodeType, of: _Source) -> CodeType:
+    node = copy.deepcopy(source.function_node(of.fn))
+    try:
+        module = _module(node, original)
+    except Refused as refused:
+        where = source.location(original, refused.line)
+        raise program_error(refused, where) from None
+    compiled = compile(module, original.co_filename, "exec", dont_inherit=True)
+    inner = _named(_named(compiled, FACTORY), _name(node))
+    _made.update(_below(inner))
+    return inner
+
+
+def _module(node: source.FunctionNode, original: CodeType) -> ast.Module:
+    if isinstance(node, ast.AsyncFunctionDef):
+        raise Refused("async", node.lineno)
+    if isinstance(node, ast.Lambda):
+        node = _as_def(node)
+    node.args.defaults = []
+    node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
+    made = Function(node).rewrite()
+    arguments = [ast.arg(n) for n in (HOOKS, *original.co_freevars)]
+    spec = ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[])
+    factory = at(ast.FunctionDef(FACTORY, spec, [made], [], None, None, []), node)
+    return ast.Module([factory], [])
+
+
+def _as_def(node: ast.Lambda) -> ast.FunctionDef:
+    body = at(ast.Return(node.body), node.body)
+    return at(ast.FunctionDef(_name(node), node.args, [body], [], None, None, []), node)
+
+
+def _name(node: source.FunctionNode) -> str:
+    return "__gm_lambda" if isinstance(node, ast.Lambda) else node.name
+
+
+def _named(code: CodeType, name: str) -> CodeType:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType) and constant.co_name == name:
+            return constant
+    raise ProgramError(f"internal: no code {name!r} in {code.co_name!r}")
+
+
+def _below(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _below(constant)

@@ -1,0 +1,131 @@
+"""Take values apart into leaves and a form, and put them together again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+
+from gradmc.program.frontend import context
+from gradmc.program.frontend.values import (
+    LEAF,
+    MISSING,
+    Buffer,
+    CannotRoll,
+    Container,
+    Fixed,
+    Form,
+    Leaf,
+    Missing,
+    Rows,
+    Tree,
+    Unbound,
+    is_leaf,
+    leaves_in,
+)
+
+LONGEST_LIST = 16
+"""Longer lists of numbers are carried as one array."""
+
+
+def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
+    """The leaves of a value and the form around them.
+
+    Args:
+        value: anything.
+        stack: lists as arrays along a leading axis, whatever their length.
+    """
+    memory = context.current().memory
+    value = memory.content(value)
+    if is_leaf(value):
+        return [value], LEAF
+    if isinstance(value, Unbound):
+        return [], MISSING
+    if isinstance(value, listing().Growing):
+        return [*value.leaves, value.count], Buffer(value.form, value.added)
+    if isinstance(value, listing().Listing):
+        if stack or any(isinstance(p, listing().Stack) for p in value.parts):
+            return _rows(value)
+        value = list(value.items())
+    if isinstance(value, list) and value and (stack or len(value) > LONGEST_LIST):
+        try:
+            return _rows(listing().Listing.of(value))
+        except CannotRoll:
+            pass
+    if isinstance(value, list | tuple):
+        return _container(type(value), tuple(range(len(value))), value, stack)
+    if isinstance(value, dict):
+        return _container(type(value), tuple(value), list(value.values()), stack)
+    return _other(value)
+
+
+def _other(value: Any) -> tuple[list[Any], Form]:
+    leaves, structure = jax.tree.flatten(value)
+    if jax.tree_util.treedef_is_leaf(structure) or not leaves or not all(map(is_leaf, leaves)):
+        return [], Fixed(value)
+    return leaves, Tree(structure)
+
+
+def _container(kind: type, keys: tuple, values: Sequence[Any], stack: bool) -> tuple[list[Any], Form]:
+    leaves, parts = [], []
+    for v in values:
+        more, form = apart(v, stack=stack)
+        leaves += more
+        parts.append(form)
+    return leaves, Container(kind, keys, tuple(parts))
+
+
+def _rows(value: Any) -> tuple[list[Any], Form]:
+    whole = value.stacked()
+    return list(whole.leaves), Rows(whole.form, whole.count)
+
+
+def together(form: Form, leaves: Sequence[Any]) -> Any:
+    """The value of a form with these leaves."""
+    rest = iter(leaves)
+    return _build(form, rest)
+
+
+def _build(form: Form, rest: Iterator[Any]) -> Any:
+    match form:
+        case Leaf():
+            return next(rest)
+        case Fixed(value=value):
+            return value
+        case Missing():
+            return Unbound("a variable")
+        case Tree(structure=structure):
+            return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
+        case Rows(item=item, count=count):
+            return _list_of_rows(item, count, rest)
+        case Buffer(item=item, added=added):
+            *leaves, count = [next(rest) for _ in leaves_in(form)]
+            return listing().Growing((), tuple(leaves), item, count, added)
+        case Container(kind=kind, keys=keys, parts=parts):
+            return _contain(kind, keys, [_build(p, rest) for p in parts])
+    raise AssertionError(form)
+
+
+def _list_of_rows(item: Form, count: int, rest: Iterator[Any]) -> list:
+    stack = listing().Stack(tuple(next(rest) for _ in leaves_in(item)), item, count)
+    memory = context.current().memory
+    token: list = []
+    memory.bear(token)
+    memory.write(token, listing().Listing((stack,)))
+    return token
+
+
+def _contain(kind: type, keys: tuple, values: list[Any]) -> Any:
+    if issubclass(kind, dict):
+        return kind(zip(keys, values, strict=True))
+    if kind is tuple:
+        return tuple(values)
+    if kind is list:
+        return context.current().memory.bear(values)
+    return kind(*values) if issubclass(kind, tuple) else kind(values)
+
+
+def listing() -> Any:
+    """The module of lists (it needs this one)."""
+    from gradmc.program.frontend import listing as module
+
+    return module

@@ -1,0 +1,82 @@
+"""The hooks that converted functions call, under the names that `functionalise` and `expressions` write."""
+
+from typing import Any
+
+from gradmc.program.frontend.branches import choose, if_
+from gradmc.program.frontend.calls import (
+    attribute,
+    call,
+    delete_attribute,
+    method,
+    returned,
+    set_attribute,
+    subject,
+)
+from gradmc.program.frontend.comprehensions import comprehension, generate
+from gradmc.program.frontend.failing import assert_, raised
+from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.loops import for_
+from gradmc.program.frontend.operators import (
+    and_,
+    binary,
+    chain,
+    compare,
+    inplace,
+    made,
+    not_,
+    or_,
+    truth,
+    unary,
+)
+from gradmc.program.frontend.subscripts import delete_item, load, slice_, store, store_inplace, unpack
+from gradmc.program.frontend.values import Unbound
+from gradmc.program.frontend.whiles import while_
+
+__all__ = [
+    "and_",
+    "assert_",
+    "attribute",
+    "binary",
+    "bound",
+    "call",
+    "chain",
+    "choose",
+    "compare",
+    "comprehension",
+    "delete_attribute",
+    "delete_item",
+    "for_",
+    "generate",
+    "if_",
+    "inplace",
+    "iterate",
+    "load",
+    "made",
+    "method",
+    "not_",
+    "or_",
+    "raised",
+    "returned",
+    "set_attribute",
+    "slice_",
+    "store",
+    "store_inplace",
+    "subject",
+    "truth",
+    "unary",
+    "unbound",
+    "unpack",
+    "while_",
+]
+
+
+def unbound(name: str) -> Unbound:
+    """The value of a variable that is not set yet."""
+    return Unbound(name)
+
+
+def bound(value: Any) -> Any:
+    """The value of a variable that may not be set."""
+    if isinstance(value, Unbound):
+        value.complain()
+    return value

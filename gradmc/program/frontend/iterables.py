@@ -1,0 +1,177 @@
+"""What a loop can run over with a symbolic index: a length, and an item for every index.
+
+`range`, `enumerate`, `zip` and `reversed` return the objects of this file when a program calls them. Each can
+still be iterated by Python.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program.frontend import context, subscripts
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
+
+LONG_LIST = 8
+"""Longer lists of numbers roll."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rollable:
+    """A source of items by index; `length` may be traced."""
+
+    length: Any
+    item: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TracedRange:
+    """`range` with a traced end."""
+
+    start: Any
+    stop: Any
+    step: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        raise CannotRoll("the length of the range is not known while compiling")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Enumerated:
+    """`enumerate`."""
+
+    source: Any
+    start: Any = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for k, item in enumerate(iterate(self.source)):
+            yield self.start + k, item
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Zipped:
+    """`zip`."""
+
+    sources: tuple
+    strict: bool = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return zip(*(iterate(s) for s in self.sources), strict=self.strict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reversed:
+    """`reversed`."""
+
+    source: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        source = rollable(self.source)
+        if source is None:
+            return reversed(list(iterate(self.source)))
+        return (source.item(source.length - 1 - k) for k in range(source.length))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mapped:
+    """`map`."""
+
+    function: Callable[..., Any]
+    sources: tuple
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.function(*items) for items in zip(*(iterate(s) for s in self.sources), strict=False))
+
+
+def iterate(source: Any) -> Iterable[Any]:
+    """The items, one after the other, in Python."""
+    content = context.current().memory.content(source)
+    if isinstance(content, Listing):
+        return content.items()
+    if is_array(content):
+        return (subscripts.item(source, k) for k in range(content.shape[0]))
+    return content
+
+
+def rollable(source: Any) -> Rollable | None:
+    """The source by index, if it has one form for every index."""
+    match source:
+        case range():
+            return _range(source.start, len(source), source.step)
+        case TracedRange():
+            return _traced_range(source)
+        case Enumerated():
+            inner = rollable(source.source)
+            start = source.start
+            return inner and Rollable(inner.length, lambda i: (start + i if start else i, inner.item(i)))
+        case Zipped():
+            return _zip(source)
+        case Mapped(function=function):
+            inner = _zip(Zipped(source.sources))
+            return inner and Rollable(inner.length, lambda i: function(*inner.item(i)))
+        case Reversed():
+            inner = rollable(source.source)
+            return inner and Rollable(inner.length, lambda i: inner.item(inner.length - 1 - i))
+    content = context.current().memory.content(source)
+    if isinstance(content, Listing):
+        return _listing(content)
+    if is_array(content):
+        return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
+    if isinstance(content, list | tuple) and len(content) > LONG_LIST and all(map(_number, content)):
+        array = _array(content)
+        return Rollable(len(content), lambda i: subscripts.item(array, i))
+    return None
+
+
+def _number(value: Any) -> bool:
+    return is_leaf(value) and np.ndim(value) == 0 and not isinstance(value, bool | np.bool_)
+
+
+def _array(numbers: Sequence[Any]) -> Any:
+    if any(map(is_traced, numbers)):
+        return jnp.stack([jnp.asarray(v) for v in numbers])
+    return np.asarray(numbers)
+
+
+def _range(start: Any, length: Any, step: Any) -> Rollable:
+    def item(i: Any) -> Any:
+        scaled = i if step == 1 else step * i
+        return scaled if isinstance(start, int) and start == 0 else start + scaled
+
+    return Rollable(length, item)
+
+
+def _traced_range(source: TracedRange) -> Rollable:
+    start, stop, step = source.start, source.stop, source.step
+    if is_traced(step) or step == 0:
+        raise CannotRoll("the step of the range is not known while compiling")
+    length = jnp.maximum(0, (stop - start + (step - (1 if step > 0 else -1))) // step)
+    return _range(start, length, step)
+
+
+def _zip(source: Zipped) -> Rollable | None:
+    inner = [rollable(s) for s in source.sources]
+    if not inner or any(s is None for s in inner):
+        return None
+    sources = [s for s in inner if s is not None]
+    lengths = [s.length for s in sources]
+    if any(map(is_traced, lengths)):
+        length = lengths[0]
+        for other in lengths[1:]:
+            length = jnp.minimum(length, other)
+    else:
+        length = min(lengths)
+        if source.strict and len(set(lengths)) > 1:
+            raise ValueError(f"zip() arguments have lengths {lengths}, and strict=True")
+    return Rollable(length, lambda i: tuple(s.item(i) for s in sources))
+
+
+def _listing(content: Listing) -> Rollable | None:
+    try:
+        stack = content.stacked()
+    except CannotRoll:
+        return None
+    return Rollable(stack.count, stack.item)

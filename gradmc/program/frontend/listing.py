@@ -1,0 +1,201 @@
+"""Lists whose items are stacked arrays: what a list holds after a traced loop has appended to it.
+
+Stack      `count` items in one array per leaf, along a leading axis
+Listing    the items of a list in order: runs of single items, and stacks
+Growing    a list while a traced loop appends to it and reads it: a buffer and a count so far
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program import ir
+from gradmc.program.frontend import forms
+from gradmc.program.frontend.values import CannotRoll, Form, is_traced
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Items of one form, each leaf stacked along a leading axis of length `count`."""
+
+    leaves: tuple
+    form: Form
+    count: int
+
+    def item(self, k: Any) -> Any:
+        return forms.together(self.form, [row(leaf, k) for leaf in self.leaves])
+
+
+def row(leaf: Any, k: Any) -> Any:
+    """`leaf[k]` for an index within bounds."""
+    if isinstance(leaf, np.ndarray) and not is_traced(k):
+        return leaf[k]
+    return ir.load(leaf, k)
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The items of a list. Its methods return new listings."""
+
+    parts: tuple
+
+    @property
+    def grows(self) -> bool:
+        """Whether a traced loop is appending to the list."""
+        return False
+
+    @staticmethod
+    def of(items: Sequence[Any]) -> "Listing":
+        return Listing((list(items),))
+
+    def length(self) -> Any:
+        return sum(p.count if isinstance(p, Stack) else len(p) for p in self.parts)
+
+    def item(self, k: Any) -> Any:
+        """The item at an index, Python's rules for negative ones."""
+        if is_traced(k):
+            return self.stacked().item(k)
+        n = self.length()
+        k = int(k)
+        if not -n <= k < n:
+            raise IndexError("list index out of range")
+        k %= n
+        for p in self.parts:
+            size = p.count if isinstance(p, Stack) else len(p)
+            if k < size:
+                return p.item(k) if isinstance(p, Stack) else p[k]
+            k -= size
+        raise AssertionError
+
+    def items(self) -> Iterator[Any]:
+        for p in self.parts:
+            if isinstance(p, Stack):
+                yield from (p.item(k) for k in range(p.count))
+            else:
+                yield from p
+
+    def append(self, item: Any) -> "Listing":
+        *before, last = self.parts or ([],)
+        if isinstance(last, Stack):
+            return Listing((*self.parts, [item]))
+        return Listing((*before, [*last, item]))
+
+    def concatenate(self, other: "Listing") -> "Listing":
+        return Listing(tuple(p for p in (*self.parts, *other.parts) if isinstance(p, Stack) or p))
+
+    def stacked(self) -> Stack:
+        """All items as one stack.
+
+        Raises:
+            CannotRoll: the items are not of one form and shape.
+        """
+        parts = [p if isinstance(p, Stack) else _stack(p) for p in self.parts if isinstance(p, Stack) or p]
+        if not parts:
+            raise CannotRoll("the list is empty")
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        if any(p.form != first.form for p in parts):
+            raise CannotRoll("the list holds items of different structure")
+        try:
+            leaves = tuple(jnp.concatenate(group) for group in zip(*(p.leaves for p in parts), strict=True))
+        except (TypeError, ValueError):
+            raise CannotRoll("the list holds arrays of different shapes") from None
+        return Stack(leaves, first.form, sum(p.count for p in parts))
+
+    def store(self, k: Any, value: Any) -> "Listing":
+        """The listing with item `k` replaced."""
+        if is_traced(k):
+            stack = self.stacked()
+            return Listing((_stored(stack, k, value),))
+        n = self.length()
+        if not -n <= k < n:
+            raise IndexError("list assignment index out of range")
+        k = at = k % n
+        parts = list(self.parts)
+        for m, p in enumerate(parts):
+            size = p.count if isinstance(p, Stack) else len(p)
+            if at < size:
+                parts[m] = _stored(p, at, value) if isinstance(p, Stack) else [*p[:at], value, *p[at + 1 :]]
+                return Listing(tuple(parts))
+            at -= size
+        raise AssertionError
+
+
+def _stack(items: list) -> Stack:
+    """Single items as one stack."""
+    taken = [forms.apart(item) for item in items]
+    form = taken[0][1]
+    if any(f != form for _, f in taken):
+        raise CannotRoll("the list holds items of different structure")
+    if not taken[0][0]:
+        raise CannotRoll("the list holds things that are no numbers or arrays")
+    columns = list(zip(*(leaves for leaves, _ in taken), strict=True))
+    if any(len({np.shape(v) for v in column}) > 1 for column in columns):
+        raise CannotRoll("the list holds arrays of different shapes")
+    return Stack(tuple(_column(column) for column in columns), form, len(items))
+
+
+def _column(values: Sequence[Any]) -> Any:
+    if any(is_traced(v) for v in values):
+        return jnp.stack([jnp.asarray(v) for v in values])
+    return np.stack([np.asarray(v) for v in values])
+
+
+def _stored(stack: Stack, k: Any, value: Any) -> Stack:
+    leaves, form = forms.apart(value)
+    if form != stack.form:
+        raise CannotRoll("the list would hold items of different structure")
+    new = []
+    for array, leaf in zip(stack.leaves, leaves, strict=True):
+        dtype = jnp.result_type(array, leaf)
+        new.append(ir.store(jnp.asarray(array, dtype), leaf, k))
+    return replace(stack, leaves=tuple(new))
+
+
+@dataclass(frozen=True, eq=False)
+class Growing(Listing):
+    """A list in a loop that appends to it and reads it."""
+
+    leaves: tuple = ()
+    form: Any = None
+    count: Any = 0
+    added: int = 0
+
+    @property
+    def grows(self) -> bool:
+        return True
+
+    def length(self) -> Any:
+        return self.count
+
+    def item(self, k: Any) -> Any:
+        if not is_traced(k) and k < 0:
+            k = self.count + k
+        elif is_traced(k):
+            k = jnp.where(k < 0, k + self.count, k)
+        return Stack(self.leaves, self.form, 0).item(k)
+
+    def items(self) -> Iterator[Any]:
+        raise CannotRoll("the list is read whole in the loop that appends to it")
+
+    def stacked(self) -> Stack:
+        raise CannotRoll("the list is read whole in the loop that appends to it")
+
+    def append(self, item: Any) -> "Growing":
+        grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
+        return replace(self, leaves=grown.leaves, count=self.count + 1, added=self.added + 1)
+
+    def concatenate(self, other: Listing) -> "Growing":
+        out = self
+        for item in other.items():
+            out = out.append(item)
+        return out
+
+    def store(self, k: Any, value: Any) -> "Growing":
+        if not is_traced(k) and k < 0:
+            k = self.count + k
+        return replace(self, leaves=_stored(Stack(self.leaves, self.form, 0), k, value).leaves)

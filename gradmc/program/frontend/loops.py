@@ -1,0 +1,71 @@
+"""`for` at trace time: in Python where that is meant, else traced once with a symbolic index.
+
+A loop rolls when its iterable has a length and an item for every index: a range, an array, a list of numbers,
+and enumerate, zip and reversed over those. It stays Python's when it is short, or when its items are unlike
+things. A loop that ought to roll and cannot is unrolled, with a warning, up to a limit (`unrolling`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from gradmc.program.frontend import context, unrolling, where, whiles
+from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.iterables import rollable
+from gradmc.program.frontend.rolling import Loop
+from gradmc.program.frontend.values import is_traced
+
+SHORT = 4
+"""A loop of at most this many trips over a small body runs in Python: unrolled code of that size compiles as fast
+as a loop's, and indices are plain integers in it."""
+SMALL_BODY = 120
+"""Expression nodes of a body that counts as small."""
+MOST_COPIES = 16
+"""Nested short loops unroll to at most so many copies of the innermost body."""
+
+
+def for_(
+    iterable: Any,
+    body: Callable[[Any], object],
+    state: State,
+    carried: tuple[str, ...],
+    after: tuple[str, ...],
+    ended: Callable[[], Any] | None,
+    stores: tuple[Callable[[], Any], ...],
+    augmented: tuple[str, ...],
+    size: int,
+) -> None:
+    """Run a `for` statement.
+
+    Args:
+        iterable: what it runs over.
+        body: takes an item.
+        state: reads or sets the variables that the body shares.
+        carried: their names, first those that a later iteration reads,
+        after: then those read only after the loop.
+        ended: whether a break or return has happened.
+        stores: read the arrays and lists into which the body stores.
+        augmented: variables that change only by `x += v` and the like.
+        size: expression nodes in the body; negative if it holds a loop.
+    """
+    source = rollable(iterable)
+    if source is None:
+        unrolling.unlike(iterable, body, ended)
+    elif is_traced(source.length):
+        whiles.counted(source, body, state, carried, after, augmented, stores)
+    elif source.length == 0:
+        return
+    elif stays_in_python(source.length, size):
+        unrolling.short(source, body, ended)
+    else:
+        try:
+            Loop(source, body, state, carried, after, augmented, stores, where.place()).roll()
+        except unrolling.OBSTACLES as obstacle:
+            unrolling.instead(source, body, ended, obstacle)
+
+
+def stays_in_python(length: int, size: int) -> bool:
+    """Whether a loop is short and its body small. A negative size means that the body holds a loop itself."""
+    copies = context.current().copies
+    if size < 0:
+        return length <= 1
+    return length <= SHORT and size <= SMALL_BODY and copies * length <= MOST_COPIES

@@ -1,0 +1,207 @@
+"""What a program changes in place: arrays, lists, and Python's aliasing of them, without side effects.
+
+JAX values cannot change. So the object that a variable holds (a numpy array, a JAX value, a list) is only a
+token: its identity is what Python's aliases share, and `Memory` holds its present content. Storing into
+any alias replaces the content of the token, so all aliases see it.
+
+    cell    the present content of one token
+    view    a token that is part of another one (`row = matrix[i]`): reading and storing go through the parent
+    frame   a loop body or branch being traced. It notes the content that was there when it began, for every
+            token from outside that is written within, so that the content can be put back, and so that the
+            loop knows what it has to carry
+    grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    from gradmc.program.frontend.listing import Listing
+
+TOKENS = (list, np.ndarray, jax.Array)
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """The present content of a token."""
+
+    token: Any
+    content: Any
+    version: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class View:
+    """A token that is a part of another token."""
+
+    token: Any
+    parent: Any
+    index: Any
+    version: int
+
+
+class Retry(Exception):
+    """The body of the frame at `depth` must be traced again, since it appends to a list and reads it."""
+
+    def __init__(self, depth: int, token: list) -> None:
+        super().__init__("trace again")
+        self.depth = depth
+        self.token = token
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One body being traced."""
+
+    loop: bool
+    saved: dict[int, tuple[Cell, Any]] = field(default_factory=dict)
+    born: dict[int, Any] = field(default_factory=dict)
+    grown: dict[int, tuple[list, list]] = field(default_factory=dict)
+    read: dict[int, Any] = field(default_factory=dict)
+    failures: list[Any] = field(default_factory=list)
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Memory:
+    """The tokens of one evaluation."""
+
+    cells: dict[int, Cell] = field(default_factory=dict)
+    views: dict[int, View] = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+
+    def content(self, token: Any) -> Any:
+        """What the token holds now; other values are returned as they are."""
+        if not isinstance(token, TOKENS):
+            return token
+        if self.frames and isinstance(token, list):
+            self._note_read(token)
+        return self.peek(token)
+
+    def peek(self, token: Any) -> Any:
+        """`content` without noting that it was read."""
+        cell = self.cells.get(id(token))
+        if cell is not None and cell.token is token:
+            return cell.content
+        view = self.views.get(id(token))
+        if view is not None and view.token is token and self.version(view.parent) != view.version:
+            return self.reload(view)
+        return token
+
+    def reload(self, view: View) -> Any:
+        """The present content of a view whose parent has changed."""
+        from gradmc.program.frontend.subscripts import element
+
+        return element(self.peek(view.parent), view.index)
+
+    def version(self, token: Any) -> int:
+        """Changes whenever the token, or what it is a part of, is written."""
+        cell = self.cells.get(id(token))
+        if cell is not None and cell.token is token:
+            return cell.version
+        view = self.views.get(id(token))
+        return self.version(view.parent) if view is not None and view.token is token else 0
+
+    def view(self, token: Any, parent: Any, index: Any) -> None:
+        """Note that `token` is `parent[index]`."""
+        self.views[id(token)] = View(token, parent, index, self.version(parent))
+
+    def parent(self, token: Any) -> View | None:
+        """The view that a token is, if it is one."""
+        view = self.views.get(id(token))
+        return view if view is not None and view.token is token else None
+
+    def write(self, token: Any, content: Any) -> None:
+        """Replace what the token holds."""
+        cell = self.cells.get(id(token))
+        if cell is None or cell.token is not token:
+            cell = self.cells[id(token)] = Cell(token, token)
+        if self.frames and not self.owns(token):
+            self.frames[-1].saved.setdefault(id(token), (cell, cell.content))
+        cell.content = content
+        cell.version += 1
+
+    def owns(self, token: Any) -> bool:
+        """Whether the token was made within the innermost frame (or there is none)."""
+        return not self.frames or id(token) in self.frames[-1].born
+
+    def bear(self, value: Any) -> Any:
+        """Note that a value was made here and now; returns it."""
+        if self.frames and isinstance(value, TOKENS):
+            known = any(id(value) in f.born for f in self.frames) or id(value) in self.cells
+            if not known:
+                self.frames[-1].born[id(value)] = value
+        return value
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    def append(self, token: list, item: Any) -> None:
+        """`token.append(item)`; an item may be a whole `Listing`."""
+        if self.owns(token) and self.peek(token) is token and not _is_listing(item):
+            token.append(item)
+            return
+        present = self.listing(token)
+        loop = self._loop_around(token)
+        if loop is None or id(token) in self.frames[-1].saved or present.grows:
+            new = present.concatenate(item) if _is_listing(item) else present.append(item)
+            self.write(token, new)
+            return
+        if id(token) in self.frames[loop].read:
+            raise Retry(loop, token)
+        self.frames[-1].grown.setdefault(id(token), (token, []))[1].append(item)
+
+    def _loop_around(self, token: Any) -> int | None:
+        """The innermost loop being traced outside of which the token was made."""
+        for depth in reversed(range(len(self.frames))):
+            if id(token) in self.frames[depth].born:
+                return None
+            if self.frames[depth].loop:
+                return depth
+        return None
+
+    def listing(self, token: Any) -> "Listing":
+        """A list's content as a `Listing`."""
+        from gradmc.program.frontend.listing import Listing
+
+        content = self.peek(token)
+        return content if isinstance(content, Listing) else Listing.of(content)
+
+    def _note_read(self, token: list) -> None:
+        loop = self._loop_around(token)
+        if loop is None:
+            return
+        if any(id(token) in f.grown for f in self.frames[loop:]):
+            raise Retry(loop, token)
+        for frame in self.frames[: loop + 1]:
+            frame.read[id(token)] = token
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def enter(self, *, loop: bool) -> Frame:
+        """Begin to trace a body: a loop's, or the side of a branch."""
+        frame = Frame(loop)
+        self.frames.append(frame)
+        return frame
+
+    def leave(self, frame: Frame) -> None:
+        """End it: put back the content that tokens from outside had when it began."""
+        assert self.frames[-1] is frame
+        self.frames.pop()
+        for cell, before in frame.saved.values():
+            cell.content = before
+            cell.version += 1
+        for undo in reversed(frame.undo):
+            undo()
+        for key in frame.born:
+            self.cells.pop(key, None)
+            self.views.pop(key, None)
+
+
+def _is_listing(item: object) -> bool:
+    from gradmc.program.frontend.listing import Listing
+
+    return isinstance(item, Listing)

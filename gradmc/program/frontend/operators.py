@@ -1,0 +1,261 @@
+"""Operators on plain, traced and list values, with Python's meaning."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program.frontend import branches, context
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.memory import TOKENS
+from gradmc.program.frontend.values import CannotRoll, Unbound, is_array, is_traced
+
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mult": operator.mul,
+    "Div": operator.truediv,
+    "FloorDiv": operator.floordiv,
+    "Mod": operator.mod,
+    "Pow": operator.pow,
+    "MatMult": operator.matmul,
+    "BitAnd": operator.and_,
+    "BitOr": operator.or_,
+    "BitXor": operator.xor,
+    "LShift": operator.lshift,
+    "RShift": operator.rshift,
+}
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "USub": operator.neg,
+    "UAdd": operator.pos,
+    "Invert": operator.invert,
+}
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+    "Lt": operator.lt,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "GtE": operator.ge,
+    "Is": operator.is_,
+    "IsNot": operator.is_not,
+}
+
+
+def content(value: Any) -> Any:
+    """The present content of a value, for an operation on it."""
+    if isinstance(value, TOKENS):
+        here = context.current()
+        if isinstance(value, jax.core.Tracer):
+            here.traced += 1
+        return here.memory.content(value)
+    if isinstance(value, Unbound):
+        value.complain()
+    return value
+
+
+def made(value: Any) -> Any:
+    """Note that an operation has made a new value."""
+    return context.current().memory.bear(value) if isinstance(value, TOKENS) else value
+
+
+def binary(op: str, a: Any, b: Any) -> Any:
+    """`a op b`."""
+    a, b = content(a), content(b)
+    if isinstance(a, Listing) or isinstance(b, Listing):
+        return _lists(op, a, b)
+    if op == "Pow" and (is_traced(a) or is_traced(b)):
+        return made(_power(a, b))
+    return made(BINARY[op](a, b))
+
+
+def _power(a: Any, b: Any) -> Any:
+    """Powers of integers with a traced exponent are floats: a negative one gives a fraction."""
+    if (
+        is_traced(b)
+        and jnp.issubdtype(b.dtype, jnp.integer)
+        and jnp.issubdtype(jnp.result_type(a), jnp.integer)
+    ):
+        return jnp.power(jnp.asarray(a, float), b)
+    return a**b
+
+
+def _lists(op: str, a: Any, b: Any) -> Any:
+    from gradmc.program.frontend.subscripts import fresh_list
+
+    if op == "Add" and isinstance(a, Listing | list) and isinstance(b, Listing | list):
+        first, second = (v if isinstance(v, Listing) else Listing.of(v) for v in (a, b))
+        return fresh_list(first.concatenate(second))
+    if op == "Mult":
+        listing, times = (a, b) if isinstance(a, Listing) else (b, a)
+        if isinstance(times, int | np.integer):
+            whole = Listing(())
+            for _ in range(int(times)):
+                whole = whole.concatenate(listing)
+            return fresh_list(whole)
+    return BINARY[op](whole_array(a), whole_array(b))
+
+
+def whole_array(value: Any) -> Any:
+    """A list of stacked items as the array it would make."""
+    if not isinstance(value, Listing):
+        return value
+    stack = value.stacked()
+    if len(stack.leaves) != 1:
+        raise CannotRoll("a list of tuples cannot be used as an array")
+    return stack.leaves[0]
+
+
+def inplace(op: str, a: Any, b: Any) -> Any:
+    """`a op= b`: returns what the name is bound to afterwards."""
+    if isinstance(a, list):
+        if op == "Add":
+            from gradmc.program.frontend.calls import list_method
+
+            list_method(a, "extend", (b,))
+            return a
+        return binary(op, a, b)
+    if not is_array(a):
+        return binary(op, a, b)
+    from gradmc.program.frontend import subscripts
+
+    now = content(a)
+    result = BINARY[op](now, content(b))
+    if np.shape(result) != now.shape or result.dtype != now.dtype:
+        return made(result)
+    subscripts.replace(a, result)
+    return a
+
+
+def unary(op: str, a: Any) -> Any:
+    """`op a`."""
+    return made(UNARY[op](content(a)))
+
+
+def compare(op: str, a: Any, b: Any) -> Any:
+    """`a op b` for one comparison."""
+    if op in ("Is", "IsNot"):
+        return COMPARE[op](a, b)
+    a, b = content(a), content(b)
+    if op in ("In", "NotIn"):
+        found = _contains(a, b)
+        return found if op == "In" else not_(found)
+    if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
+        return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
+    a, b = _comparable(a, b), _comparable(b, a)
+    return made(COMPARE[op](a, b))
+
+
+def _comparable(value: Any, other: Any) -> Any:
+    if isinstance(value, Listing):
+        return whole_array(value) if not isinstance(other, Listing | list) else list(value.items())
+    return value
+
+
+def _contains(item: Any, container: Any) -> Any:
+    if isinstance(container, Listing):
+        container = whole_array(container)
+    if is_traced(item) or is_traced(container):
+        if isinstance(container, range):
+            inside = (item >= container.start) & (item < container.stop)
+            return inside & ((item - container.start) % container.step == 0)
+        if isinstance(container, dict | set | frozenset):
+            container = list(container)
+        return jnp.any(jnp.asarray(container) == item)
+    if isinstance(container, list | tuple) and any(is_traced(v) for v in container):
+        return jnp.any(jnp.stack([jnp.asarray(v) for v in container]) == item)
+    return item in container
+
+
+def chain(op: str, a: Any, b: Any, *rest: Any) -> Any:
+    """`a op b op c ...`: each operand once, and none after a comparison that fails."""
+    result = compare(op, a, b)
+    for k in range(0, len(rest), 2):
+        if not is_traced(result) and not truth(result):
+            return result
+        c = rest[k + 1]()
+        after = compare(rest[k], b, c)
+        result = both(result, after)
+        b = c
+    return result
+
+
+def both(a: Any, b: Any) -> Any:
+    """`a and b` of two truth values that have both been computed."""
+    if is_traced(a) or is_traced(b):
+        return jnp.logical_and(truth(a), truth(b))
+    return a and b
+
+
+def truth(value: Any) -> Any:
+    """Whether a value counts as true: a bool, or a traced scalar of booleans."""
+    value = content(value)
+    if isinstance(value, Listing):
+        length = value.length()
+        return length > 0
+    if not is_traced(value):
+        return bool(value)
+    if value.ndim and value.size != 1:
+        raise ValueError(
+            "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
+        )
+    value = value.reshape(()) if value.ndim else value
+    return value if value.dtype == bool else value != 0
+
+
+def not_(a: Any) -> Any:
+    """`not a`."""
+    a = truth(a)
+    return jnp.logical_not(a) if is_traced(a) else not a
+
+
+def and_(a: Any, *rest: Callable[[], Any]) -> Any:
+    """`a and b and ...`."""
+    for later in rest:
+        known = truth(a)
+        if is_traced(known):
+            a = _joined(a, known, later, stop_on=False)
+        elif not known:
+            return a
+        else:
+            a = later()
+    return a
+
+
+def or_(a: Any, *rest: Callable[[], Any]) -> Any:
+    """`a or b or ...`."""
+    for later in rest:
+        known = truth(a)
+        if is_traced(known):
+            a = _joined(a, known, later, stop_on=True)
+        elif known:
+            return a
+        else:
+            a = later()
+    return a
+
+
+def _joined(a: Any, known: Any, later: Callable[[], Any], *, stop_on: bool) -> Any:
+    """One step of and/or whose left side is traced: the right side counts only where the left does not decide.
+
+    A right side that is a truth value and changes nothing is computed beside the left.
+    """
+    memory = context.current().memory
+    frame = memory.enter(loop=False)
+    try:
+        b = later()
+        harmless = not (frame.saved or frame.grown or frame.failures)
+    finally:
+        memory.leave(frame)
+    if harmless and _is_bool(a) and _is_bool(b):
+        return jnp.logical_or(known, b) if stop_on else jnp.logical_and(known, b)
+    if stop_on:
+        return branches.choose(known, lambda: a, later)
+    return branches.choose(known, later, lambda: a)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_) or (isinstance(value, jax.Array) and value.dtype == bool)

@@ -1,0 +1,365 @@
+"""Trace a `for` once: find out what its body carries, and leave one `for` of the loop IR.
+
+What has to cross from one iteration to the next is only known after the body has run: it may store into an
+array through an alias, or bind a variable for the first time. `Crossing` is what is known so far; a run of the
+body that needs more raises `_Again` with a larger one, and the body is traced again. Most loops need one run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program import ir
+from gradmc.program.frontend import bodies, context, failing, forms, marking
+from gradmc.program.frontend.bodies import Outcome, Pack, State
+from gradmc.program.frontend.iterables import Rollable
+from gradmc.program.frontend.listing import Growing, Listing, Stack
+from gradmc.program.frontend.memory import Retry
+from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Missing, Unbound, blank, is_array, strong
+
+INTERNAL = "__gm_"
+MOST_TRIES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A list that the body appends to and reads: items per iteration, and what an item is."""
+
+    token: list
+    per: int
+    form: Form
+    leaves: tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What is known to cross from one iteration to the next besides the values of variables.
+
+    Attributes:
+        tokens: arrays and lists from outside into which the body stores.
+        growing: lists from outside that the body appends to and reads.
+        stacked: variables that hold lists to be carried as arrays.
+        rebound: variables changed by `x += v` that end as another object.
+        late: variables that get their first value in the body, with a value of the same form.
+    """
+
+    tokens: dict[int, Any] = field(default_factory=dict)
+    growing: dict[int, Growth] = field(default_factory=dict)
+    stacked: frozenset[str] = frozenset()
+    rebound: frozenset[str] = frozenset()
+    late: dict[str, tuple[Form, list]] = field(default_factory=dict)
+
+
+class _Again(Exception):
+    """Passes through the tracer: trace again, knowing more."""
+
+    def __init__(self, crossing: Crossing) -> None:
+        super().__init__("again")
+        self.crossing = crossing
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Loop:
+    """A `for` to be traced once; the arguments of the hook `for_` (see `functionalise`)."""
+
+    source: Rollable
+    body: Callable[[Any], object]
+    state: State
+    carried: tuple[str, ...]
+    after: tuple[str, ...]
+    augmented: tuple[str, ...]
+    stores: tuple[Callable[[], Any], ...]
+    place: Any
+
+    def roll(self) -> None:
+        """Trace the loop and set everything that it changes to what it is after the loop.
+
+        Raises:
+            CannotRoll: the body does not do the same in every iteration.
+        """
+        self.settle(lambda crossing: Trial(self, crossing).run())
+
+    def settle(self, attempt: Callable[[Crossing], None]) -> None:
+        """Trace until what crosses from one iteration to the next is known."""
+        crossing = Crossing(tokens=foreseen(self.stores))
+        for _ in range(MOST_TRIES):
+            try:
+                return attempt(crossing)
+            except _Again as again:
+                crossing = again.crossing
+        raise CannotRoll("what the body changes does not settle")
+
+
+def foreseen(stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
+    """The arrays and lists that a body stores into by name."""
+    memory = context.current().memory
+    tokens = {}
+    for read in stores:
+        try:
+            token = read()
+        except NameError:
+            continue
+        while (view := memory.parent(token)) is not None:
+            token = view.parent
+        if isinstance(token, list) or is_array(token):
+            tokens[id(token)] = token
+    return tokens
+
+
+class Trial:
+    """One attempt at tracing a loop."""
+
+    def __init__(self, loop: Loop, crossing: Crossing) -> None:
+        self.loop = loop
+        self.crossing = crossing
+        self.memory = context.current().memory
+        self.names = (*loop.carried, *loop.after)
+        self.entry = bodies.get(loop.state)
+        self.tokens = list(crossing.tokens.values())
+        self.same = {
+            name
+            for name, value in zip(self.names, self.entry, strict=True)
+            if name in loop.augmented and name not in crossing.rebound and _has_identity(value)
+        }
+        self.pack = Pack()
+        for name, value in zip(self.names, self.entry, strict=True):
+            self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
+        for token in self.tokens:
+            self.pack.add(self._content(token), stack=True)
+        self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
+        self.grown: list[tuple[list, list[Form | Stack]]] = []
+        self.marks: Any = None
+
+    def run(self) -> None:
+        n = self.loop.source.length
+        try:
+            out, (grown, marked, failed) = ir.for_loop(
+                n, self._body, self.pack.leaves, source=self.loop.place
+            )
+        except ir.CarryError as error:
+            raise CannotRoll(self.told(error)) from None
+        self.assign(out)
+        for (token, items), leaves in zip(self.grown, grown, strict=True):
+            self.memory.append(token, Listing((interleaved(items, leaves, n),)))
+        marking.deliver(self.marks, marked)
+        for condition in failed:
+            failing.note(jnp.any(condition))
+
+    def assign(self, out: Sequence[Any]) -> None:
+        """Set variables and tokens to what was carried out of the loop."""
+        values = self.pack.values(out)
+        now = []
+        for name, value, before in zip(self.names, values, self.entry, strict=False):
+            if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
+                now.append(before)
+            else:
+                now.append(self.memory.bear(bodies.named(name, value)))
+        bodies.put(self.loop.state, now)
+        for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
+            self.memory.write(token, self._after(token, value))
+
+    # --- what the body sees ----------------------------------------------------------------------
+
+    def _entering(self, name: str, value: Any) -> Any:
+        if name in self.crossing.late:
+            return forms.together(*self.crossing.late[name])
+        if name in self.same or name not in self.loop.carried:
+            return Unbound(name)
+        return value
+
+    def _content(self, token: Any) -> Any:
+        """The content of a token before the loop, as something to carry."""
+        growth = self.crossing.growing.get(id(token))
+        if growth is None:
+            return token
+        present = self.memory.listing(token)
+        capacity = present.length() + growth.per * self.loop.source.length
+        return tuple(_buffer(present, k, leaf, capacity) for k, leaf in enumerate(growth.leaves))
+
+    def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
+        def body() -> None:
+            self.loop.body(self.loop.source.item(i))
+
+        return self.within(body, i, leaves, self._finish)
+
+    def within[T](
+        self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]
+    ) -> T:
+        """Run the body (or the test) of the loop on carried leaves."""
+
+        def begin() -> None:
+            values = self.pack.values(leaves)
+            seen = []
+            for name, value, before in zip(self.names, values, self.entry, strict=False):
+                late = name in self.crossing.late and not name.startswith(INTERNAL)
+                seen.append(before if name in self.same else Unbound(name) if late else value)
+            for value in seen:
+                if not _has_identity(value) or all(value is not e for e in self.entry):
+                    self.memory.bear(value)
+            bodies.put(self.loop.state, [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)])
+            for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
+                self._begin_token(token, value, i)
+
+        depth = len(self.memory.frames)
+        try:
+            return bodies.run(body, self.loop.state, begin, finish, loop=True)
+        except Retry as retry:
+            if retry.depth != depth:
+                raise
+            raise _Again(grow(retry, self.crossing)) from None
+
+    def _begin_token(self, token: Any, value: Any, i: Any) -> None:
+        growth = self.crossing.growing.get(id(token))
+        if growth is None:
+            self.memory.write(token, self.memory.peek(value))
+            return
+        count = self.memory.listing(token).length() + growth.per * i
+        self.memory.write(token, Growing((), tuple(value), growth.form, count, 0))
+
+    # --- what the body left ----------------------------------------------------------------------
+
+    def _finish(self, outcome: Outcome) -> tuple[list[Any], Any]:
+        """The carried leaves at the body's end; appended items, marks and failures, to be stacked."""
+        leaves = self.leaving(outcome)
+        grown = []
+        self.grown = []
+        for token, items in outcome.grown:
+            taken = [_taken(item) for item in items]
+            self.grown.append((token, [form for _, form in taken]))
+            grown.append([leaf for leaves, _ in taken for leaf in leaves])
+        self.marks, marked = marking.pack(outcome.marks)
+        failed = [failing.any_of(outcome.failures)] if outcome.failures else []
+        return leaves, (grown, marked, failed)
+
+    def leaving(self, outcome: Outcome) -> list[Any]:
+        """The carried leaves at the body's end."""
+        out, new = Pack(), self.crossing
+        for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
+            new = self._leaving(k, name, value, out, new)
+        contents = {id(token): content for token, content in outcome.written}
+        more = {id(t): t for t, _ in outcome.written if id(t) not in self.crossing.tokens}
+        new = replace(new, tokens={**new.tokens, **more}) if more else new
+        for k, token in enumerate(self.tokens):
+            content = contents.get(id(token), self.memory.peek(token))
+            new = self._leaving_token(len(self.names) + k, token, content, out, new)
+        if new is not self.crossing:
+            raise _Again(new)
+        return out.leaves
+
+    def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
+        """Compare a variable at the body's end with what it was at its beginning."""
+        if name in self.same:
+            out.add(Unbound(name))
+            return new if value is self.entry[k] else replace(new, rebound=new.rebound | {name})
+        before = self.pack.forms[k]
+        form = out.add(value, stack=name in self.crossing.stacked)
+        if form == before:
+            return new
+        if isinstance(before, Missing):
+            leaves = [blank(leaf) for leaf in out.leaves[slice(*out.spans[-1])]]
+            return replace(new, late={**new.late, name: (form, leaves)})
+        if isinstance(value, Unbound):
+            value.complain()
+        if name not in self.crossing.stacked and name not in self.crossing.late:
+            return replace(new, stacked=new.stacked | {name})
+        raise CannotRoll(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
+
+    def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
+        growth = self.crossing.growing.get(id(token))
+        if growth is not None:
+            out.add(tuple(content.leaves))
+            if content.added != growth.per:
+                grown = replace(growth, per=content.added)
+                return replace(new, growing={**new.growing, id(token): grown})
+            return new
+        form = out.add(content, stack=True)
+        if form != self.pack.forms[k]:
+            raise CannotRoll("a list that the loop changes holds things of different structure")
+        return new
+
+    def _after(self, token: Any, value: Any) -> Any:
+        """The content of a token after the loop."""
+        growth = self.crossing.growing.get(id(token))
+        if growth is None:
+            return self.memory.peek(value)
+        count = self.memory.listing(token).length() + growth.per * self.loop.source.length
+        return Listing((Stack(tuple(value), growth.form, count),))
+
+    def told(self, error: ir.CarryError) -> str:
+        k, before, after = error.mismatches[0]
+        position = next(m for m, (a, b) in enumerate(self.pack.spans) if a <= k < b)
+        name = self.names[position] if position < len(self.names) else "an array"
+        return f"{_told(name)} has shape {before.shape} at first and {after.shape} after an iteration"
+
+
+def grow(retry: Retry, crossing: Crossing) -> Crossing:
+    """The crossing in which a list is appended to and read."""
+    memory = context.current().memory
+    token = retry.token
+    present = memory.listing(token)
+    if present.length():
+        stack = present.stacked()
+        growth = Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves))
+    else:
+        growth = Growth(token, 1, LEAF, (blank(0.0),))
+    return replace(
+        crossing,
+        tokens={**crossing.tokens, id(token): token},
+        growing={**crossing.growing, id(token): growth},
+    )
+
+
+def _buffer(present: Listing, k: int, leaf: Any, capacity: int) -> Any:
+    """Room for `capacity` items, the present ones in front."""
+    if not present.length():
+        return np.zeros((capacity, *leaf.shape), leaf.dtype)
+    front = present.stacked().leaves[k]
+    room = np.zeros((capacity - front.shape[0], *front.shape[1:]), front.dtype)
+    if isinstance(front, np.ndarray):
+        return np.concatenate([front, room])
+    return jnp.concatenate([front, room])
+
+
+def _has_identity(value: Any) -> bool:
+    return isinstance(value, list) or is_array(value)
+
+
+def _taken(item: Any) -> tuple[list, Any]:
+    """An appended item, or a whole listing appended by an inner loop, as leaves and form."""
+    if isinstance(item, Listing):
+        stack = item.stacked()
+        return list(stack.leaves), stack
+    return forms.apart(item)
+
+
+def interleaved(items: Sequence[Any], leaves: Sequence[Any], n: int) -> Stack:
+    """The stack of what `n` iterations appended, in the order of the iterations."""
+    if len(items) == 1 and not isinstance(items[0], Stack):
+        return Stack(tuple(leaves), items[0], n)
+    first = items[0].form if isinstance(items[0], Stack) else items[0]
+    width = [1 if not isinstance(item, Stack) else item.count for item in items]
+    if any((item.form if isinstance(item, Stack) else item) != first for item in items):
+        raise CannotRoll("the list gets items of different structure")
+    per = len(leaves) // len(items)
+    columns = []
+    for k in range(per):
+        parts = [
+            leaves[m * per + k] if isinstance(item, Stack) else leaves[m * per + k][:, None]
+            for m, item in enumerate(items)
+        ]
+        whole = jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        columns.append(whole.reshape((n * sum(width), *whole.shape[2:])))
+    return Stack(tuple(columns), first, n * sum(width))
+
+
+def _told(name: str) -> str:
+    return "the return value" if name.startswith(INTERNAL) else repr(name)
+
+
+def _kind(form: Form) -> str:
+    return {"Leaf": "a number or array", "Rows": "a list", "Container": "a tuple, list or dict"}.get(
+        type(form).__name__, "something else"
+    )

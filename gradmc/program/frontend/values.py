@@ -1,0 +1,171 @@
+"""The values that flow through a program while it is traced, and how they are taken apart.
+
+traced       a value JAX does not know yet: a parameter, a loop's index, anything computed from them
+leaf         a number or a numeric array: what a loop can carry
+form         the structure around leaves: tuples, lists, dicts, registered pytrees, and fixed objects
+Unbound      stands for a variable that is not set; reading it is the user's error
+"""
+
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+from gradmc.errors import ProgramError
+
+
+class CannotRoll(Exception):
+    """The loop at hand cannot be traced once with a symbolic index; the text says why."""
+
+
+class Unbound:
+    """A variable without a value."""
+
+    __slots__ = ("name", "reason")
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        self.name = name
+        self.reason = reason
+
+    def complain(self) -> NoReturn:
+        """Raise what reading the variable means."""
+        why = self.reason or "it has not been assigned on this path"
+        name = "the return value" if self.name.startswith("__gm") else repr(self.name)
+        raise ProgramError(
+            f"{name} may have no value here: {why}",
+            remedy="Assign it before the loop or branch, so that it has a value on every path.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name} has no value>"
+
+
+def is_traced(value: object) -> bool:
+    """Whether JAX does not know the value yet."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def is_array(value: object) -> bool:
+    """Whether a value is a numpy or JAX array with at least one axis."""
+    return isinstance(value, np.ndarray | jax.Array) and value.ndim > 0
+
+
+def any_traced(value: object) -> bool:
+    """Whether a traced value is in `value`, at any depth of containers."""
+    if isinstance(value, jax.core.Tracer):
+        return True
+    if isinstance(value, list | tuple):
+        return any(any_traced(v) for v in value)
+    if isinstance(value, dict):
+        return any(any_traced(v) for v in value.values())
+    return False
+
+
+def is_leaf(value: object) -> bool:
+    """Whether a loop can carry the value as one array."""
+    if isinstance(value, jax.Array | numbers.Number | np.bool_):
+        return True
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biufc"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """The form of a number or array."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The form of an object that a loop must not change: a string, a function, None."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fixed) and (self.value is other.value or _equal(self.value, other.value))
+
+    def __hash__(self) -> int:
+        return hash(type(self.value))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    simple = str | bytes | type(None)
+    return isinstance(a, simple) and isinstance(b, simple) and a == b
+
+
+@dataclass(frozen=True)
+class Container:
+    """The form of a tuple, list or dict: its type, its keys (or field count) and the forms inside."""
+
+    kind: type
+    keys: tuple
+    parts: tuple
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The form of a registered pytree that is none of Python's containers."""
+
+    structure: Any
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The form of a list whose items are stacked along a leading axis."""
+
+    item: Any
+    count: int
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The form of a variable without a value."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """The form of a list that the loop at hand appends to and reads: its leaves are buffers and a count."""
+
+    item: Any
+    added: int
+
+
+type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | Missing
+
+LEAF = Leaf()
+MISSING = Missing()
+
+
+def blank(leaf: Any) -> Any:
+    """Zeros of a leaf's shape and type."""
+    aval = jax.typeof(strong(leaf))
+    return np.zeros(aval.shape, aval.dtype)
+
+
+def strong(value: Any) -> Any:
+    """A leaf as an array of a definite type: Python's 0.0 becomes the default float."""
+    if isinstance(value, jax.Array):
+        if getattr(value, "weak_type", False):
+            return jax.lax.convert_element_type(value, value.dtype)
+        return value
+    array = np.asarray(value)
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+
+
+def leaves_in(form: Form) -> Iterator[Leaf]:
+    """The leaves of a form, in order."""
+    match form:
+        case Leaf():
+            yield form
+        case Container(parts=parts):
+            for p in parts:
+                yield from leaves_in(p)
+        case Tree(structure=structure):
+            for _ in range(structure.num_leaves):
+                yield LEAF
+        case Rows(item=item):
+            yield from leaves_in(item)
+        case Buffer(item=item):
+            yield from leaves_in(item)
+            yield LEAF

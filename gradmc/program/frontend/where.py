@@ -1,0 +1,44 @@
+"""Where in the user's source we are, and where an error came from."""
+
+import sys
+import traceback
+import warnings
+from types import FrameType
+
+from gradmc.errors import SourceLocation
+from gradmc.program.frontend import source
+from gradmc.program.frontend.convert import is_converted
+
+
+def _user_frame() -> FrameType | None:
+    frame = sys._getframe(1)
+    while frame is not None and not is_converted(frame.f_code):
+        frame = frame.f_back
+    return frame
+
+
+def here() -> SourceLocation | None:
+    """The user's line that is being traced."""
+    frame = _user_frame()
+    return source.location(frame.f_code, frame.f_lineno) if frame is not None else None
+
+
+def place() -> tuple[str, int] | None:
+    """File and line that are being traced, as the loop IR notes them."""
+    frame = _user_frame()
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def blame(error: BaseException) -> SourceLocation | None:
+    """The user's line that raised an error: the innermost one of a converted function."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if is_converted(frame.f_code):
+            found = source.location(frame.f_code, line)
+    return found
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the user's line."""
+    at = place() or ("<unknown>", 0)
+    warnings.warn_explicit(f"{at[0]}:{at[1]}: {message}", category, at[0], at[1])
