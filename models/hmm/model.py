@@ -1,4 +1,4 @@
-"""Counts of major earthquakes as a hidden Markov model: quiet and busy years (Zucchini and MacDonald 2009)."""
+"""Major earthquakes a year as a hidden Markov model: quiet and busy years (Zucchini and MacDonald 2009)."""
 
 import math
 

@@ -35,7 +35,7 @@ def lotka_volterra(
     *,
     pelts: Data["year", "species"],
 ):
-    """Hares grow at rate alpha and are eaten at rate beta per lynx; lynx starve at gamma and breed at delta per hare."""
+    """Hares grow at rate alpha, less beta per lynx; lynx die at rate gamma, less delta per hare."""
     lp = normal(alpha, 1.0, 0.5) + normal(gamma, 1.0, 0.5)
     lp += normal(beta, 0.05, 0.05) + normal(delta, 0.05, 0.05)
     for k in range(2):

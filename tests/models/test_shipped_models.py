@@ -1,4 +1,4 @@
-"""Every shipped model: its files, its density against ordinary Python and finite differences, its simulator."""
+"""Every shipped model: its files; its density against plain Python and finite differences; its simulator."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_readme_names_the_data_and_their_source(name: str) -> None:
     data_files = [path.name for path in (FOLDER / name).iterdir() if path.suffix in (".csv", ".json")]
     assert data_files
     assert all(f"`{file}`" in text for file in data_files)
-    assert "**Data.**" in text and "Source" in text or "Computed from" in text
+    assert ("**Data.**" in text and "Source" in text) or "Computed from" in text
     assert "**What to expect.**" in text
     assert f"`{name}`" in (FOLDER / "README.md").read_text()
 
@@ -73,11 +73,13 @@ def test_simulator_makes_data_of_the_same_shape(name: str) -> None:
     bound = model.model.bind(model.data)
     (x,) = model.positions(1, seed=4)
     values = as_floats(model.density.constrain(x))
+    parameters = [values[parameter.name] for parameter in model.model.parameters]
     assert model.model.simulate is not None
     first, second = (
-        model.model.simulate(np.random.default_rng(5), *values.values(), **bound.data) for _ in range(2)
+        model.model.simulate(np.random.default_rng(5), *parameters, **bound.data) for _ in range(2)
     )
-    assert first and set(first) <= set(bound.data)
+    assert first
+    assert set(first) <= set(bound.data)
     for key, new in first.items():
         assert np.shape(new) == np.shape(bound.data[key])
         assert np.all(np.isfinite(new))

@@ -77,7 +77,8 @@ def as_data(value: Any) -> Any:
 def judge_module() -> ModuleType:
     """The collection's compare.py."""
     spec = importlib.util.spec_from_file_location("posteriordb_compare", COLLECTION / "compare.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

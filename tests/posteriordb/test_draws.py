@@ -1,8 +1,8 @@
 """Draws agree with the reference draws, by the collection's own `compare.py`.
 
-Failure budget: each comparison fails a correct sampler with probability at most 0.001 (`alpha`, Bonferroni over
-all means, spreads, quantiles and principal axes of the posterior); seeds are fixed. The comparison also fails
-when an effective sample size is below 400 or an R-hat above 1.05. The centred eight schools are not
+Failure budget: each comparison fails a correct sampler with probability at most 0.001 (`alpha`, Bonferroni
+over all means, spreads, quantiles and principal axes of the posterior); seeds are fixed. The comparison also
+fails when an effective sample size is below 400 or an R-hat above 1.05. The centred eight schools are not
 sampled: their funnel defeats any fixed mass matrix, and the non-centred form has the same reference.
 """
 

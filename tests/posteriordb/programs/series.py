@@ -1,4 +1,4 @@
-"""Time series of the reference posteriors: autoregression, GARCH, hidden Markov models, an equation of motion."""
+"""Time series of the reference posteriors, hidden Markov models and a differential equation among them."""
 
 import math
 
@@ -10,7 +10,7 @@ from gradmc.lpdf import dirichlet, exponential, half_cauchy, lognormal, normal
 
 
 @gm.model
-def ark(alpha: Real, beta: Real["lag"], sigma: Positive, *, y: Data["T"], K: int):
+def ark(alpha: Real, beta: Real["K"], sigma: Positive, *, y: Data["T"], K: int):
     """Autoregression of order K, conditional on the first K values; beta[0] belongs to the latest value."""
     lp = normal(alpha, 0.0, 10.0) + half_cauchy(sigma, 2.5)
     for k in range(K):
