@@ -1,5 +1,6 @@
 """The middle end of the loop compiler: from the loop IR to JAX's own primitives."""
 
-from gradmc.program.middle.lowering import lower
+from gradmc.program.middle.lowering import lower, lower_plain
+from gradmc.program.middle.options import Options
 
-__all__ = ["lower"]
+__all__ = ["Options", "lower", "lower_plain"]

@@ -8,6 +8,26 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.middle import branches, loads, loops, stores, whiles  # noqa: F401  (their rules)
+from gradmc.program.middle.depends import prune
+from gradmc.program.middle.emit import Context, run
+from gradmc.program.middle.normal import normal
+from gradmc.program.middle.options import Options
+from gradmc.program.middle.values import traced, value_of
+
+
+def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
+    """The same function with only JAX's own primitives, scheduled to run fast."""
+    body = normal(closed)
+    body = prune(body, range(len(body.outvars)))
+
+    def scheduled(*args: Any) -> list[Any]:
+        context = Context(options or Options(), [])
+        values = [value_of(a, v.aval) for a, v in zip(args, body.invars, strict=True)]
+        return [traced(v) for v in run(body, values, context)]
+
+    return jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals))
+
 
 PLAIN = {
     ir.for_p: ir.for_plain,
@@ -18,24 +38,23 @@ PLAIN = {
 }
 
 
-def lower(closed: Jaxpr) -> Jaxpr:
-    """The same function with only JAX's own primitives."""
+def lower_plain(closed: Jaxpr) -> Jaxpr:
+    """The same function, every IR primitive by its plain meaning: what `lower` must equal."""
     return jax.make_jaxpr(plain(closed))(*ir.types(closed.in_avals))
 
 
 def plain(closed: Jaxpr) -> Callable[..., Sequence[Any]]:
     """The function of a jaxpr, every IR primitive by its plain meaning, at any depth."""
 
-    def run(*args: Any) -> list[Any]:
+    def run_plain(*args: Any) -> list[Any]:
         env: dict[Var, Any] = dict(zip(closed.constvars, closed.consts, strict=True))
         env |= zip(closed.invars, args, strict=True)
         for eqn in closed.eqns:
             values = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
-            out = _apply(eqn, values)
-            env |= zip(eqn.outvars, out, strict=True)
+            env |= zip(eqn.outvars, _apply(eqn, values), strict=True)
         return [v.val if isinstance(v, Literal) else env[v] for v in closed.outvars]
 
-    return run
+    return run_plain
 
 
 def _apply(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:

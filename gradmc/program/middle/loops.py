@@ -1,0 +1,200 @@
+"""Loops: prelude | minimal scan | rest | reductions, each on all iterations at once where nothing forbids it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import JaxprEqn, Literal, Var
+
+from gradmc.program import ir
+from gradmc.program.middle.accumulate import Accumulator, total
+from gradmc.program.middle.cost import weight
+from gradmc.program.middle.depends import operands, restrict
+from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run
+from gradmc.program.middle.plan import Plan, plan
+from gradmc.program.middle.recurrence import run_group
+from gradmc.program.middle.stores import Stores, assemble
+from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_out, traced, union
+
+
+def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+    if eqn.params["length"] == 0:
+        return _untouched(eqn, args)
+    first = _Loop(eqn, args, context, plan(eqn, frozenset()))
+    if first.written_out():
+        return first.write_out()
+    symbols = {kind: frozenset(k for k, r in enumerate(first.plan.roles) if r.kind == kind) for kind in _SYMBOLS}
+    attempts = [frozenset(), symbols["stores"], symbols["stores"] | symbols["accumulator"]]
+    for demoted in dict.fromkeys(attempts):
+        mark = len(context.notes)
+        try:
+            return _Loop(eqn, args, context, plan(eqn, demoted)).vectorised()
+        except NotVectorisable:
+            del context.notes[mark:]
+    raise NotVectorisable
+
+
+_SYMBOLS = ("stores", "accumulator")
+RULES[ir.for_p] = _for_rule
+
+
+def _untouched(eqn: JaxprEqn, args: list[Any]) -> list[Any]:
+    """A loop of no iterations."""
+    init = args[eqn.params["n_consts"] :]
+    ys = eqn.outvars[eqn.params["n_carry"] :]
+    return [*init, *(Value(np.zeros(v.aval.shape, v.aval.dtype)) for v in ys)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    eqn: JaxprEqn
+    args: list[Any]
+    context: Context
+    plan: Plan
+
+    @property
+    def length(self) -> int:
+        return self.eqn.params["length"]
+
+    @property
+    def body(self) -> Any:
+        return self.eqn.params["body"]
+
+    @property
+    def consts(self) -> list[Any]:
+        return self.args[: self.eqn.params["n_consts"]]
+
+    @property
+    def init(self) -> list[Any]:
+        return self.args[self.eqn.params["n_consts"] :]
+
+    # --- written out --------------------------------------------------------------------------
+
+    def written_out(self) -> bool:
+        """Whether the loop is short enough to be repeated in the code."""
+        if self.length == 1:
+            return True
+        limit = self.context.options.unroll_limit
+        return bool(self.plan.groups) and self.length * max(1, len(self.body.eqns)) <= limit
+
+    def write_out(self) -> list[Any]:
+        carry, stacked = list(self.init), []
+        index = self.body.invars[0].aval.dtype
+        for i in range(self.length):
+            out = run(self.body, [Value(np.asarray(i, index)), *self.consts, *carry], self.context)
+            carry, ys = out[: len(carry)], out[len(carry) :]
+            stacked.append(ys)
+        return [*carry, *(self._stack(ys) for ys in zip(*stacked, strict=True))]
+
+    def _stack(self, ys: Sequence[Value]) -> Value:
+        axes = union(ys)
+        wide = [self.context.widen(y, axes) for y in ys]
+        if all(y.known for y in wide):
+            return Value(np.stack([y.array for y in wide], len(axes)), axes)
+        return Value(jnp.stack([traced(y) for y in wide], len(axes)), axes)
+
+    # --- vectorised ---------------------------------------------------------------------------
+
+    def vectorised(self) -> list[Any]:
+        axis = Axis(self.length, self.context.level)
+        inner = replace(self.context, level=self.context.level + 1)
+        env = self._start(axis)
+        finals: dict[int, Value] = {}
+        self._vector_equations(env, inner)
+        groups, delays = list(self.plan.groups), list(self.plan.delays)
+        while groups or delays:
+            if not self._advance(env, groups, delays, finals, axis, inner):
+                raise NotVectorisable
+            self._vector_equations(env, inner)
+        return self._results(env, finals, axis)
+
+    def _start(self, axis: Axis) -> dict[Var, Any]:
+        index = Value(np.arange(self.length, dtype=self.body.invars[0].aval.dtype), (axis,))
+        env: dict[Var, Any] = dict(zip(self.body.invars, [index, *self.consts], strict=False))
+        for k, var in enumerate(self._carried):
+            role, init = self.plan.roles[k], self.init[k]
+            if role.kind == "invariant":
+                env[var] = init
+            elif role.kind == "accumulator":
+                env[var] = Accumulator(object(), role.operation, var.aval)
+            elif role.kind == "stores":
+                env[var] = Stores(object(), init if isinstance(init, Value) else init.base)
+            elif not isinstance(init, Value):
+                raise NotVectorisable
+        return env
+
+    @property
+    def _carried(self) -> list[Var]:
+        return self.body.invars[1 + len(self.consts) :]
+
+    def _vector_equations(self, env: dict[Var, Any], context: Context) -> None:
+        """Emit, for all iterations, every equation whose operands are there."""
+        for eqn in self.body.eqns:
+            outs = [k for k, v in enumerate(eqn.outvars) if v in self.plan.vectorised and v not in env]
+            ready = [k for k in outs if all(isinstance(a, Literal) or a in env for a in operands(eqn, k))]
+            if ready:
+                part = restrict(eqn, ready)
+                results = apply(part, [read(env, a) for a in part.invars], context)
+                env |= {v: r for v, r in zip(part.outvars, results, strict=True) if v not in env}
+
+    def _advance(self, env: dict, groups: list, delays: list, finals: dict, axis: Axis, context: Context) -> bool:
+        """Emit one delay or one recurrence whose inputs are there."""
+        for k in delays:
+            out = self.body.outvars[k]
+            if isinstance(out, Literal) or out in env:
+                env[self._carried[k]], finals[k] = _delayed(read(env, out), self.init[k], axis, context)
+                delays.remove(k)
+                return True
+        for group in groups:
+            if all(v in env for v in group.externals):
+                init = [self.init[k] for k in group.members]
+                last, exported = run_group(group, self.body, self._carried, init, env, axis, context)
+                finals |= zip(group.members, last, strict=True)
+                env |= exported
+                groups.remove(group)
+                return True
+        return False
+
+    def _results(self, env: dict[Var, Any], finals: dict[int, Value], axis: Axis) -> list[Any]:
+        m = len(self.init)
+        carry = [self._final(k, read(env, a), axis) if k not in finals else finals[k]
+                 for k, a in enumerate(self.body.outvars[:m])]
+        ys = []
+        for atom in self.body.outvars[m:]:
+            value = read(env, atom)
+            axes = tuple(sorted({*value.axes, axis}, key=lambda a: a.level))
+            ys.append(move_axis_in(self.context.widen(value, axes), axis))
+        return [*carry, *ys]
+
+    def _final(self, k: int, end: Any, axis: Axis) -> Any:
+        role, init = self.plan.roles[k], self.init[k]
+        if role.kind == "invariant":
+            return init
+        done = end.closed(axis)
+        if role.kind == "accumulator":
+            if isinstance(init, Accumulator):
+                return init.plus(*done.terms)
+            return total(done, init, self.context)
+        if isinstance(init, Stores):
+            return replace(init, entries=(*init.entries, *done.entries))
+        return assemble(done, self.context)
+
+
+def _delayed(value: Value, init: Value, axis: Axis, context: Context) -> tuple[Value, Value]:
+    """What the iteration before computed (`init` in the first), and what the last one computed."""
+    if not isinstance(value, Value):
+        raise NotVectorisable
+    axes = tuple(sorted({*value.axes, *init.axes, axis}, key=lambda a: a.level))
+    outer = tuple(a for a in axes if a is not axis)
+    rows = move_axis_in(context.widen(value, axes), axis)
+    first = context.widen(init, outer)
+    k = len(outer)
+    if rows.known and first.known:
+        stacked = np.concatenate([np.expand_dims(first.array, k), rows.array.take(range(axis.size - 1), k)], k)
+        return move_axis_out(Value(stacked, outer), axis), Value(rows.array.take(-1, k), outer)
+    array = traced(rows)
+    cut = (slice(None),) * k
+    stacked = jnp.concatenate([jnp.expand_dims(traced(first), k), array[(*cut, slice(0, -1))]], k)
+    return move_axis_out(Value(stacked, outer), axis), Value(array[(*cut, -1)], outer)

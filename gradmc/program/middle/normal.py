@@ -1,0 +1,97 @@
+"""Normal form: one flat jaxpr per loop body and branch, every variable its own.
+
+Calls of jitted functions are inlined, conversions that change nothing disappear, results that a branch merely
+passes on become aliases, and constants of inner jaxprs become literals. What stays nested are the IR's
+own bodies and the functions with derivative rules of their own.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import primitives as jp
+
+from gradmc.program import ir
+
+Atom = Any  # Var | Literal
+
+_CALLS = frozenset({jp.jit_p, jp.closed_call_p, jp.call_p})
+_BODIES = {ir.for_p: ("body",), ir.while_p: ("cond", "body"), ir.if_p: ("then", "otherwise")}
+
+
+def normal(closed: Jaxpr) -> Jaxpr:
+    """The normal form of a jaxpr; its own constants stay where they are."""
+    constvars = [Var(v.aval) for v in closed.constvars]
+    invars = [Var(v.aval) for v in closed.invars]
+    eqns: list[JaxprEqn] = []
+    outs = _copy(closed, [*constvars, *invars], eqns)
+    return closed.replace(constvars=constvars, invars=invars, outvars=outs, eqns=eqns, consts=closed.consts)
+
+
+def _copy(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Atom]:
+    """Append the equations of `closed`, applied to `args` (constants first), and return its results."""
+    env: dict[Var, Atom] = dict(zip([*closed.constvars, *closed.invars], args, strict=True))
+
+    def read(atom: Atom) -> Atom:
+        return atom if isinstance(atom, Literal) else env[atom]
+
+    for eqn in closed.eqns:
+        inputs = [read(a) for a in eqn.invars]
+        alias = _alias(eqn, inputs)
+        if alias is not None:
+            env[eqn.outvars[0]] = alias
+            continue
+        if eqn.primitive in _CALLS:
+            inner = _called(eqn)
+            constants = [Literal(c, v.aval) for c, v in zip(inner.consts, inner.constvars, strict=True)]
+            env |= zip(eqn.outvars, _copy(inner, [*constants, *inputs], eqns), strict=True)
+            continue
+        names = _BODIES.get(eqn.primitive, ())
+        params = eqn.params | {name: normal(eqn.params[name]) for name in names}
+        if eqn.primitive is ir.if_p:
+            env |= zip(eqn.outvars, _branch(eqn, params, inputs, eqns), strict=True)
+            continue
+        outvars = [Var(v.aval) for v in eqn.outvars]
+        eqns.append(eqn.replace(invars=inputs, outvars=outvars, params=params))
+        env |= zip(eqn.outvars, outvars, strict=True)
+    return [read(a) for a in closed.outvars]
+
+
+def _called(eqn: JaxprEqn) -> Jaxpr:
+    return eqn.params["jaxpr"] if "jaxpr" in eqn.params else eqn.params["call_jaxpr"]
+
+
+def _alias(eqn: JaxprEqn, inputs: list[Atom]) -> Atom | None:
+    """What the result is just another name of, if it is one."""
+    if eqn.primitive is jp.convert_element_type_p and inputs[0].aval.dtype == eqn.outvars[0].aval.dtype:
+        return inputs[0]
+    if eqn.primitive is jp.copy_p or (eqn.primitive is jp.device_put_p and len(inputs) == 1):
+        return inputs[0]
+    if eqn.primitive is jp.select_n_p and all(a is inputs[1] for a in inputs[2:]):
+        return inputs[1]
+    return None
+
+
+def _branch(eqn: JaxprEqn, params: dict, inputs: list[Atom], eqns: list[JaxprEqn]) -> list[Atom]:
+    """Append an `if`; results that both sides pass on unchanged become aliases of the operand."""
+    sides = [params["then"], params["otherwise"]]
+    outs: list[Atom] = [Var(v.aval) for v in eqn.outvars]
+    keep = []
+    for k in range(len(outs)):
+        passed = [_passed(side, k, inputs[1:]) for side in sides]
+        if passed[0] is not None and passed[0] is passed[1]:
+            outs[k] = passed[0]
+        else:
+            keep.append(k)
+    if keep:
+        sides = [s.replace(outvars=[s.outvars[k] for k in keep]) for s in sides]
+        params = params | {"then": sides[0], "otherwise": sides[1]}
+        eqns.append(eqn.replace(invars=inputs, outvars=[outs[k] for k in keep], params=params))
+    return outs
+
+
+def _passed(side: Jaxpr, k: int, operands: list[Atom]) -> Atom | None:
+    out = side.outvars[k]
+    if isinstance(out, Literal) or out not in side.invars:
+        return None
+    return operands[side.invars.index(out)]

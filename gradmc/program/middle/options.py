@@ -1,0 +1,21 @@
+"""The cost model's constants, each with where it comes from, and a switch for each decision."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How loops are scheduled and lowered.
+
+    vectorise: run loops without a recurrence on all iterations at once; False leaves every loop a `scan`.
+    memory_limit: bytes that the values of one vectorised body may take before it is cut into chunks.
+    dot_limit: multiplications up to which a `dot_general` becomes a product and a sum.
+    unroll_limit: equations up to which a sequential loop is written out.
+    unroll: iterations of a `scan` per turn of its machine loop.
+    """
+
+    vectorise: bool = True
+    memory_limit: int = 1 << 29
+    dot_limit: int = 4096
+    unroll_limit: int = 24
+    unroll: int = 1

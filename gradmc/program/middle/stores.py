@@ -1,0 +1,256 @@
+"""Stores as symbols: an array filled by a loop is put together once, after the loop.
+
+`x[i] = v` in a loop that runs on all iterations at once adds an entry (the value, its index, the axes of the
+loops) to the `Stores` of x. Since the places are known, so is the last store to each of them, and the array
+is a slice, a concatenation or a gather of the values. `x[k] += v` adds up by place instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as jp
+
+from gradmc.program import ir
+from gradmc.program.middle.accumulate import closed, reduce_axes
+from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
+from gradmc.program.middle.known import run_now
+from gradmc.program.middle.loads import out_of_range, within
+from gradmc.program.middle.take import Table, sum_by, take
+from gradmc.program.middle.values import Axis, Value, traced, union
+
+# Up to this many elements an array is rewritten as a whole by comparing positions with the index.
+SMALL = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A store, once for each position along the axes `pending`; `adds` if it adds to what is there."""
+
+    value: Value
+    indices: tuple[Value, ...]
+    adds: bool
+    pending: tuple[Axis, ...] = ()
+    source: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stores:
+    """An array that a loop fills: what it was before and what has been stored since; `name` tells it apart."""
+
+    name: object
+    base: Value
+    entries: tuple[Entry, ...] = ()
+
+    def closed(self, axis: Axis) -> "Stores":
+        """The same after the loop of `axis`, or the part of it for which a branch is taken, has ended."""
+        return replace(self, entries=tuple(replace(e, pending=closed(e.pending, axis)) for e in self.entries))
+
+    @staticmethod
+    def RULE(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+        """A load from the array begins `x[k] += v`; nothing else may look at it."""
+        if eqn.primitive is ir.load_p and isinstance(args[0], Stores):
+            return [Slot(args[0], tuple(args[1:]))]
+        if eqn.primitive is not ir.store_p or not isinstance(args[0], Stores):
+            raise NotVectorisable
+        array, value, *indices = args
+        if isinstance(value, Slot):
+            if value.stores is not array or not value.names(indices) or value.delta is None:
+                raise NotVectorisable
+            entry = Entry(value.delta, tuple(indices), True, source=eqn.params["source"])
+        elif isinstance(value, Value):
+            entry = Entry(value, tuple(indices), False, source=eqn.params["source"])
+        else:
+            raise NotVectorisable
+        return [replace(array, entries=(*array.entries, entry))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """The element of an array that is about to be added to."""
+
+    stores: Stores
+    indices: tuple[Value, ...]
+    delta: Value | None = None
+
+    def names(self, indices: Sequence[Value]) -> bool:
+        """Whether `indices` say the same place."""
+        return len(indices) == len(self.indices) and all(
+            a is b or (a.known and b.known and a.axes == b.axes and np.array_equal(a.array, b.array))
+            for a, b in zip(indices, self.indices, strict=True)
+        )
+
+    @staticmethod
+    def RULE(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+        where = next(k for k, a in enumerate(args) if isinstance(a, Slot))
+        if eqn.primitive not in (jp.add_p, jp.sub_p) or len(args) != 2 or (eqn.primitive is jp.sub_p and where):
+            raise NotVectorisable
+        slot, other = args[where], args[1 - where]
+        if not isinstance(other, Value):
+            raise NotVectorisable
+        if eqn.primitive is jp.sub_p:
+            other = Value(-other.array, other.axes)
+        if slot.delta is not None:
+            axes = union((slot.delta, other))
+            a, b = context.widen(slot.delta, axes), context.widen(other, axes)
+            other = Value(traced(a) + traced(b), axes)
+        return [replace(slot, delta=other)]
+
+
+def _store_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+    if not all(isinstance(a, Value) for a in args):
+        return Stores.RULE(eqn, args, context)
+    array, value, *indices = args
+    sizes = array.element[: len(indices)]
+    for index, size in zip(indices, sizes, strict=True):
+        if index.known and not context.masked and ((index.array < -size) | (index.array >= size)).any():
+            raise out_of_range(int(index.array.flat[0]), size, eqn.params["source"])
+    axes = union(args)
+    small = prod(array.element) <= SMALL and any(not i.known or i.axes for i in indices)
+    fn = _rewrite if small else (ir.store_plain if axes else _update)
+    return spread(lambda *a: [fn(*a)], args, context, axes)
+
+
+RULES[ir.store_p] = _store_rule
+
+
+def _rewrite(x: Any, value: Any, *indices: Any) -> Any:
+    hit = np.asarray(True)
+    for k, index in enumerate(indices):
+        hit = hit & (lax.broadcasted_iota(index.dtype, x.shape, k) == ir.wrap_index(index, x.shape[k]))
+    return jnp.where(hit, jnp.broadcast_to(value, x.shape), x)
+
+
+def _update(x: Any, value: Any, *indices: Any) -> Any:
+    n = len(indices)
+    where = [ir.wrap_index(i, size) for i, size in zip(indices, x.shape, strict=False)]
+    start = [*where, *[0] * (x.ndim - n)]
+    shape = (*[1] * n, *x.shape[n:])
+    old = lax.dynamic_slice(x, start, shape)
+    return lax.dynamic_update_slice(x, jnp.where(within(where, x.shape), value.reshape(shape), old), start)
+
+
+# --- assembling -----------------------------------------------------------------------------------
+
+
+def assemble(stores: Stores, context: Context) -> Value:
+    """The array after the loops of all pending axes."""
+    entries = stores.entries
+    if not entries:
+        return stores.base
+    if not all(i.known for e in entries for i in e.indices) or len({len(e.indices) for e in entries}) != 1:
+        raise NotVectorisable
+    if len({e.adds for e in entries}) != 1:
+        raise NotVectorisable
+    outer = _outer_axes(stores)
+    rank = len(entries[0].indices)
+    shape = stores.base.element[:rank]
+    rows = [_rows(e, shape, outer, context) for e in entries]
+    base = _flat(stores.base, outer, rank, context)
+    known = stores.base.known and all(e.value.known for e in entries)
+    arrays = [base, *(r for r, _ in rows)]
+    indices = [index for _, index in rows]
+    put = _added if entries[0].adds else _placed
+    out = run_now(lambda *a: put(a[0], a[1:], indices), arrays) if known else put(arrays[0], arrays[1:], indices)
+    return _unflat(out, outer, stores.base.element)
+
+
+def _outer_axes(stores: Stores) -> tuple[Axis, ...]:
+    """Axes of loops that go on around the array: each position along them has an array of its own."""
+    found = dict.fromkeys(stores.base.axes)
+    for entry in stores.entries:
+        done = {a.root for a in entry.pending}
+        if any(a.root not in done for i in entry.indices for a in i.axes):
+            raise NotVectorisable
+        found |= dict.fromkeys(a for a in entry.value.axes if a.root not in done)
+    return tuple(sorted(found, key=lambda a: a.level))
+
+
+def _flat(value: Value, outer: tuple[Axis, ...], rank: int, context: Context) -> Any:
+    """(rows, *outer, *rest), the first `rank` dimensions of the array flattened into rows."""
+    x = context.widen(value, outer).array
+    n = len(outer)
+    x = x.reshape(*x.shape[:n], prod(x.shape[n : n + rank]), *x.shape[n + rank :])
+    return np.moveaxis(x, n, 0) if value.known else jnp.moveaxis(x, n, 0)
+
+
+def _unflat(x: Any, outer: tuple[Axis, ...], element: tuple[int, ...]) -> Value:
+    move = np.moveaxis if isinstance(x, np.ndarray) else jnp.moveaxis
+    x = move(x, 0, len(outer))
+    return Value(x.reshape(*(a.size for a in outer), *element), outer)
+
+
+def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: Context) -> tuple[Any, np.ndarray]:
+    """The stored values as rows (rows, *outer, *rest) in the order of time, and the place of each."""
+    mine = union(entry.indices)
+    value = entry.value
+    others = [a for a in entry.pending if a not in mine]
+    if entry.adds:
+        value = reduce_axes("add", value, others)
+    else:
+        value = _last(value, others)
+    places = np.zeros((1,) * len(mine), np.int64)
+    for index, size in zip(entry.indices, shape, strict=True):
+        table = np.expand_dims(index.array, [k for k, a in enumerate(mine) if a not in index.axes])
+        table = np.where(table < 0, table + size, table)
+        if ((table < 0) | (table >= size)).any():
+            raise out_of_range(int(index.array.max()), size, entry.source)
+        places = places * size + table
+    places = np.broadcast_to(places, [a.size for a in mine]).reshape(-1)
+    wide = context.widen(value, tuple(sorted((*outer, *mine), key=lambda a: a.level)))
+    order = [wide.axes.index(a) for a in (*mine, *outer)]
+    rest = range(len(order), wide.array.ndim)
+    move = np.transpose if wide.known else jnp.transpose
+    x = move(wide.array, [*order, *rest])
+    return x.reshape(places.size, *x.shape[len(mine) :]), places
+
+
+def _last(value: Value, axes: Sequence[Axis]) -> Value:
+    """The value in the last iteration along some axes."""
+    for axis in axes:
+        if axis in value.axes:
+            k = value.axes.index(axis)
+            rest = tuple(a for a in value.axes if a is not axis)
+            cut = value.array.take(-1, k) if value.known else lax.index_in_dim(value.array, -1, k, keepdims=False)
+            value = Value(cut, rest)
+    return value
+
+
+def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
+    """`base` with rows put in their places; of several stores to one place the last counts."""
+    owner = np.full(base.shape[0], -1, np.int64)
+    offset = 0
+    for index in places:
+        mine = np.full(base.shape[0], -1, np.int64)
+        mine[index] = np.arange(index.size)
+        if len(places) > 1 and ((mine >= 0) & (owner >= 0)).any():
+            raise NotVectorisable
+        owner = np.where(mine >= 0, mine + offset, owner)
+        offset += index.size
+    new = rows[0] if len(rows) == 1 else jnp.concatenate(rows)
+    stored = np.flatnonzero(owner >= 0)
+    low, high = (stored[0], stored[-1] + 1) if stored.size else (0, 0)
+    if stored.size == high - low:
+        return _joined([base[:low], take(new, owner[low:high]), base[high:]]) if stored.size else base
+    where = np.where(owner >= 0, owner + base.shape[0], np.arange(base.shape[0]))
+    return take(jnp.concatenate([base, new]), where)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    parts = [jnp.asarray(p) for p in parts if p.shape[0]]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
+    out = jnp.asarray(base)
+    for x, index in zip(rows, places, strict=True):
+        inverse = np.full(base.shape[0], -1, np.int64)
+        inverse[index] = np.arange(index.size)
+        alone = index.size <= base.shape[0] and (np.bincount(index, minlength=1) <= 1).all()
+        out = out + (take(x, inverse) if alone else sum_by(x, Table(index.astype(np.int32), base.shape[0])))
+    return out
