@@ -4,14 +4,15 @@ This is what samplers see: `density(model, data)` gives a `Density`, and so do `
 `from_numpyro` (`gradmc.foreign`). A density is a pure function of the vector and of `arguments`, the tuple of
 floating-point data arrays; everything else among the data is built in.
 
-* `d(x)`, `d.value_and_grad(x)`, `d.constrain(x)`, `d.unconstrain(values)`, `d.log_density(values)` are for people: they check
-  their input, work in the density's own precision whatever the process-wide setting is, and can be used under
-  `jit`, `grad` and `vmap`. Numpy values give numpy values back, JAX values JAX values.
-* `d.logdensity(x, d.arguments)` and `d.expand(x, d.arguments)` are for samplers: pure, unchecked, to be traced within
-  `with d.scope():`.
+* `d(x)`, `d.value_and_grad(x)`, `d.constrain(x)`, `d.unconstrain(values)`, `d.log_density(values)` are for
+  people: they check their input, work in the density's own precision whatever the process-wide setting is,
+  and can be used under `jit`, `grad` and `vmap`. Numpy values and lists give numpy values back; JAX values
+  give JAX values in their dtype.
+* `d.logdensity(x, d.arguments)` and `d.expand(x, d.arguments)` are for samplers: pure, unchecked, to be
+  traced within `with d.scope():`.
 
-The log density includes the log-determinants of the maps from unconstrained coordinates, so it is the density of x.
-The program is traced once, when the density is made; its errors come then, before any compilation.
+The log density includes the log-determinants of the maps from unconstrained coordinates, so it is the density
+of x. The program is traced once, when the density is made; its errors come then, before any compilation.
 """
 
 import abc
@@ -23,6 +24,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
@@ -62,7 +64,8 @@ class Density(abc.ABC):
     @abc.abstractmethod
     def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
         """Return all that the results hold for one draw: `posterior`, and where terms are observed
-        `log_likelihood` and `log_prior` (the density of the declared parameters less the observed terms)."""
+        `log_likelihood` and `log_prior` (the density of the declared parameters less the observed terms).
+        """
 
     @abc.abstractmethod
     def describe_failure(self, x: Any) -> str:
@@ -82,14 +85,10 @@ class Density(abc.ABC):
     def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]: ...
 
     @abc.abstractmethod
-    def _unconstrain(
-        self, values: Mapping[str, Any], arguments: tuple[Any, ...]
-    ) -> Any: ...
+    def _unconstrain(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any: ...
 
     @abc.abstractmethod
-    def _log_density(
-        self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]
-    ) -> Any: ...
+    def _log_density(self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]) -> Any: ...
 
     @abc.abstractmethod
     def _check(self, values: Any) -> str | None:
@@ -115,9 +114,7 @@ class Density(abc.ABC):
         Raises:
             UsageError: x has another shape or is not numeric.
         """
-        return self._run(
-            "gradient", jax.value_and_grad(self.logdensity), self._vector(x)
-        )
+        return self._run("gradient", jax.value_and_grad(self.logdensity), self._vector(x))
 
     def constrain(self, x: Any) -> dict[str, Any]:
         """Return the parameters by name at unconstrained coordinates x, shape (dim,).
@@ -143,8 +140,8 @@ class Density(abc.ABC):
 
         Args:
             values: a value for every parameter.
-            jacobian: whether the density is that of the unconstrained coordinates (as `d(x)`) rather than that of the
-                parameters as declared (as the program returns it).
+            jacobian: whether the density is that of the unconstrained coordinates (as `d(x)`) rather than
+                that of the parameters as declared (as the program returns it).
 
         Returns:
             A number; -inf where a known value lies outside its support.
@@ -155,13 +152,9 @@ class Density(abc.ABC):
         if self._check(values) is not None:
             return -np.inf
         with_jacobian = functools.partial(self._swapped, jacobian=bool(jacobian))
-        return self._run(
-            f"log_density {bool(jacobian)}", with_jacobian, self._named(values)
-        )
+        return self._run(f"log_density {bool(jacobian)}", with_jacobian, self._named(values))
 
-    def _swapped(
-        self, values: Mapping[str, Any], arguments: tuple[Any, ...], *, jacobian: bool
-    ) -> Any:
+    def _swapped(self, values: Mapping[str, Any], arguments: tuple[Any, ...], *, jacobian: bool) -> Any:
         return self._log_density(values, jacobian, arguments)
 
     def _vector(self, x: Any) -> Any:
@@ -169,46 +162,34 @@ class Density(abc.ABC):
             try:
                 x = np.asarray(x, dtype=self.dtype)
             except (TypeError, ValueError):
-                raise UsageError(
-                    f"expected a vector of {self.dim} numbers, got {type(x).__name__}"
-                ) from None
+                raise UsageError(f"expected a vector of {self.dim} numbers, got {type(x).__name__}") from None
         if np.shape(x) != (self.dim,):
-            raise UsageError(
-                f"expected a vector of shape ({self.dim},), got shape {np.shape(x)}"
-            )
+            raise UsageError(f"expected a vector of shape ({self.dim},), got shape {np.shape(x)}")
         return x
 
     def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: value
-            if isinstance(value, jax.Array)
-            else np.asarray(value, self.dtype)
+            name: value if isinstance(value, jax.Array) else np.asarray(value, self.dtype)
             for name, value in values.items()
         }
 
-    def _run(
-        self, key: str, fn: Callable[[Any, tuple[Any, ...]], Any], given: Any
-    ) -> Any:
+    def _run(self, key: str, fn: Callable[[Any, tuple[Any, ...]], Any], given: Any) -> Any:
         """Apply `fn` in this density's precision and return what kind of values came."""
         leaves = jax.tree.leaves(given)
         with self.scope():
             cast = jax.tree.map(
-                lambda leaf: (
-                    leaf if leaf.dtype == self.dtype else leaf.astype(self.dtype)
-                ),
+                lambda leaf: leaf if leaf.dtype == self.dtype else leaf.astype(self.dtype),
                 given,
             )
-            if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            if any(isinstance(leaf, Tracer) for leaf in leaves):
                 result = fn(cast, self.arguments)
-                dtype = jnp.result_type(*leaves)
-                floating = dtype if jnp.issubdtype(dtype, jnp.floating) else self.dtype
-                return jax.tree.map(lambda leaf: leaf.astype(floating), result)
-            result = self._compiled(key, fn)(cast, self.arguments)
-            if any(isinstance(leaf, jax.Array) for leaf in leaves):
-                return result
-            return jax.tree.map(
-                lambda leaf: np.asarray(leaf)[()], jax.device_get(result)
-            )
+            else:
+                result = self._compiled(key, fn)(cast, self.arguments)
+            if not any(isinstance(leaf, jax.Array) for leaf in leaves):
+                return jax.tree.map(lambda leaf: np.asarray(leaf)[()], jax.device_get(result))
+            dtype = jnp.result_type(*leaves)
+            floating = dtype if jnp.issubdtype(dtype, jnp.floating) else self.dtype
+            return jax.tree.map(lambda leaf: leaf.astype(floating), result)
 
     @functools.cached_property
     def _jitted(self) -> dict[str, Callable[..., Any]]:
@@ -247,9 +228,7 @@ class ProgramDensity(Density):
     def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters, derived quantities and observed terms for one draw."""
         values, _ = self.layout.constrain(x, self._data(arguments))
-        value, observed, recorded = self._marked.marks(
-            values, self._marked.select(self._program, arguments)
-        )
+        value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments))
         groups: Expanded = {"posterior": {**values, **recorded}}
         if observed:
             groups["log_likelihood"] = observed
@@ -272,43 +251,36 @@ class ProgramDensity(Density):
             x = jax.ShapeDtypeStruct((self.dim,), self.dtype)
             shapes = jax.eval_shape(self.expand, x, self.arguments)
         return {
-            group: {
-                name: self._axes(name, tuple(leaf.shape))
-                for name, leaf in variables.items()
-            }
+            group: {name: self._axes(name, tuple(leaf.shape)) for name, leaf in variables.items()}
             for group, variables in shapes.items()
         }
 
     def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Name a variable's axes: declared, or those of the data array of the same name where the sizes agree."""
+        """Name a variable's axes: declared, or those of the data array of the same name where the sizes
+        agree.
+        """
         declared = self.bound.dims.get(name, ())
         known = np.shape(self.bound.data[name]) if name in self.bound.data else shape
         shared = 0
         while shared < min(len(known), len(shape)) and known[shared] == shape[shared]:
             shared += 1
         names = list(declared[:shared]) if shared in (len(known), len(shape)) else []
-        return tuple(
-            names + [f"{name}_dim_{axis}" for axis in range(len(names), len(shape))]
-        )
+        return tuple(names + [f"{name}_dim_{axis}" for axis in range(len(names), len(shape))])
 
     def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return self.layout.constrain(x, self._data(arguments))[0]
 
-    def _unconstrain(
-        self, values: Mapping[str, Any], arguments: tuple[Any, ...]
-    ) -> Any:
+    def _unconstrain(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
         return self.layout.unconstrain(values, self._data(arguments))
 
-    def _log_density(
-        self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]
-    ) -> Any:
+    def _log_density(self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]) -> Any:
         if jacobian:
             return self.logdensity(self._unconstrain(values, arguments), arguments)
         return self._program.value(values, arguments)
 
     def _check(self, values: Any) -> str | None:
         self.layout.check(values)
-        if any(isinstance(value, jax.core.Tracer) for value in values.values()):
+        if any(isinstance(value, Tracer) for value in values.values()):
             return None
         return self.layout.outside(values, self.bound.data)
 
@@ -322,9 +294,7 @@ class ProgramDensity(Density):
         if np.isfinite(value) and not np.all(np.isfinite(gradient)):
             with self.scope():
                 bad_terms = terms_without_gradient(self._observed, x)
-        return describe(
-            self.bound, self.constrain(x), self.names, value, gradient, bad_terms
-        )
+        return describe(self.bound, self.constrain(x), self.names, value, gradient, bad_terms)
 
     def _observed(self, x: Any) -> dict[str, Any]:
         return self.expand(x, self.arguments).get("log_likelihood", {})

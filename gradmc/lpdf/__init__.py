@@ -2,18 +2,19 @@
 
 All functions have this in common:
 
-* The value comes first, then the parameters, in the order of Stan's functions. Scales are standard deviations,
-  never variances; gamma and exponential take rates, inverse gamma a scale.
-* Arguments broadcast against each other as in numpy. The result is the **sum** of the terms, a number to be added to a
-  log density; with `pointwise=True` it is the array of terms, one per entry (per vector or matrix for multivariate
-  laws), as `gm.observe` wants them.
+* The value comes first, then the parameters, in the order of Stan's functions. Scales are standard
+  deviations, never variances; gamma and exponential take rates, inverse gamma a scale.
+* Arguments broadcast against each other as in numpy. The result is the **sum** of the terms, a number to be
+  added to a log density; with `pointwise=True` it is the array of terms, one per entry (per vector or matrix
+  for multivariate laws), as `gm.observe` wants them.
 * Outside the support the result is `-inf`. The normalising constants are included.
 * Counts may be integers or floats holding integers. Categories are numbered from 0.
-* On Python floats and numpy arrays the evaluation is in float64 and returns a Python float (or a numpy array), so a
-  program runs as ordinary Python. On JAX values it returns JAX values in their dtype, and can be traced,
-  differentiated and vectorised.
+* On Python floats and numpy arrays the evaluation is in float64 and returns a Python float (or a numpy
+  array), so a program runs as ordinary Python. On JAX values it returns JAX values in their dtype, and can be
+  traced, differentiated and vectorised.
 
-The distributions are numpyro's (`numpyro.distributions`), whose objects can also be used directly in a program.
+The distributions are numpyro's (`numpyro.distributions`), whose objects can also be used directly in a
+program.
 """
 
 from gradmc.lpdf.bounded import (

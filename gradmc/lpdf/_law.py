@@ -3,13 +3,14 @@
 A `Law` is one family of distributions: how to build numpyro's distribution object from the parameters, and
 where the density is positive. The same law serves two kinds of caller:
 
-* a program that is being traced or run on JAX values: the result is a JAX value in the dtype of the arguments;
+* a program that is being traced or run on JAX values: the result is a JAX value in the dtype of the
+  arguments;
 * a program that runs as ordinary Python on floats and numpy arrays: the law is evaluated in float64, whatever
   the process-wide setting of JAX is, and a Python float or a numpy array comes back.
 
-numpyro does not look at the support unless told to validate, and gives a finite number or NaN outside it. A law
-returns `-inf` there, and a zero gradient with respect to the value, so that mixtures and truncated models are
-right. When the value is known while tracing (data), the check is done then and leaves no trace.
+numpyro does not look at the support unless told to validate, and gives a finite number or NaN outside it. A
+law returns `-inf` there, and a zero gradient with respect to the value, so that mixtures and truncated models
+are right. When the value is known while tracing (data), the check is done then and leaves no trace.
 """
 
 import functools
@@ -21,6 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 type Value = Any
 """A Python number, a numpy array, a (nested) list of numbers, or a JAX array."""
@@ -44,14 +46,15 @@ class Law:
     Args:
         density: `(d, y, *parameters) -> terms`, where `d` is `numpyro.distributions`.
         support: `(y, *parameters) -> bool array`; None where the support is the whole space.
-        inside: a point of every support, put in place of values outside before the density is evaluated.
+        inside: a point of every support, put in place of values outside before the density is evaluated; None
+            where the formula is finite and differentiable outside too.
         integers: positions of arguments that must stay integers (category numbers); all others become floats.
         event: number of trailing axes of the value that make up one observation.
     """
 
     density: Callable[..., Any]
     support: Callable[..., Any] | None = None
-    inside: float = 1.0
+    inside: float | None = 1.0
     integers: tuple[int, ...] = ()
     event: int = 0
     compiled: Callable[..., Any] = field(init=False)
@@ -62,14 +65,19 @@ class Law:
     def terms(self, y: Value, *parameters: Value) -> Any:
         """Return the log density of each observation, `-inf` outside the support."""
         d = distributions()
+        with d.distribution.validation_enabled(False):  # for distributions that numpyro builds inside others
+            return self._terms(d, y, *parameters)
+
+    def _terms(self, d: ModuleType, y: Value, *parameters: Value) -> Any:
         if self.support is None:
             return self.density(d, y, *parameters)
         inside = self.support(y, *parameters)
         if not isinstance(inside, jax.Array) and np.all(inside):  # everything known while tracing
             return self.density(d, y, *parameters)
-        whole = inside[(..., *[None] * self.event)] if self.event else inside
-        safe = jnp.where(whole, y, self.inside)
-        return jnp.where(inside, self.density(d, safe, *parameters), -np.inf)
+        if self.inside is not None:
+            whole = inside[(..., *[None] * self.event)] if self.event else inside
+            y = _select(whole, y, self.inside)
+        return _select(inside, self.density(d, y, *parameters), -np.inf)
 
     def __call__(self, *arguments: Value, pointwise: bool = False) -> Any:
         """Evaluate at the value (first argument) and the parameters; the sum, or each term if `pointwise`."""
@@ -96,6 +104,14 @@ class Law:
         if np.ndim(argument) == 0:
             return float(argument)
         return np.asarray(argument, dtype)
+
+
+def _select(condition: Any, value: Any, otherwise: float) -> Any:
+    """`where`, without its nested call for the most frequent case, a traced number."""
+    value = jnp.asarray(value)
+    if value.ndim == 0 and jnp.ndim(condition) == 0:
+        return lax.select(jnp.asarray(condition), value, jnp.asarray(otherwise, value.dtype))
+    return jnp.where(condition, value, otherwise)
 
 
 def _is_jax(argument: Value) -> bool:

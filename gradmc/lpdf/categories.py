@@ -1,8 +1,8 @@
 """Log masses of categories and of counts per category.
 
-Categories are numbered from 0, as Python indexes (Stan numbers them from 1). Picking one entry of a probability
-vector is written as a masked sum rather than as an index, because its derivative is then elementwise and needs
-no scatter. See `gradmc.lpdf` for what all functions have in common.
+Categories are numbered from 0, as Python indexes (Stan numbers them from 1). Picking one entry of a
+probability vector is written as a masked sum rather than as an index, because its derivative is then
+elementwise and needs no scatter. See `gradmc.lpdf` for what all functions have in common.
 """
 
 from typing import Any

@@ -22,16 +22,18 @@ def _half_student_t(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
     return d.StudentT(nu, 0.0, sigma, **OFF).log_prob(y) + math.log(2.0)
 
 
-_HALF_NORMAL = Law(lambda d, y, sigma: d.HalfNormal(sigma, **OFF).log_prob(y), _nonnegative)
-_HALF_CAUCHY = Law(lambda d, y, sigma: d.HalfCauchy(sigma, **OFF).log_prob(y), _nonnegative)
-_HALF_STUDENT_T = Law(_half_student_t, _nonnegative)
-_EXPONENTIAL = Law(lambda d, y, rate: d.Exponential(rate, **OFF).log_prob(y), _nonnegative)
+_HALF_NORMAL = Law(lambda d, y, sigma: d.HalfNormal(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
+_HALF_CAUCHY = Law(lambda d, y, sigma: d.HalfCauchy(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
+_HALF_STUDENT_T = Law(_half_student_t, _nonnegative, inside=None)
+_EXPONENTIAL = Law(lambda d, y, rate: d.Exponential(rate, **OFF).log_prob(y), _nonnegative, inside=None)
 _GAMMA = Law(lambda d, y, shape, rate: d.Gamma(shape, rate, **OFF).log_prob(y), _positive)
 _INVERSE_GAMMA = Law(lambda d, y, shape, scale: d.InverseGamma(shape, scale, **OFF).log_prob(y), _positive)
 _CHI_SQUARE = Law(lambda d, y, nu: d.Chi2(nu, **OFF).log_prob(y), _positive)
 _LOGNORMAL = Law(lambda d, y, mu, sigma: d.LogNormal(mu, sigma, **OFF).log_prob(y), _positive)
 _WEIBULL = Law(lambda d, y, shape, scale: d.Weibull(scale, shape, **OFF).log_prob(y), _positive)
-_GOMPERTZ = Law(lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative)
+_GOMPERTZ = Law(
+    lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative, inside=None
+)
 _PARETO = Law(lambda d, y, lower, shape: d.Pareto(lower, shape, **OFF).log_prob(y), _above_first)
 
 

@@ -1,12 +1,12 @@
 """Log probabilities of tails, for censored and truncated data.
 
 `name_lcdf(y, ...)` is log P(Y <= y) and `name_lccdf(y, ...)` is log P(Y > y), with the parameters of the log
-density `name`. A datum known only to exceed `y` contributes `name_lccdf(y, ...)`. Each is written so that the far
-tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1.
+density `name`. A datum known only to exceed `y` contributes `name_lccdf(y, ...)`. Each is written so that the
+far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1.
 
 The derivative of the incomplete beta function with respect to its shapes is not known to JAX, so
-`student_t_*` and `beta_*` can be differentiated with respect to y, mu and sigma, but not to nu, alpha and beta.
-See `gradmc.lpdf` for what all functions have in common.
+`student_t_*` and `beta_*` can be differentiated with respect to y, mu and sigma, but not to nu, alpha and
+beta. See `gradmc.lpdf` for what all functions have in common.
 """
 
 from typing import Any
@@ -62,19 +62,23 @@ def _lognormal_z(y: Value, mu: Value, sigma: Value) -> Any:
 
 
 def student_t_lower(y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
+    """log P(Y <= y) of Student's t."""
     z = (y - mu) / sigma
     far = 0.5 * betainc(0.5 * nu, 0.5, nu / (nu + z * z))  # P(Y beyond |z|)
     return jnp.where(z < 0, jnp.log(far), jnp.log1p(-far))
 
 
 def laplace_lower(z: Value) -> Any:
+    """log P(Z <= z) of the standard Laplace law."""
     below = z < 0
     far = -jnp.abs(z) - 0.6931471805599453
     return jnp.where(below, far, jnp.log1p(-jnp.exp(far)))
 
 
 def cauchy_lower(z: Value) -> Any:
-    return jnp.log(jnp.arctan2(1.0, -z) / np.pi)
+    """log P(Z <= z) of the standard Cauchy law."""
+    far = jnp.arctan2(1.0, jnp.abs(z)) / np.pi
+    return jnp.where(z < 0, jnp.log(far), jnp.log1p(-far))
 
 
 def _gamma_lower(y: Value, shape: Value, rate: Value) -> Any:

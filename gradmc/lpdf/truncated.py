@@ -1,9 +1,9 @@
 """Log densities restricted to an interval and normalised there.
 
 The normalising term depends on the parameters, so leaving it out is wrong whenever location or scale is
-estimated. It is the log of a difference of two distribution functions, computed in the tail where they are small
-(for symmetric laws the interval is mirrored when it lies above the centre), so that truncation far in a tail keeps its
-digits. See `gradmc.lpdf` for what all functions have in common.
+estimated. It is the log of a difference of two distribution functions, computed in the tail where they are
+small (for symmetric laws the interval is mirrored when it lies above the centre), so that truncation far in a
+tail keeps its digits. See `gradmc.lpdf` for what all functions have in common.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,9 @@ from gradmc.lpdf.tails import cauchy_lower, laplace_lower, log1mexp, student_t_l
 
 
 def _log_mass(lower_tail: Callable[[Any], Any], a: Any, b: Any) -> Any:
-    """log P(a < Z < b) for a symmetric law with the given log distribution function; None is an infinite end."""
+    """log P(a < Z < b) for a symmetric law with the given log distribution function; None is an infinite
+    end.
+    """
     if a is None and b is None:
         return 0.0
     if a is None:
@@ -90,7 +92,8 @@ def _evaluate(
     lower, upper = bounds
     if lower is None and upper is None:
         raise UsageError(
-            f"{name}() expects lower=..., upper=... or both, got neither; use {name.removeprefix('truncated_')}()"
+            f"{name}() expects lower=..., upper=... or both, got neither; use "
+            f"{name.removeprefix('truncated_')}()"
         )
     law = family[lower is not None, upper is not None]
     return law(*arguments, *(bound for bound in bounds if bound is not None), pointwise=pointwise)

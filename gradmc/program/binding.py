@@ -51,14 +51,15 @@ def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
     """Check data against a model's declaration; see `Model.bind`."""
     if not isinstance(data, Mapping):
         raise DataError(
-            f"model {model.name}: expected the data as a dictionary from names to values, got {type(data).__name__}"
+            f"model {model.name}: expected the data as a dictionary from names to values, got "
+            f"{type(data).__name__}"
         )
     labels = _labels(model, data)
     values = _values(model, data)
     table = _infer_sizes(model, values)
     dims, parameters = {}, []
     for field in model.data:
-        if np.ndim(values[field.name]) and isinstance(values[field.name], np.ndarray):
+        if isinstance(values[field.name], np.ndarray):
             axes = (
                 [None] * values[field.name].ndim
                 if field.shape is None
@@ -100,7 +101,8 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
             continue
         if key in {parameter.name for parameter in model.parameters}:
             raise DataError(
-                f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * in the model"
+                f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * "
+                "in the model"
             )
         close = difflib.get_close_matches(key, known | dimensions, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the model takes {_listed(known)}"
@@ -159,7 +161,9 @@ def _axes(field: DataField, values: dict[str, Any]) -> list[tuple[Any, int]]:
 
 
 def _axis_names(variable: str, axes: list[str | None], values: dict[str, Any]) -> tuple[str, ...]:
-    """Name the axes: the dimension, or ArviZ's default where there is none or the name is a datum's or taken."""
+    """Name the axes: the dimension, or ArviZ's default where there is none or the name is a datum's or
+    taken.
+    """
     names: list[str] = []
     for position, axis in enumerate(axes):
         default = f"{variable}_dim_{position}"
@@ -174,21 +178,29 @@ def _check_event(what: str, support: Support, sizes: tuple[int, ...]) -> None:
 
 def _check_bounds(what: str, support: Support, shape: tuple[int, ...], values: dict[str, Any]) -> None:
     """Check the ends that are known before sampling: they must be ordered and fit the parameter's shape."""
-    ends = [known_bound(bound, values) for bound in support.bounds]
+    try:
+        ends = [known_bound(bound, values) for bound in support.bounds]
+    except DataError as error:
+        raise DataError(f"{what}: {error}") from None
     for end in ends:
-        if is_known(end) and np.broadcast_shapes(np.shape(end), shape) != shape:
+        if is_known(end) and not _fits(np.shape(end), shape):
             raise DataError(
                 f"{what}: a bound of shape {np.shape(end)} does not fit the parameter's shape {shape}"
             )
     if len(ends) == 2 and all(is_known(end) for end in ends):
         lower, upper = (np.broadcast_to(end, shape) for end in ends)
         bad = np.argwhere(~(lower < upper))
-        if bad.size or np.any(~(np.asarray(ends[0]) < np.asarray(ends[1]))):
-            where = tuple(int(i) for i in bad[0]) if len(bad) else ()
+        if len(bad):
+            where = tuple(bad[0])
             raise DataError(
-                f"{what}: expected lower < upper, got lower = {lower[where] if shape else ends[0]} and "
-                f"upper = {upper[where] if shape else ends[1]}"
+                f"{what}: expected lower < upper, got lower = {lower[where]} and upper = {upper[where]}"
             )
+
+
+def _fits(inner: tuple[int, ...], outer: tuple[int, ...]) -> bool:
+    """Whether an array of one shape broadcasts to another."""
+    trailing = zip(reversed(inner), reversed(outer), strict=False)
+    return len(inner) <= len(outer) and all(size in (1, wanted) for size, wanted in trailing)
 
 
 def known_bound(bound: Bound, values: Mapping[str, Any]) -> Any:
@@ -222,7 +234,8 @@ def _coords(
             given = labels.get(name.removesuffix("_bis"))
             if given is not None and len(given) != length:
                 raise DataError(
-                    f"model {model.name}: {len(given)} labels came for the dimension {name!r}, which has {length} entries"
+                    f"model {model.name}: {len(given)} labels came for the dimension {name!r}, which has "
+                    f"{length} entries"
                 )
             if not name.startswith(f"{variable}_dim_"):
                 coords[name] = list(given) if given is not None else list(range(length))

@@ -3,8 +3,9 @@
 `normalise` brings one datum into the form in which programs see it:
 
 * numbers (also numpy and JAX scalars) become Python `int`, `float` or `bool`;
-* arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay integers, because
-  they serve as counts and as indices; a program that computes with them gets floats by the usual rules;
+* arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay
+  integers, because they serve as counts and as indices; a program that computes with them gets floats by the
+  usual rules;
 * strings, dictionaries, lists of strings and other objects are handed on as they are, unless the declaration
   `Data[...]` asks for an array.
 
@@ -82,7 +83,7 @@ def normalise(field: DataField, value: Any) -> Any:
     """
     if field.kind is not None:
         return _of_kind(field.name, field.kind, value)
-    array = _as_array(value)
+    array = _as_array(field.name, value)
     if array is None:
         if field.shape is not None:
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
@@ -115,7 +116,7 @@ def _of_kind(name: str, kind: type, value: Any) -> Any:
     return value
 
 
-def _as_array(value: Any) -> np.ndarray | None:
+def _as_array(name: str, value: Any) -> np.ndarray | None:
     """Return a numeric array, or None for anything else."""
     if value is None or isinstance(value, (str, bytes, dict, set, frozenset)):
         return None
@@ -161,7 +162,8 @@ def _check_finite(name: str, array: np.ndarray) -> None:
     entry = f"{name}[{', '.join(map(str, where))}]" if where else name
     more = f" ({int(bad.sum())} such entries in all)" if bad.sum() > 1 else ""
     raise DataError(
-        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them parameters"
+        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them "
+        "parameters"
     )
 
 

@@ -172,8 +172,8 @@ class SizeTable:
                 f"{name} = {self.sizes[name]} from {self.origin[name]}" for name, _ in size.terms
             )
             raise DataError(
-                f"{origin} has {length} {'entry' if length == 1 else 'entries'} along {size.text!r}, expected {expected}"
-                + (f" ({known})" if known else "")
+                f"{origin} has {length} {'entry' if length == 1 else 'entries'} along {size.text!r}, "
+                f"expected {expected}" + (f" ({known})" if known else "")
             )
 
     def resolve(self, size: Size, what: str) -> int:

@@ -1,9 +1,9 @@
 """Why a log density is not finite at a point: the term, the line and the parameter values.
 
-The plain function is run once more, as ordinary Python on floats, with its marks collected and with a check after
-every assignment (`watched` rewrites the source so; the user's lines stay as they are). What is found is said in
-this order: a parameter that overflowed, an exception, the first observed or recorded term that is not finite, the first
-assignment that made a value not finite, and last the components of the gradient.
+The plain function is run once more, as ordinary Python on floats, with its marks collected and with a check
+after every assignment (`watched` rewrites the source so; the user's lines stay as they are). What is found is
+said in this order: a parameter that overflowed, an exception, the first observed or recorded term that is not
+finite, the first assignment that made a value not finite, and last the components of the gradient.
 """
 
 import ast
@@ -33,18 +33,16 @@ class Watch:
     file: str
     first: str = ""
 
-    def __call__(
-        self, line: int, target: str, value: Any, loops: Mapping[str, Any]
-    ) -> Any:
+    def __call__(self, line: int, target: str, value: Any, loops: Mapping[str, Any]) -> Any:
         if not self.first and not finite(value):
             text = linecache.getline(self.file, line).strip()
             where = ", ".join(
-                f"{name} = {v}"
-                for name, v in loops.items()
-                if isinstance(v, (int, float, np.number))
+                f"{name} = {v}" for name, v in loops.items() if isinstance(v, (int, float, np.number))
             )
             made = "the program returns" if target == "return" else f"{target} becomes"
-            self.first = f"{self.file}:{line}\n    {text}\n{made} {brief(value)}{' with ' + where if where else ''}"
+            self.first = (
+                f"{self.file}:{line}\n    {text}\n{made} {brief(value)}{' with ' + where if where else ''}"
+            )
         return value
 
 
@@ -82,21 +80,15 @@ def describe(
     values = {name: np.asarray(v, dtype=float) for name, v in values.items()}
     at = "at\n" + "\n".join(f"    {name} = {shown(v)}" for name, v in values.items())
     if np.isfinite(value):
-        bad = [
-            name
-            for name, g in zip(names, np.asarray(gradient), strict=True)
-            if not np.isfinite(g)
-        ]
+        bad = [name for name, g in zip(names, np.asarray(gradient), strict=True) if not np.isfinite(g)]
         if not bad:
-            return (
-                f"the log density is {float(value):.6g} and its gradient is finite {at}"
-            )
-        terms = (
-            f"The gradient is not finite in {listed(bad_terms)}.\n" if bad_terms else ""
-        )
+            return f"the log density is {float(value):.6g} and its gradient is finite {at}"
+        terms = f"The gradient is not finite in {listed(bad_terms)}.\n" if bad_terms else ""
         return (
-            f"the log density is {float(value):.6g}, but its gradient with respect to {listed(bad)} is not finite\n{terms}"
-            "This happens where a function has no derivative (sqrt or a norm at 0, a power with base 0) or where a branch "
+            f"the log density is {float(value):.6g}, but its gradient with respect to {listed(bad)} is not "
+            f"finite\n{terms}"
+            "This happens where a function has no derivative (sqrt or a norm at 0, a power with base 0) or "
+            "where a branch "
             f"that is not taken divides by 0: keep such values away from the edge\n{at}"
         )
     head = f"the log density is {brief(value)}"
@@ -112,7 +104,8 @@ def describe(
         found.append(f"first at {run.assignment}\n")
     if not found:
         found.append(
-            f"run as ordinary Python in float64 the program returns {brief(run.value)}, so the compiled form loses accuracy "
+            f"run as ordinary Python in float64 the program returns {brief(run.value)}, so the compiled "
+            "form loses accuracy "
             "here\n"
             if finite(run.value)
             else "no single assignment or observed term shows why\n"
@@ -128,7 +121,9 @@ def _bad_parameter(bound: BoundModel, values: Mapping[str, np.ndarray]) -> str |
             return f"the parameter {parameter.name} = {shown(values[parameter.name])} is not finite"
         ends = found.ends(parameter, values, bound.data)
         if len(ends) == 2 and not np.all(np.asarray(ends[0]) < np.asarray(ends[1])):
-            return f"the support of {parameter.name} is empty: {parameter.support!r} is ({ends[0]}, {ends[1]})"
+            return (
+                f"the support of {parameter.name} is empty: {parameter.support!r} is ({ends[0]}, {ends[1]})"
+            )
     return None
 
 
@@ -137,30 +132,19 @@ def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
     fn = bound.model.fn
     watch = Watch(fn.__code__.co_filename)
     run = Run()
-    arguments = [
-        values[p.name].item() if p.shape == () else values[p.name]
-        for p in bound.parameters
-    ]
+    arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in bound.parameters]
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:
             run.value = (watched(fn, watch) or fn)(*arguments, **bound.data)
-        except Exception as error:  # noqa: BLE001 - whatever the user's program raises is reported
+        except Exception as error:
             run.error = _location(fn, error)
     run.assignment = watch.first
     return run
 
 
 def _location(fn: Callable[..., Any], error: Exception) -> str:
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if f.filename == fn.__code__.co_filename
-    ]
-    where = (
-        f"{frames[-1].filename}:{frames[-1].lineno}\n    {frames[-1].line}\n"
-        if frames
-        else ""
-    )
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == fn.__code__.co_filename]
+    where = f"{frames[-1].filename}:{frames[-1].lineno}\n    {frames[-1].line}\n" if frames else ""
     return f"{where}{type(error).__name__}: {error}"
 
 
@@ -171,14 +155,8 @@ def bad_mark(marks: Marks) -> str | None:
             for position, entry in enumerate(entries):
                 if not finite(entry):
                     index = [position] if len(entries) > 1 else []
-                    inner = np.argwhere(~np.isfinite(np.asarray(entry, dtype=float)))[
-                        0
-                    ].tolist()
-                    where = (
-                        f"[{', '.join(map(str, index + inner))}]"
-                        if index + inner
-                        else ""
-                    )
+                    inner = np.argwhere(~np.isfinite(np.asarray(entry, dtype=float)))[0].tolist()
+                    where = f"[{', '.join(map(str, index + inner))}]" if index + inner else ""
                     return f"{kind}({name!r}){where} is {brief(np.asarray(entry, dtype=float)[tuple(inner)])}"
     return None
 
@@ -239,8 +217,7 @@ class _Instrument(ast.NodeTransformer):
 
     def _after(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> Any:
         on_purpose = any(
-            getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty")
-            for n in ast.walk(value)
+            getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty") for n in ast.walk(value)
         )
         if on_purpose or not isinstance(target, (ast.Name, ast.Subscript)):
             return node
@@ -280,7 +257,7 @@ def watched(fn: Callable[..., Any], watch: Watch) -> Callable[..., Any] | None:
     maker.body = [definition, ast.Return(ast.Name(definition.name, ast.Load()))]
     module = ast.fix_missing_locations(ast.Module([maker], []))
     scope = {**fn.__globals__, HOOK: watch}
-    exec(compile(module, fn.__code__.co_filename, "exec"), scope)  # noqa: S102 - the user's own source
+    exec(compile(module, fn.__code__.co_filename, "exec"), scope)
     try:
         cells = [cell.cell_contents for cell in fn.__closure__ or ()]
     except ValueError:  # a name of the enclosing function that is not assigned yet
@@ -298,17 +275,13 @@ def _strip(arguments: ast.arguments) -> None:
     arguments.kw_defaults = [None] * len(arguments.kwonlyargs)
 
 
-def terms_without_gradient(
-    marks: Callable[[Any], Mapping[str, Any]], x: np.ndarray
-) -> list[str]:
+def terms_without_gradient(marks: Callable[[Any], Mapping[str, Any]], x: np.ndarray) -> list[str]:
     """Return the marked terms whose gradient at x is not finite, as `y[3]`."""
     found = []
     for name, rows in jax.device_get(jax.jit(jax.jacrev(marks))(x)).items():
         bad = ~np.all(np.isfinite(rows), axis=-1)
         for index in np.argwhere(bad):
-            found.append(
-                f"{name}[{', '.join(map(str, index))}]" if index.size else name
-            )
+            found.append(f"{name}[{', '.join(map(str, index))}]" if index.size else name)
     return found
 
 

@@ -1,8 +1,8 @@
 """The flat unconstrained vector and the named parameters.
 
-A *layout* says which stretch of the flat vector holds which parameter. `constrain` splits the vector, maps every
-stretch into its support, in the order of declaration (ends may depend on earlier parameters), and adds up the
-log-determinants. Splitting is one `lax.split`, whose derivative is one concatenation.
+A *layout* says which stretch of the flat vector holds which parameter. `constrain` splits the vector, maps
+every stretch into its support, in the order of declaration (ends may depend on earlier parameters), and adds
+up the log-determinants. Splitting is one `lax.split`, whose derivative is one concatenation.
 """
 
 import math
@@ -46,33 +46,25 @@ class Layout:
         parts = lax.split(x, self.sizes) if len(self.sizes) > 1 else [x]
         return {
             parameter.name: lax.reshape(part, shape)
-            for parameter, shape, part in zip(
-                self.parameters, self.shapes, parts, strict=True
-            )
+            for parameter, shape, part in zip(self.parameters, self.shapes, parts, strict=True)
         }
 
     def constrain(self, x: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
         """Return the parameters at a flat vector, and the log-determinant of the map."""
         values: dict[str, Any] = {}
         log_dets = []
-        for parameter, part in zip(
-            self.parameters, self.split(x).values(), strict=True
-        ):
+        for parameter, part in zip(self.parameters, self.split(x).values(), strict=True):
             ends = self.ends(parameter, values, data)
             values[parameter.name], log_det = parameter.support.constrain(part, ends)
             if log_det is not None:
                 log_dets.append(log_det)
-        return values, sum(log_dets[1:], start=log_dets[0]) if log_dets else jnp.zeros(
-            (), jnp.result_type(x)
-        )
+        return values, sum(log_dets[1:], start=log_dets[0]) if log_dets else jnp.zeros((), jnp.result_type(x))
 
     def unconstrain(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         """Return the flat vector of named parameters that lie in their supports."""
         parts = [
             jnp.ravel(
-                parameter.support.unconstrain(
-                    values[parameter.name], self.ends(parameter, values, data)
-                )
+                parameter.support.unconstrain(values[parameter.name], self.ends(parameter, values, data))
             )
             for parameter in self.parameters
         ]
@@ -85,10 +77,7 @@ class Layout:
         data: Mapping[str, Any],
     ) -> tuple[Any, ...]:
         """Return the ends of a parameter's support, evaluated at data and earlier parameters."""
-        return tuple(
-            _end(parameter, bound, {**data, **values})
-            for bound in parameter.support.bounds
-        )
+        return tuple(_end(parameter, bound, {**data, **values}) for bound in parameter.support.bounds)
 
     def outside(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
         """Return a sentence on the first parameter outside its support, or None; values must be known."""
@@ -97,7 +86,9 @@ class Layout:
             ends = self.ends(parameter, values, data)
             if not parameter.support.contains(value, ends):
                 between = f" with ends {', '.join(map(str, ends))}" if ends else ""
-                return f"{parameter.name} = {shown(value)} is not in its support {parameter.support!r}{between}"
+                return (
+                    f"{parameter.name} = {shown(value)} is not in its support {parameter.support!r}{between}"
+                )
         return None
 
     def check(self, values: Any) -> None:
@@ -112,29 +103,22 @@ class Layout:
             )
         known = {parameter.name for parameter in self.parameters}
         if missing := [name for name in known if name not in values]:
-            raise UsageError(
-                f"missing parameters {sorted(missing)}; got {sorted(values)}"
-            )
+            raise UsageError(f"missing parameters {sorted(missing)}; got {sorted(values)}")
         if unknown := [name for name in values if name not in known]:
-            raise UsageError(
-                f"unknown parameters {sorted(unknown)}; the parameters are {sorted(known)}"
-            )
+            raise UsageError(f"unknown parameters {sorted(unknown)}; the parameters are {sorted(known)}")
         for parameter in self.parameters:
             if np.shape(values[parameter.name]) != parameter.shape:
                 raise UsageError(
-                    f"{parameter.name}: expected shape {parameter.shape}, got {np.shape(values[parameter.name])}"
+                    f"{parameter.name}: expected shape {parameter.shape}, got "
+                    f"{np.shape(values[parameter.name])}"
                 )
 
 
 def layout(bound: BoundModel) -> Layout:
     """Lay out the parameters of a bound model in the order of declaration."""
-    shapes = tuple(
-        tuple(p.support.unconstrained_shape(p.shape)) for p in bound.parameters
-    )
+    shapes = tuple(tuple(p.support.unconstrained_shape(p.shape)) for p in bound.parameters)
     names = [
-        name
-        for p, shape in zip(bound.parameters, shapes, strict=True)
-        for name in entry_names(p.name, shape)
+        name for p, shape in zip(bound.parameters, shapes, strict=True) for name in entry_names(p.name, shape)
     ]
     return Layout(
         bound.parameters,
@@ -153,9 +137,7 @@ def entry_names(name: str, shape: tuple[int, ...]) -> list[str]:
 
 def shown(value: np.ndarray) -> str:
     """Return a short text of a value."""
-    return np.array2string(value, precision=6, threshold=12, separator=", ").replace(
-        "\n", ""
-    )
+    return np.array2string(value, precision=6, threshold=12, separator=", ").replace("\n", "")
 
 
 def _end(parameter: BoundParameter, bound: Bound, scope: Mapping[str, Any]) -> Any:
@@ -166,6 +148,7 @@ def _end(parameter: BoundParameter, bound: Bound, scope: Mapping[str, Any]) -> A
             return bound(**{name: scope[name] for name in bound_names(bound)})
         except Exception as error:
             raise ProgramError(
-                f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: {error}"
+                f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: "
+                f"{error}"
             ) from error
     return bound

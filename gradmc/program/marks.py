@@ -41,8 +41,8 @@ def collecting(marks: Marks | None = None) -> Iterator[Marks]:
 def observe[T](name: str, value: T) -> T:
     """Mark a pointwise term of the log likelihood and return it unchanged.
 
-    Inside a loop the terms collect along the loop. Group `log_likelihood` of the results holds them, one entry
-    per term; leave-one-out cross-validation and sensitivity checks read them there.
+    Inside a loop the terms collect along the loop. Group `log_likelihood` of the results holds them, one
+    entry per term; leave-one-out cross-validation and sensitivity checks read them there.
 
     Args:
         name: what was observed, as a rule the name of the data array (its dimensions then name the terms').
@@ -92,5 +92,6 @@ def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -
         )
     if name in taken:
         raise UsageError(
-            f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another name"
+            f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another "
+            "name"
         )

@@ -1,8 +1,8 @@
 """The declaration of a model: an annotated function.
 
-Positional arguments are parameters, and each annotation is a support; keyword-only arguments are data. `@model`
-reads the signature once and reports what is wrong with it at the definition, long before anything is traced.
-The function itself stays as it is: calling the model calls it, on floats, as ordinary Python.
+Positional arguments are parameters, and each annotation is a support; keyword-only arguments are data.
+`@model` reads the signature once and reports what is wrong with it at the definition, long before anything is
+traced. The function itself stays as it is: calling the model calls it, on floats, as ordinary Python.
 """
 
 import hashlib
@@ -63,8 +63,8 @@ class Model:
         """Attach a simulator (use as a decorator).
 
         Args:
-            fn: `(rng, *parameters, **data) -> dict`, where `rng` has the methods of `numpy.random.Generator`; the
-                keys name what is simulated, as a rule data arrays.
+            fn: `(rng, *parameters, **data) -> dict`, where `rng` has the methods of `numpy.random.Generator`;
+                the keys name what is simulated, as a rule data arrays.
 
         Returns:
             `fn` unchanged.
@@ -89,8 +89,8 @@ class Model:
         """Check data against the declaration and infer all sizes.
 
         Args:
-            data: one entry for every keyword-only argument without default. A key that names a dimension gives the
-                labels along it, which become coordinates of the results.
+            data: one entry for every keyword-only argument without default. A key that names a dimension
+                gives the labels along it, which become coordinates of the results.
 
         Returns:
             The bound model: data in standard form, parameters with their shapes.
@@ -104,9 +104,9 @@ class Model:
 def model(fn: Callable[..., Any]) -> Model:
     """Declare a model: a function that returns a log density (use as a decorator).
 
-    Positional arguments are parameters, annotated with their supports; keyword-only arguments are data, annotated with
-    `Data[...]`, with a plain type, or not at all. The density is with respect to the parameters as declared;
-    Jacobians of their transformations are added by gradmc.
+    Positional arguments are parameters, annotated with their supports; keyword-only arguments are data,
+    annotated with `Data[...]`, with a plain type, or not at all. The density is with respect to the
+    parameters as declared; Jacobians of their transformations are added by gradmc.
 
     Args:
         fn: the function.
@@ -135,7 +135,8 @@ def model(fn: Callable[..., Any]) -> Model:
             parameters.append(_parameter(fn, argument))
     if not parameters:
         raise DeclarationError(
-            f"{_where(fn)}: no parameters; write them as positional arguments before the *, each annotated with its "
+            f"{_where(fn)}: no parameters; write them as positional arguments before the *, each annotated "
+            "with its "
             f"support: {SUPPORTS}"
         )
     found = Model(fn.__name__, fn, tuple(parameters), tuple(data), _first_paragraph(fn))
@@ -150,13 +151,15 @@ def _parameter(fn: Callable[..., Any], argument: inspect.Parameter) -> Parameter
         raise DeclarationError(f"{where}: *{name} cannot be declared; name every parameter and every datum")
     if argument.default is not inspect.Parameter.empty:
         raise DeclarationError(
-            f"{where}: the parameter {name!r} has a default value, which has no meaning; if it is a datum, write it "
+            f"{where}: the parameter {name!r} has a default value, which has no meaning; if it is a datum, "
+            "write it "
             "after the *"
         )
     annotation = _annotation(fn, argument)
     if annotation is inspect.Parameter.empty:
         raise DeclarationError(
-            f"{where}: the parameter {name!r} has no support; annotate it, for example `{name}: Real`. Supports: "
+            f"{where}: the parameter {name!r} has no support; annotate it, for example `{name}: Real`. "
+            "Supports: "
             f"{SUPPORTS}. If it is a datum, write it after the *"
         )
     if isinstance(annotation, DataAnnotation):
@@ -171,7 +174,8 @@ def _parameter(fn: Callable[..., Any], argument: inspect.Parameter) -> Parameter
         )
     if len(annotation.shape) < annotation.subscripts:
         raise DeclarationError(
-            f"{where}: {annotation.label} needs its size in brackets, for example `{name}: {annotation.label}[3]` or "
+            f"{where}: {annotation.label} needs its size in brackets, for example `{name}: "
+            f"{annotation.label}[3]` or "
             f'`{name}: {annotation.label}["K"]`'
         )
     return Parameter(name, annotation)
@@ -181,7 +185,8 @@ def _data_field(fn: Callable[..., Any], argument: inspect.Parameter) -> DataFiel
     annotation = _annotation(fn, argument)
     if isinstance(annotation, Support):
         raise DeclarationError(
-            f"{_where(fn)}: {argument.name!r} has the support {annotation!r} but stands among the data; write "
+            f"{_where(fn)}: {argument.name!r} has the support {annotation!r} but stands among the data; "
+            "write "
             "parameters before the *"
         )
     default = MISSING if argument.default is inspect.Parameter.empty else argument.default
@@ -200,10 +205,11 @@ def _annotation(fn: Callable[..., Any], argument: inspect.Parameter) -> Any:
         return eval(annotation, fn.__globals__, scope)
     except DeclarationError as error:
         raise DeclarationError(f"{_where(fn)}: the annotation of {argument.name!r}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - any expression may stand there
+    except Exception as error:
         raise DeclarationError(
             f"{_where(fn)}: the annotation {annotation!r} of {argument.name!r} cannot be evaluated "
-            f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must be imported at "
+            f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must "
+            "be imported at "
             "the top of the module"
         ) from None
 
@@ -220,7 +226,8 @@ def _check_names(found: Model) -> None:
     for name in [p.name for p in found.parameters] + [d.name for d in found.data]:
         if name in RESERVED:
             raise DeclarationError(
-                f"{where}: the name {name!r} is reserved by ArviZ for its own dimensions ({', '.join(RESERVED)}); "
+                f"{where}: the name {name!r} is reserved by ArviZ for its own dimensions "
+                f"({', '.join(RESERVED)}); "
                 "rename the argument"
             )
     for parameter in found.parameters:
@@ -230,7 +237,8 @@ def _check_names(found: Model) -> None:
             )
     for name in sorted(arrays & {dimension for dimension in dimensions if dimension}):
         raise DeclarationError(
-            f"{where}: {name!r} names both a data array and a dimension; rename one of them (labels of a dimension are "
+            f"{where}: {name!r} names both a data array and a dimension; rename one of them (labels of a "
+            "dimension are "
             "passed among the data under its name, without an argument)"
         )
 
@@ -250,7 +258,8 @@ def _check_bounds(found: Model) -> None:
                     else "is neither a datum nor an earlier parameter"
                 )
                 raise DeclarationError(
-                    f"{_where(found.fn)}: a bound of the parameter {parameter.name!r} depends on {name!r}, which {reason}"
+                    f"{_where(found.fn)}: a bound of the parameter {parameter.name!r} depends on {name!r}, "
+                    f"which {reason}"
                 )
         known.add(parameter.name)
         later.remove(parameter.name)
@@ -287,14 +296,16 @@ def _check_simulator(found: Model, fn: Callable[..., Any]) -> None:
         expected = positional[1:]
     if not positional or positional[1:] != expected:
         raise DeclarationError(
-            f"{_where(fn)}: a simulator of {found.name} takes (rng, {', '.join(p.name for p in found.parameters)}) as "
+            f"{_where(fn)}: a simulator of {found.name} takes (rng, "
+            f"{', '.join(p.name for p in found.parameters)}) as "
             f"positional arguments, got ({', '.join(positional)})"
         )
     known = {field.name for field in found.data}
     for argument in signature:
         if argument.kind is argument.KEYWORD_ONLY and argument.name not in known:
             raise DeclarationError(
-                f"{_where(fn)}: the simulator asks for {argument.name!r}, which is not among the data of {found.name} "
+                f"{_where(fn)}: the simulator asks for {argument.name!r}, which is not among the data of "
+                f"{found.name} "
                 f"({', '.join(sorted(known)) or 'it has none'})"
             )
 

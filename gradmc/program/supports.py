@@ -1,15 +1,16 @@
 """Supports: where a parameter lives, and its map from unconstrained coordinates.
 
-A *support* annotates a parameter, bare (`mu: Real`) or with its shape (`theta: Real["school"]`). `constrain` maps
-unconstrained coordinates x to the value and gives the log absolute determinant of the map's Jacobian, which the density
-adds. The maps are numpyro's (`biject_to` of `numpyro.distributions.constraints`); of the interval only the
-log-determinant is written anew, because numpyro's takes three times the equations.
+A *support* annotates a parameter, bare (`mu: Real`) or with its shape (`theta: Real["school"]`). `constrain`
+maps unconstrained coordinates x to the value and gives the log absolute determinant of the map's Jacobian,
+which the density adds. The maps are numpyro's (`biject_to` of `numpyro.distributions.constraints`); of the
+interval only the log-determinant is written anew, because numpyro's takes three times the equations.
 
-Two supports have no bijection onto a flat space and use one coordinate more than they have degrees of freedom:
-a direction is a normal vector over its length (Marsaglia 1972; Stan's unit_vector), and an angle is the direction
-of a normal vector in the plane, so that it has no seam at +-pi. Their "log-determinant" is the log density of the
-standard normal, up to a constant: the length is then an independent nuisance variable that integrates out, and the
-density that the user writes is with respect to the uniform measure on the sphere (the circle).
+Two supports have no bijection onto a flat space and use one coordinate more than they have degrees of
+freedom: a direction is a normal vector over its length (Marsaglia 1972; Stan's unit_vector), and an angle is
+the direction of a normal vector in the plane, so that it has no seam at +-pi. Their "log-determinant" is the
+log density of the standard normal, up to a constant: the length is then an independent nuisance variable that
+integrates out, and the density that the user writes is with respect to the uniform measure on the sphere (the
+circle).
 """
 
 import abc
@@ -17,7 +18,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, override
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +69,9 @@ class Support(abc.ABC):
 
     @abc.abstractmethod
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Return the value and the log-determinant (a scalar; None where it is 0) at unconstrained coordinates."""
+        """Return the value and the log-determinant (a scalar; None where it is 0) at unconstrained
+        coordinates.
+        """
 
     @abc.abstractmethod
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
@@ -87,6 +90,7 @@ class Bijective(Support):
     axes: int = 0
 
     @property
+    @override
     def event(self) -> int:  # type: ignore[override]
         return self.axes
 
@@ -101,9 +105,11 @@ class Bijective(Support):
         found = getattr(constraints, self.constraint)
         return found(1) if self.constraint == "zero_sum" else found
 
+    @override
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(self._transform().inverse_shape(shape))
 
+    @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
         if self.constraint == "real":
             return x, None
@@ -112,9 +118,11 @@ class Bijective(Support):
         log_det = transform.log_abs_det_jacobian(x, value)
         return value, log_det if jnp.ndim(log_det) == 0 else jnp.sum(log_det)
 
+    @override
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
         return self._transform()._inverse(value)
 
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         return bool(np.all(np.isfinite(value)) and np.all(self._constraint()(value)))
 
@@ -127,12 +135,15 @@ class Between(Support):
     upper: Bound = math.inf
 
     @property
+    @override
     def bounds(self) -> tuple[Bound, ...]:
         return (self.lower, self.upper)
 
+    @override
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
 
+    @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
         from numpyro.distributions import transforms
 
@@ -160,6 +171,7 @@ class Between(Support):
             log_det = log_det + log_width
         return _shifted(lower, value), log_det
 
+    @override
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
         lower, upper = bounds
         if is_infinite(lower) and is_infinite(upper):
@@ -170,6 +182,7 @@ class Between(Support):
             return jnp.log(upper - value)
         return jnp.log(value - lower) - jnp.log(upper - value)
 
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         lower, upper = bounds
         return bool(np.all(np.isfinite(value)) and np.all((value > lower) & (value < upper)))
@@ -181,16 +194,20 @@ class Sphere(Support):
 
     event = 1
 
+    @override
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
 
+    @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
         square = jnp.sum(x * x, axis=-1, keepdims=True)
         return x * lax.rsqrt(square), -0.5 * jnp.sum(square)
 
+    @override
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
         return value * math.sqrt(max(value.shape[-1] - 1, 1))  # the most probable length
 
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         return bool(np.all(np.isfinite(value)) and np.allclose(np.sum(value**2, -1), 1.0, rtol=0, atol=1e-5))
 
@@ -199,16 +216,20 @@ class Sphere(Support):
 class Angle(Support):
     """Angles in [-pi, pi] without a seam; x is a normal vector in the plane, the value its direction."""
 
+    @override
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape, 2)
 
+    @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
         cosine, sine = (lax.squeeze(part, (x.ndim - 1,)) for part in lax.split(x, (1, 1), axis=x.ndim - 1))
         return jnp.arctan2(sine, cosine), -0.5 * jnp.sum(x * x)
 
+    @override
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
         return jnp.stack([jnp.cos(value), jnp.sin(value)], axis=-1)
 
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         return bool(np.all(np.abs(value) <= math.pi))
 
@@ -229,12 +250,13 @@ def _shifted(origin: Any, value: Any) -> Any:
     return origin + value
 
 
-def Interval(lower: Bound, upper: Bound) -> Between:
+def Interval(lower: Bound, upper: Bound) -> Between:  # noqa: N802 - stands where a class would
     """The open interval (lower, upper).
 
     Args:
-        lower: a number or array, the name of a datum or of an earlier parameter, or a callable whose arguments
-            are named like data and earlier parameters (`lambda alpha: 1 - alpha`); None or -inf for no end.
+        lower: a number or array, the name of a datum or of an earlier parameter, or a callable whose
+            arguments are named like data and earlier parameters (`lambda alpha: 1 - alpha`); None or -inf for
+            no end.
         upper: likewise; None or inf for no end.
 
     Raises:
@@ -307,10 +329,12 @@ CholeskyCorr = Bijective("CholeskyCorr", constraint="corr_cholesky", axes=2)
 Correlation = Bijective("Correlation", constraint="corr_matrix", axes=2)
 """Correlation matrices; the last size K gives a K x K matrix."""
 CholeskyCov = Bijective("CholeskyCov", constraint="lower_cholesky", axes=2)
-"""Cholesky factors (lower triangular, positive diagonal) of covariance matrices; the last size K gives K x K."""
+"""Cholesky factors (lower triangular, positive diagonal) of covariance matrices; the last size K gives K x
+K."""
 Covariance = Bijective("Covariance", constraint="positive_definite", axes=2)
 """Symmetric positive definite matrices; the last size K gives a K x K matrix."""
 UnitVector = Sphere("UnitVector")
-"""Vectors of length 1; the last size is the number of entries. Densities are with respect to area on the sphere."""
+"""Vectors of length 1; the last size is the number of entries. Densities are with respect to area on the
+sphere."""
 Circular = Angle("Circular")
 """Angles in radians, in [-pi, pi], without a seam at the ends. Densities are with respect to the angle."""

@@ -1,8 +1,9 @@
 """Tracing a program: from the plain function and its data to a JAX function of parameters and arguments.
 
-The program is traced once. Floating-point data arrays become arguments of the traced function, so that new data of the
-same shapes need no new compilation; all other data are built in. Where the compiler must know an array to
-compile a construct (it says so by `ConcreteDataNeeded`), that array is built in too and the program is traced again.
+The program is traced once. Floating-point data arrays become arguments of the traced function, so that new
+data of the same shapes need no new compilation; all other data are built in. Where the compiler must know an
+array to compile a construct (it says so by `ConcreteDataNeeded`), that array is built in too and the program
+is traced again.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,8 @@ import numpy as np
 
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program.binding import BoundModel
-
-try:
-    from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
-except ImportError:
-    from gradmc.program.direct import Collected, ConcreteDataNeeded, evaluate
+from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
+from gradmc.program.dims import RESERVED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,32 +36,27 @@ class Traced:
     names: tuple[str, ...]
     traced: tuple[str, ...]
     arguments: tuple[np.ndarray, ...]
-    jaxpr: jax.extend.core.ClosedJaxpr
+    jaxpr: jax.extend.core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
     structure: Any
 
     def _call(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
-        results = jax.extend.core.jaxpr_as_fun(self.jaxpr)(
-            *(values[name] for name in self.names), *arguments
-        )
+        results = jax.extend.core.jaxpr_as_fun(self.jaxpr)(*(values[name] for name in self.names), *arguments)
         return jax.tree.unflatten(self.structure, results)
 
     def value(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
         """Return the log density of named parameters."""
         return self._call(values, arguments)[0]
 
-    def marks(
-        self, values: Mapping[str, Any], arguments: tuple[Any, ...]
-    ) -> tuple[Any, dict, dict]:
+    def marks(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> tuple[Any, dict, dict]:
         """Return the log density, the observed terms and the derived quantities."""
         return self._call(values, arguments)
 
     def select(self, other: "Traced", arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return this program's arguments, taken from those of another trace of the same program where it has them."""
+        """Return this program's arguments, taken from those of another trace of the same program where it has
+        them.
+        """
         given = dict(zip(other.traced, arguments, strict=True))
-        return tuple(
-            given.get(name, array)
-            for name, array in zip(self.traced, self.arguments, strict=True)
-        )
+        return tuple(given.get(name, array) for name, array in zip(self.traced, self.arguments, strict=True))
 
 
 def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
@@ -72,13 +65,9 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
     Raises:
         ProgramError: the program raises, cannot be compiled, or does not return a number.
     """
-    floating = {
-        name: v.astype(dtype) for name, v in bound.data.items() if _is_float_array(v)
-    }
+    floating = {name: v.astype(dtype) for name, v in bound.data.items() if _is_float_array(v)}
     names = tuple(parameter.name for parameter in bound.parameters)
-    values = [
-        jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters
-    ]
+    values = [jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters]
     while True:
         traced = tuple(floating)
         arguments = tuple(floating.values())
@@ -101,9 +90,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
                 raise ProgramError(
                     f"the program needs to know {sorted(needed.names)} while it is compiled"
                 ) from needed
-            floating = {
-                name: array for name, array in floating.items() if name not in wanted
-            }
+            floating = {name: array for name, array in floating.items() if name not in wanted}
             continue
         return Traced(names, traced, arguments, jaxpr, jax.tree.structure(shapes))
 
@@ -113,52 +100,22 @@ def _is_float_array(value: Any) -> bool:
 
 
 def _number(bound: BoundModel, value: Any, dtype: np.dtype) -> Any:
-    """Check that the program returned a real number."""
-    code = bound.model.fn.__code__
-    location = SourceLocation(
-        code.co_filename,
-        code.co_firstlineno,
-        f"def {bound.model.name}(...)",
-        bound.model.name,
-    )
-    if value is None:
-        raise ProgramError(
-            "the program returned None, expected the log density (a number)",
-            location=location,
-            remedy="Did you forget `return lp` at the end?",
-        )
-    try:
-        value = jnp.asarray(value)
-    except (TypeError, ValueError):
-        raise ProgramError(
-            f"the program returned {type(value).__name__}, expected the log density (a number)",
-            location=location,
-        ) from None
-    if value.shape != ():
-        raise ProgramError(
-            f"the program returned an array of shape {value.shape}, expected the log density (a number)",
-            location=location,
-            remedy="Sum the terms: `return lp.sum()`.",
-        )
-    if not (
-        jnp.issubdtype(value.dtype, jnp.floating)
-        or jnp.issubdtype(value.dtype, jnp.integer)
-    ):
+    """Return the log density in the density's precision."""
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        code = bound.model.fn.__code__
         raise ProgramError(
             f"the program returned a value of type {value.dtype}, expected a real number",
-            location=location,
+            location=SourceLocation(code.co_filename, code.co_firstlineno, f"def {bound.model.name}(...)"),
         )
     return value if value.dtype == dtype else value.astype(dtype)
 
 
-def _checked_marks(
-    bound: BoundModel, marks: Collected
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _checked_marks(bound: BoundModel, marks: Collected) -> tuple[dict[str, Any], dict[str, Any]]:
     """Refuse names of marks that would collide in the results."""
     parameters = {parameter.name for parameter in bound.parameters}
     for kind, names in (("observe", marks.observe), ("record", marks.record)):
         for name in names:
-            if name in bound.coords or name in ("chain", "draw", "sample", "pred_id"):
+            if name in bound.coords or name in RESERVED:
                 raise ProgramError(
                     f"{kind}({name!r}, ...): {name!r} is the name of a dimension of the results",
                     remedy="Rename it.",

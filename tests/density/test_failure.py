@@ -1,0 +1,133 @@
+"""What is said when the log density or its gradient is not finite: the term, the line, the parameters."""
+
+import inspect
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradmc.density import density
+from gradmc.lpdf import normal
+from gradmc.program.data import Data
+from gradmc.program.failure import watched
+from gradmc.program.marks import observe
+from gradmc.program.model import model
+from gradmc.program.supports import Interval, Positive, Real
+
+Y = {"y": [1.0, 0.0, 2.0]}
+
+
+@model
+def negative_scale(mu: Real, s: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 5.0)
+    for j in range(len(y)):
+        lp += observe("y", normal(y[j], mu, s))
+    return lp
+
+
+@model
+def logarithm(mu: Real, *, y: Data["n"]):
+    lp = 0.0
+    for j in range(len(y)):
+        distance = y[j] - mu
+        lp += jnp.log(distance)
+    return lp
+
+
+@model
+def untaken_branch(mu: Real, s: Positive, *, y: Data["n"]):
+    root = jnp.where(mu > 0, jnp.sqrt(mu), 0.0)
+    return normal(mu, 0.0, 5.0) + observe("y", normal(y, root, s, pointwise=True)).sum()
+
+
+@model
+def empty_interval(a: Real, b: Interval("a", lambda a: a - 1)):
+    return normal(b, a, 1.0)
+
+
+@model
+def plain_error(mu: Real):
+    if mu < 0:
+        return math.sqrt(mu)
+    return mu
+
+
+def line_of(program, text):
+    lines, first = inspect.getsourcelines(program.fn)
+    return first + next(i for i, line in enumerate(lines) if text in line)
+
+
+def test_the_observed_term_the_line_and_the_values_are_named():
+    said = density(negative_scale, Y).describe_failure([0.5, -1.0])
+    assert "the log density is nan: observe('y')[0] is nan" in said
+    assert f"test_failure.py:{line_of(negative_scale, 'observe')}" in said
+    assert 'lp += observe("y", normal(y[j], mu, s))' in said
+    assert "lp becomes nan with j = 0" in said
+    assert "mu = 0.5" in said
+    assert "s = -1." in said
+
+
+def test_a_line_without_marks_is_named():
+    said = density(logarithm, Y).describe_failure([0.5])
+    assert f"test_failure.py:{line_of(logarithm, 'jnp.log')}" in said
+    assert "with j = 1" in said
+
+
+def test_terms_whose_gradient_is_not_finite_are_named():
+    said = density(untaken_branch, Y).describe_failure([-0.5, 0.0])
+    assert "its gradient with respect to mu is not finite" in said
+    assert "The gradient is not finite in y[0], y[1], y[2]" in said
+    assert "where a branch that is not taken" in said.replace("\n", " ")
+
+
+def test_an_empty_support_is_named():
+    said = density(empty_interval).describe_failure([0.0, 0.0])
+    assert "the support of b is empty: Interval('a', lambda) is (0.0, -1.0)" in said
+
+
+def test_a_parameter_that_overflows_is_named():
+    said = density(untaken_branch, Y).describe_failure([1.0, 800.0])
+    assert "the parameter s = inf is not finite" in said
+
+
+def test_an_exception_in_plain_python_is_shown_with_its_line():
+    said = density(plain_error).describe_failure([-1.0])
+    assert f"test_failure.py:{line_of(plain_error, 'math.sqrt')}" in said
+    assert "ValueError" in said
+
+
+def test_a_good_point_is_called_good():
+    assert "its gradient is finite" in density(negative_scale, Y).describe_failure([0.5, 1.0])
+
+
+def test_watching_changes_nothing():
+    scale = 2.0
+
+    def program(x, /, y=3.0, *, table, flag=True):
+        total = 0.0
+        for i, value in enumerate(table):
+            total += scale * value if flag else i
+            table[i] = total
+        best = -math.inf
+        while total > 100:
+            total -= 1
+        return max(best, total) + x + y
+
+    seen = []
+    copy = watched(program, lambda line, target, value, loops: seen.append((target, loops)) or value)
+    assert copy(1.0, table=[1.0, 2.0]) == program(1.0, table=[1.0, 2.0])
+    assert ("total", {"i": 1, "value": 2.0}) in seen
+    assert "best" not in [target for target, _ in seen]
+    assert seen[-1][0] == "return"
+
+
+def test_sources_that_cannot_be_had():
+    scope = {}
+    exec("def program(x): return x", scope)
+    assert watched(scope["program"], lambda *_: None) is None
+
+
+@pytest.mark.parametrize("x", [[0.5, -1.0], [0.5, np.nan]])
+def test_descriptions_do_not_fail_themselves(x):
+    assert density(negative_scale, Y).describe_failure(x)

@@ -1,0 +1,184 @@
+"""What all log densities have in common: sums and terms, supports, dtypes, and derivatives."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradmc import lpdf
+from gradmc.errors import UsageError
+
+OUTSIDE = {
+    "half_normal": (-1.0, 2.0),
+    "half_cauchy": (-1.0, 2.0),
+    "half_student_t": (-1.0, 3.0, 2.0),
+    "exponential": (-1.0, 2.0),
+    "gamma": (-1.0, 3.0, 2.0),
+    "inverse_gamma": (-1.0, 3.0, 2.0),
+    "chi_square": (-1.0, 3.0),
+    "lognormal": (-1.0, 0.0, 2.0),
+    "weibull": (-1.0, 3.0, 2.0),
+    "gompertz": (-1.0, 3.0, 2.0),
+    "pareto": (0.5, 1.0, 2.0),
+    "beta": (1.5, 3.0, 2.0),
+    "beta_proportion": (-0.5, 0.3, 2.0),
+    "kumaraswamy": (1.5, 3.0, 2.0),
+    "uniform": (1.5, 2.0, 3.0),
+    "log_uniform": (1.5, 2.0, 3.0),
+    "von_mises": (4.0, 2.0, 3.0),
+    "poisson": (-1.0, 2.0),
+    "poisson_log": (-1.0, 2.0),
+    "negative_binomial": (-1.0, 2.0, 3.0),
+    "geometric": (-1.0, 0.3),
+    "bernoulli": (2.0, 0.3),
+    "bernoulli_logit": (2.0, 0.3),
+    "binomial": (6.0, 5.0, 0.3),
+    "binomial_logit": (6.0, 5.0, 0.3),
+    "beta_binomial": (6.0, 5.0, 0.3, 0.4),
+    "discrete_uniform": (6.0, 1.0, 5.0),
+}
+
+ELEMENTWISE = {
+    "normal": (0.5, 2.0),
+    "half_cauchy": (2.0,),
+    "student_t": (3.0, 0.5, 2.0),
+    "gamma": (3.0, 2.0),
+    "lognormal": (0.5, 2.0),
+    "weibull": (3.0, 2.0),
+    "poisson": (2.0,),
+    "poisson_log": (0.5,),
+    "negative_binomial": (2.0, 3.0),
+    "binomial_logit": (9.0, 0.5),
+    "normal_lccdf": (0.5, 2.0),
+    "weibull_lccdf": (3.0, 2.0),
+}
+Y = np.array([1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_outside_the_support_is_minus_infinity_with_zero_gradient(name):
+    function, arguments = getattr(lpdf, name), OUTSIDE[name]
+    assert function(*arguments) == -math.inf
+    with jax.enable_x64(True):
+        value, gradient = jax.value_and_grad(function, argnums=tuple(range(len(arguments))))(*arguments)
+    assert float(value) == -math.inf
+    assert all(np.isfinite(g) for g in gradient)
+
+
+@pytest.mark.parametrize("name", ["categorical", "categorical_logit"])
+@pytest.mark.parametrize("y", [-1, 3])
+def test_unknown_categories_are_impossible(name, y):
+    assert getattr(lpdf, name)(y, [0.2, 0.5, 0.3]) == -math.inf
+
+
+def test_known_zero_probabilities_do_not_spoil_the_gradient():
+    gradient = jax.grad(lambda p: lpdf.categorical(1, jnp.stack([0.0 * p, p, 1 - p])))(0.4)
+    assert gradient == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_sum_and_terms_agree(name):
+    function, parameters = getattr(lpdf, name), ELEMENTWISE[name]
+    terms = function(Y, *parameters, pointwise=True)
+    assert isinstance(terms, np.ndarray)
+    assert terms.dtype == np.float64
+    assert terms.shape == (3,)
+    assert function(Y, *parameters) == pytest.approx(terms.sum(), rel=1e-12)
+    assert [function(float(y), *parameters) for y in Y] == pytest.approx(terms, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_traced_equals_plain(name):
+    function, parameters = getattr(lpdf, name), ELEMENTWISE[name]
+    with jax.enable_x64(True):
+        traced = jax.jit(lambda *p: function(Y, *p, pointwise=True))(*parameters)
+    assert traced.dtype == np.float64
+    np.testing.assert_allclose(traced, function(Y, *parameters, pointwise=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_float32_stays_float32(name):
+    parameters = [np.float32(p) for p in ELEMENTWISE[name]]
+    with jax.enable_x64(False):
+        traced = jax.jit(lambda *p: getattr(lpdf, name)(Y, *p, pointwise=True))(*parameters)
+    assert traced.dtype == np.float32
+    np.testing.assert_allclose(traced, getattr(lpdf, name)(Y, *parameters, pointwise=True), rtol=2e-5)
+
+
+@pytest.mark.parametrize("y", [3, np.int64(3), np.array([3, 4]), [3, 4], True])
+def test_integers_are_accepted_everywhere(y):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        traced = jax.jit(lambda mu: lpdf.normal(y, mu, 2) + lpdf.poisson(y, mu))(0.5)
+    assert traced == pytest.approx(lpdf.normal(y, 0.5, 2) + lpdf.poisson(y, 0.5), rel=1e-12)
+
+
+def test_plain_values_stay_plain_while_something_else_is_traced():
+    def program(x):
+        constant = lpdf.normal(1.0, 0.0, 1.0)
+        assert type(constant) is float
+        return x * constant
+
+    assert jax.jit(program)(2.0) == pytest.approx(2 * lpdf.normal(1.0, 0.0, 1.0), rel=1e-6)
+
+
+def test_plain_evaluation_is_in_float64_without_touching_the_setting():
+    before = jax.config.jax_enable_x64
+    assert lpdf.normal(1e-9, 0.0, 1.0) == pytest.approx(-0.9189385332046727, rel=1e-15)
+    assert jax.config.jax_enable_x64 == before
+
+
+@pytest.mark.parametrize(
+    ("tail", "density", "parameters", "sign"),
+    [
+        ("normal_lcdf", "normal", (0.5, 2.0), 1),
+        ("normal_lccdf", "normal", (0.5, 2.0), -1),
+        ("weibull_lcdf", "weibull", (1.5, 2.0), 1),
+        ("weibull_lccdf", "weibull", (1.5, 2.0), -1),
+        ("lognormal_lccdf", "lognormal", (0.5, 2.0), -1),
+        ("student_t_lcdf", "student_t", (3.0, 0.5, 2.0), 1),
+        ("gamma_lccdf", "gamma", (1.5, 2.0), -1),
+        ("gumbel_lccdf", "gumbel", (0.5, 2.0), -1),
+    ],
+)
+def test_derivative_of_a_tail_is_the_density_over_it(tail, density, parameters, sign):
+    y = 1.3
+    with jax.enable_x64(True):
+        slope = jax.grad(getattr(lpdf, tail))(y, *parameters)
+    expected = sign * math.exp(getattr(lpdf, density)(y, *parameters) - getattr(lpdf, tail)(y, *parameters))
+    assert float(slope) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("normal", (1.0, 0.5, 2.0)),
+        ("student_t", (1.0, 3.0, 0.5, 2.0)),
+        ("half_cauchy", (1.0, 2.0)),
+        ("gamma", (1.0, 3.0, 2.0)),
+        ("poisson_log", (3.0, 0.5)),
+        ("binomial_logit", (3.0, 5.0, 0.5)),
+        ("beta", (0.4, 3.0, 2.0)),
+    ],
+)
+def test_gradients_need_no_scatter_or_product_of_matrices(function, arguments):
+    gradient = jax.grad(getattr(lpdf, function), argnums=tuple(range(len(arguments))))
+    assert not {"scatter", "dot_general", "sort", "custom_call"} & operations(gradient, *arguments)
+
+
+def test_category_terms_need_no_scatter():
+    gradient = jax.grad(lambda logits, y: lpdf.categorical_logit(y, logits))
+    assert not {"scatter", "gather"} & operations(gradient, np.zeros(3), np.int32(1))
+
+
+def test_neither_end_of_a_truncated_law():
+    with pytest.raises(
+        UsageError, match=r"expects lower=\.\.\., upper=\.\.\. or both, got neither; use normal\(\)"
+    ):
+        lpdf.truncated_normal(1.0, 0.0, 1.0)
+
+
+def operations(fn, *arguments):
+    text = jax.jit(fn).lower(*arguments).as_text()
+    return {word.split("(")[0].split(" ")[0] for word in text.split("stablehlo.")[1:]}

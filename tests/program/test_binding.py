@@ -1,0 +1,244 @@
+"""Binding: sizes, dimensions and labels; data in standard form, and data that are refused."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from gradmc.errors import DataError
+from gradmc.program.data import Data
+from gradmc.program.model import model
+from gradmc.program.supports import CholeskyCorr, Interval, Positive, Real, Simplex
+
+
+@model
+def schools(mu: Real, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]):
+    return mu
+
+
+@model
+def everything(
+    b: Real["T - 1", 2],
+    p: Simplex["K"],
+    c: CholeskyCorr["K"],
+    *,
+    x: Data["T", "column"],
+    K: int,
+    label: str = "none",
+    scale: float = 2,
+    offset=None,
+    options: dict | None = None,
+    extra=1.5,
+):
+    return 0.0
+
+
+X = np.arange(6.0).reshape(3, 2)
+
+
+def test_sizes_dims_and_coords():
+    bound = schools.bind({"y": [1.0, 2.0], "sigma": [1, 2], "school": ["A", "B"]})
+    assert bound.sizes == {"school": 2}
+    assert bound.dims == {"y": ("school",), "sigma": ("school",), "mu": (), "theta": ("school",)}
+    assert bound.coords == {"school": ["A", "B"]}
+    assert [p.shape for p in bound.parameters] == [(), (2,)]
+    assert schools.bind({"y": [1.0, 2.0], "sigma": [1, 2]}).coords == {"school": [0, 1]}
+
+
+def test_arithmetic_integers_matrices_and_defaults():
+    bound = everything.bind({"x": X, "K": np.int64(3)})
+    assert bound.sizes == {"T": 3, "column": 2, "K": 3}
+    assert [p.shape for p in bound.parameters] == [(2, 2), (3,), (3, 3)]
+    # An arithmetic size and an integer have no name; a dimension named like a datum would collide with it.
+    assert bound.dims["b"] == ("b_dim_0", "b_dim_1")
+    assert bound.dims["p"] == ("p_dim_0",)
+    assert bound.dims["x"] == ("T", "column")
+    assert bound.data["label"] == "none"
+    assert bound.data["offset"] is None
+    assert bound.data["options"] is None
+    assert bound.data["scale"] == 2.0
+    assert type(bound.data["scale"]) is float
+    assert type(bound.data["K"]) is int
+
+
+def test_square_matrices_have_two_names():
+    @model
+    def program(c: CholeskyCorr["item"], *, y: Data["item"]):
+        return 0.0
+
+    assert program.bind({"y": [1.0, 2.0]}).dims["c"] == ("item", "item_bis")
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([1, 2, 3], np.int64),
+        (np.array([1, 2, 3], np.uint8), np.int64),
+        (np.array([1, 2, 3], np.float32), np.float64),
+        ([True, False], np.bool_),
+        ([[1.5], [2.5]], np.float64),
+        (range(3), np.int64),
+        (jax.numpy.arange(3), np.int64),
+        (np.ma.array([1.0, 2.0], mask=[False, False]), np.float64),
+        (np.array([1, 2.5], dtype=object), np.float64),
+    ],
+)
+def test_arrays_take_their_standard_form(value, dtype):
+    @model
+    def program(mu: Real, *, y):
+        return mu
+
+    array = program.bind({"y": value}).data["y"]
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == dtype
+    np.testing.assert_array_equal(array, np.asarray(value).astype(dtype))
+
+
+@pytest.mark.parametrize("value", ["text", {"a": 1}, None, ["a", "b"], [[1.0], [1.0, 2.0]]])
+def test_other_objects_are_handed_on(value):
+    @model
+    def program(mu: Real, *, y):
+        return mu
+
+    assert program.bind({"y": value}).data["y"] == value
+
+
+@pytest.mark.parametrize("value", [np.float64(1.5), np.array(1.5), 1.5, np.float32(1.5)])
+def test_numbers_become_python_numbers(value):
+    @model
+    def program(mu: Real, *, y):
+        return mu
+
+    assert type(program.bind({"y": value}).data["y"]) is float
+
+
+def test_data_are_not_shared_with_the_caller():
+    y = np.ones(2)
+    bound = schools.bind({"y": y, "sigma": [1.0, 1.0]})
+    y[0] = 9.0
+    assert bound.data["y"][0] == 1.0
+
+
+GOOD = {"y": [1.0, 2.0], "sigma": [1.0, 2.0]}
+REFUSED = [
+    (schools, [1], "expected the data as a dictionary from names to values, got list"),
+    (schools, {1: 2.0}, "data are named by strings, got the key 1"),
+    (schools, {}, "model schools: missing data 'y', 'sigma'; got no data"),
+    (schools, {"y": [1.0]}, "missing data 'sigma'; got 'y'"),
+    (schools, {**GOOD, "sigmas": 1}, "unknown data 'sigmas'; did you mean 'sigma'"),
+    (schools, {**GOOD, "zzz": 1}, "unknown data 'zzz'; the model takes"),
+    (schools, {**GOOD, "theta": [1.0]}, "'theta' is a parameter, not a datum"),
+    (
+        schools,
+        {"y": np.ones(8), "sigma": np.ones(7)},
+        "y has 8 entries along 'school', sigma has 7 entries along 'school'",
+    ),
+    (schools, {**GOOD, "y": 1.0}, r"y: expected an array with 1 axis \(school\), got shape \(\)"),
+    (
+        schools,
+        {**GOOD, "y": np.ones((2, 2))},
+        r"y: expected an array with 1 axis \(school\), got shape \(2, 2\)",
+    ),
+    (schools, {**GOOD, "y": "abc"}, "y: expected an array of numbers, got 'abc' of type str"),
+    (
+        schools,
+        {**GOOD, "y": [[1.0], [1.0, 2.0]]},
+        "y: expected an array of numbers, got a list that is not a rect",
+    ),
+    (schools, {**GOOD, "y": [1.0, math.nan]}, r"y\[1\] is nan: data must be finite"),
+    (schools, {**GOOD, "y": [math.inf, math.inf]}, r"y\[0\] is inf \(2 such entries in all\)"),
+    (schools, {**GOOD, "y": [1j, 2.0]}, "y: expected an array of numbers"),
+    (schools, {**GOOD, "y": np.ma.array([1.0, 2.0], mask=[True, False])}, "masked entries"),
+    (schools, {**GOOD, "y": np.array([2**64 - 1, 0], np.uint64)}, "does not fit into 64-bit integers"),
+    (
+        schools,
+        {**GOOD, "school": ["A", "B", "C"]},
+        "3 labels came for the dimension 'school', which has 2 entries",
+    ),
+    (everything, {"x": X, "K": 2.5}, "K: expected int, got 2.5 of type float"),
+    (everything, {"x": X, "K": True}, "K: expected int, got True of type bool"),
+    (everything, {"x": X, "K": 3, "label": 4}, "label: expected str, got 4 of type int"),
+    (everything, {"x": X, "K": 3, "scale": math.nan}, "scale is nan"),
+    (everything, {"x": X[:0], "K": 3}, "the size 'T - 1' is -1; a size cannot be negative"),
+    (everything, {"x": X, "K": 0}, "the last size must be at least 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(("program", "data", "message"), REFUSED)
+def test_refused_data(program, data, message):
+    with pytest.raises(DataError, match=message):
+        program.bind(data)
+
+
+def test_sizes_that_nothing_shows():
+    @model
+    def program(b: Real["groups"], *, y: Data["group"]):
+        return 0.0
+
+    with pytest.raises(DataError, match=r"the size 'groups' is not known.*did you mean 'group'\?"):
+        program.bind({"y": [1.0]})
+
+
+def test_sizes_from_integers_are_checked_against_arrays():
+    @model
+    def program(b: Real["N"], *, N: int, y: Data["N"]):
+        return 0.0
+
+    assert program.bind({"N": 2, "y": [1.0, 2.0]}).parameters[0].shape == (2,)
+    with pytest.raises(DataError, match=r"the data value N is 3, y has 2 entries along 'N'"):
+        program.bind({"N": 3, "y": [1.0, 2.0]})
+
+
+def test_sizes_used_as_shapes_must_be_integers():
+    @model
+    def program(b: Real["N"], *, N):
+        return 0.0
+
+    with pytest.raises(DataError, match="'N' is used as a size, so it must be an integer, got float"):
+        program.bind({"N": 2.0})
+
+
+def test_sizes_are_solved_from_arithmetic():
+    @model
+    def program(b: Real["T"], *, step: Data["T - 1"], y: Data["T"]):
+        return 0.0
+
+    assert program.bind({"step": [1.0], "y": [1.0, 2.0]}).sizes == {"T": 2}
+    with pytest.raises(DataError, match=r"y has 3 entries along 'T'"):
+        program.bind({"step": [1.0], "y": [1.0, 2.0, 3.0]})
+
+
+def test_integer_axes_are_checked():
+    @model
+    def program(b: Real, *, y: Data["n", 2]):
+        return 0.0
+
+    with pytest.raises(DataError, match="y has 3 entries along '2', expected 2"):
+        program.bind({"y": np.ones((4, 3))})
+
+
+@pytest.mark.parametrize(
+    ("upper", "message"),
+    [
+        (-1.0, "expected lower < upper, got lower = 0.0 and upper = -1.0"),
+        ([1.0, -1.0], "expected lower < upper, got lower = 0.0 and upper = -1.0"),
+        ([1.0, 2.0, 3.0], r"a bound of shape \(3,\) does not fit the parameter's shape \(2,\)"),
+        ("high", "must be a number or an array, got str"),
+    ],
+)
+def test_bounds_from_data_are_checked(upper, message):
+    @model
+    def program(b: Interval(0, "upper")["n"], *, upper, y: Data["n"]):
+        return 0.0
+
+    with pytest.raises(DataError, match=message):
+        program.bind({"upper": upper, "y": [1.0, 2.0]})
+
+
+def test_a_model_without_data_binds_to_nothing():
+    @model
+    def program(s: Positive):
+        return -s
+
+    assert program.bind().data == {}
