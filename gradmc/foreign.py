@@ -255,8 +255,7 @@ def from_logdensity(
     if not leaves or any(_kind(leaf) not in "fiu" for leaf in leaves):
         raise UsageError(
             "from_logdensity expects a position of real numbers (an array, a number, a dictionary of them), "
-            "got "
-            f"{example_position!r}"
+            f"got {example_position!r}"
         )
     return FunctionDensity(fn, example_position, dtype_of(precision))
 

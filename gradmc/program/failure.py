@@ -7,6 +7,7 @@ finite, the first assignment that made a value not finite, and last the componen
 """
 
 import ast
+import copy
 import inspect
 import itertools
 import linecache
@@ -135,7 +136,7 @@ def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in bound.parameters]
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:
-            run.value = (watched(fn, watch) or fn)(*arguments, **bound.data)
+            run.value = (watched(fn, watch) or fn)(*arguments, **copy.deepcopy(bound.data))
         except Exception as error:
             run.error = _location(fn, error)
     run.assignment = watch.first

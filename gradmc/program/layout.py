@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -142,13 +143,20 @@ def shown(value: np.ndarray) -> str:
 
 def _end(parameter: BoundParameter, bound: Bound, scope: Mapping[str, Any]) -> Any:
     if isinstance(bound, str):
-        return scope[bound]
+        return _real(scope[bound])
     if callable(bound):
         try:
-            return bound(**{name: scope[name] for name in bound_names(bound)})
+            return _real(bound(**{name: scope[name] for name in bound_names(bound)}))
         except Exception as error:
             raise ProgramError(
                 f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: "
                 f"{error}"
             ) from error
     return bound
+
+
+def _real(bound: Any) -> Any:
+    """Return an end as real numbers: data that are integers may serve as ends too."""
+    if isinstance(bound, jax.Array):
+        return bound if jnp.issubdtype(bound.dtype, jnp.floating) else bound.astype(jnp.result_type(float))
+    return np.asarray(bound, dtype=jnp.result_type(float))[()]

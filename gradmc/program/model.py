@@ -136,8 +136,7 @@ def model(fn: Callable[..., Any]) -> Model:
     if not parameters:
         raise DeclarationError(
             f"{_where(fn)}: no parameters; write them as positional arguments before the *, each annotated "
-            "with its "
-            f"support: {SUPPORTS}"
+            f"with its support: {SUPPORTS}"
         )
     found = Model(fn.__name__, fn, tuple(parameters), tuple(data), _first_paragraph(fn))
     _check_names(found)
@@ -152,15 +151,13 @@ def _parameter(fn: Callable[..., Any], argument: inspect.Parameter) -> Parameter
     if argument.default is not inspect.Parameter.empty:
         raise DeclarationError(
             f"{where}: the parameter {name!r} has a default value, which has no meaning; if it is a datum, "
-            "write it "
-            "after the *"
+            "write it after the *"
         )
     annotation = _annotation(fn, argument)
     if annotation is inspect.Parameter.empty:
         raise DeclarationError(
             f"{where}: the parameter {name!r} has no support; annotate it, for example `{name}: Real`. "
-            "Supports: "
-            f"{SUPPORTS}. If it is a datum, write it after the *"
+            f"Supports: {SUPPORTS}. If it is a datum, write it after the *"
         )
     if isinstance(annotation, DataAnnotation):
         raise DeclarationError(
@@ -186,8 +183,7 @@ def _data_field(fn: Callable[..., Any], argument: inspect.Parameter) -> DataFiel
     if isinstance(annotation, Support):
         raise DeclarationError(
             f"{_where(fn)}: {argument.name!r} has the support {annotation!r} but stands among the data; "
-            "write "
-            "parameters before the *"
+            "write parameters before the *"
         )
     default = MISSING if argument.default is inspect.Parameter.empty else argument.default
     shape = annotation.shape if isinstance(annotation, DataAnnotation) else None
@@ -208,9 +204,8 @@ def _annotation(fn: Callable[..., Any], argument: inspect.Parameter) -> Any:
     except Exception as error:
         raise DeclarationError(
             f"{_where(fn)}: the annotation {annotation!r} of {argument.name!r} cannot be evaluated "
-            f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must "
-            "be imported at "
-            "the top of the module"
+            f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must be "
+            "imported at the top of the module"
         ) from None
 
 
@@ -227,8 +222,7 @@ def _check_names(found: Model) -> None:
         if name in RESERVED:
             raise DeclarationError(
                 f"{where}: the name {name!r} is reserved by ArviZ for its own dimensions "
-                f"({', '.join(RESERVED)}); "
-                "rename the argument"
+                f"({', '.join(RESERVED)}); rename the argument"
             )
     for parameter in found.parameters:
         if parameter.name in dimensions:
@@ -238,8 +232,7 @@ def _check_names(found: Model) -> None:
     for name in sorted(arrays & {dimension for dimension in dimensions if dimension}):
         raise DeclarationError(
             f"{where}: {name!r} names both a data array and a dimension; rename one of them (labels of a "
-            "dimension are "
-            "passed among the data under its name, without an argument)"
+            "dimension are passed among the data under its name, without an argument)"
         )
 
 
@@ -305,8 +298,7 @@ def _check_simulator(found: Model, fn: Callable[..., Any]) -> None:
         if argument.kind is argument.KEYWORD_ONLY and argument.name not in known:
             raise DeclarationError(
                 f"{_where(fn)}: the simulator asks for {argument.name!r}, which is not among the data of "
-                f"{found.name} "
-                f"({', '.join(sorted(known)) or 'it has none'})"
+                f"{found.name} ({', '.join(sorted(known)) or 'it has none'})"
             )
 
 

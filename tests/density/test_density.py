@@ -12,7 +12,7 @@ from gradmc.lpdf import exponential, half_cauchy, normal
 from gradmc.program.data import Data
 from gradmc.program.marks import observe, record
 from gradmc.program.model import model
-from gradmc.program.supports import CholeskyCorr, Circular, Interval, Positive, Real, Simplex
+from gradmc.program.supports import CholeskyCorr, Circular, Interval, Positive, Real, Simplex, UnitInterval
 
 Y = np.array([28.0, 8.0, -3.0])
 SIGMA = np.array([15.0, 10.0, 16.0])
@@ -236,6 +236,34 @@ def test_ends_that_are_data_arrays_are_arguments():
     np.testing.assert_allclose(values, np.array([0, 1]) + np.array([1, 2]) / (1 + np.exp(-x)))
     slope = (values - data["low"]) * (np.array(data["high"]) - values) / np.array([1.0, 2.0])
     assert d(x) == pytest.approx(np.log(slope).sum())
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_strict_promotion(precision):
+    @model
+    def program(
+        a: Interval(0, 2),
+        b: Interval("low", lambda a: 3 + a)["n"],
+        share: UnitInterval["n"],
+        *,
+        low,
+        y: Data["n"],
+    ):
+        return normal(y, a * b + share, 1.0)
+
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        d = density(program, {"low": np.array([0, 1]), "y": [1.0, 2.0]}, precision=precision)
+        value, gradient = d.value_and_grad(np.zeros(d.dim))
+    assert value.dtype == gradient.dtype == np.dtype(precision)
+
+
+def test_bounds_that_raise_name_the_parameter():
+    @model
+    def program(a: Real, b: Interval(0, lambda a: a.nonsense)):
+        return a + b
+
+    with pytest.raises(ProgramError, match=r"the bound of b \(Interval\(0, lambda\)\) raised AttributeError"):
+        density(program).constrain([0.0, 0.0])
 
 
 @pytest.mark.parametrize("kind", ["gradient", "value"])
