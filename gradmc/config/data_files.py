@@ -11,6 +11,9 @@ import numpy as np
 from gradmc.config.problems import suggestion
 from gradmc.errors import DataError
 
+MISSING = ("", "na", "n/a", "null", "none", ".")
+"""Texts that stand for a missing value in CSV files."""
+
 
 def load_data(table: Mapping[str, Any]) -> dict[str, Any]:
     """The data of a model from the table [data].
@@ -88,7 +91,7 @@ def read_csv(path: Path) -> dict[str, Any]:
                 f"{path}, row {number}: {len(row)} entries, expected {len(header)} as in the header"
             )
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
-    return {name: _column(list(column)) for name, column in zip(header, columns, strict=True)}
+    return {name: _column(path, name, list(column)) for name, column in zip(header, columns, strict=True)}
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -131,10 +134,24 @@ def as_data(name: str, value: Any, path: Path | None = None) -> Any:
     return array
 
 
-def _column(texts: list[str]) -> np.ndarray:
+def _column(path: Path, name: str, texts: list[str]) -> np.ndarray:
     for kind in (int, float):
         try:
             return np.array([kind(text) for text in texts])
         except (ValueError, OverflowError):
             continue
+    missing = [i for i, text in enumerate(texts) if text.strip().lower() in MISSING]
+    if missing and all(_is_number(text) for i, text in enumerate(texts) if i not in missing):
+        raise DataError(
+            f"{path}: row {missing[0] + 2} of column {name} is {texts[missing[0]]!r}, "
+            "the other rows are numbers; remove rows with missing values, or fill them in"
+        )
     return np.array(texts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -92,7 +92,10 @@ class Monitor:
 
 def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
     """The worst estimates over all scalar quantities that vary."""
+    from arviz_base import rcParams
     from arviz_stats.base.array import array_stats
+
+    tail = float(rcParams["stats.ci_prob"])
 
     ess, r_hat, mcse = [np.inf], [-np.inf], dict.fromkeys(targets.mcse, np.inf)
     draws = 0
@@ -105,7 +108,7 @@ def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
         with np.errstate(all="ignore"):
             if targets.ess is not None:
                 ess.append(_worst(np.min, array_stats.ess(flat, method="bulk")))
-                ess.append(_worst(np.min, array_stats.ess(flat, method="tail", prob=(0.05, 0.95))))
+                ess.append(_worst(np.min, array_stats.ess(flat, method="tail", prob=tail)))
             if targets.r_hat is not None:
                 r_hat.append(_worst(np.max, array_stats.rhat(flat)))
             if name in targets.mcse:

@@ -1,0 +1,209 @@
+"""The commands as a user meets them: output, exit codes, messages."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from gradmc.cli.overrides import split_overrides
+from gradmc.errors import ConfigError
+from tests.cli.conftest import Gradmc
+
+COMMANDS = ["sample", "resume", "extend", "summary", "diagnose", "doctor", "config show", "config init"]
+
+
+def test_sample_writes_a_complete_run_and_prints_a_verdict(project: Path, gradmc: Gradmc) -> None:
+    result = gradmc("sample", project / "run.toml", "--progress", "plain")
+    assert result.code == 0
+    assert "2 chains of 300 draws" in result.out
+    assert "ess_bulk" in result.out
+    assert f"Draws: {project}/out/draws.zarr" in result.out
+    assert "compiling" in result.err
+    assert {p.name for p in (project / "out").iterdir()} == {
+        "config.toml", "manifest.json", "draws.zarr", "state", "summary.json", "log.jsonl",
+    }  # fmt: skip
+    manifest = json.loads((project / "out" / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["seed"] == 5
+    assert set(manifest["identity"]) == {"model", "data"}
+    assert manifest["sessions"][0]["ending"] == "finished"
+    assert (project / "out" / "config.toml").read_text() == (project / "run.toml").read_text()
+    tree = xr.open_datatree(project / "out" / "draws.zarr", engine="zarr")
+    assert dict(tree["posterior"].sizes) == {"chain": 2, "draw": 300}
+    assert list(tree["posterior"].data_vars) == ["mu", "sigma", "double"]
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "n")
+    assert tree.attrs["seed"] == 5
+
+
+def test_sample_as_json(project: Path, gradmc: Gradmc) -> None:
+    result = gradmc("sample", project / "run.toml", "--json", "--progress", "json", "--sampler.draws=120")
+    assert result.code == 0
+    assert result.json["status"] == "finished"
+    assert result.json["summary"]["draws"] == 120
+    assert {row["name"] for row in result.json["summary"]["rows"]} == {"mu", "sigma", "double"}
+    events = [json.loads(line) for line in result.err.splitlines()]
+    assert events[0]["text"] == "compiling"
+    assert events[-1]["chains"][0]["phase"] == "done"
+
+
+def test_strict_exits_with_4(project: Path, gradmc: Gradmc) -> None:
+    result = gradmc("sample", project / "run.toml", "--strict", "--sampler.draws=20", "--progress=none")
+    assert result.code == 4
+    assert "Do not trust these draws yet" in result.out
+
+
+def test_an_existing_run_is_refused(project: Path, gradmc: Gradmc) -> None:
+    (project / "out").mkdir()
+    (project / "out" / "thesis.txt").touch()
+    result = gradmc("sample", project / "run.toml", "--force")
+    assert result.code == 2
+    assert "holds something that is not a run; choose another directory with --output.dir" in result.err
+    (project / "out" / "thesis.txt").unlink()
+    assert gradmc("sample", project / "run.toml", "--progress=none", "--sampler.draws=50").code == 0
+    again = gradmc("sample", project / "run.toml")
+    assert again.code == 2
+    assert "use --resume to go on with it, --force to delete it" in again.err
+    forced = gradmc("sample", project / "run.toml", "--force", "--progress=none", "--sampler.draws=60")
+    assert forced.code == 0
+    assert "2 chains of 60 draws" in forced.out
+
+
+def test_summary_of_a_finished_run(finished: Path, gradmc: Gradmc) -> None:
+    began = time.perf_counter()
+    result = gradmc("summary", finished, "-v", "m*", "-v", "sigma")
+    assert time.perf_counter() - began < 3
+    assert result.code == 0
+    names = [line.split()[0] for line in result.out.splitlines()[3:5]]
+    assert names == ["mu", "sigma"]
+    missing = gradmc("summary", finished, "-v", "tau")
+    assert missing.code == 2
+    assert "no variable matches tau; the run has mu, sigma, double" in missing.err
+
+
+def test_diagnose(finished: Path, gradmc: Gradmc) -> None:
+    result = gradmc("diagnose", finished, "--json")
+    assert result.code == (0 if result.json["passed"] else 4)
+    assert {check["name"] for check in result.json["checks"]} == {
+        "finite", "r_hat", "ess", "divergences", "tree_depth", "bfmi",
+    }  # fmt: skip
+
+
+def test_dry_run_draws_nothing(project: Path, gradmc: Gradmc) -> None:
+    result = gradmc("sample", project / "run.toml", "--dry-run", "--json")
+    assert result.code == 0
+    assert result.json["parameters"] == 2
+    assert result.json["gradient_seconds"] > 0
+    assert not (project / "out").exists()
+
+
+@pytest.mark.parametrize("directory", ["nowhere", "."])
+@pytest.mark.parametrize("command", ["summary", "diagnose", "resume", "extend"])
+def test_commands_on_something_that_is_no_run(
+    command: str, directory: str, project: Path, gradmc: Gradmc
+) -> None:
+    extra = ["--draws", "3"] if command == "extend" else []
+    result = gradmc(command, project / directory, *extra)
+    assert result.code == 2
+    assert "expected the output directory of `gradmc sample`" in result.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"),
+    [
+        ("return prior", "raise ValueError('oh')\n    return prior", 3, "model.py:10"),
+        ("return prior", "return float('nan') * prior", 3, "no valid start"),
+        ("gm.Positive", "gm.Positiv", 3, "model.py:6"),
+        ("import gradmc as gm", "import gradmc as", 3, "model.py:2"),
+        ("mu: gm.Real", "mu", 2, "mu"),
+    ],
+)
+def test_faults_of_the_model_show_its_line(
+    old: str, new: str, code: int, message: str, project: Path, gradmc: Gradmc
+) -> None:
+    model = project / "model.py"
+    model.write_text(model.read_text().replace(old, new, 1))
+    result = gradmc("sample", project / "run.toml", "--progress", "none")
+    assert result.code == code
+    assert message in result.err
+    assert "Traceback" not in result.err
+    debugged = gradmc("sample", project / "run.toml", "--progress", "none", "--debug", "--force")
+    assert "Traceback" in debugged.err
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('{"y": [1.0, NaN]}', "y"),
+        ('{"z": [1.0]}', "z"),
+        ('{"y": [[1.0], [2.0]]}', "y"),
+        ("[1]", "expected an object"),
+    ],
+)
+def test_faults_of_the_data_exit_with_2(data: str, message: str, project: Path, gradmc: Gradmc) -> None:
+    (project / "data.json").write_text(data)
+    result = gradmc("sample", project / "run.toml", "--json")
+    assert result.code == 2
+    assert message in result.json["error"]["message"]
+    assert result.json["error"]["exit_code"] == 2
+    assert not (project / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["smaple"], 'Did you mean "sample"?'),
+        (["sample"], "requires an argument"),
+        (["sample", "run.toml", "--frobnicate"], "Unknown option"),
+        (["sample", "run.toml", "--sampler.draws"], "needs a value"),
+        (["extend", "x"], "--draws"),
+        (["sample", "run.toml", "--progress", "loud"], "loud"),
+    ],
+)
+def test_wrong_command_lines_exit_with_2(arguments: list[str], message: str, gradmc: Gradmc) -> None:
+    result = gradmc(*arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, gradmc: Gradmc) -> None:
+    result = gradmc(*command.split(), "--help")
+    assert result.code == 0
+    assert "Example:" in result.out
+    assert "--json" in result.out
+
+
+def test_help_needs_no_jax() -> None:
+    code = "import sys; from gradmc.cli.main import run; run(['--help']); print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"jax", "numpy", "pydantic", "xarray"} & set(output.split())
+
+
+def test_config_show_init_schema(project: Path, gradmc: Gradmc) -> None:
+    shown = gradmc("config", "show", project / "run.toml", "--sampler.draws", "7", "--json").json
+    assert shown["sampler.draws"] == {"value": 7, "origin": "option --sampler.draws"}
+    assert shown["sampler.kernel"] == {"value": "nuts", "origin": "default"}
+    assert gradmc("config", "init", project / "new.toml", "--target", "model.py:line").code == 0
+    assert gradmc("sample", project / "new.toml", "--dry-run").code == 0
+    again = gradmc("config", "init", project / "new.toml")
+    assert again.code == 2
+    assert "exists already; use --force" in again.err
+    assert "sampler" in gradmc("config", "schema").json["properties"]
+
+
+def test_doctor(gradmc: Gradmc) -> None:
+    result = gradmc("doctor", "--json")
+    assert {finding["name"] for finding in result.json["findings"]} >= {"devices", "sampling loop", "disk"}
+
+
+def test_overrides_are_taken_out_of_the_command_line() -> None:
+    rest, overrides = split_overrides(["sample", "--a.b", "1", "x", "--c.d=--e", "--json"])
+    assert rest == ["sample", "x", "--json"]
+    assert overrides == [("a.b", "1"), ("c.d", "--e")]
+    with pytest.raises(ConfigError, match=r"option --a.b needs a value"):
+        split_overrides(["--a.b"])

@@ -1,0 +1,63 @@
+"""Reading data files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradmc.config.data_files import load_data
+from gradmc.errors import DataError
+
+
+def test_every_format_gives_the_same(tmp_path: Path) -> None:
+    y, n, name = np.array([1.5, -2.0, 3.0]), np.array([1, 2, 3]), ["a", "b", "c"]
+    (tmp_path / "d.json").write_text(json.dumps({"y": y.tolist(), "n": n.tolist(), "name": name}))
+    (tmp_path / "d.csv").write_text("y,n,name\n1.5,1,a\n-2.0,2,b\n3,3,c\n")
+    np.savez(tmp_path / "d.npz", y=y, n=n, name=np.array(name))
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"y": y, "n": n, "name": name}), tmp_path / "d.parquet")
+    for suffix in ("json", "csv", "npz", "parquet"):
+        data = load_data({"file": str(tmp_path / f"d.{suffix}")})
+        assert list(data) == ["y", "n", "name"]
+        assert data["y"].tolist() == y.tolist()
+        assert (data["y"].dtype.kind, data["n"].dtype.kind) == ("f", "i")
+        assert data["n"].tolist() == n.tolist()
+        assert data["name"].tolist() == name
+
+
+def test_single_entries(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text('{"a": [[1, 2], [3, 4]], "b": 2, "c": {"deep": 1}, "d": "text"}')
+    table = {"file": str(path), "b": 5, "z": {"file": str(path), "key": "a"}, "flag": True}
+    data = load_data(table)
+    assert data["z"].tolist() == [[1, 2], [3, 4]]
+    assert (data["b"], data["c"], data["d"], data["flag"]) == (5, {"deep": 1}, "text", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("d.json", "[1]", "holds a list, expected an object"),
+        ("d.json", "{", "check that it is a whole .json file"),
+        ("d.json", '{"y": [1, [2]]}', r"data.y in .*rows of equal length"),
+        ("d.json", '{"y": [1, null]}', "missing values"),
+        ("d.csv", "", "is empty, expected a header"),
+        ("d.csv", "y,y\n1,2\n", "two columns of the same name"),
+        ("d.csv", "y,z\n1\n", "row 2: 1 entries, expected 2"),
+        ("d.csv", "y\n1\n\n2\nNA\n", r"row 4 of column y is 'NA', the other rows are numbers"),
+        ("d.npz", "x", "cannot read .*d.npz"),
+        ("d.parquet", "x", "cannot read .*d.parquet"),
+    ],
+)
+def test_messages(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        load_data({"y": {"file": str(tmp_path / name)}})
+
+
+def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("effect,error\n1,2\n")
+    with pytest.raises(DataError, match=r"data.y: no 'efect' in .*d.csv; did you mean effect\?"):
+        load_data({"y": {"file": str(tmp_path / "d.csv"), "column": "efect"}})

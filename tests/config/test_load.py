@@ -1,0 +1,155 @@
+"""A configuration is the file, the environment and the options, in this order; problems come all at once."""
+
+from pathlib import Path
+
+import pytest
+
+from gradmc.config import load_config
+from gradmc.config.layers import line_of, parse_value
+from gradmc.config.template import template
+from gradmc.errors import ConfigError
+
+GOOD = """
+[model]
+target = "model.py:line"
+
+[data]
+file = "data.json"
+K = 3
+
+[sampler]
+draws = 200   # few
+target_accept = 1
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "data.json").write_text("{}")
+    path = tmp_path / "run.toml"
+    path.write_text(GOOD.replace("target_accept = 1\n", ""))
+    return path
+
+
+def test_paths_are_relative_to_the_file(config: Path) -> None:
+    loaded = load_config(config, environment={}).config
+    assert loaded.model.target == f"{config.parent}/model.py:line"
+    assert loaded.data == {"file": str(config.parent / "data.json"), "K": 3}
+    assert loaded.output.dir == str(config.parent / "runs" / "run")
+
+
+def test_paths_of_options_are_relative_to_the_working_directory(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    loaded = load_config(config, [("output.dir", "out"), ("sampler.warm_start", "old")], {}).config
+    assert loaded.output.dir == str(tmp_path / "elsewhere" / "out")
+    assert loaded.sampler.warm_start == str(tmp_path / "elsewhere" / "old")
+
+
+def test_precedence_and_origins(config: Path) -> None:
+    environment = {"GRADMC_SAMPLER__DRAWS": "300", "GRADMC_SAMPLER__CHAINS": "2", "GRADMC_OTHER": "x"}
+    loaded = load_config(config, [("sampler.draws", "400")], environment)
+    assert (loaded.config.sampler.draws, loaded.config.sampler.chains) == (400, 2)
+    assert loaded.origins["sampler.draws"] == "option --sampler.draws"
+    assert loaded.origins["sampler.chains"] == "environment variable GRADMC_SAMPLER__CHAINS"
+    assert loaded.origins["data.K"] == "run.toml:7"
+    assert "sampler.warmup" not in loaded.origins
+
+
+def test_an_option_may_replace_a_table_entry(config: Path) -> None:
+    loaded = load_config(config, [("data.K", "[1, 2]"), ("stop.mcse.mu", "0.1")], {})
+    assert loaded.config.data["K"] == [1, 2]
+    assert loaded.config.stop.mcse == {"mu": 0.1}
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'chains = 3\n[modle]\ntarget = "x"\n[data]\nfile = "nope.json"\n[sampler]\ndraws = "many"\n'
+        "target_acept = 0.9\nmax_tree_depth = 0\n"
+    )
+    with pytest.raises(ConfigError, match="8 problems") as caught:
+        load_config(path, [("output.thin", "x")], {})
+    message = str(caught.value)
+    for part in (
+        "chains: unknown key at the top level; chains belongs under [sampler]",
+        "modle: unknown key (run.toml:3); did you mean model?",
+        "data.file: no such file",
+        'model.target: missing; write `target = "model.py:eight_schools"` under [model]',
+        "sampler.draws: expected a whole number, got 'many' (run.toml:7); write, for example, `draws = 1000`",
+        "sampler.target_acept: unknown key (run.toml:8); did you mean target_accept?",
+        "output.thin: expected a whole number, got 'x' (option --output.thin)",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[model", "is not valid TOML"),
+        ("x = ]", "is not valid TOML"),
+        ("model = 3", r"model: expected a table, got 3 \(run.toml:1\); write \[model\]"),
+        ("[sampler]\nx = 1", "sampler.x: unknown key"),
+        ("[model]\ntarget = 3", "model.target: expected text in quotes, got 3"),
+        ("[model]\ntarget = ''", "model.target: expected text that is not empty"),
+        ("[data]\ny = {file = 'a.xls'}", r"data.y.file: expected a file that ends in .json"),
+        ("[data]\ny = {file = 'a.csv', colum = 'b'}", r"data.y.colum: unknown key.*did you mean column\?"),
+        ("[data]\ny = 2020-01-01", "data.y: expected a number, text, a list, or a table"),
+        ("[sampler]\nkernel = 'nutz'", "sampler.kernel: expected a value 'nuts' or 'hmc', got 'nutz'"),
+        ("[sampler]\ntarget_accept = nan", "sampler.target_accept: expected"),
+        ("[sampler]\nstep_size = inf", "sampler.step_size: expected a finite number"),
+        ("[stop]\nr_hat = 1.0", "stop.r_hat: expected a value greater than 1"),
+    ],
+)
+def test_messages(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, environment={})
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"did you mean run.toml\?"):
+        load_config(tmp_path / "runn.toml")
+    with pytest.raises(ConfigError, match="is a directory, expected a TOML file"):
+        load_config(tmp_path)
+    with pytest.raises(ConfigError, match="not a text file in UTF-8"):
+        load_config(tmp_path / "run.toml")
+
+
+def test_the_template_is_a_valid_configuration(tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text("{}")
+    path = tmp_path / "run.toml"
+    path.write_text(template("model.py:x"))
+    assert load_config(path, environment={}).config.sampler.draws == 1000
+    uncommented = [line.removeprefix("# ") for line in template("model.py:x").splitlines()[1:]]
+    lines = [line for line in uncommented if "schools.csv" not in line]
+    path.write_text("\n".join(lines))
+    loaded = load_config(path, environment={}).config
+    assert loaded.stop.mcse == {"mu": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("nuts", "nuts"),
+        ("true", True),
+        ('["a"]', ["a"]),
+        ("a = 1", "a = 1"),
+        ("", ""),
+    ],
+)
+def test_values_of_options(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+def test_lines() -> None:
+    text = "a = 1\n[one]\nb = 2\n[one.two]\nc = 3\n[three] # x\n'd' = 4\n"
+    found = [line_of(text, tables, key) for tables, key in [((), "a"), (("one",), "b"), (("one",), "two")]]
+    assert found == [1, 3, 4]
+    assert line_of(text, ("three",), "d") == 7

@@ -1,0 +1,138 @@
+"""Checks, verdict and table on draws whose faults are known."""
+
+import math
+from typing import Any
+
+import arviz_stats
+import numpy as np
+import pytest
+import xarray as xr
+
+from gradmc.diagnostics import Diagnosis, Summary, diagnose, summarise
+from gradmc.diagnostics.render import render_table, render_verdict
+from gradmc.results import Labels, MemoryStore
+
+
+def make_tree(
+    *, chains: int = 4, draws: int = 500, shift: float = 0.0, divergences: int = 0, saturated: int = 0
+) -> xr.DataTree:
+    """Independent draws; optionally chain 2 is shifted, small `tau` diverge, trees are cut off."""
+    rng = np.random.default_rng(1)
+    store = MemoryStore(chains=chains, labels=Labels(name="made_up", sampled_variables=("mu", "tau")))
+    for chain in range(chains):
+        tau = np.exp(rng.normal(size=draws))
+        diverging = np.isin(np.arange(draws), np.argsort(tau)[:divergences])
+        store.append(
+            chain,
+            False,
+            {
+                "posterior": {
+                    "mu": rng.normal(size=draws) + shift * (chain == 2),
+                    "tau": tau,
+                    "one": np.ones(draws),
+                    "vector": rng.normal(size=(draws, 2)),
+                },
+                "sample_stats": {
+                    "diverging": diverging,
+                    "energy": rng.normal(size=draws),
+                    "reached_max_treedepth": np.arange(draws) < saturated,
+                },
+            },
+        )
+    return store.to_datatree()
+
+
+def arviz_table(tree: xr.DataTree) -> Any:
+    """ArviZ's own table; it divides zero by zero for constants."""
+    with np.errstate(all="ignore"):
+        return arviz_stats.summary(tree, round_to="none")
+
+
+def arviz_complains(tree: xr.DataTree) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(arviz_stats.diagnose(tree, show_diagnostics=False))
+
+
+def failures(tree: xr.DataTree) -> dict[str, str]:
+    return {check.name: f"{check.finding}. {check.advice}" for check in diagnose(tree).failures}
+
+
+def test_the_table_is_that_of_arviz() -> None:
+    tree = make_tree()
+    table = summarise(tree)
+    reference = arviz_table(tree)
+    assert [row.name for row in table.rows] == ["mu", "tau", "one", "vector[0]", "vector[1]"]
+    for row in table.rows:
+        for column in table.columns:
+            assert math.isclose(row[column], reference.loc[row.name, column]) or math.isnan(row[column])
+
+
+def test_good_draws_pass_here_and_in_arviz() -> None:
+    tree = make_tree()
+    diagnosis = diagnose(tree)
+    assert diagnosis.passed
+    assert render_verdict(diagnosis).startswith("The draws look trustworthy: the chains agree")
+    assert not arviz_complains(tree)
+
+
+def test_a_chain_apart_is_named() -> None:
+    found = failures(make_tree(shift=30.0))
+    assert set(found) == {"r_hat", "ess"}
+    assert "the chains disagree about mu" in found["r_hat"]
+    assert "chain 2 lies apart from the others" in found["r_hat"]
+
+
+def test_divergences_say_where_they_lie() -> None:
+    found = failures(make_tree(divergences=5))
+    assert "20 of 2,000 draws (1 %) diverged, mostly where tau is small" in found["divergences"]
+    assert "non-centred form" in found["divergences"]
+    assert arviz_complains(make_tree(divergences=5))
+
+
+def test_few_draws_and_saturated_trees() -> None:
+    found = failures(make_tree(draws=60, saturated=1))
+    assert "too few effective draws of" in found["ess"]
+    assert "4 of 240 trajectories (1.7 %) were cut off" in found["tree_depth"]
+
+
+def test_slow_energy_is_named_by_chain() -> None:
+    tree = make_tree()
+    rng = np.random.default_rng(2)
+    tree["sample_stats"]["energy"].values[1] = np.cumsum(rng.normal(size=500))
+    assert "chain 1 explored the energies slowly" in failures(tree)["bfmi"]
+
+
+def test_draws_that_are_not_finite_fail() -> None:
+    tree = make_tree()
+    tree["posterior"]["mu"].values[0, 0] = np.nan
+    assert "mu has draws that are infinite or not a number" in failures(tree)["finite"]
+
+
+def test_one_chain_is_no_failure_but_noted() -> None:
+    diagnosis = diagnose(make_tree(chains=1))
+    assert diagnosis.passed
+    assert "Note: one chain alone cannot show whether chains agree" in render_verdict(diagnosis)
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_too_few_draws_to_judge(draws: int) -> None:
+    assert f"there are only {draws} draws per chain" in failures(make_tree(draws=draws))["draws"]
+
+
+def test_json_round_trip() -> None:
+    tree = make_tree(divergences=3)
+    table = summarise(tree)
+    diagnosis = diagnose(tree, table)
+    assert render_table(Summary.from_json(table.as_json())) == render_table(table)
+    assert Diagnosis.from_json(diagnosis.as_json()) == diagnosis
+
+
+def test_the_table_shows_what_the_error_justifies() -> None:
+    text = render_table(summarise(make_tree(draws=50)), max_rows=2)
+    lines = text.splitlines()
+    assert lines[0].split() == [
+        "mean", "sd", "eti89_lb", "eti89_ub", "ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd",
+    ]  # fmt: skip
+    assert lines[-1] == "... 3 more rows; --all shows them"
+    mean, error = lines[1].split()[1], lines[1].split()[-2]
+    assert len(mean.partition(".")[2]) == math.ceil(-math.log10(float(error)))

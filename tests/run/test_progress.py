@@ -1,0 +1,138 @@
+"""Displays: rarely drawn, complete, and readable in logs, terminals, programs and notebooks."""
+
+import io
+import json
+import re
+import sys
+import threading
+import time
+import types
+
+import pytest
+
+from gradmc.errors import UsageError
+from gradmc.run.progress import Board, ChainStatus, Display, Phase, choose_display, duration
+from gradmc.run.progress_notebook import page
+
+
+def run_chains(display: Display, chains: int = 2, chunks: int = 20) -> None:
+    display.start(chains)
+    display.note("compiling")
+    for k in range(1, chunks + 1):
+        for chain in range(chains):
+            phase: Phase = "done" if k == chunks else "sampling" if 2 * k > chunks else "warmup"
+            display.update(ChainStatus(chain, phase, 10 * k, 10 * chunks, chain, 0.25, 70 * k, ess=9.0 * k))
+    display.close()
+
+
+class Counting(Display):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def draw(self, *, final: bool) -> None:
+        self.drawn.append(time.monotonic())
+
+
+def test_drawing_is_throttled_and_thread_safe() -> None:
+    display = Counting()
+    display.interval = 0.05
+    display.start(4)
+
+    def chain(number: int) -> None:
+        for k in range(3000):
+            display.update(ChainStatus(number, "sampling", k, 3000))
+
+    threads = [threading.Thread(target=chain, args=(number,)) for number in range(4)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    display.close()
+    assert len(display.drawn) <= (time.monotonic() - began) / 0.05 + 2
+    assert len(display.board.statuses) == 4
+
+
+@pytest.mark.parametrize("kind", ["rich", "plain", "json", "notebook"])
+def test_no_display_draws_five_times_a_second(kind: str) -> None:
+    assert choose_display(kind, io.StringIO()).interval >= 0.25
+
+
+def test_plain_lines() -> None:
+    stream = io.StringIO()
+    run_chains(choose_display("plain", stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "compiling"
+    assert "100%" in lines[-1]
+    assert "draws 200/200 200/200" in lines[-1]
+    assert "divergences 1" in lines[-1]
+    assert "ESS 180" in lines[-1]
+    assert "\r" not in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_json_lines_have_no_nan() -> None:
+    stream = io.StringIO()
+    display = choose_display("json", stream)
+    display.start(1)
+    display.update(ChainStatus(0, "warmup", 0, 10))
+    display.close()
+    last = json.loads(stream.getvalue().splitlines()[-1])
+    assert last["chains"][0]["step_size"] is None
+    assert last["chains"][0]["seconds_left"] is None
+
+
+def test_rich_leaves_the_last_table() -> None:
+    stream = io.StringIO()
+    run_chains(choose_display("rich", stream))
+    text = stream.getvalue()
+    assert "200/200" in text
+    assert "compiling" in text
+
+
+def test_notebook_html_is_static() -> None:
+    board = Board()
+    board.put(ChainStatus(0, "warmup", 5, 10, 1, 0.5, 40))
+    board.put(ChainStatus(1, "done", 10, 10, 0, 0.5, 80))
+    html = page(board, "a < b")
+    assert "5/10" in html
+    assert "a &lt; b" in html
+    assert "<script" not in html
+    assert len(re.findall("<tr>", html)) == 3
+
+
+def test_auto_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(choose_display("auto", io.StringIO())).__name__ == "PlainProgress"
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(choose_display("auto", terminal)).__name__ == "RichProgress"
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(choose_display("auto", terminal)).__name__ == "PlainProgress"
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    from gradmc.run.progress import in_notebook
+
+    assert in_notebook()
+
+
+def test_unknown_displays_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown progress display 'loud'; choose one of auto, rich"):
+        choose_display("loud")
+
+
+def test_time_left_counts_from_where_a_resumed_chain_began() -> None:
+    board = Board()
+    board.put(ChainStatus(0, "sampling", 900, 1000))
+    assert board.seconds_left(0) is None
+    board.began -= 10.0
+    board.put(ChainStatus(0, "sampling", 950, 1000))
+    assert board.seconds_left(0) == pytest.approx(10.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "?"), (0.25, "0.2 s"), (12.3, "12 s"), (187, "3:07"), (3753, "1:02:33")]
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
