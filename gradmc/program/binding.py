@@ -10,7 +10,7 @@ import numpy as np
 from gradmc.errors import DataError
 from gradmc.program.data import DataField, normalise
 from gradmc.program.dims import SizeTable
-from gradmc.program.supports import Bound, Support, is_known
+from gradmc.program.support import Bound, Support, is_known
 
 if TYPE_CHECKING:
     from gradmc.program.model import Model

@@ -18,7 +18,7 @@ from jax import lax
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.binding import BoundModel, BoundParameter
 from gradmc.program.model import bound_names
-from gradmc.program.supports import Bound
+from gradmc.program.support import Bound
 
 
 @dataclass(frozen=True, slots=True)

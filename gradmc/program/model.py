@@ -15,7 +15,7 @@ from gradmc.errors import DeclarationError
 from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
 from gradmc.program.dims import RESERVED
-from gradmc.program.supports import Support
+from gradmc.program.support import Support
 
 SUPPORTS = (
     "Real, Positive, Negative, UnitInterval, Interval(lo, hi), Simplex, Ordered, PositiveOrdered, ZeroSum, "

@@ -73,6 +73,12 @@ def test_named_parameters_and_back(d):
     np.testing.assert_allclose(d.unconstrain({"mu": 1, "tau": 2, "theta": [1, 2, 3]})[0], 1.0)
 
 
+def test_transformed_coordinates_by_name(d):
+    parts = d.unconstrained_by_name(X)
+    assert set(parts) == {"tau"}
+    assert float(parts["tau"]) == np.float32(X[1])
+
+
 def test_log_density_of_named_parameters(d):
     values = d.constrain(X)
     plain = schools(*values.values(), y=Y, sigma=SIGMA)

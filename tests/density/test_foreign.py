@@ -102,6 +102,7 @@ def test_a_numpyro_model_equals_the_same_program():
     x = np.linspace(-1, 1, ours.dim)
     assert theirs(x) == pytest.approx(ours(x), rel=1e-12)
     np.testing.assert_allclose(theirs.value_and_grad(x)[1], ours.value_and_grad(x)[1], rtol=1e-10)
+    assert set(theirs.unconstrained_by_name(x)) == {"tau"}
     values = theirs.constrain(x)
     assert set(values) == {"mu", "tau", "theta"}
     np.testing.assert_allclose(theirs.unconstrain(values), x, rtol=1e-12)

@@ -9,7 +9,8 @@ import pytest
 
 from gradmc.errors import DeclarationError
 from gradmc.program import supports
-from gradmc.program.supports import Interval, Support
+from gradmc.program.support import Support
+from gradmc.program.supports import Interval
 
 BIJECTIVE: dict[str, tuple[Support, tuple[int, ...]]] = {
     "real": (supports.Real, (2,)),

@@ -28,9 +28,6 @@ from jax.core import Tracer
 
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
-from gradmc.program.layout import layout
-from gradmc.program.model import Model
-from gradmc.program.tracing import Traced, trace
 
 type Precision = Literal["float64", "float32"]
 type Expanded = dict[str, dict[str, Any]]
@@ -65,6 +62,13 @@ class Density(abc.ABC):
     def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
         """Return all that the results hold for one draw: `posterior`, and where terms are observed
         `log_likelihood` and `log_prior` (the density of the declared parameters less the observed terms).
+        """
+
+    @abc.abstractmethod
+    def unconstrained_by_name(self, x: Any) -> dict[str, Any]:
+        """Return the unconstrained coordinates of each parameter that is transformed; pure.
+
+        Parameters on the whole real line are left out: their coordinates are their values.
         """
 
     @abc.abstractmethod
@@ -199,134 +203,6 @@ class Density(abc.ABC):
         if key not in self._jitted:
             self._jitted[key] = jax.jit(fn)
         return self._jitted[key]
-
-
-class ProgramDensity(Density):
-    """The density of a declared model with data."""
-
-    def __init__(self, bound: BoundModel, dtype: np.dtype) -> None:
-        self.bound: BoundModel = bound
-        self.dtype = dtype
-        self.layout = layout(bound)
-        self.dim = self.layout.dim
-        self.names = self.layout.names
-        with self.scope():
-            self._program: Traced = trace(bound, dtype, collect=False)
-        self.arguments = self._program.arguments
-
-    def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
-        return {
-            **self.bound.data,
-            **dict(zip(self._program.traced, arguments, strict=True)),
-        }
-
-    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
-        """Return the log density at x; pure, to be traced within `scope()`."""
-        values, log_det = self.layout.constrain(x, self._data(arguments))
-        return self._program.value(values, arguments) + log_det
-
-    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
-        """Return parameters, derived quantities and observed terms for one draw."""
-        values, _ = self.layout.constrain(x, self._data(arguments))
-        value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments))
-        groups: Expanded = {"posterior": {**values, **recorded}}
-        if observed:
-            groups["log_likelihood"] = observed
-            total = sum(
-                (jnp.sum(terms) for terms in observed.values()),
-                start=jnp.zeros((), self.dtype),
-            )
-            groups["log_prior"] = {"log_prior": value - total}
-        return groups
-
-    @functools.cached_property
-    def _marked(self) -> Traced:
-        with self.scope():
-            return trace(self.bound, self.dtype, collect=True)
-
-    @functools.cached_property
-    def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """Names of the axes of every variable that `expand` returns, by group."""
-        with self.scope():
-            x = jax.ShapeDtypeStruct((self.dim,), self.dtype)
-            shapes = jax.eval_shape(self.expand, x, self.arguments)
-        return {
-            group: {name: self._axes(name, tuple(leaf.shape)) for name, leaf in variables.items()}
-            for group, variables in shapes.items()
-        }
-
-    def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Name a variable's axes: declared, or those of the data array of the same name where the sizes
-        agree.
-        """
-        declared = self.bound.dims.get(name, ())
-        known = np.shape(self.bound.data[name]) if name in self.bound.data else shape
-        shared = 0
-        while shared < min(len(known), len(shape)) and known[shared] == shape[shared]:
-            shared += 1
-        names = list(declared[:shared]) if shared in (len(known), len(shape)) else []
-        return tuple(names + [f"{name}_dim_{axis}" for axis in range(len(names), len(shape))])
-
-    def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
-        return self.layout.constrain(x, self._data(arguments))[0]
-
-    def _unconstrain(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
-        return self.layout.unconstrain(values, self._data(arguments))
-
-    def _log_density(self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]) -> Any:
-        if jacobian:
-            return self.logdensity(self._unconstrain(values, arguments), arguments)
-        return self._program.value(values, arguments)
-
-    def _check(self, values: Any) -> str | None:
-        self.layout.check(values)
-        if any(isinstance(value, Tracer) for value in values.values()):
-            return None
-        return self.layout.outside(values, self.bound.data)
-
-    def describe_failure(self, x: Any) -> str:
-        """Say which term, line or parameter makes the log density or its gradient at x not finite."""
-        from gradmc.program.failure import describe, terms_without_gradient
-
-        x = np.asarray(x, dtype=self.dtype)
-        value, gradient = self.value_and_grad(x)
-        bad_terms: list[str] = []
-        if np.isfinite(value) and not np.all(np.isfinite(gradient)):
-            with self.scope():
-                bad_terms = terms_without_gradient(self._observed, x)
-        return describe(self.bound, self.constrain(x), self.names, value, gradient, bad_terms)
-
-    def _observed(self, x: Any) -> dict[str, Any]:
-        return self.expand(x, self.arguments).get("log_likelihood", {})
-
-
-def density(
-    model: Model,
-    data: Mapping[str, Any] | None = None,
-    *,
-    precision: Precision = "float64",
-) -> Density:
-    """Return the log density of a model with data.
-
-    Args:
-        model: a function declared with `@gm.model`.
-        data: a value for every keyword-only argument of the model.
-        precision: "float64" or "float32".
-
-    Returns:
-        The density on the flat unconstrained vector.
-
-    Raises:
-        DataError: the data do not fit the model.
-        ProgramError: the program raises, or uses something that cannot be compiled.
-        UsageError: the model or the precision is something else.
-    """
-    if not isinstance(model, Model):
-        hint = "; declare it with @gm.model" if callable(model) else ""
-        raise UsageError(
-            f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}{hint}"
-        )
-    return ProgramDensity(model.bind(data), dtype_of(precision))
 
 
 def dtype_of(precision: Precision) -> np.dtype:

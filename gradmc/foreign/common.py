@@ -1,0 +1,71 @@
+"""What densities from elsewhere share: error reports and checks of named values."""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.density import Density
+from gradmc.errors import GradmcError, ProgramError, SourceLocation, UsageError
+
+
+@contextmanager
+def explaining(fn: Callable[..., Any]) -> Iterator[None]:
+    """Turn what a foreign function raises into an error that shows its own file and line."""
+    try:
+        yield
+    except GradmcError:
+        raise
+    except Exception as error:
+        file = getattr(getattr(fn, "__code__", None), "co_filename", None)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        last = frames[-1] if frames else None
+        where = SourceLocation(last.filename, last.lineno or 0, last.line or "", last.name) if last else None
+        raise ProgramError(f"{type(error).__name__}: {error}", location=where) from error
+
+
+def default_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return ArviZ's default names of axes."""
+    return tuple(f"{name}_dim_{axis}" for axis in range(len(shape)))
+
+
+def check_values(values: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check names and shapes of named values.
+
+    Raises:
+        UsageError: a value is missing, unknown, or of another shape.
+    """
+    if not isinstance(values, Mapping) or set(values) != set(shapes):
+        came = sorted(values) if isinstance(values, Mapping) else type(values).__name__
+        raise UsageError(f"expected a dictionary with the entries {sorted(shapes)}, got {came}")
+    for name, shape in shapes.items():
+        if np.shape(values[name]) != shape:
+            raise UsageError(f"{name}: expected shape {shape}, got {np.shape(values[name])}")
+
+
+def describe(density: Density, x: Any) -> str:
+    """Say what is not finite: the value with the marked terms, or components of the gradient."""
+    x = np.asarray(x, dtype=density.dtype)
+    value, gradient = density.value_and_grad(x)
+    with density.scope():
+        groups = jax.device_get(jax.jit(density.expand)(x, density.arguments))
+    at = "at\n" + "\n".join(f"    {name} = {v}" for name, v in groups["posterior"].items())
+    if np.isfinite(value):
+        bad = [name for name, g in zip(density.names, gradient, strict=True) if not np.isfinite(g)]
+        which = (
+            f"but its gradient with respect to {', '.join(bad)} is not finite"
+            if bad
+            else "with a finite gradient"
+        )
+        return f"the log density is {float(value):.6g}, {which} {at}"
+    for group in ("log_likelihood", "log_prior"):
+        for name, terms in groups.get(group, {}).items():
+            wrong = np.argwhere(~np.isfinite(terms))
+            if len(wrong):
+                where = f"[{', '.join(map(str, wrong[0]))}]" if wrong[0].size else ""
+                term = np.asarray(terms)[tuple(wrong[0])]
+                return f"the log density is {float(value)}: {name}{where} is {term} {at}"
+    return f"the log density is {float(value)} {at}"

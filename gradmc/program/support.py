@@ -1,0 +1,265 @@
+"""Supports: where a parameter lives, and its map from unconstrained coordinates.
+
+A *support* annotates a parameter, bare (`mu: Real`) or with its shape (`theta: Real["school"]`). `constrain`
+maps unconstrained coordinates x to the value and gives the log absolute determinant of the map's Jacobian,
+which the density adds. The maps are numpyro's (`biject_to` of `numpyro.distributions.constraints`); of the
+interval only the log-determinant is written anew, because numpyro's takes three times the equations.
+
+Two supports have no bijection onto a flat space and use one coordinate more than they have degrees of
+freedom: a direction is a normal vector over its length (Marsaglia 1972; Stan's unit_vector), and an angle is
+the direction of a normal vector in the plane, so that it has no seam at +-pi. Their "log-determinant" is the
+log density of the standard normal, up to a constant: the length is then an independent nuisance variable that
+integrates out, and the density that the user writes is with respect to the uniform measure on the sphere (the
+circle).
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self, override
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradmc.errors import DeclarationError
+from gradmc.program.dims import Size, parse_shape
+
+type Bound = float | np.ndarray | str | Callable[..., Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Support(abc.ABC):
+    """Where a parameter lives. Subscript it with the shape: names, integers, sums and differences of them."""
+
+    label: str
+    shape: tuple[Size, ...] = ()
+
+    event = 0
+    """Number of axes of one value: 0 for scalars, 1 for vectors, 2 for square matrices."""
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Ends of the support, in the order that `constrain` takes them."""
+        return ()
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether unconstrained coordinates are the value itself."""
+        return False
+
+    @property
+    def subscripts(self) -> int:
+        """Least number of sizes that the subscript must give."""
+        return min(self.event, 1)
+
+    def __getitem__(self, subscript: object) -> Self:
+        if self.shape:
+            raise DeclarationError(f"{self!r} already has a shape; write all sizes in one pair of brackets")
+        return dataclasses.replace(self, shape=parse_shape(subscript, self.label))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(size.text if not size.terms else repr(size.text) for size in self.shape)
+        return f"{self.label}[{inner}]" if inner else self.label
+
+    def value_shape(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the value, given the sizes of the subscript."""
+        return (*sizes, sizes[-1]) if self.event == 2 else sizes
+
+    @abc.abstractmethod
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the unconstrained coordinates, given that of the value."""
+
+    @abc.abstractmethod
+    def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return the value and the log-determinant (a scalar; None where it is 0) at unconstrained
+        coordinates.
+        """
+
+    @abc.abstractmethod
+    def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
+        """Return unconstrained coordinates of a value inside the support."""
+
+    @abc.abstractmethod
+    def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
+        """Whether a known value lies in the support (up to rounding)."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bijective(Support):
+    """A support that numpyro maps, named by its constraint."""
+
+    constraint: str = "real"
+    axes: int = 0
+
+    @property
+    @override
+    def event(self) -> int:  # type: ignore[override]
+        return self.axes
+
+    @property
+    @override
+    def is_identity(self) -> bool:
+        return self.constraint == "real"
+
+    def _transform(self) -> Any:
+        from numpyro.distributions import biject_to
+
+        return biject_to(self._constraint())
+
+    def _constraint(self) -> Any:
+        from numpyro.distributions import constraints
+
+        found = getattr(constraints, self.constraint)
+        return found(1) if self.constraint == "zero_sum" else found
+
+    @override
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(self._transform().inverse_shape(shape))
+
+    @override
+    def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+        if self.is_identity:
+            return x, None
+        transform = self._transform()
+        value = transform(x)
+        log_det = transform.log_abs_det_jacobian(x, value)
+        return value, log_det if jnp.ndim(log_det) == 0 else jnp.sum(log_det)
+
+    @override
+    def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
+        return self._transform()._inverse(value)
+
+    @override
+    def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
+        return bool(np.all(np.isfinite(value)) and np.all(self._constraint()(value)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Between(Support):
+    """The interval from `lower` to `upper`; an infinite end is no end."""
+
+    lower: Bound = -math.inf
+    upper: Bound = math.inf
+
+    @property
+    @override
+    def bounds(self) -> tuple[Bound, ...]:
+        return (self.lower, self.upper)
+
+    @property
+    @override
+    def is_identity(self) -> bool:
+        return is_infinite(self.lower) and is_infinite(self.upper)
+
+    @override
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    @override
+    def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+        from numpyro.distributions import transforms
+
+        lower, upper = bounds
+        if is_infinite(lower) and is_infinite(upper):
+            return x, None
+        if is_infinite(upper):
+            return _shifted(lower, jnp.exp(x)), jnp.sum(x)
+        if is_infinite(lower):
+            return _shifted(upper, -jnp.exp(x)), jnp.sum(x)
+        share = transforms.SigmoidTransform()(x)
+        # d share / d x = share (1 - share), and log(share) + log(1 - share) = -|x| - 2 log(1 + exp(-|x|))
+        far = jnp.abs(x)
+        log_slope = -far - 2.0 * jnp.log1p(jnp.exp(-far))
+        if is_known(lower) and is_known(upper):
+            width = np.asarray(upper) - np.asarray(lower)
+            log_width = np.sum(np.broadcast_to(np.log(width), np.shape(x)))
+            value = share if np.all(width == 1) else width.astype(x.dtype) * share
+        else:
+            width = upper - lower
+            log_width = jnp.sum(jnp.broadcast_to(jnp.log(width), jnp.shape(x)))
+            value = width * share
+        log_det = jnp.sum(log_slope)
+        if not (is_known(log_width) and log_width == 0.0):
+            log_det = log_det + log_width
+        return _shifted(lower, value), log_det
+
+    @override
+    def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
+        lower, upper = bounds
+        if is_infinite(lower) and is_infinite(upper):
+            return value
+        if is_infinite(upper):
+            return jnp.log(value - lower)
+        if is_infinite(lower):
+            return jnp.log(upper - value)
+        return jnp.log(value - lower) - jnp.log(upper - value)
+
+    @override
+    def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
+        lower, upper = bounds
+        return bool(np.all(np.isfinite(value)) and np.all((value > lower) & (value < upper)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sphere(Support):
+    """Vectors of length 1; x is a normal vector, the value its direction."""
+
+    event = 1
+
+    @override
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    @override
+    def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+        square = jnp.sum(x * x, axis=-1, keepdims=True)
+        return x * lax.rsqrt(square), -0.5 * jnp.sum(square)
+
+    @override
+    def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
+        return value * math.sqrt(max(value.shape[-1] - 1, 1))  # the most probable length
+
+    @override
+    def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
+        return bool(np.all(np.isfinite(value)) and np.allclose(np.sum(value**2, -1), 1.0, rtol=0, atol=1e-5))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Angle(Support):
+    """Angles in [-pi, pi] without a seam; x is a normal vector in the plane, the value its direction."""
+
+    @override
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape, 2)
+
+    @override
+    def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+        cosine, sine = (lax.squeeze(part, (x.ndim - 1,)) for part in lax.split(x, (1, 1), axis=x.ndim - 1))
+        return jnp.arctan2(sine, cosine), -0.5 * jnp.sum(x * x)
+
+    @override
+    def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
+        return jnp.stack([jnp.cos(value), jnp.sin(value)], axis=-1)
+
+    @override
+    def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
+        return bool(np.all(np.abs(value) <= math.pi))
+
+
+def is_known(bound: Any) -> bool:
+    """Whether an end is a number or numpy array, not a traced value."""
+    return isinstance(bound, (int, float, np.ndarray, np.generic))
+
+
+def is_infinite(bound: Any) -> bool:
+    """Whether an end is known to be no end at all."""
+    return is_known(bound) and bool(np.all(np.isinf(bound))) and np.size(bound) > 0
+
+
+def _shifted(origin: Any, value: Any) -> Any:
+    if is_known(origin):
+        return value if np.all(origin == 0) else np.asarray(origin, value.dtype) + value
+    return origin + value
