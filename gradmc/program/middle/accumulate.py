@@ -18,7 +18,6 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.emit import Context, NotVectorisable
-from gradmc.program.middle.known import run_now
 from gradmc.program.middle.roles import is_logaddexp
 from gradmc.program.middle.values import Axis, Value, traced, union
 
@@ -80,6 +79,14 @@ def identity(operation: str, dtype: Any) -> np.ndarray:
     return np.asarray(start[operation], dtype)
 
 
+_COMBINE_NOW: dict[str, Callable[[Any, Any], Any]] = {
+    "add": np.add,
+    "max": np.maximum,
+    "min": np.minimum,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "logaddexp": np.logaddexp,
+}
 _COMBINE: dict[str, Callable[[Any, Any], Any]] = {
     "add": lax.add,
     "max": lax.max,
@@ -95,12 +102,14 @@ def combine(operation: str, a: Value, b: Value, context: Context) -> Value:
     axes = union((a, b))
     a, b = context.widen(a, axes), context.widen(b, axes)
     if a.known and b.known:
-        return Value(run_now(_COMBINE[operation], [a.array, b.array]), axes)
+        return Value(np.asarray(_COMBINE_NOW[operation](a.array, b.array), a.dtype), axes)
     return Value(_COMBINE[operation](traced(a), traced(b)), axes)
 
 
 def total(running: Accumulator, init: Value | None, context: Context) -> Value:
     """The accumulated value: all terms reduced over their pending axes, and what there was before."""
+    if init is not None and running.terms and _neutral(running.operation, init):
+        init = None
     groups: dict[Any, Value] = {}
     for term in running.terms:
         key = (term.value.axes, term.pending)
@@ -115,21 +124,25 @@ def total(running: Accumulator, init: Value | None, context: Context) -> Value:
     return result
 
 
+def _neutral(operation: str, value: Value) -> bool:
+    return value.known and bool((value.array == identity(operation, value.dtype)).all())
+
+
 def reduce_axes(operation: str, value: Value, pending: Sequence[Axis]) -> Value:
     """Reduce a value over loop axes, those it does not depend on included."""
     dims = tuple(k for k, a in enumerate(value.axes) if a in pending)
     rest = tuple(a for a in value.axes if a not in pending)
     times = prod(a.size for a in pending if a not in value.axes)
     if value.known:
-        array = run_now(lambda x: _reduced(operation, x, dims, times), [value.array])
+        array = np.asarray(_reduced(operation, value.array, dims, times, _REDUCE_NOW), value.dtype)
     else:
-        array = _reduced(operation, value.array, dims, times)
+        array = _reduced(operation, value.array, dims, times, _REDUCE)
     return Value(array, rest)
 
 
-def _reduced(operation: str, x: Any, dims: tuple[int, ...], times: int) -> Any:
+def _reduced(operation: str, x: Any, dims: tuple[int, ...], times: int, reduce: dict[str, Any]) -> Any:
     if dims:
-        x = _REDUCE[operation](x, dims)
+        x = reduce[operation](x, dims)
     if times != 1 and operation == "add":
         return x * np.asarray(times, x.dtype)
     if times != 1 and operation == "logaddexp":
@@ -138,16 +151,26 @@ def _reduced(operation: str, x: Any, dims: tuple[int, ...], times: int) -> Any:
 
 
 def _logsumexp(x: Any, dims: tuple[int, ...]) -> Any:
-    top = jnp.max(x, axis=dims, keepdims=True)
-    top = lax.stop_gradient(jnp.where(jnp.isfinite(top), top, 0.0))
-    return jnp.log(jnp.sum(jnp.exp(x - top), axis=dims)) + jnp.squeeze(top, dims)
+    """Shifted by the maximum, so that no exponential overflows."""
+    top = lax.stop_gradient(lax.reduce_max(x, dims))
+    top = lax.select(lax.is_finite(top), top, jnp.zeros_like(top))
+    kept = [k for k in range(x.ndim) if k not in dims]
+    return lax.log(lax.reduce_sum(lax.exp(x - lax.broadcast_in_dim(top, x.shape, kept)), dims)) + top
 
 
 _REDUCE: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
-    "add": lambda x, dims: jnp.sum(x, axis=dims, dtype=x.dtype),
-    "max": lambda x, dims: jnp.max(x, axis=dims),
-    "min": lambda x, dims: jnp.min(x, axis=dims),
-    "and": lambda x, dims: jnp.all(x, axis=dims),
-    "or": lambda x, dims: jnp.any(x, axis=dims),
+    "add": lax.reduce_sum,
+    "max": lax.reduce_max,
+    "min": lax.reduce_min,
+    "and": lax.reduce_and,
+    "or": lax.reduce_or,
     "logaddexp": _logsumexp,
+}
+_REDUCE_NOW: dict[str, Callable[[Any, tuple[int, ...]], Any]] = {
+    "add": np.sum,
+    "max": np.max,
+    "min": np.min,
+    "and": np.all,
+    "or": np.any,
+    "logaddexp": lambda x, dims: np.logaddexp.reduce(x, axis=dims),
 }

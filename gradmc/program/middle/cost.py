@@ -36,10 +36,11 @@ _LOOP = 50.0
 
 def weight(body: Jaxpr) -> float:
     """The cost of one run of a branch."""
-    return sum(_weight(eqn) for eqn in body.eqns)
+    return sum(weigh(eqn) for eqn in body.eqns)
 
 
-def _weight(eqn: JaxprEqn) -> float:
+def weigh(eqn: JaxprEqn) -> float:
+    """The cost of one equation."""
     if eqn.primitive in _FREE:
         return 0.0
     if eqn.primitive is ir.if_p:
@@ -47,6 +48,16 @@ def _weight(eqn: JaxprEqn) -> float:
     if eqn.primitive in (ir.for_p, ir.while_p):
         return _LOOP + eqn.params.get("length", 10) * weight(eqn.params["body"])
     return _SLOW.get(eqn.primitive, _ARITHMETIC)
+
+
+def size(body: Jaxpr) -> int:
+    """How many equations a body has, inner loops written out."""
+    total = 0
+    for eqn in body.eqns:
+        bodies = [eqn.params[name] for name in ("then", "otherwise", "body", "cond") if name in eqn.params]
+        inner = [size(b) for b in bodies if isinstance(b, Jaxpr)]
+        total += eqn.params.get("length", 1) * sum(inner) if inner else 1
+    return max(total, 1)
 
 
 def loads(body: Jaxpr) -> int:

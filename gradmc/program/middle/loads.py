@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
+from jax.extend.core.primitives import dynamic_slice_p
 
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import ir
@@ -173,28 +174,65 @@ class _Picture:
 
 
 def _dynamic(array: Value, indices: list[Value], context: Context) -> Value:
+    """Indices that are computed by the program; those without a loop axis are cut out first."""
+    array, indices = _cut_out(array, indices, context)
     axes = union([array, *indices])
     sizes = array.element[: len(indices)]
-    inside = all(_inside(i, n) for i, n in zip(indices, sizes, strict=True))
+    sure = all(inside(i, n) for i, n in zip(indices, sizes, strict=True))
+    if all(i.known for i in indices):
+        return _known(array, [Value(np.where(i.array < 0, i.array + n, i.array), i.axes)
+                              for i, n in zip(indices, sizes, strict=True)])
     if not axes:
-        return Value(_slice(traced(array), [traced(i) for i in indices], inside))
+        where = [wrapped(i, n) for i, n in zip(indices, sizes, strict=True)]
+        return Value(_slice(traced(array), where, sure))
     cells = int(np.prod([a.size for a in axes])) * int(np.prod(array.element))
     fn = _one_hot if cells <= ONE_HOT_LIMIT else ir.load_plain
     return spread(lambda x, *where: [fn(x, *where)], [array, *indices], context, axes)[0]
 
 
-def _inside(index: Value, size: int) -> bool:
+def _cut_out(array: Value, indices: list[Value], context: Context) -> tuple[Value, list[Value]]:
+    """Traced indices without axes, next to others with axes: their row first, as one slice."""
+    if not any(i.axes for i in indices):
+        return array, indices
+    rest = []
+    for index in indices:
+        size, dim = array.element[len(rest)], len(array.axes) + len(rest)
+        if index.known or index.axes or not inside(index, size):
+            rest.append(index if not index.known else _checked(index, size, context, None))
+            continue
+        x = traced(array)
+        start = [np.int32(0)] * x.ndim
+        start[dim] = lax.convert_element_type(wrapped(index, size), np.int32)
+        cut = dynamic_slice(x, start, [1 if d == dim else n for d, n in enumerate(x.shape)])
+        array = Value(lax.squeeze(cut, (dim,)), array.axes)
+    return array, rest
+
+
+def inside(index: Value, size: int) -> bool:
+    """Whether an index is known to lie in an axis of this size."""
     if index.known:
         return bool(((index.array >= -size) & (index.array < size)).all())
     return index.bounds is not None and -size <= index.bounds[0] and index.bounds[1] < size
 
 
-def _slice(x: Any, indices: list[Any], inside: bool) -> Any:
+def _slice(x: Any, indices: list[Any], sure: bool) -> Any:
     """One element (or sub-array), without a gather: its transpose needs no scatter."""
     n = len(indices)
-    where = [ir.wrap_index(i, size) for i, size in zip(indices, x.shape, strict=False)]
-    got = lax.dynamic_slice(x, [*where, *[0] * (x.ndim - n)], (*[1] * n, *x.shape[n:])).reshape(x.shape[n:])
-    return got if inside else jnp.where(within(where, x.shape), got, missing(got.dtype))
+    start = [*indices, *[np.zeros((), indices[0].dtype)] * (x.ndim - n)]
+    start = [lax.convert_element_type(s, np.int32) for s in start]
+    got = lax.squeeze(dynamic_slice(x, start, (*[1] * n, *x.shape[n:])), range(n))
+    return got if sure else jnp.where(within(indices, x.shape), got, missing(got.dtype))
+
+
+def dynamic_slice(x: Any, start: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """`lax.dynamic_slice` for indices that count from 0."""
+    return dynamic_slice_p.bind(x, *start, slice_sizes=tuple(sizes))
+
+
+def wrapped(index: Value, size: int) -> Any:
+    """An index counted from 0; one that is known not to be negative is left alone."""
+    x = traced(index)
+    return x if index.bounds is not None and index.bounds[0] >= 0 else ir.wrap_index(x, size)
 
 
 def within(indices: Sequence[Any], shape: Sequence[int]) -> Any:

@@ -10,7 +10,7 @@ from jax.extend.core import JaxprEqn, Literal, Var
 
 from gradmc.program import ir
 from gradmc.program.middle.accumulate import Accumulator, total
-from gradmc.program.middle.cost import weight
+from gradmc.program.middle.cost import size
 from gradmc.program.middle.depends import operands, restrict
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run
 from gradmc.program.middle.plan import Plan, plan
@@ -77,7 +77,7 @@ class _Loop:
         if self.length == 1:
             return True
         limit = self.context.options.unroll_limit
-        return bool(self.plan.groups) and self.length * max(1, len(self.body.eqns)) <= limit
+        return bool(self.plan.groups) and self.length * size(self.body) <= limit
 
     def write_out(self) -> list[Any]:
         carry, stacked = list(self.init), []

@@ -10,23 +10,26 @@ from jax.extend.core import primitives as jp
 from gradmc.program import ir
 from gradmc.program.middle import branches, loads, loops, stores, whiles  # noqa: F401  (their rules)
 from gradmc.program.middle.depends import prune
+from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.values import traced, value_of
+from gradmc.program.middle.windows import with_windows
 
 
 def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
     """The same function with only JAX's own primitives, scheduled to run fast."""
     body = normal(closed)
-    body = prune(body, range(len(body.outvars)))
+    body = with_distribution(with_windows(prune(body, range(len(body.outvars)))))
 
     def scheduled(*args: Any) -> list[Any]:
         context = Context(options or Options(), [])
         values = [value_of(a, v.aval) for a, v in zip(args, body.invars, strict=True)]
         return [traced(v) for v in run(body, values, context)]
 
-    return jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals))
+    lowered = jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals))
+    return prune(lowered, range(len(lowered.outvars)))
 
 
 PLAIN = {

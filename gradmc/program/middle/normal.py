@@ -8,6 +8,7 @@ own bodies and the functions with derivative rules of their own.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
@@ -32,6 +33,8 @@ def _copy(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Ato
     """Append the equations of `closed`, applied to `args` (constants first), and return its results."""
     env: dict[Var, Atom] = dict(zip([*closed.constvars, *closed.invars], args, strict=True))
 
+    seen: dict[Any, list[Var]] = {}
+
     def read(atom: Atom) -> Atom:
         return atom if isinstance(atom, Literal) else env[atom]
 
@@ -51,10 +54,30 @@ def _copy(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Ato
         if eqn.primitive is ir.if_p:
             env |= zip(eqn.outvars, _branch(eqn, params, inputs, eqns), strict=True)
             continue
-        outvars = [Var(v.aval) for v in eqn.outvars]
-        eqns.append(eqn.replace(invars=inputs, outvars=outvars, params=params))
-        env |= zip(eqn.outvars, outvars, strict=True)
+        key = _key(eqn, inputs)
+        if key not in seen:
+            outvars = [Var(v.aval) for v in eqn.outvars]
+            eqns.append(eqn.replace(invars=inputs, outvars=outvars, params=params))
+            seen[key] = outvars
+        env |= zip(eqn.outvars, seen[key], strict=True)
     return [read(a) for a in closed.outvars]
+
+
+def _key(eqn: JaxprEqn, inputs: list[Atom]) -> Any:
+    """What two equations that compute the same have in common."""
+    if eqn.primitive in _BODIES:
+        return object()
+    atoms = tuple((str(a.val), a.aval.str_short()) if _scalar(a) else id(a) for a in inputs)
+    params = tuple((k, v) for k, v in sorted(eqn.params.items()) if k != "source")
+    try:
+        hash(params)
+    except TypeError:
+        return object()
+    return eqn.primitive, atoms, params
+
+
+def _scalar(atom: Atom) -> bool:
+    return isinstance(atom, Literal) and np.ndim(atom.val) == 0
 
 
 def _called(eqn: JaxprEqn) -> Jaxpr:

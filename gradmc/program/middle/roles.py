@@ -21,6 +21,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.middle.depends import producers
 
 # Operation, and whether the running value must be the first operand.
 _STEPS = {
@@ -77,16 +78,16 @@ def chain(body: Jaxpr, start: set[Var]) -> Chain | None:
         )
         if not uses:
             return Chain(operation, frozenset(current), results)
-        step = None if results else _step(uses, current)
+        step = None if results else _step(body, uses, current)
         if step is None or (operation and step[0] and step[0] != operation):
             return None
         operation, current = step[0] or operation, step[1]
 
 
-def _step(uses: list[JaxprEqn], current: set[Var]) -> tuple[str, set[Var]] | None:
+def _step(body: Jaxpr, uses: list[JaxprEqn], current: set[Var]) -> tuple[str, set[Var]] | None:
     """The operation of one step and the variables that hold its result."""
     if len(uses) == 2:
-        return _add_to_element(uses, current)
+        return _add_to_element(body, uses, current)
     if len(uses) != 1:
         return None
     eqn = uses[0]
@@ -105,19 +106,44 @@ def _step(uses: list[JaxprEqn], current: set[Var]) -> tuple[str, set[Var]] | Non
     return operation, set(eqn.outvars)
 
 
-def _add_to_element(uses: list[JaxprEqn], current: set[Var]) -> tuple[str, set[Var]] | None:
+def _add_to_element(body: Jaxpr, uses: list[JaxprEqn], current: set[Var]) -> tuple[str, set[Var]] | None:
     """x[k] += v: a load whose only use is an addition whose only use is a store to the same place."""
     load, store = uses
     if load.primitive is not ir.load_p or store.primitive is not ir.store_p:
         return None
-    if load.invars[0] not in current or store.invars[0] not in current:
+    if load.invars[0] not in current or store.invars[0] not in current or store.invars[1] in current:
         return None
-    return ("store add", set(store.outvars)) if _only_added(load, store) else None
+    made_by = producers(body)
+    places = load.invars[1:], store.invars[2:]
+    if len(places[0]) != len(places[1]) or not all(same(a, b, made_by) for a, b in zip(*places, strict=True)):
+        return None
+    element = load.outvars[0]
+    while element is not store.invars[1]:
+        users = [e for e in body.eqns if any(a is element for a in e.invars)]
+        if len(users) != 1 or users[0].primitive not in (jp.add_p, jp.sub_p) or any(element is a for a in body.outvars):
+            return None
+        left, right = users[0].invars
+        if left is right or (users[0].primitive is jp.sub_p and left is not element):
+            return None
+        element = users[0].outvars[0]
+    if sum(a is element for e in body.eqns for a in e.invars) != 1 or any(element is a for a in body.outvars):
+        return None
+    return "store add", set(store.outvars)
 
 
-def _only_added(load: JaxprEqn, store: JaxprEqn) -> bool:
-    # Which equations lie between is checked when they are emitted: a Slot bears nothing but additions.
-    return len(load.invars) == len(store.invars) - 1
+def same(a: Any, b: Any, made_by: dict[Var, tuple[JaxprEqn, int]]) -> bool:
+    """Whether two atoms are surely the same number: one variable, equal literals, or made alike."""
+    if a is b:
+        return True
+    if isinstance(a, Literal) or isinstance(b, Literal):
+        return isinstance(a, Literal) and isinstance(b, Literal) and bool(np.all(a.val == b.val))
+    if a not in made_by or b not in made_by:
+        return False
+    (one, k), (two, m) = made_by[a], made_by[b]
+    alike = one.primitive is two.primitive and k == m and len(one.invars) == len(two.invars)
+    return alike and len(one.outvars) == 1 and str(one.params) == str(two.params) and all(
+        same(x, y, made_by) for x, y in zip(one.invars, two.invars, strict=True)
+    )
 
 
 def _through_if(eqn: JaxprEqn, where: list[int]) -> tuple[str, set[Var]] | None:

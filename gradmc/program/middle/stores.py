@@ -15,12 +15,12 @@ import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
+from jax.extend.core.primitives import dynamic_update_slice_p
 
 from gradmc.program import ir
 from gradmc.program.middle.accumulate import closed, reduce_axes
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
-from gradmc.program.middle.known import run_now
-from gradmc.program.middle.loads import out_of_range, within
+from gradmc.program.middle.loads import dynamic_slice, inside, out_of_range, within, wrapped
 from gradmc.program.middle.take import Table, sum_by, take
 from gradmc.program.middle.values import Axis, Value, traced, union
 
@@ -111,8 +111,9 @@ def _store_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
         if index.known and not context.masked and ((index.array < -size) | (index.array >= size)).any():
             raise out_of_range(int(index.array.flat[0]), size, eqn.params["source"])
     axes = union(args)
-    small = prod(array.element) <= SMALL and any(not i.known or i.axes for i in indices)
-    fn = _rewrite if small else (ir.store_plain if axes else _update)
+    if not axes:
+        return [Value(_update(traced(array), traced(value), indices))]
+    fn = _rewrite if prod(array.element) <= SMALL else ir.store_plain
     return spread(lambda *a: [fn(*a)], args, context, axes)
 
 
@@ -120,19 +121,22 @@ RULES[ir.store_p] = _store_rule
 
 
 def _rewrite(x: Any, value: Any, *indices: Any) -> Any:
+    """The whole array, by comparing positions with the index: mapped over an axis it needs no scatter."""
     hit = np.asarray(True)
     for k, index in enumerate(indices):
         hit = hit & (lax.broadcasted_iota(index.dtype, x.shape, k) == ir.wrap_index(index, x.shape[k]))
-    return jnp.where(hit, jnp.broadcast_to(value, x.shape), x)
+    return lax.select(hit, lax.broadcast_in_dim(value, x.shape, range(len(indices), x.ndim)), x)
 
 
-def _update(x: Any, value: Any, *indices: Any) -> Any:
+def _update(x: Any, value: Any, indices: Sequence[Value]) -> Any:
     n = len(indices)
-    where = [ir.wrap_index(i, size) for i, size in zip(indices, x.shape, strict=False)]
-    start = [*where, *[0] * (x.ndim - n)]
+    where = [wrapped(i, size) for i, size in zip(indices, x.shape, strict=False)]
+    start = [lax.convert_element_type(i, np.int32) for i in (*where, *[np.int32(0)] * (x.ndim - n))]
     shape = (*[1] * n, *x.shape[n:])
-    old = lax.dynamic_slice(x, start, shape)
-    return lax.dynamic_update_slice(x, jnp.where(within(where, x.shape), value.reshape(shape), old), start)
+    value = value.reshape(shape)
+    if not all(inside(i, size) for i, size in zip(indices, x.shape, strict=False)):
+        value = jnp.where(within(where, x.shape), value, dynamic_slice(x, start, shape))
+    return dynamic_update_slice_p.bind(x, value, *start)
 
 
 # --- assembling -----------------------------------------------------------------------------------
@@ -155,8 +159,10 @@ def assemble(stores: Stores, context: Context) -> Value:
     known = stores.base.known and all(e.value.known for e in entries)
     arrays = [base, *(r for r, _ in rows)]
     indices = [index for _, index in rows]
-    put = _added if entries[0].adds else _placed
-    out = run_now(lambda *a: put(a[0], a[1:], indices), arrays) if known else put(arrays[0], arrays[1:], indices)
+    if known and (len(entries) == 1 or entries[0].adds):
+        out = _stored_now(arrays[0], arrays[1:], indices, entries[0].adds)
+    else:
+        out = (_added if entries[0].adds else _placed)(arrays[0], arrays[1:], indices)
     return _unflat(out, outer, stores.base.element)
 
 
@@ -232,25 +238,38 @@ def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any
             raise NotVectorisable
         owner = np.where(mine >= 0, mine + offset, owner)
         offset += index.size
-    new = rows[0] if len(rows) == 1 else jnp.concatenate(rows)
+    new = _joined(rows)
     stored = np.flatnonzero(owner >= 0)
-    low, high = (stored[0], stored[-1] + 1) if stored.size else (0, 0)
+    if not stored.size:
+        return base
+    low, high = stored[0], stored[-1] + 1
     if stored.size == high - low:
-        return _joined([base[:low], take(new, owner[low:high]), base[high:]]) if stored.size else base
+        return _joined([base[:low], take(new, owner[low:high]), base[high:]])
     where = np.where(owner >= 0, owner + base.shape[0], np.arange(base.shape[0]))
-    return take(jnp.concatenate([base, new]), where)
+    return take(_joined([base, new]), where)
 
 
 def _joined(parts: Sequence[Any]) -> Any:
     parts = [jnp.asarray(p) for p in parts if p.shape[0]]
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return parts[0] if len(parts) == 1 else lax.concatenate(parts, 0)
 
 
 def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
-    out = jnp.asarray(base)
+    out = None if isinstance(base, np.ndarray) and not base.any() else jnp.asarray(base)
     for x, index in zip(rows, places, strict=True):
+        alone = index.size <= base.shape[0] and (np.bincount(index, minlength=1) <= 1).all()
         inverse = np.full(base.shape[0], -1, np.int64)
         inverse[index] = np.arange(index.size)
-        alone = index.size <= base.shape[0] and (np.bincount(index, minlength=1) <= 1).all()
-        out = out + (take(x, inverse) if alone else sum_by(x, Table(index.astype(np.int32), base.shape[0])))
+        more = take(jnp.asarray(x), inverse) if alone else sum_by(jnp.asarray(x), Table(index.astype(np.int32), base.shape[0]))
+        out = more if out is None else out + more
+    return out
+
+
+def _stored_now(base: np.ndarray, rows: Sequence[np.ndarray], places: Sequence[np.ndarray], adds: bool) -> np.ndarray:
+    out = np.array(base)
+    for x, index in zip(rows, places, strict=True):
+        if adds:
+            np.add.at(out, index, x)
+        else:
+            out[index] = x
     return out
