@@ -24,7 +24,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import Float
 
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
@@ -55,17 +57,17 @@ class Density(abc.ABC):
         return jax.enable_x64(self.dtype == np.float64)
 
     @abc.abstractmethod
-    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+    def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
 
     @abc.abstractmethod
-    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+    def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return all that the results hold for one draw: `posterior`, and where terms are observed
         `log_likelihood` and `log_prior` (the density of the declared parameters less the observed terms).
         """
 
     @abc.abstractmethod
-    def unconstrained_by_name(self, x: Any) -> dict[str, Any]:
+    def unconstrained_by_name(self, x: Float[Array, "dim"]) -> dict[str, Any]:
         """Return the unconstrained coordinates of each parameter that is transformed; pure.
 
         Parameters on the whole real line are left out: their coordinates are their values.

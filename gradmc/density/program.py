@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import Float
 
 from gradmc.density.base import Density, Expanded, Precision, dtype_of
 from gradmc.errors import UsageError
@@ -36,12 +38,12 @@ class ProgramDensity(Density):
             **dict(zip(self._program.traced, arguments, strict=True)),
         }
 
-    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+    def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
         values, log_det = self.layout.constrain(x, self._data(arguments))
         return self._program.value(values, arguments) + log_det
 
-    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+    def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters, derived quantities and observed terms for one draw."""
         values, _ = self.layout.constrain(x, self._data(arguments))
         value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments))
@@ -55,7 +57,7 @@ class ProgramDensity(Density):
             groups["log_prior"] = {"log_prior": value - total}
         return groups
 
-    def unconstrained_by_name(self, x: Any) -> dict[str, Any]:
+    def unconstrained_by_name(self, x: Float[Array, "dim"]) -> dict[str, Any]:
         """Return the unconstrained coordinates of each parameter that is transformed; pure."""
         kept = {p.name for p in self.layout.parameters if not p.support.is_identity}
         return {name: part for name, part in self.layout.split(x).items() if name in kept}

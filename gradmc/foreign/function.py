@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
 from gradmc.density import Density, Expanded, Precision, dtype_of
 from gradmc.errors import ProgramError, UsageError
@@ -46,11 +48,11 @@ class FunctionDensity(Density):
                 remedy="Sum the terms before returning.",
             )
 
-    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+    def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
         return jnp.asarray(self._fn(self._unravel(x)), self.dtype)
 
-    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+    def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return the position, and what the function marked."""
         with collecting() as marks:
             value = self.logdensity(x, arguments)
@@ -72,7 +74,7 @@ class FunctionDensity(Density):
             for group, found in shapes.items()
         }
 
-    def unconstrained_by_name(self, x: Any) -> dict[str, Any]:
+    def unconstrained_by_name(self, x: Float[Array, "dim"]) -> dict[str, Any]:
         """Return nothing: no coordinate is transformed."""
         return {}
 

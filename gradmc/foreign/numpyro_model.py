@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
 from gradmc.density import Density, Expanded, Precision, dtype_of
 from gradmc.errors import UsageError
@@ -70,14 +72,14 @@ class NumpyroDensity(Density):
     def _by_name(self, x: Any) -> dict[str, Any]:
         return dict(zip(self._latent, self._unravel(x), strict=True))
 
-    def logdensity(self, x: Any, arguments: tuple[Any, ...]) -> Any:
+    def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
         from numpyro.infer.util import potential_energy
 
         energy = potential_energy(self._model, self._args, self._kwargs, self._by_name(x))
         return jnp.asarray(-energy, self.dtype)
 
-    def expand(self, x: Any, arguments: tuple[Any, ...]) -> Expanded:
+    def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return sample and deterministic sites, and the log density of every observed site."""
         from numpyro import handlers
 
@@ -93,7 +95,7 @@ class NumpyroDensity(Density):
             groups["log_prior"] = {"log_prior": jnp.asarray(prior)}
         return groups
 
-    def unconstrained_by_name(self, x: Any) -> dict[str, Any]:
+    def unconstrained_by_name(self, x: Float[Array, "dim"]) -> dict[str, Any]:
         """Return the unconstrained coordinates of each site whose support is not the whole space; pure."""
         return {name: part for name, part in self._by_name(x).items() if name in self._transformed}
 

@@ -14,6 +14,7 @@ are right. When the value is known while tracing (data), the check is done then 
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -29,6 +30,10 @@ type Value = Any
 
 OFF: dict[str, Any] = {"validate_args": False}
 """Passed to every numpyro distribution: validation costs equations and is done here instead."""
+
+
+SWITCH = threading.RLock()
+"""numpyro's validation is a process-wide switch: one thread at a time turns it off and on again."""
 
 
 @functools.cache
@@ -65,7 +70,7 @@ class Law:
     def terms(self, y: Value, *parameters: Value) -> Any:
         """Return the log density of each observation, `-inf` outside the support."""
         d = distributions()
-        with d.distribution.validation_enabled(False):  # for distributions that numpyro builds inside others
+        with SWITCH, d.distribution.validation_enabled(False):  # for distributions built inside others
             return self._terms(d, y, *parameters)
 
     def _terms(self, d: ModuleType, y: Value, *parameters: Value) -> Any:
