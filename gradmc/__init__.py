@@ -1,12 +1,12 @@
 """Gradient-based Bayesian inference for log densities written as plain Python functions.
 
-    import gradmc as gm
+import gradmc as gm
 
-    @gm.model
-    def coin(p: gm.UnitInterval, *, heads: int, tosses: int):
-        return gm.observe("heads", gm.lpdf.binomial(heads, tosses, p))
+@gm.model
+def coin(p: gm.UnitInterval, *, heads: int, tosses: int):
+    return gm.observe("heads", gm.lpdf.binomial(heads, tosses, p))
 
-    draws = gm.sample(coin, {"heads": 7, "tosses": 10}, seed=1)
+draws = gm.sample(coin, {"heads": 7, "tosses": 10}, seed=1)
 """
 
 import importlib

@@ -1,9 +1,9 @@
 """The pipeline on one page: program -> density -> sampler -> store -> results.  Read this first.
 
-    density   a model bound to its data, as a log density on a flat vector       gradmc.density
-    sampler   kernel, adaptation and density in one compiled loop                gradmc.run.sampler
-    run       the host loop over chunks of that loop                             gradmc.run.driver
-    store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
+density   a model bound to its data, as a log density on a flat vector       gradmc.density
+sampler   kernel, adaptation and density in one compiled loop                gradmc.run.sampler
+run       the host loop over chunks of that loop                             gradmc.run.driver
+store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
 """
 
 import time
@@ -39,7 +39,7 @@ def sample(
     warmup: int = 500,
     draws: int = 1000,
     kernel: str = "nuts",
-    metric: str = "diagonal",
+    metric: str = "low_rank",
     target_accept: float = 0.8,
     max_tree_depth: int = 10,
     initial: Initial | None = None,
@@ -59,7 +59,7 @@ def sample(
         warmup: transitions per chain that adapt step size and mass matrix and are not draws.
         draws: draws per chain.
         kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017) or "hmc" (jittered fixed integration time).
-        metric: the mass matrix, "diagonal", "dense" or "low_rank".
+        metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense".
         target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
         max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw (NUTS).
         initial: named parameter values to start all chains from, or one such mapping per chain.
@@ -141,7 +141,9 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if isinstance(initial, Mapping):
         return [np.asarray(target.unconstrain(initial))] * chains
     if len(initial) != chains:
-        raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
+        raise UsageError(
+            f"initial has {len(initial)} starting points for {chains} chains; give one per chain"
+        )
     return [np.asarray(target.unconstrain(values)) for values in initial]
 
 

@@ -3,30 +3,39 @@
 The inverse mass matrix S that minimises the Fisher divergence to a normal solves S G S = C, where C and G are the
 covariances of draws and gradients: S is the geometric mean of C and the inverse of G (Seyboldt, Carlson & Carpenter
 2025).  Draws and gradients are first scaled by the diagonal solution, so that S is close to the identity, and both
-covariances are shrunk towards the identity as if it had been seen in `SHRINKAGE` draws (as Stan's dense estimate is).
+covariances are shrunk towards the identity.
 
 Eigenvalue problems would keep the sampling loop from being one native function, so the compiled loop only records
-(draw, gradient) pairs in a ring, and the host loop stops the chain at the transitions that `next_update` names: after
-10, 20, 40, .. transitions and at the start of the final phase.  Each estimate uses the later half of warmup so far.
+(draw, gradient) pairs in a ring, and the host loop stops the chain at the transitions that `next_update` names.  Each
+estimate uses the later half of warmup so far.  Until the first one finds a direction worth stretching, the diagonal
+metric of `gradmc.adaptation.diagonal` is in force and adapts at every transition.
 """
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+from threadpoolctl import ThreadpoolController
 
-from gradmc.adaptation.schedule import EARLY_WINDOW, Schedule, final_start
+from gradmc.adaptation.diagonal import DiagonalAdaptation, Windows
+from gradmc.adaptation.schedule import Schedule, final_start
 from gradmc.kernels.kernel import Draw, Info
-from gradmc.kernels.metric import DenseMetric, LowRankMetric
+from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
 from gradmc.records import record
 
 HISTORY_BYTES = 8 << 20
 MAX_HISTORY = 1024
-SHRINKAGE = 5.0
+SHRINKAGE = (
+    0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
+)
+FIRST_UPDATE = 30
+UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
 SCALE_LIMITS = (1e-10, 1e10)
+TRANSIT = 0.7  # mean gradient, in units of its spread, beyond which a chain is still on its way (measured: 0.5 to 1)
 
 
 @record
@@ -47,18 +56,41 @@ class Spectrum:
     vectors: np.ndarray
 
 
+def in_transit(gradients: np.ndarray) -> bool:
+    """Whether a chain that saw these gradients, (n, dim), had not yet come to where the mass is.
+
+    Under the posterior the mean gradient is zero.  A chain on its way there sees gradients of one sign; what it could
+    learn of scales and correlations would be those of its path.
+    """
+    return not bool(np.all(np.abs(gradients.mean(axis=0)) <= TRANSIT * gradients.std(axis=0)))
+
+
 def estimate(draws: np.ndarray, gradients: np.ndarray) -> Spectrum | None:
     """The estimate from draws and gradients, each (n, dim), n >= 3; None where it would not be finite."""
-    spread = np.sqrt(np.std(draws, axis=0) / np.std(gradients, axis=0))
+    # Chains run at the same time on all cores; BLAS threads on top of them wait for each other most of the time.
+    with _blas().limit(limits=1, user_api="blas"):
+        return _geometric_mean(draws, gradients)
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _geometric_mean(draws: np.ndarray, gradients: np.ndarray) -> Spectrum | None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.sqrt(np.std(draws, axis=0) / np.std(gradients, axis=0))
     if not np.all(np.isfinite(spread) & (spread > 0)):
         return None
     scale = np.clip(spread, *SCALE_LIMITS)
     covariance, information = _shrunk(draws / scale), _shrunk(gradients * scale)
-    roots, basis = np.linalg.eigh(information)
-    root, inverse_root = (basis * roots**0.5) @ basis.T, (basis * roots**-0.5) @ basis.T
-    middle, turn = np.linalg.eigh(root @ covariance @ root)
-    mean = inverse_root @ (turn * np.sqrt(np.maximum(middle, 0))) @ turn.T @ inverse_root
-    values, vectors = np.linalg.eigh((mean + mean.T) / 2)
+    # With information = L L', the geometric mean is L^-T (L' covariance L)^(1/2) L^-1.
+    lower = np.linalg.cholesky(information)
+    middle, turn = np.linalg.eigh(lower.T @ covariance @ lower)
+    if not np.all(middle > 0):
+        return None
+    half = np.linalg.solve(lower.T, turn * middle**0.25)
+    values, vectors = np.linalg.eigh(half @ half.T)
     if not np.all(np.isfinite(values)) or values[0] <= 0:
         return None
     return Spectrum(scale=scale, values=values, vectors=vectors)
@@ -73,11 +105,11 @@ def _shrunk(rows: np.ndarray) -> np.ndarray:
 
 def next_update(transition: int, warmup: int) -> int | None:
     """The first transition count above `transition` at which the metric is computed anew."""
-    due, last = EARLY_WINDOW, final_start(warmup)
+    due, last = FIRST_UPDATE, final_start(warmup)
     while due <= transition:
-        due *= 2
+        due = int(due * UPDATE_GROWTH)
     due = min(due, last)
-    return due if due > transition and due >= EARLY_WINDOW else None
+    return due if due > transition and due >= FIRST_UPDATE else None
 
 
 def is_due(transition: int, warmup: int) -> bool:
@@ -93,84 +125,116 @@ def recent(history: History, transition: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(history.draws)[index], np.asarray(history.gradients)[index]
 
 
+def empty_history(position: Float[Array, "dim"]) -> History:
+    """A ring with room for up to 1,024 draws and 8 MiB."""
+    dim, itemsize = position.shape[0], position.dtype.itemsize
+    rows = int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), 32, MAX_HISTORY))
+    table = jnp.zeros((rows, dim), position.dtype)
+    return History(count=jnp.int32(0), draws=table, gradients=table)
+
+
+def remember(history: History, draw: Draw) -> History:
+    """Record a draw and its gradient."""
+    row = history.count % history.draws.shape[0]
+    return History(
+        count=history.count + 1,
+        draws=lax.dynamic_update_index_in_dim(history.draws, draw.position, row, 0),
+        gradients=lax.dynamic_update_index_in_dim(history.gradients, draw.gradient, row, 0),
+    )
+
+
+@record
+class WindowedState:
+    """The state of both adaptations: the diagonal one goes on until the first estimate from the ring."""
+
+    diagonal: Windows
+    history: History
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Windowed:
-    """What both kinds share: recording inside the loop."""
+class LowRankAdaptation:
+    """Adapts a `LowRankMetric` with at most `rank` directions besides the diagonal."""
 
-    def _history(self, position: Float[Array, "dim"]) -> History:
-        dim, itemsize = position.shape[0], position.dtype.itemsize
-        rows = int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), 32, MAX_HISTORY))
-        table = jnp.zeros((rows, dim), position.dtype)
-        return History(count=jnp.int32(0), draws=table, gradients=table)
+    rank: int = 16
 
-    def update[M](
-        self, metric: M, history: History, draw: Draw, info: Info, transition: Int[Array, ""], schedule: Schedule
-    ) -> tuple[M, History, Bool[Array, ""]]:
-        """Record a draw; the metric stays."""
-        del info, transition, schedule
-        row = history.count % history.draws.shape[0]
-        recorded = History(
-            count=history.count + 1,
-            draws=lax.dynamic_update_index_in_dim(history.draws, draw.position, row, 0),
-            gradients=lax.dynamic_update_index_in_dim(history.gradients, draw.gradient, row, 0),
+    def initial(
+        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
+    ) -> tuple[LowRankMetric, WindowedState]:
+        """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
+        dim, rank = position.shape[0], min(self.rank, position.shape[0])
+        diagonal, windows = DiagonalAdaptation().initial(position, gradient)
+        metric = LowRankMetric(
+            scale=diagonal.scale,
+            vectors=jnp.zeros((rank, dim), position.dtype),
+            stretch=jnp.ones(rank, position.dtype),
+            used=jnp.int32(0),
         )
-        return metric, recorded, jnp.bool_(False)
+        return metric, WindowedState(diagonal=windows, history=empty_history(position))
 
+    def update(
+        self,
+        metric: LowRankMetric,
+        state: WindowedState,
+        draw: Draw,
+        info: Info,
+        transition: Int[Array, ""],
+        schedule: Schedule,
+    ) -> tuple[LowRankMetric, WindowedState, Bool[Array, ""]]:
+        """Record a draw; adapt the diagonal while no direction is in use."""
+        diagonal, windows, first = DiagonalAdaptation().update(
+            DiagonalMetric(scale=metric.scale), state.diagonal, draw, info, transition, schedule
+        )
+        metric = dataclasses.replace(metric, scale=jnp.where(metric.used == 0, diagonal.scale, metric.scale))
+        return metric, WindowedState(diagonal=windows, history=remember(state.history, draw)), first
 
-def _first_scale(gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
-    size = jnp.abs(gradient)
-    usable = jnp.isfinite(size) & (size > 0)
-    return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, size, 1)), 1).astype(gradient.dtype)
+    def on_host(self, metric: LowRankMetric, state: WindowedState, transition: int) -> LowRankMetric | None:
+        """The metric from the latest draws; None where the present one should stay."""
+        draws, gradients = recent(state.history, transition)
+        spectrum = None if in_transit(gradients) else estimate(draws, gradients)
+        if spectrum is None:
+            return None
+        rank, dtype = metric.stretch.shape[0], metric.scale.dtype
+        farthest = np.argsort(-np.abs(np.log(spectrum.values)))[:rank]
+        values = spectrum.values[farthest]
+        used = int(np.sum((values > CUTOFF) | (values < 1 / CUTOFF)))
+        if used == 0 and int(metric.used) == 0:
+            return None
+        return LowRankMetric(
+            scale=np.asarray(spectrum.scale, dtype),
+            vectors=np.asarray(spectrum.vectors[:, farthest].T, dtype),
+            stretch=np.asarray(np.sqrt(values), dtype),
+            used=np.int32(used),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DenseAdaptation(_Windowed):
+class DenseAdaptation:
     """Adapts a `DenseMetric`: for strongly correlated posteriors of up to some hundred dimensions."""
 
     def initial(
         self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
     ) -> tuple[DenseMetric, History]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
-        return DenseMetric(factor=jnp.diag(_first_scale(gradient))), self._history(position)
+        diagonal, _ = DiagonalAdaptation().initial(position, gradient)
+        return DenseMetric(factor=jnp.diag(diagonal.scale)), empty_history(position)
 
-    def on_host(self, metric: DenseMetric, history: History, transition: int) -> DenseMetric:
-        """The metric from the latest draws, or the old one where they give none."""
+    def update(
+        self,
+        metric: DenseMetric,
+        history: History,
+        draw: Draw,
+        info: Info,
+        transition: Int[Array, ""],
+        schedule: Schedule,
+    ) -> tuple[DenseMetric, History, Bool[Array, ""]]:
+        """Record a draw; the metric stays."""
+        del info, transition, schedule
+        return metric, remember(history, draw), jnp.bool_(False)
+
+    def on_host(self, metric: DenseMetric, history: History, transition: int) -> DenseMetric | None:
+        """The metric from the latest draws; None where they give none."""
         spectrum = estimate(*recent(history, transition))
         if spectrum is None:
-            return metric
+            return None
         root = (spectrum.vectors * np.sqrt(spectrum.values)) @ spectrum.vectors.T
-        return DenseMetric(factor=jnp.asarray(spectrum.scale[:, None] * root, metric.factor.dtype))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LowRankAdaptation(_Windowed):
-    """Adapts a `LowRankMetric` with at most `rank` directions besides the diagonal."""
-
-    rank: int = 10
-
-    def initial(
-        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
-    ) -> tuple[LowRankMetric, History]:
-        """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
-        dim, rank = position.shape[0], min(self.rank, position.shape[0])
-        metric = LowRankMetric(
-            scale=_first_scale(gradient),
-            vectors=jnp.zeros((dim, rank), position.dtype),
-            stretch=jnp.ones(rank, position.dtype),
-        )
-        return metric, self._history(position)
-
-    def on_host(self, metric: LowRankMetric, history: History, transition: int) -> LowRankMetric:
-        """The metric from the latest draws, or the old one where they give none."""
-        spectrum = estimate(*recent(history, transition))
-        if spectrum is None:
-            return metric
-        rank, dtype = metric.stretch.shape[0], metric.scale.dtype
-        farthest = np.argsort(-np.abs(np.log(spectrum.values)))[:rank]
-        values = spectrum.values[farthest]
-        used = (values > CUTOFF) | (values < 1 / CUTOFF)
-        return LowRankMetric(
-            scale=jnp.asarray(spectrum.scale, dtype),
-            vectors=jnp.asarray(np.where(used, spectrum.vectors[:, farthest], 0), dtype),
-            stretch=jnp.asarray(np.where(used, np.sqrt(values), 1), dtype),
-        )
+        return DenseMetric(factor=np.asarray(spectrum.scale[:, None] * root, metric.factor.dtype))

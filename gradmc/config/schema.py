@@ -62,8 +62,8 @@ class SamplerSection(Section):
         description="length of a trajectory, whitened scale (hmc)",
         examples=[1.5],
     )
-    metric: Literal["diagonal", "dense", "low_rank"] = Field(
-        default="diagonal", description="form of the adapted mass matrix", examples=["diagonal"]
+    metric: Literal["low_rank", "diagonal", "dense"] = Field(
+        default="low_rank", description="form of the adapted mass matrix", examples=["low_rank"]
     )
     step_size: float | None = Field(
         default=None,

@@ -10,8 +10,10 @@ Products are written as multiply-and-reduce: a `dot` would keep XLA from compili
 
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, Int
 
 from gradmc.records import record
 
@@ -51,7 +53,7 @@ class DenseMetric:
 
     def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F w."""
-        return jnp.sum(self.factor * momentum, axis=1)
+        return jnp.sum(self.factor * momentum[None, :], axis=1)
 
     def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F' g."""
@@ -60,15 +62,23 @@ class DenseMetric:
 
 @record
 class LowRankMetric:
-    """F = diag(scale) (I + V diag(stretch - 1) V') with orthonormal columns V; an unused column has stretch 1."""
+    """F = diag(scale) (I + V' diag(stretch - 1) V) with the first `used` rows of V, which are orthonormal.
+
+    The products loop over the rows in use, so directions that a posterior does not need cost nothing.
+    """
 
     scale: Float[Array, "dim"]
-    vectors: Float[Array, "dim rank"]
+    vectors: Float[Array, "rank dim"]
     stretch: Float[Array, "rank"]
+    used: Int[Array, ""]
 
     def _stretched(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
-        weights = (self.stretch - 1) * jnp.sum(self.vectors * x[:, None], axis=0)
-        return x + jnp.sum(self.vectors * weights, axis=1)
+        def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
+            vector = lax.dynamic_index_in_dim(self.vectors, k, 0, keepdims=False)
+            stretch = lax.dynamic_index_in_dim(self.stretch, k, 0, keepdims=False)
+            return total + (stretch - 1) * jnp.sum(vector * x) * vector
+
+        return lax.fori_loop(0, self.used, add, x)
 
     def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F w."""

@@ -119,9 +119,7 @@ def _row[S](table: S, row: Int[Array, ""]) -> S:
 
 
 def _write[S](table: S, value: S, row: Int[Array, ""]) -> S:
-    return jax.tree.map(
-        lambda rows, new: lax.dynamic_update_index_in_dim(rows, new, row, 0), table, value
-    )
+    return jax.tree.map(lambda rows, new: lax.dynamic_update_index_in_dim(rows, new, row, 0), table, value)
 
 
 def _twice[S](value: S) -> S:

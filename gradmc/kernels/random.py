@@ -53,7 +53,9 @@ def uniform(word: UInt32[Array, "..."], dtype: jnp.dtype) -> Float[Array, "..."]
     return ((word >> np.uint32(9)).astype(dtype) + np.asarray(0.5, dtype)) * np.asarray(2.0**-23, dtype)
 
 
-def _coordinates(key: jax.Array, transition: jax.Array, event: np.uint32, dim: int, dtype: jnp.dtype) -> jax.Array:
+def _coordinates(
+    key: jax.Array, transition: jax.Array, event: np.uint32, dim: int, dtype: jnp.dtype
+) -> jax.Array:
     """Uniform on (-1, 1), symmetric about 0: one word per coordinate, so one hash serves two of them."""
     words = threefry(key, transition, event + lax.iota(jnp.uint32, (dim + 1) // 2))
     return 2 * uniform(jnp.concatenate(words)[:dim], dtype) - 1

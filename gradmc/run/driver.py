@@ -117,7 +117,9 @@ class Driver:
         self._pending = len(lanes)
         for lane in lanes:
             self._queue.put(lane)
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(min(self._workers, len(lanes)))]
+        threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(min(self._workers, len(lanes)))
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -193,7 +195,9 @@ class Driver:
             return state
         for i, done in enumerate(lane.done):
             if filled[i] and is_due(int(done), self.plan.warmup):
-                state = self._with_new_metric(state, i if self.plan.compiled.batch is not None else (), int(done))
+                state = self._with_new_metric(
+                    state, i if self.plan.compiled.batch is not None else (), int(done)
+                )
         return state
 
     def _with_new_metric(self, state: State, row: int | tuple[()], done: int) -> State:
@@ -206,10 +210,11 @@ class Driver:
             changed[row] = value
             return changed
 
+        metric = self.plan.on_host(*own, done)
+        if metric is None:
+            return state
         chain = dataclasses.replace(
-            chain,
-            metric=jax.tree.map(put, chain.metric, self.plan.on_host(*own, done)),
-            phase=put(chain.phase, SEARCH),
+            chain, metric=jax.tree.map(put, chain.metric, metric), phase=put(chain.phase, SEARCH)
         )
         return dataclasses.replace(state, chain=chain)
 

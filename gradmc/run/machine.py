@@ -279,11 +279,18 @@ class Machine:
         return dataclasses.replace(chain, transition=chain.transition + 1), buffer, draw
 
     def _adapt(self, chain: Chain, arguments: tuple[Draw, Info, Schedule]) -> Chain:
+        """Adapt after a warmup transition.
+
+        Far from the typical set every step gains much energy; only the plain acceptance lets the step size grow there,
+        so the symmetric one takes over after the early phase.
+        """
         draw, info, schedule = arguments
         metric, adaptation, restart = self.adaptation.update(
             chain.metric, chain.adaptation, draw, info, chain.transition, schedule
         )
-        step = dual_average(chain.step, info.symmetric_acceptance, schedule.target_accept)
+        early = chain.transition < schedule.early_end
+        acceptance = jnp.where(early, info.acceptance_rate, info.symmetric_acceptance)
+        step = dual_average(chain.step, acceptance, schedule.target_accept)
         last = chain.transition + 1 >= schedule.warmup
         value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
         return dataclasses.replace(

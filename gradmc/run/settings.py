@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gradmc.errors import UsageError
 
 KERNELS = ("nuts", "hmc")
-METRICS = ("diagonal", "dense", "low_rank")
+METRICS = ("low_rank", "diagonal", "dense")
 EXECUTORS = ("auto", "threads", "batch")
 
 
@@ -23,7 +23,7 @@ class Settings:
         warmup: transitions per chain that adapt step size and metric and are not draws, at least 0.
         draws: draws per chain, at least 0.
         kernel: "nuts" or "hmc".
-        metric: "diagonal", "dense" or "low_rank" mass matrix.
+        metric: mass matrix: "low_rank" (diagonal and a few directions), "diagonal" or "dense".
         target_accept: mean acceptance that the step size aims at, between 0 and 1 (exclusive).
         max_tree_depth: doublings of a NUTS trajectory, 1 to 20.
         integration_time: length of an HMC trajectory in units of the whitened scale, positive.
@@ -43,7 +43,7 @@ class Settings:
     warmup: int = 500
     draws: int = 1000
     kernel: Literal["nuts", "hmc"] = "nuts"
-    metric: Literal["diagonal", "dense", "low_rank"] = "diagonal"
+    metric: Literal["diagonal", "dense", "low_rank"] = "low_rank"
     target_accept: float = 0.8
     max_tree_depth: int = 10
     integration_time: float = 1.5707963267948966
