@@ -98,7 +98,7 @@ def sample(
         display.note("compiling")
         sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
         store = MemoryStore(
-            chains=chains, labels=Labels.of(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
+            chains=chains, labels=Labels.of_density(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
         )
         began = time.perf_counter()
         try:

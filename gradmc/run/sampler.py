@@ -21,7 +21,7 @@ from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
-from gradmc.run.driver import Driver, DrawSink, Lane, Plan
+from gradmc.run.driver import DrawSink, Driver, Lane, Plan
 from gradmc.run.machine import STATISTICS, Machine
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
