@@ -98,12 +98,10 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
-    except complaints.CONCRETIZATION as error:
-        names = frozenset(k for k, v in kwargs.items() if _is_traced(v))
-        if names:
-            raise ConcreteDataNeeded(names) from error
-        raise complaints.explained(error, fn) from error
     except Exception as error:
+        names = frozenset(k for k, v in kwargs.items() if _is_traced(v))
+        if names and complaints.is_concretization(error):
+            raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     return Traced(jaxpr, inputs, jax.tree.structure(shapes))
 

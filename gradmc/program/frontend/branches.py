@@ -167,7 +167,7 @@ def _merge(
             test,
             _side(yes or no, [m.yes for m in merged]),
             _side(no or yes, [m.no for m in merged]),
-            source=where.place(),
+            source=where.here(),
         )
         if any(m.yes for m in merged)
         else ()
@@ -279,8 +279,8 @@ def _floating(dtype: Any) -> Any:
 
 
 def _difference(yes: tuple[Form, list], no: tuple[Form, list]) -> str:
-    line = where.place()
-    at = f" (line {line[1]})" if line else ""
+    line = where.here()
+    at = f" (line {line.line})" if line else ""
     told = [_described(*side) for side in (yes, no)]
     if "nothing" in told:
         return f"it is assigned on one side of a branch only{at}"

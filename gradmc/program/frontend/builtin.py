@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import comprehensions, context, operators
+from gradmc.program.frontend import comprehensions, context, operators, tables
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -49,7 +49,9 @@ def _float(value: Any = 0.0) -> Any:
 
 def _int(value: Any = 0, *base: Any) -> Any:
     value = _content(value)
-    return jnp.asarray(value.reshape(()), int) if is_traced(value) else int(value, *base)
+    if not is_traced(value):
+        return int(value, *base)
+    return tables.apply(jnp.asarray(value.reshape(()), int), np.int64, value)
 
 
 def _bool(value: Any = False) -> Any:
@@ -57,7 +59,8 @@ def _bool(value: Any = False) -> Any:
 
 
 def _abs(value: Any) -> Any:
-    return abs(_content(value))
+    value = _content(value)
+    return tables.apply(abs(value), np.abs, value)
 
 
 def _round(value: Any, digits: int | None = None) -> Any:

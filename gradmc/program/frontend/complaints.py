@@ -25,6 +25,15 @@ NEEDED = (
 )
 
 
+def is_concretization(error: Exception) -> bool:
+    """Whether a traced value was needed as a plain one."""
+    if isinstance(error, CONCRETIZATION):
+        return True
+    return isinstance(error, TypeError) and any(
+        w in str(error) for w in ("Tracer", "concrete value", "traced")
+    )
+
+
 def explained(error: Exception, fn: FunctionType) -> GradmcError:
     """The error to raise in place of `error`."""
     at = where.blame(error) or source.location(fn.__code__, None)
@@ -40,7 +49,7 @@ def explained(error: Exception, fn: FunctionType) -> GradmcError:
             location=at,
             remedy="Write it so that both sides of a branch, and every iteration of a loop, change the same things.",
         )
-    if isinstance(error, CONCRETIZATION):
+    if is_concretization(error):
         return ProgramError(NEEDED[0], location=at, remedy=NEEDED[1])
     if isinstance(error, RecursionError):
         return ProgramError(

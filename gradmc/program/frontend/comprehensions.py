@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, loops, operators
+from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
 from gradmc.program.frontend.iterables import iterate, rollable
 from gradmc.program.frontend.values import is_traced
 
@@ -167,13 +168,17 @@ def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
 def larger(a: Any, b: Any) -> Any:
     """The larger of two numbers, as Python's `max`."""
     a, b = operators.content(a), operators.content(b)
-    return jnp.maximum(a, b) if is_traced(a) or is_traced(b) else max(a, b)
+    if not (is_traced(a) or is_traced(b)):
+        return max(a, b)
+    return tables.apply(jnp.maximum(a, b), np.maximum, a, b)
 
 
 def smaller(a: Any, b: Any) -> Any:
     """The smaller of two numbers, as Python's `min`."""
     a, b = operators.content(a), operators.content(b)
-    return jnp.minimum(a, b) if is_traced(a) or is_traced(b) else min(a, b)
+    if not (is_traced(a) or is_traced(b)):
+        return min(a, b)
+    return tables.apply(jnp.minimum(a, b), np.minimum, a, b)
 
 
 def all_(values: Any) -> Any:

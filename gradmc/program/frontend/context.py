@@ -16,6 +16,9 @@ class Context:
     Attributes:
         memory: arrays and lists that the program changes in place.
         copies: product of the trip counts of the loops being unrolled around the present line.
+        tables: by identity, traced whole numbers and what they are in every iteration (`tables`).
+        loops: how many loops have been traced: the next one's label.
+        looked_up: how many elements at symbolic places have been read.
         failures: conditions under which the program fails.
         traced: how many operations on traced values have run (only differences mean anything).
     """
@@ -24,6 +27,9 @@ class Context:
     copies: int = 1
     traced: int = 0
     failures: list[Any] = field(default_factory=list)
+    tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    loops: int = 0
+    looked_up: int = 0
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")

@@ -18,6 +18,8 @@ from gradmc.program.frontend.jumps import at
 from gradmc.program.frontend.refuse import Refused, program_error
 
 FACTORY = "__gm_factory"
+FUNCTION = "__gm_function"
+"""The name of a function while it is compiled: its own would hide a global of that name."""
 
 _made: set[CodeType] = set()
 
@@ -68,7 +70,8 @@ def _converted_code(original: CodeType, of: _Source) -> CodeType:
         where = source.location(original, refused.line)
         raise program_error(refused, where) from None
     compiled = compile(module, original.co_filename, "exec", dont_inherit=True)
-    inner = _named(_named(compiled, FACTORY), _name(node))
+    inner = _named(_named(compiled, FACTORY), FUNCTION)
+    inner = _renamed(inner, original.co_name)
     _made.update(_below(inner))
     return inner
 
@@ -81,6 +84,7 @@ def _module(node: source.FunctionNode, original: CodeType) -> ast.Module:
     node.args.defaults = []
     node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
     made = Function(node).rewrite()
+    made.name = FUNCTION
     arguments = [ast.arg(n) for n in (HOOKS, *original.co_freevars)]
     spec = ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[])
     factory = at(ast.FunctionDef(FACTORY, spec, [made], [], None, None, []), node)
@@ -89,11 +93,7 @@ def _module(node: source.FunctionNode, original: CodeType) -> ast.Module:
 
 def _as_def(node: ast.Lambda) -> ast.FunctionDef:
     body = at(ast.Return(node.body), node.body)
-    return at(ast.FunctionDef(_name(node), node.args, [body], [], None, None, []), node)
-
-
-def _name(node: source.FunctionNode) -> str:
-    return "__gm_lambda" if isinstance(node, ast.Lambda) else node.name
+    return at(ast.FunctionDef(FUNCTION, node.args, [body], [], None, None, []), node)
 
 
 def _named(code: CodeType, name: str) -> CodeType:
@@ -101,6 +101,13 @@ def _named(code: CodeType, name: str) -> CodeType:
         if isinstance(constant, CodeType) and constant.co_name == name:
             return constant
     raise ProgramError(f"internal: no code {name!r} in {code.co_name!r}")
+
+
+def _renamed(code: CodeType, name: str) -> CodeType:
+    """The code with the user's names in place of the compiler's, for tracebacks: bodies bear their function's."""
+    name = name if code.co_name.startswith(HOOKS) else code.co_name
+    inner = tuple(_renamed(c, name) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_name=name, co_qualname=name, co_consts=inner)
 
 
 def _below(code: CodeType) -> Iterator[CodeType]:

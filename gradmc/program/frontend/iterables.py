@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, subscripts
+from gradmc.program.frontend import context, operators, subscripts, tables
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
 
@@ -21,10 +21,11 @@ LONG_LIST = 8
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rollable:
-    """A source of items by index; `length` may be traced."""
+    """A source of items by index; `length` may be traced, and is then at most `most` if that is known."""
 
     length: Any
     item: Callable[[Any], Any]
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def iterate(source: Any) -> Iterable[Any]:
 def rollable(source: Any) -> Rollable | None:
     """The source by index, if it has one form for every index."""
     match source:
+        case Rollable():
+            return source
         case range():
             return _range(source.start, len(source), source.step)
         case TracedRange():
@@ -106,15 +109,17 @@ def rollable(source: Any) -> Rollable | None:
         case Enumerated():
             inner = rollable(source.source)
             start = source.start
-            return inner and Rollable(inner.length, lambda i: (start + i if start else i, inner.item(i)))
+            return inner and Rollable(inner.length, lambda i: (_plus(start, i), inner.item(i)), inner.most)
         case Zipped():
             return _zip(source)
         case Mapped(function=function):
             inner = _zip(Zipped(source.sources))
-            return inner and Rollable(inner.length, lambda i: function(*inner.item(i)))
+            return inner and Rollable(inner.length, lambda i: function(*inner.item(i)), inner.most)
         case Reversed():
             inner = rollable(source.source)
-            return inner and Rollable(inner.length, lambda i: inner.item(inner.length - 1 - i))
+            return inner and Rollable(
+                inner.length, lambda i: inner.item(operators.binary("Sub", inner.length - 1, i)), inner.most
+            )
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
         return _listing(content)
@@ -136,20 +141,27 @@ def _array(numbers: Sequence[Any]) -> Any:
     return np.asarray(numbers)
 
 
-def _range(start: Any, length: Any, step: Any) -> Rollable:
+def _range(start: Any, length: Any, step: Any, most: int | None = None) -> Rollable:
     def item(i: Any) -> Any:
-        scaled = i if step == 1 else step * i
-        return scaled if isinstance(start, int) and start == 0 else start + scaled
+        scaled = i if step == 1 else operators.binary("Mult", step, i)
+        return scaled if isinstance(start, int) and start == 0 else operators.binary("Add", start, scaled)
 
-    return Rollable(length, item)
+    return Rollable(length, item, most)
 
 
 def _traced_range(source: TracedRange) -> Rollable:
+    """A range whose ends are traced: its length may be the same in all iterations around it, or bounded."""
     start, stop, step = source.start, source.stop, source.step
     if is_traced(step) or step == 0:
         raise CannotRoll("the step of the range is not known while compiling")
-    length = jnp.maximum(0, (stop - start + (step - (1 if step > 0 else -1))) // step)
-    return _range(start, length, step)
+    span = operators.binary("Sub", stop, start)
+    trips = operators.binary("FloorDiv", operators.binary("Add", span, step - (1 if step > 0 else -1)), step)
+    length = tables.apply(jnp.maximum(trips, 0), lambda n: np.maximum(n, 0), trips)
+    table = tables.known(length)
+    if table is None:
+        return _range(start, length, step)
+    one = tables.same(table)
+    return _range(start, length if one is None else one, step, int(table.values.max(initial=0)))
 
 
 def _zip(source: Zipped) -> Rollable | None:
@@ -161,12 +173,18 @@ def _zip(source: Zipped) -> Rollable | None:
     if any(map(is_traced, lengths)):
         length = lengths[0]
         for other in lengths[1:]:
-            length = jnp.minimum(length, other)
+            length = tables.apply(jnp.minimum(length, other), np.minimum, length, other)
     else:
         length = min(lengths)
         if source.strict and len(set(lengths)) > 1:
             raise ValueError(f"zip() arguments have lengths {lengths}, and strict=True")
-    return Rollable(length, lambda i: tuple(s.item(i) for s in sources))
+    bounds = [s.length if s.most is None else s.most for s in sources]
+    most = min((b for b in bounds if not is_traced(b)), default=None)
+    return Rollable(length, lambda i: tuple(s.item(i) for s in sources), most)
+
+
+def _plus(start: Any, i: Any) -> Any:
+    return operators.binary("Add", start, i) if is_traced(start) or start else i
 
 
 def _listing(content: Listing) -> Rollable | None:

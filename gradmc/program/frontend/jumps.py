@@ -189,8 +189,11 @@ def _loop(s: ast.For | ast.While, scope: _Scope) -> list[ast.stmt]:
     continues = any(_jumps(b, ast.Continue) for b in s.body)
     returns = scope.returns and any(_jumps(b, ast.Return) for b in s.body)
     if isinstance(s, ast.While) and any(isinstance(n, ast.NamedExpr) for n in ast.walk(s.test)):
-        leave = at(ast.If(at(ast.UnaryOp(ast.Not(), s.test), s), [at(ast.Break(), s)], []), s.test)
-        return _loop(_replace(s, test=at(ast.Constant(True), s), body=[leave, *s.body]), scope)
+        if any(_jumps(b, ast.Break, ast.Continue) for b in s.orelse):
+            refuse("walrus", s.test)
+        away = [*s.orelse, at(ast.Break(), s)]
+        leave = at(ast.If(at(ast.UnaryOp(ast.Not(), s.test), s), away, []), s.test)
+        return _loop(_replace(s, test=at(ast.Constant(True), s), body=[leave, *s.body], orelse=[]), scope)
     body = _block(s.body, inner)
     if continues:
         body = [assign(inner.continue_flag, ast.Constant(False), s), *body]

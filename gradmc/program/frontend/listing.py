@@ -54,6 +54,20 @@ class Listing:
     def length(self) -> Any:
         return sum(p.count if isinstance(p, Stack) else len(p) for p in self.parts)
 
+    def stacks(self, k: Any) -> bool:
+        """Whether the item at an index is a row of a stack, and no object of its own."""
+        if isinstance(k, slice):
+            return False
+        if is_traced(k):
+            return True
+        k %= self.length()
+        for p in self.parts:
+            size = p.count if isinstance(p, Stack) else len(p)
+            if k < size:
+                return isinstance(p, Stack)
+            k -= size
+        return False
+
     def item(self, k: Any) -> Any:
         """The item at an index, Python's rules for negative ones."""
         if is_traced(k):
@@ -171,6 +185,9 @@ class Growing(Listing):
 
     def length(self) -> Any:
         return self.count
+
+    def stacks(self, k: Any) -> bool:
+        return True
 
     def item(self, k: Any) -> Any:
         if not is_traced(k) and k < 0:

@@ -6,12 +6,13 @@ things. A loop that ought to roll and cannot is unrolled, with a warning, up to 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from gradmc.program.frontend import context, unrolling, where, whiles
+from gradmc.program.frontend import branches, context, operators, unrolling, where, whiles
 from gradmc.program.frontend.bodies import State
-from gradmc.program.frontend.iterables import rollable
-from gradmc.program.frontend.rolling import Loop
+from gradmc.program.frontend.iterables import Rollable, rollable
+from gradmc.program.frontend.rolling import DataOnly, Loop
 from gradmc.program.frontend.values import is_traced
 
 SHORT = 4
@@ -50,6 +51,10 @@ def for_(
     source = rollable(iterable)
     if source is None:
         unrolling.unlike(iterable, body, ended)
+    elif is_traced(source.length) and source.most is not None:
+        names = (*carried, *after)
+        guarded = _Guarded(source, body, state, names)
+        for_(Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size)
     elif is_traced(source.length):
         whiles.counted(source, body, state, carried, after, augmented, stores)
     elif source.length == 0:
@@ -58,9 +63,25 @@ def for_(
         unrolling.short(source, body, ended)
     else:
         try:
-            Loop(source, body, state, carried, after, augmented, stores, where.place()).roll()
+            Loop(source, body, state, carried, after, augmented, stores, where.here()).roll()
+        except DataOnly:
+            unrolling.plain(source, body, ended)
         except unrolling.OBSTACLES as obstacle:
             unrolling.instead(source, body, ended, obstacle)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Guarded:
+    """The body of a loop that runs to the largest length it can have, and does nothing beyond its length."""
+
+    source: Rollable
+    body: Callable[[Any], object]
+    state: State
+    names: tuple[str, ...]
+
+    def __call__(self, k: Any) -> None:
+        within = operators.compare("Lt", k, self.source.length)
+        branches.if_(within, lambda: self.body(self.source.item(k)), None, self.state, self.names)
 
 
 def stays_in_python(length: int, size: int) -> bool:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from gradmc.program.frontend.values import CannotRoll
+
 if TYPE_CHECKING:
     from gradmc.program.frontend.listing import Listing
 
@@ -84,27 +86,21 @@ class Memory:
 
     def peek(self, token: Any) -> Any:
         """`content` without noting that it was read."""
+        view = self.parent(token)
+        if view is not None and self.version(view.parent) != view.version:
+            from gradmc.program.frontend.subscripts import element
+
+            return element(self.peek(view.parent), view.index)
         cell = self.cells.get(id(token))
-        if cell is not None and cell.token is token:
-            return cell.content
-        view = self.views.get(id(token))
-        if view is not None and view.token is token and self.version(view.parent) != view.version:
-            return self.reload(view)
-        return token
-
-    def reload(self, view: View) -> Any:
-        """The present content of a view whose parent has changed."""
-        from gradmc.program.frontend.subscripts import element
-
-        return element(self.peek(view.parent), view.index)
+        return cell.content if cell is not None and cell.token is token else token
 
     def version(self, token: Any) -> int:
         """Changes whenever the token, or what it is a part of, is written."""
+        view = self.parent(token)
+        if view is not None:
+            return self.version(view.parent)
         cell = self.cells.get(id(token))
-        if cell is not None and cell.token is token:
-            return cell.version
-        view = self.views.get(id(token))
-        return self.version(view.parent) if view is not None and view.token is token else 0
+        return cell.version if cell is not None and cell.token is token else 0
 
     def view(self, token: Any, parent: Any, index: Any) -> None:
         """Note that `token` is `parent[index]`."""
@@ -125,22 +121,31 @@ class Memory:
         cell.content = content
         cell.version += 1
 
+    def known(self, value: Any) -> bool:
+        """Whether the value is a token that has been noted before."""
+        key = id(value)
+        cell, view = self.cells.get(key), self.views.get(key)
+        if (cell is not None and cell.token is value) or (view is not None and view.token is value):
+            return True
+        return any(key in frame.born for frame in self.frames)
+
     def owns(self, token: Any) -> bool:
         """Whether the token was made within the innermost frame (or there is none)."""
         return not self.frames or id(token) in self.frames[-1].born
 
     def bear(self, value: Any) -> Any:
         """Note that a value was made here and now; returns it."""
-        if self.frames and isinstance(value, TOKENS):
-            known = any(id(value) in f.born for f in self.frames) or id(value) in self.cells
-            if not known:
-                self.frames[-1].born[id(value)] = value
+        if self.frames and isinstance(value, TOKENS) and not self.known(value):
+            self.frames[-1].born[id(value)] = value
         return value
 
     # --- lists -----------------------------------------------------------------------------------
 
     def append(self, token: list, item: Any) -> None:
         """`token.append(item)`; an item may be a whole `Listing`."""
+        view = self.parent(token)
+        if view is not None:
+            raise CannotRoll("a list inside of another list grows in the loop")
         if self.owns(token) and self.peek(token) is token and not _is_listing(item):
             token.append(item)
             return

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import branches, context
+from gradmc.program.frontend import branches, context, tables
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_array, is_traced
@@ -69,7 +69,10 @@ def binary(op: str, a: Any, b: Any) -> Any:
         return _lists(op, a, b)
     if op == "Pow" and (is_traced(a) or is_traced(b)):
         return made(_power(a, b))
-    return made(BINARY[op](a, b))
+    result = BINARY[op](a, b)
+    if tables.whole(a) and tables.whole(b):
+        return tables.apply(result, BINARY[op], a, b)
+    return made(result)
 
 
 def _power(a: Any, b: Any) -> Any:
@@ -132,7 +135,9 @@ def inplace(op: str, a: Any, b: Any) -> Any:
 
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
-    return made(UNARY[op](content(a)))
+    a = content(a)
+    result = UNARY[op](a)
+    return tables.apply(result, UNARY[op], a) if tables.whole(a) else made(result)
 
 
 def compare(op: str, a: Any, b: Any) -> Any:
@@ -146,7 +151,10 @@ def compare(op: str, a: Any, b: Any) -> Any:
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
     a, b = _comparable(a, b), _comparable(b, a)
-    return made(COMPARE[op](a, b))
+    result = COMPARE[op](a, b)
+    if tables.whole(a) and tables.whole(b):
+        return tables.apply(result, COMPARE[op], a, b)
+    return made(result)
 
 
 def _comparable(value: Any, other: Any) -> Any:
@@ -209,7 +217,7 @@ def truth(value: Any) -> Any:
 def not_(a: Any) -> Any:
     """`not a`."""
     a = truth(a)
-    return jnp.logical_not(a) if is_traced(a) else not a
+    return tables.apply(jnp.logical_not(a), np.logical_not, a) if is_traced(a) else not a
 
 
 def and_(a: Any, *rest: Callable[[], Any]) -> Any:
@@ -241,17 +249,20 @@ def or_(a: Any, *rest: Callable[[], Any]) -> Any:
 def _joined(a: Any, known: Any, later: Callable[[], Any], *, stop_on: bool) -> Any:
     """One step of and/or whose left side is traced: the right side counts only where the left does not decide.
 
-    A right side that is a truth value and changes nothing is computed beside the left.
+    A right side that is a truth value, changes nothing and looks nothing up (`i + 1 < n and x[i + 1] > 0`) is
+    computed beside the left.
     """
-    memory = context.current().memory
-    frame = memory.enter(loop=False)
+    here = context.current()
+    frame = here.memory.enter(loop=False)
+    looked_up = here.looked_up
     try:
         b = later()
-        harmless = not (frame.saved or frame.grown or frame.failures)
+        harmless = not (frame.saved or frame.grown or frame.failures or here.looked_up > looked_up)
     finally:
-        memory.leave(frame)
+        here.memory.leave(frame)
     if harmless and _is_bool(a) and _is_bool(b):
-        return jnp.logical_or(known, b) if stop_on else jnp.logical_and(known, b)
+        combine, numpy = (jnp.logical_or, np.logical_or) if stop_on else (jnp.logical_and, np.logical_and)
+        return tables.apply(combine(known, b), numpy, known, b)
     if stop_on:
         return branches.choose(known, lambda: a, later)
     return branches.choose(known, later, lambda: a)

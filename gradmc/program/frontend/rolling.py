@@ -9,16 +9,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, context, failing, forms, marking
+from gradmc.program.frontend import bodies, context, failing, forms, marking, tables
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.memory import Retry
-from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Missing, Unbound, blank, is_array, strong
+from gradmc.program.frontend.values import (
+    LEAF,
+    CannotRoll,
+    Form,
+    Missing,
+    Unbound,
+    blank,
+    is_array,
+    is_traced,
+    strong,
+)
 
 INTERNAL = "__gm_"
 MOST_TRIES = 24
@@ -53,6 +65,14 @@ class Crossing:
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
 
 
+class DataOnly(Exception):
+    """The loop depends on data only: its results are plain values, which later code may need as such."""
+
+    def __init__(self, jaxpr: Any) -> None:
+        super().__init__("depends on data only")
+        self.jaxpr = jaxpr
+
+
 class _Again(Exception):
     """Passes through the tracer: trace again, knowing more."""
 
@@ -79,6 +99,7 @@ class Loop:
 
         Raises:
             CannotRoll: the body does not do the same in every iteration.
+            DataOnly: nothing in the loop is traced but its index.
         """
         self.settle(lambda crossing: Trial(self, crossing).run())
 
@@ -115,6 +136,9 @@ class Trial:
     def __init__(self, loop: Loop, crossing: Crossing) -> None:
         self.loop = loop
         self.crossing = crossing
+        here = context.current()
+        here.loops += 1
+        self.label = here.loops
         self.memory = context.current().memory
         self.names = (*loop.carried, *loop.after)
         self.entry = bodies.get(loop.state)
@@ -134,13 +158,17 @@ class Trial:
         self.marks: Any = None
 
     def run(self) -> None:
+        """Trace the loop and take what it leaves.
+
+        Raises:
+            DataOnly: nothing in the loop is traced but its index.
+        """
         n = self.loop.source.length
-        try:
-            out, (grown, marked, failed) = ir.for_loop(
-                n, self._body, self.pack.leaves, source=self.loop.place
-            )
-        except ir.CarryError as error:
-            raise CannotRoll(self.told(error)) from None
+        jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
+        if not any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
+            raise DataOnly(jaxpr)
+        flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+        out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
             self.memory.append(token, Listing((interleaved(items, leaves, n),)))
@@ -160,6 +188,13 @@ class Trial:
         bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
             self.memory.write(token, self._after(token, value))
+
+    def _for(self, *leaves: Any) -> tuple[Any, Any]:
+        n = self.loop.source.length
+        try:
+            return ir.for_loop(n, self._body, list(leaves), source=self.loop.place)
+        except ir.CarryError as error:
+            raise CannotRoll(self.told(error)) from None
 
     # --- what the body sees ----------------------------------------------------------------------
 
@@ -181,6 +216,7 @@ class Trial:
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
         def body() -> None:
+            tables.index(i, self.loop.source.length, self.label)
             self.loop.body(self.loop.source.item(i))
 
         return self.within(body, i, leaves, self._finish)

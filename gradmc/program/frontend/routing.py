@@ -66,7 +66,27 @@ MATH: dict[Any, Callable[..., Any]] = {
 """Functions of math whose counterpart is not `jax.numpy`'s of the same name."""
 
 LISTS_OF_ARRAYS = frozenset(
-    ["stack", "concatenate", "hstack", "vstack", "dstack", "column_stack", "block", "array", "asarray", "select", "choose", "piecewise", "broadcast_arrays", "einsum", "ix_", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"]
+    [
+        "stack",
+        "concatenate",
+        "hstack",
+        "vstack",
+        "dstack",
+        "column_stack",
+        "block",
+        "array",
+        "asarray",
+        "select",
+        "choose",
+        "piecewise",
+        "broadcast_arrays",
+        "einsum",
+        "ix_",
+        "meshgrid",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+    ]
 )
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""
 
@@ -86,7 +106,7 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
         return known
     module = getattr(function, "__module__", None) or type(function).__module__
     if isinstance(function, np.ufunc):
-        module = "numpy"
+        module = "numpy" if getattr(np, function.__name__, None) is function else "scipy.special"
     owner = getattr(function, "__self__", None)
     if module == "math":
         return _named(jnp, function, "math")
@@ -226,14 +246,8 @@ def refuse_random(function: Any) -> None:
     """Random numbers in a program would be drawn once, while compiling."""
     owner = getattr(function, "__self__", None)
     modules = {getattr(function, "__module__", None), type(owner).__module__}
-    if (
-        (owner is not None
-        and not isinstance(owner, type)
-        and modules & _random_modules())
-        or (
-            getattr(function, "__module__", None) in ("numpy.random", "random")
-            and not isinstance(function, type)
-        )
+    if (owner is not None and not isinstance(owner, type) and modules & _random_modules()) or (
+        getattr(function, "__module__", None) in ("numpy.random", "random") and not isinstance(function, type)
     ):
         raise ProgramError(
             "a program must not draw random numbers: it is compiled once and evaluated many times",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, where
+from gradmc.program.frontend import context, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
@@ -19,7 +19,10 @@ def load(owner: Any, index: Any) -> Any:
     content = here.memory.content(owner)
     index = _index(index)
     if isinstance(content, Listing):
-        return _from_listing(content, index)
+        result = _from_listing(content, index)
+        if (is_array(result) or isinstance(result, list)) and content.stacks(index):
+            _part(result, owner, index)
+        return result
     if is_array(content):
         result = _element(content, index)
         if is_array(result):
@@ -29,17 +32,24 @@ def load(owner: Any, index: Any) -> Any:
         return result
     if isinstance(content, Unbound):
         content.complain()
-    if not any_traced(index):
+    if not _symbolic_index(index):
         return content[index]
     return _symbolic(owner, content, index)
+
+
+def _part(result: Any, owner: Any, index: Any) -> None:
+    """Note that a value just made from a part of its owner stands for that part: stores into it reach the owner."""
+    memory = context.current().memory
+    memory.bear(result)
+    memory.view(result, owner, index)
 
 
 def _symbolic(owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index."""
     if isinstance(content, list | tuple) and content:
         result = Listing.of(content).item(index)
-        if isinstance(content, list) and is_array(result):
-            context.current().memory.view(context.current().memory.bear(result), owner, index)
+        if isinstance(content, list) and (is_array(result) or isinstance(result, list)):
+            _part(result, owner, index)
         return result
     if isinstance(content, range):
         return content.start + content.step * index
@@ -63,7 +73,11 @@ def item(owner: Any, k: Any) -> Any:
 
 def element(content: Any, index: Any) -> Any:
     """`content[index]` for an array or a listing."""
-    return content.item(index) if isinstance(content, Listing) else _element(content, index)
+    if isinstance(content, Listing):
+        return content.item(index)
+    if isinstance(content, list):
+        return Listing.of(content).item(index)
+    return _element(content, index)
 
 
 def fresh_list(content: Listing) -> list:
@@ -103,6 +117,18 @@ def _is_integer(part: Any) -> bool:
     )
 
 
+def _is_full(part: Any) -> bool:
+    return isinstance(part, slice) and part.start is None and part.stop is None and part.step is None
+
+
+def _symbolic_index(index: Any) -> bool:
+    """Whether a traced value is in an index, in the bounds of a slice too."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        any_traced([p.start, p.stop, p.step]) if isinstance(p, slice) else any_traced(p) for p in parts
+    )
+
+
 def _parts(content: Any, index: Any) -> list[Any]:
     """The index as one entry per axis it touches; an ellipsis is written out, full slices at the end dropped."""
     parts = list(index) if isinstance(index, tuple) else [index]
@@ -110,27 +136,30 @@ def _parts(content: Any, index: Any) -> list[Any]:
         at = next(k for k, p in enumerate(parts) if p is Ellipsis)
         given = sum(p is not None for p in parts) - 1
         parts[at : at + 1] = [slice(None)] * (content.ndim - given)
-    while parts and isinstance(parts[-1], slice) and parts[-1] == slice(None):
+    while parts and _is_full(parts[-1]):
         parts.pop()
     return parts
 
 
 def _element(content: Any, index: Any) -> Any:
-    traced = is_traced(content)
-    if isinstance(content, np.ndarray) and not any_traced(index):
+    if isinstance(content, np.ndarray) and not _symbolic_index(index):
         return content[index]
     context.current().traced += 1
     parts = _parts(content, index)
     _check_bounds(content, parts)
     if all(map(_is_integer, parts)):
-        return ir.load(content, *parts, source=where.place()) if parts else content
+        if not parts:
+            return content
+        context.current().looked_up += any_traced(parts)
+        result = ir.load(content, *parts, source=where.here())
+        return tables.look_up(result, content, parts)
+    if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
+        context.current().looked_up += 1
+        return windows.load(content, parts)
     if not any_traced(parts):
         return content[tuple(parts)]
-    if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
-        return _window(content, parts)
     if all(_is_integer(p) or isinstance(p, slice) for p in parts):
         return _integers_first(content, parts)
-    del traced
     return jnp.asarray(content)[tuple(parts)]
 
 
@@ -138,15 +167,11 @@ def _integers_first(content: Any, parts: Sequence[Any]) -> Any:
     """Integers and plain slices: slice, then load along the axes of the integers."""
     axes = [k for k, p in enumerate(parts) if _is_integer(p)]
     slices = tuple(slice(None) if k in axes else p for k, p in enumerate(parts))
-    if any(s != slice(None) for s in slices):
+    if not all(map(_is_full, slices)):
         content = content[slices]
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axes, range(len(axes)))
-    return ir.load(moved, *(parts[k] for k in axes), source=where.place())
-
-
-def _window(content: Any, parts: Sequence[Any]) -> Any:
-    raise CannotRoll("the bounds of a slice depend on the loop's index")
+    return ir.load(moved, *(parts[k] for k in axes), source=where.here())
 
 
 def _check_bounds(content: Any, parts: Sequence[Any]) -> None:
@@ -200,23 +225,26 @@ def replace(owner: Any, content: Any) -> None:
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, content)
-        return
-    store(view.parent, view.index, content)
-    memory.view(owner, view.parent, view.index)
-    memory.write(owner, content)
+    else:
+        store(view.parent, view.index, content)
 
 
 def _store_in_list(owner: list, index: Any, value: Any) -> None:
     memory = context.current().memory
     present = memory.peek(owner)
-    plain = present is owner
+    plain = present is owner and memory.parent(owner) is None
     if plain and memory.owns(owner) and not any_traced(index):
         owner[index] = value
         return
     if isinstance(index, slice):
         raise CannotRoll("a slice of a list is replaced")
     memory.content(owner)
-    memory.write(owner, memory.listing(owner).store(index, value))
+    new = memory.listing(owner).store(index, value)
+    view = memory.parent(owner)
+    if view is None:
+        memory.write(owner, new)
+    else:
+        store(view.parent, view.index, fresh_list(new))
 
 
 def _store_in_object(owner: Any, index: Any, value: Any) -> None:
@@ -230,7 +258,7 @@ def _store_in_object(owner: Any, index: Any, value: Any) -> None:
 
 def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     """The content after a store."""
-    if isinstance(content, np.ndarray) and not any_traced(index) and not is_traced(value):
+    if isinstance(content, np.ndarray) and not _symbolic_index(index) and not is_traced(value):
         new = content if owned else content.copy()
         new[index] = value
         return new
@@ -238,7 +266,9 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     parts = _parts(content, index)
     _check_bounds(content, parts)
     if all(map(_is_integer, parts)):
-        return ir.store(content, value, *parts, source=where.place())
+        return ir.store(content, value, *parts, source=where.here())
+    if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
+        return windows.store(content, parts, value)
     if all(_is_integer(p) or isinstance(p, slice) for p in parts) and any_traced(parts):
         return _store_moved(content, parts, value)
     value = jnp.asarray(value)
@@ -248,12 +278,12 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
 
 def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
     """Store along the axes of the integers, which are moved to the front."""
-    if any(isinstance(p, slice) and p != slice(None) for p in parts):
+    if any(isinstance(p, slice) and not _is_full(p) for p in parts):
         return jnp.asarray(content).at[tuple(parts)].set(value)
     axes = [k for k, p in enumerate(parts) if _is_integer(p)]
     front = list(range(len(axes)))
     moved = jnp.moveaxis(jnp.asarray(content), axes, front)
-    new = ir.store(moved, value, *(parts[k] for k in axes), source=where.place())
+    new = ir.store(moved, value, *(parts[k] for k in axes), source=where.here())
     return jnp.moveaxis(new, front, axes)
 
 
@@ -261,7 +291,10 @@ def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
     from gradmc.program.frontend.operators import inplace
 
-    store(owner, index, inplace(op, load(owner, index), value))
+    was = load(owner, index)
+    now = inplace(op, was, value)
+    if now is not was or context.current().memory.parent(was) is None:
+        store(owner, index, now)
 
 
 def delete_item(owner: Any, index: Any) -> None:

@@ -112,6 +112,11 @@ def short(source: Rollable, body: Callable[[Any], object], ended: Callable[[], A
     run(map(source.item, range(source.length)), body, ended, Unrolled(copies=source.length))
 
 
+def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
+    """Run a loop over data in Python: what it computes stays plain numbers."""
+    run(map(source.item, range(source.length)), body, ended, Unrolled())
+
+
 def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over things that have no common form: a list of strings, a dict, a generator."""
     why = f"its items (of a {type(source).__name__}) have no common form"

@@ -23,12 +23,6 @@ def here() -> SourceLocation | None:
     return source.location(frame.f_code, frame.f_lineno) if frame is not None else None
 
 
-def place() -> tuple[str, int] | None:
-    """File and line that are being traced, as the loop IR notes them."""
-    frame = _user_frame()
-    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
-
-
 def blame(error: BaseException) -> SourceLocation | None:
     """The user's line that raised an error: the innermost one of a converted function."""
     found = None
@@ -40,5 +34,5 @@ def blame(error: BaseException) -> SourceLocation | None:
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the user's line."""
-    at = place() or ("<unknown>", 0)
-    warnings.warn_explicit(f"{at[0]}:{at[1]}: {message}", category, at[0], at[1])
+    at = here() or SourceLocation("<unknown>", 0, "")
+    warnings.warn_explicit(f"{at.file}:{at.line}: {message}", category, at.file, at.line)

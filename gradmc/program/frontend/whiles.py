@@ -42,7 +42,7 @@ def while_(
         unrolled.iteration(body)
     unrolled.end()
     names = (*carried, *after)
-    loop = Loop(_ENDLESS, lambda _: body(), state, names, (), augmented, stores, where.place())
+    loop = Loop(_ENDLESS, lambda _: body(), state, names, (), augmented, stores, where.here())
     loop.settle(lambda crossing: _While(loop, crossing, lambda _: test()).run())
 
 
@@ -57,7 +57,7 @@ def counted(
 ) -> None:
     """Run a `for` whose number of iterations is traced."""
     names = (*carried, *after)
-    loop = Loop(source, body, state, names, (), augmented, stores, where.place())
+    loop = Loop(source, body, state, names, (), augmented, stores, where.here())
     loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).run())
 
 

@@ -1,0 +1,300 @@
+"""Arrays and lists."""
+
+import math
+
+import numpy as np
+
+from tests.frontend.constructs import supported
+from tests.frontend.constructs.loops import M, X, Y
+
+G = np.array([0, 2, 1, 0, 2, 2, 1, 0, 1, 2])
+
+
+@supported("arrays", "`alpha[group[i]]`", np.array([0.1, -0.4, 0.7]), x=X, group=G)
+def gather(alpha, *, x, group):
+    lp = 0.0
+    for i in range(len(x)):
+        lp -= (x[i] - alpha[group[i]]) ** 2
+    return lp
+
+
+@supported("arrays", "negative and computed indices", np.array([0.1, -0.4, 0.7]), x=X)
+def negative(alpha, *, x):
+    lp = alpha[-1] * x[-2]
+    for i in range(len(x)):
+        lp += x[-i - 1] * alpha[i % 3] + x[i - 1] * alpha[-1]
+    return lp
+
+
+@supported("arrays", "`x[i, j]`, `x[i][j]`, `x[i, :]`, `x[:, j]`", 0.3, m=M)
+def matrix(a, *, m):
+    lp = 0.0
+    for i in range(10):
+        for j in range(3):
+            lp += a * m[i, j] + a * a * m[i][j]
+        lp += np.sum(m[i, :] * a) + np.sum(m[i] ** a)
+    for j in range(3):
+        lp += np.sum(m[:, j]) * a
+    for j in range(5):
+        lp += np.sum(m[1:8, j % 3]) * a
+    return lp
+
+
+@supported("arrays", "slices and masks of arrays", np.array([0.1, -0.4, 0.7, 0.2]), x=X)
+def sliced(theta, *, x):
+    return (
+        np.sum(theta[1:3]) + np.sum(theta[::-1] * x[:4]) + np.sum(x[x > 0]) * theta[0] + np.sum(theta[[0, 2]])
+    )
+
+
+@supported("arrays", "a window of the data: `y[t - 3:t]`", np.array([0.1, -0.4, 0.7]), y=Y)
+def window(phi, *, y):
+    lp = 0.0
+    for t in range(3, len(y)):
+        lp -= (y[t] - np.dot(phi, y[t - 3 : t])) ** 2
+    return lp
+
+
+@supported("arrays", "`x[i] = v` and `x[i] += v`", 0.3, x=X)
+def stores(a, *, x):
+    n = len(x)
+    h = np.zeros(n)
+    h[0] = a
+    for t in range(1, n):
+        h[t] = 0.5 * h[t - 1] + a * x[t]
+        h[t] += 0.1 * a
+    return np.sum(h * h) + h[-1]
+
+
+@supported("arrays", "`x[i, j] = v`, `x[i][j] = v`, rows and columns", 0.3, x=X)
+def matrix_stores(a, *, x):
+    n = 5
+    k = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            k[i, j] = math.exp(-a * (x[i] - x[j]) ** 2)
+        k[i][i] += 0.5
+    k[0, :] = a
+    k[:, 1] = x[:5] * a
+    for j in range(n):
+        k[j, :] *= 1.5
+        k[:, j] += a
+    return np.sum(k * k)
+
+
+@supported("arrays", "stores under a condition", 0.3, x=X)
+def conditional_stores(a, *, x):
+    h = np.ones(len(x))
+    for i in range(len(x)):
+        if x[i] > 0:
+            h[i] = a * x[i]
+        elif x[i] * a < -0.2:
+            h[i] += a
+    return np.sum(h)
+
+
+@supported("arrays", "other names of the same array (`b = a`)", 0.3, x=X)
+def aliases(a, *, x):
+    first = np.zeros(4)
+    second = first
+    copy = first.copy()
+    for i in range(4):
+        second[i] = a * x[i]
+    first[0] = 7.0
+    return np.sum(first) + 2 * np.sum(second) + 3 * np.sum(copy)
+
+
+@supported("arrays", "views: `row = m[i]` and `for row in m`", 0.3, x=X)
+def views(a, *, x):
+    m = np.zeros((6, 3))
+    row = m[2]
+    row[1] = a
+    for i in range(6):
+        r = m[i]
+        r[0] = a * x[i]
+        r[2] += 0.5
+    for r in m:
+        r[1] += a
+    part = m[1:3]
+    part[0, 0] = 9.0
+    return np.sum(m * m) + np.sum(row)
+
+
+@supported("arrays", "`+=` and the like on whole arrays, in place", 0.3, x=X)
+def in_place(a, *, x):
+    h = np.zeros(10)
+    other = h
+    for i in range(8):
+        h += a * x
+        h[0] -= 0.1
+    h *= 2.0
+    return np.sum(other * x)
+
+
+@supported("arrays", "arrays passed to functions that store into them", 0.3, x=X)
+def filled_by_function(a, *, x):
+    h = np.zeros(10)
+    fill(h, a)
+    for i in range(10):
+        set_item(h, i, h[i] * x[i])
+    return np.sum(h)
+
+
+def fill(h, a):
+    for i in range(len(h)):
+        h[i] = a * i
+
+
+def set_item(h, i, v):
+    h[i] = v
+
+
+@supported("arrays", "two buffers exchanged in a loop", np.array([0.1, 0.5, 0.2]), x=X)
+def buffers(p, *, x):
+    now = np.ones(3)
+    new = np.zeros(3)
+    for v in x:
+        for j in range(3):
+            new[j] = now[j] * p[j] + v * now[(j + 1) % 3]
+        now, new = new, now
+    return np.sum(now)
+
+
+@supported("arrays", "an array made anew in every iteration", np.array([0.1, 0.5, 0.2]), x=X)
+def fresh(p, *, x):
+    now = np.ones(3)
+    for v in x:
+        new = np.zeros(3)
+        for j in range(3):
+            new[j] = now[j] * p[j] + v
+        now = new
+    return np.sum(now * now)
+
+
+@supported(
+    "arrays", "stores of floats into whole-number arrays cut off, as numpy does", 2.7, x=X, differences=False
+)
+def integer_store(a, *, x):
+    h = np.zeros(4, dtype=int)
+    for i in range(4):
+        h[i] = a * (i + 1)
+    return a * np.sum(h)
+
+
+@supported("arrays", "array methods and attributes", np.array([0.1, 0.5, 0.2]), m=M)
+def methods(p, *, m):
+    h = np.zeros((3, 3))
+    for i in range(3):
+        h[i, 0] = p[i]
+    h.fill(0.5) if p.shape[0] == 4 else None
+    return h.sum() + p.mean() + (m @ p).max() + h.T[0, 1] + p.dot(p) + p.size + h.ndim + m.dot(p).std()
+
+
+@supported("lists", "append, then use as an array", 0.3, x=X)
+def appended(a, *, x):
+    out = []
+    for v in x:
+        out.append(a * v)
+    return np.sum(np.array(out) ** 2) + out[3] + out[-1] + len(out) + sum(out) + max(out)
+
+
+@supported("lists", "append and read in the same loop: `h.append(... h[t - 1])`", 0.3, x=X)
+def append_and_read(a, *, x):
+    h = [a]
+    for t in range(1, len(x)):
+        h.append(0.5 * h[t - 1] + a * x[t])
+        h[-1] += 0.01
+    return sum(h) + h[-1] * len(h)
+
+
+@supported("lists", "an empty list that grows and is read", 0.3, x=X)
+def from_empty(a, *, x):
+    h = []
+    for t in range(len(x)):
+        if t == 0:
+            h.append(a)
+        else:
+            h.append(h[t - 1] * 0.5 + x[t] * a)
+    return sum(h)
+
+
+@supported("lists", "lists of tuples and of lists", 0.3, x=X)
+def of_tuples(a, *, x):
+    pairs = []
+    rows = []
+    for v in x:
+        pairs.append((a * v, v))
+        rows.append([a, v * a, 1.0])
+    lp = 0.0
+    for p, q in pairs:
+        lp += p * q
+    for i in range(len(rows)):
+        lp += rows[i][1] * rows[i][0]
+    return lp
+
+
+@supported("lists", "append in nested loops, extend, and on both sides of a branch", 0.3, x=X)
+def nested_append(a, *, x):
+    out = []
+    for i in range(5):
+        for j in range(6):
+            out.append(a * x[i] * x[j])
+    for v in x:
+        if v > 0:
+            out.append(v * a)
+        else:
+            out.append(-a)
+    out.extend([a, a * a])
+    return sum(out) + len(out) * a + out[7]
+
+
+@supported("lists", "`[v] * n`, stores into lists, lists of lists", 0.3, x=X)
+def list_stores(a, *, x):
+    h = [0.0] * 10
+    for i in range(10):
+        h[i] = a * x[i]
+    grid = [[0.0] * 3 for _ in range(6)]
+    for i in range(6):
+        for j in range(3):
+            grid[i][j] = a * x[i] * j
+    return sum(h) + grid[5][2] + sum(sum(row) for row in grid)
+
+
+@supported("lists", "concatenation, slices, pop, insert, copy", 0.3, x=X)
+def list_methods(a, *, x):
+    out = [a * v for v in x] + [a, 2.0]
+    last = out.pop()
+    out.insert(0, a * a)
+    other = out.copy()
+    other[0] = 5.0
+    out.reverse()
+    return sum(out) + last + other[0] + sum(out[2:5]) + len(out)
+
+
+@supported("lists", "comprehensions, with conditions and nested", 0.3, x=X, m=M)
+def comprehensions(a, *, x, m):
+    squares = [a * v * v for v in x]
+    positive = [v * a for v in x if v > 0]
+    table = [[a * v for v in row] for row in m]
+    flat = [a * v for row in m for v in row]
+    by_name = {k: a * k for k in range(3)}
+    return sum(squares) + sum(positive) + table[2][1] + sum(flat) + by_name[2] + len({1, 2, 2})
+
+
+@supported("lists", "generator expressions under sum, max, min, any, all", 0.3, x=X)
+def generators(a, *, x):
+    lp = sum(a * v for v in x) + max(a * v for v in x) - min(a * v * v for v in x)
+    lp += sum(a * x[i] * x[j] for i in range(len(x)) for j in range(i))
+    lp += sum(a * v for v in x if v * a > 0.1)
+    if any(v > 1.9 for v in x) and all(a * v < 5 for v in x):
+        lp += a
+    return lp
+
+
+@supported("lists", "unpacking, with a star", 0.3, x=X)
+def unpacking(a, *, x):
+    first, *middle, last = x
+    (u, v), w = (a, 2 * a), 3.0
+    values = [a * e for e in x]
+    p, q, *rest = values
+    return first * a + last + sum(middle) * a + u * v * w + p * q + len(rest)

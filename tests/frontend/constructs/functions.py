@@ -1,0 +1,260 @@
+"""Functions, numbers and libraries."""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+import scipy.stats
+
+from tests.frontend.constructs import supported
+from tests.frontend.constructs.loops import X, Y
+
+SCALE = 2.5
+
+
+def helper(x, a=0.5, *rest, weight=1.0, **more):
+    total = x * a * weight + more.get("shift", 0.0)
+    for r in rest:
+        total += r
+    return total
+
+
+def log_normal(y, mu, sigma):
+    if sigma <= 0:
+        return -math.inf
+    return -0.5 * ((y - mu) / sigma) ** 2 - math.log(sigma)
+
+
+@supported("functions", "helper functions, with defaults, *args and **kwargs", 0.7, x=X)
+def helpers(a, *, x):
+    lp = helper(a) + helper(a, a, a, weight=a, shift=2.0)
+    for v in x:
+        lp += log_normal(v, a, SCALE) + helper(v, weight=a)
+    return lp
+
+
+@supported("functions", "nested functions, closures and lambdas", 0.7, x=X)
+def closures(a, *, x):
+    def inner(v):
+        total = 0.0
+        for k in range(6):
+            total += a * v**k
+        return total
+
+    square = lambda v, p=2: v**p  # noqa: E731
+    lp = 0.0
+    for v in x:
+        b = a * v
+        scaled = lambda w: w * b  # noqa: B023, E731
+        lp += inner(v) + square(b) + scaled(v)
+    return lp
+
+
+@supported("functions", "`nonlocal`", 0.7, x=X)
+def with_nonlocal(a, *, x):
+    total = 0.0
+
+    def add(v):
+        nonlocal total
+        total += a * v
+
+    for v in x:
+        add(v)
+    add(1.0)
+    return total
+
+
+@supported("functions", "recursion that ends on data", 0.7, n=6)
+def recursive(a, *, n):
+    return a if n == 0 else a * recursive(a, n=n - 1) + n
+
+
+@supported("functions", "methods, dataclasses and named tuples", 0.7, x=X)
+def objects(a, *, x):
+    line = Line(a, 0.5)
+    point = Point(a, 1.0)
+    lp = 0.0
+    for v in x:
+        lp += line.at(v) + line(v) + point.x * v + point._replace(y=v).y
+    return lp
+
+
+@dataclass
+class Line:
+    slope: float
+    intercept: float
+
+    def at(self, x):
+        total = self.intercept
+        for _ in range(6):
+            total += self.slope * x
+        return total
+
+    def __call__(self, x):
+        return self.at(x) if x > 0 else 0.0
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+@supported("functions", "objects carried by a loop", 0.7, x=X)
+def carried_objects(a, *, x):
+    point = Point(a, 0.0)
+    state = {"u": a, "v": 0.0}
+    pair = (a, (0.0, 1))
+    for v in x:
+        point = Point(point.x * 0.9, point.y + v * point.x)
+        state = {"u": state["u"] * 0.5 + v, "v": state["v"] + state["u"]}
+        p, (q, k) = pair
+        pair = (p * 0.9, (q + v * p, k + 1))
+    return point.y + state["v"] + pair[1][0] * pair[1][1]
+
+
+@supported("functions", "`functools.partial` and `functools.reduce`", 0.7, x=X)
+def partials(a, *, x):
+    scaled = functools.partial(helper, weight=a)
+    lp = functools.reduce(lambda p, q: p * 0.5 + q * a, [float(v) for v in x])
+    for v in x:
+        lp += scaled(v)
+    return lp
+
+
+@supported("functions", "functions given to JAX: vmap, scan, jit", 0.7, x=X)
+def given_to_jax(a, *, x):
+    def term(v):
+        total = 0.0
+        for k in range(12):
+            total += a * v * k
+        return total
+
+    return jnp.sum(jax.vmap(term)(jnp.asarray(x))) + jax.jit(term)(2.0) + jitted(a)
+
+
+@jax.jit
+def jitted(a):
+    total = 0.0
+    for k in range(20):
+        total += a * k
+    return total
+
+
+@supported("functions", "generator functions: iterated in Python", 0.7)
+def from_generator(a):
+    return sum(a * v for v in countdown(5)) + math.fsum(a * v for v in [1.0, 2.0])
+
+
+def countdown(n):
+    while n > 0:
+        yield n
+        n -= 1
+
+
+@supported("numbers", "math functions", 0.71, 0.23)
+def maths(a, b):
+    lp = (
+        math.exp(a)
+        + math.log(a)
+        + math.log(a, 2)
+        + math.log1p(b)
+        + math.expm1(b)
+        + math.sqrt(a)
+        + math.log2(a)
+    )
+    lp += (
+        math.sin(a)
+        + math.cos(b)
+        + math.tan(a)
+        + math.atan2(a, b)
+        + math.tanh(a)
+        + math.asin(b)
+        + math.hypot(a, b)
+    )
+    lp += math.lgamma(a) + math.gamma(b) + math.erf(a) + math.erfc(b) + math.pow(a, b) + math.fabs(-a)
+    lp += (
+        math.floor(10 * a) + math.ceil(10 * b) + math.fsum([a, b]) + math.prod([a, b]) + math.copysign(a, -b)
+    )
+    return (
+        lp + (1.0 if math.isfinite(a) and not math.isnan(b) else 0.0) + math.pi + math.inf * 0
+        if a < 0
+        else lp
+    )
+
+
+@supported("numbers", "numpy functions on traced values", np.array([0.7, 0.2, 0.4]), x=X[:3])
+def numpys(p, *, x):
+    lp = (
+        np.sum(np.exp(p) * np.log(p)) + np.dot(p, x) + np.max(p) + np.mean(p) + np.prod(p) + np.linalg.norm(p)
+    )
+    lp += (
+        np.sum(np.where(p > 0.3, p, 0.0))
+        + np.sum(np.cumsum(p))
+        + np.sum(np.outer(p, x))
+        + np.logaddexp(p[0], p[1])
+    )
+    lp += np.sum(np.concatenate([p, x])) + np.sum(np.stack([p, x]) ** 2) + np.array([p[0], 2.0]).sum()
+    lp += (
+        np.linalg.slogdet(np.diag(p) + 0.1 * np.eye(3))[1] + np.sum(np.clip(p, 0.3, 0.5)) + np.power(p[0], 2)
+    )
+    return lp + np.logaddexp.reduce(p) + np.square(p).sum() + np.abs(p).sum() + np.einsum("i,i->", p, x)
+
+
+@supported("numbers", "jax.numpy functions", np.array([0.7, 0.2, 0.4]), x=X[:3])
+def jaxs(p, *, x):
+    lp = jnp.sum(jnp.exp(p)) + jax.scipy.special.logsumexp(p) + jax.nn.softplus(p[0]) + jnp.dot(p, x)
+    for i in range(3):
+        lp += jnp.log(p[i])
+    return float(lp)
+
+
+@supported("numbers", "scipy.stats log densities and scipy.special", 0.7, 1.3, x=X)
+def scipys(a, s, *, x):
+    lp = scipy.special.gammaln(a) + scipy.special.expit(a) + scipy.special.logsumexp([a, s])
+    for v in x:
+        lp += scipy.stats.norm.logpdf(v, a, s) + scipy.stats.t.logpdf(v, 4.0, loc=a, scale=s)
+    return lp + scipy.stats.gamma.logpdf(s, 2.0) + scipy.stats.poisson.logpmf(3, s)
+
+
+@supported("numbers", "`//` and `%` with Python's signs, `divmod`, `**`", 7.3, 2.5)
+def divisions(a, b):
+    lp = a // b + a % b + (-a) // b + (-a) % b + a % -b + divmod(a, -b)[1]
+    for i in range(-6, 7):
+        lp += (i // 4) * a + (i % 4) * b + (i % -3) + a**2 + 2.0 ** (i * b / 10) + 2**i
+    return lp + pow(a, 2) + b**-1
+
+
+@supported("numbers", "whole numbers: indices computed with //, %, min and max", 0.7, x=X)
+def whole_numbers(a, *, x):
+    n = len(x)
+    lp = 0.0
+    for i in range(30):
+        lp += a * x[i // 3] + x[(7 * i) % n] * x[min(i, n - 1)] + x[max(i - 25, 0)] * a * (i & 1)
+    return lp + int(3.9) * a + float(3) * a + round(2.567, 1) * a
+
+
+@supported("numbers", "int, float, bool, round and isinstance of traced values", 2.7, differences=False)
+def conversions(a):
+    lp = int(a) * 1.0 + float(a) + round(a) + round(a, 1) * 0 + (1.0 if bool(a > 0) else 0.0)
+    return lp + (a if isinstance(a, float) else 100.0)
+
+
+@supported("numbers", "f-strings and printing of plain values", 0.7, names=["u", "v"])
+def strings(a, *, names):
+    table = {f"{name}_{k}": k for k, name in enumerate(names)}
+    return a * table["v_1"] + len("-".join(names))
+
+
+@supported("numbers", "marks return their value", 0.7, x=X, y=Y)
+def marked(a, *, x, y):
+    from gradmc.program.marks import observe, record
+
+    lp = record("twice", 2 * a)
+    for i in range(len(x)):
+        lp += observe("y", -((y[i] - a * x[i]) ** 2))
+    return lp

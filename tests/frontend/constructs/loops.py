@@ -1,0 +1,402 @@
+"""Loops."""
+
+import math
+
+import numpy as np
+
+from tests.frontend.constructs import supported
+
+X = np.array([0.3, -1.2, 0.8, 2.0, -0.5, 1.1, 0.4, -0.9, 0.2, 1.7])
+Y = np.array([1.0, 0.5, -0.3, 0.8, 1.2, -1.1, 0.6, 0.9, -0.7, 0.1])
+M = np.arange(30.0).reshape(10, 3) / 10
+
+
+@supported("loops", "`for i in range(n)`", 0.5, 1.2, x=X, y=Y)
+def over_range(a, s, *, x, y):
+    lp = 0.0
+    for i in range(len(x)):
+        lp += -0.5 * ((y[i] - a * x[i]) / s) ** 2 - math.log(s)
+    return lp
+
+
+@supported("loops", "`range` with a start, a step, or counting down", 0.7, x=X)
+def range_steps(a, *, x):
+    lp = 0.0
+    for i in range(1, 10, 2):
+        lp += a * x[i] * i
+    for i in range(9, -1, -1):
+        lp = lp * 0.9 + x[i] * a
+    for i in range(8, 0, -3):
+        lp += a**2 * x[i]
+    return lp
+
+
+@supported("loops", "an empty range", 0.7, x=X)
+def empty_range(a, *, x):
+    lp = a
+    for i in range(5, 5):
+        lp += x[i] * a
+    for i in range(3, 0):
+        lp = "never"
+    return lp
+
+
+@supported("loops", "`for v in array`", 0.7, x=X)
+def over_array(a, *, x):
+    lp = 0.0
+    for v in x:
+        lp += (v - a) ** 2
+    return lp
+
+
+@supported("loops", "`for row in matrix`", 0.7, m=M)
+def over_rows(a, *, m):
+    lp = 0.0
+    for row in m:
+        lp += (row[0] - a * row[1]) ** 2 + np.sum(row) * a
+    return lp
+
+
+@supported("loops", "`for v in a parameter vector`", X, s=2.0)
+def over_parameter(theta, *, s):
+    lp = 0.0
+    for v in theta:
+        lp -= v * v / s
+    return lp
+
+
+@supported("loops", "`enumerate`, with a start", 0.7, x=X, y=Y)
+def enumerated(a, *, x, y):
+    lp = 0.0
+    for i, v in enumerate(x):
+        lp += (v - a * y[i]) ** 2
+    for i, v in enumerate(x, 3):
+        lp += i * v * a
+    return lp
+
+
+@supported("loops", "`zip`, of unequal lengths too", 0.7, x=X, y=Y)
+def zipped(a, *, x, y):
+    lp = 0.0
+    for u, v in zip(x, y, strict=True):
+        lp += (v - a * u) ** 2
+    for u, v, k in zip(x, y, range(7), strict=False):
+        lp += k * u * v * a
+    return lp
+
+
+@supported("loops", "`reversed`", 0.7, x=X)
+def backwards(a, *, x):
+    h = 0.0
+    for v in reversed(x):
+        h = a * h + v
+    for i in reversed(range(10)):
+        h = a * h + x[i]
+    return h
+
+
+@supported("loops", "`enumerate(zip(...))` and nested tuple targets", 0.7, x=X, y=Y)
+def nested_targets(a, *, x, y):
+    lp = 0.0
+    for i, (u, v) in enumerate(zip(x, y, strict=True)):
+        lp += i * (v - a * u) ** 2
+    return lp
+
+
+@supported("loops", "`map` and `filter`", 0.7, x=X)
+def mapped(a, *, x):
+    lp = 0.0
+    for v in map(lambda u: u * a, x):
+        lp += v * v
+    lp += sum(map(math.exp, a * x))
+    return lp + sum(filter(lambda u: u > 0, x)) * a
+
+
+@supported("loops", "nested loops", 0.7, 0.2, m=M)
+def nested(a, b, *, m):
+    lp = 0.0
+    for i in range(m.shape[0]):
+        inner = a
+        for j in range(m.shape[1]):
+            inner += b * m[i, j]
+        lp += math.log(1 + inner * inner)
+    return lp
+
+
+@supported("loops", "an inner range that depends on the outer index (triangles)", 0.7, x=X)
+def triangle(a, *, x):
+    lp = 0.0
+    n = len(x)
+    for i in range(n):
+        for j in range(i):
+            lp += a * x[i] * x[j]
+        for j in range(i + 1, n):
+            lp += math.sin(a * x[i] - x[j])
+    return lp
+
+
+@supported(
+    "loops",
+    "ragged data: `for k in range(start[g], start[g + 1])`",
+    0.7,
+    0.3,
+    x=X,
+    start=np.array([0, 3, 3, 7, 10]),
+)
+def ragged(a, b, *, x, start):
+    lp = 0.0
+    for g in range(len(start) - 1):
+        total = b * g
+        for k in range(start[g], start[g + 1]):
+            total += a * x[k]
+        lp += total**2
+    return lp
+
+
+@supported("loops", "a recurrence, and a value of the previous iteration", 0.4, 0.3, x=X)
+def recurrence(a, b, *, x):
+    h = 1.0
+    before = 0.0
+    lp = 0.0
+    for v in x:
+        h = a + b * before**2 + 0.5 * h
+        lp -= v * v / h + math.log(h)
+        before = v
+    return lp
+
+
+@supported("loops", "two recurrences that exchange values", 0.4, 0.3, x=X)
+def exchange(a, b, *, x):
+    u, v = 1.0, 0.5
+    for w in x:
+        u, v = v + a * w, u * b
+    return u * v
+
+
+@supported("loops", "`break`, on data", 0.5, x=X)
+def break_on_data(a, *, x):
+    lp = 0.0
+    for v in x:
+        if v > 1.5:
+            break
+        lp += a * v
+    return lp
+
+
+@supported("loops", "`break`, on a parameter", 0.5, x=X)
+def break_on_parameter(a, *, x):
+    total = 0.0
+    for v in x:
+        total += a * v * v
+        if total > 1.0:
+            break
+        total += 0.01
+    return total
+
+
+@supported("loops", "`continue`", 0.5, x=X)
+def skipping(a, *, x):
+    lp = 0.0
+    for v in x:
+        if v < 0:
+            continue
+        if v * a > 0.9:
+            continue
+        lp += a * v
+    return lp
+
+
+@supported("loops", "`break` and `continue` deep inside branches", 0.5, x=X, y=Y)
+def deep_jumps(a, *, x, y):
+    lp = 0.0
+    for i in range(len(x)):
+        if x[i] > 0:
+            if y[i] < 0:
+                continue
+            lp += a
+            if lp > 2.2:
+                if y[i] > 0.5:
+                    break
+                lp += 0.1 * a
+            lp += 0.01
+        lp += a * x[i]
+    return lp
+
+
+@supported("loops", "`for ... else`", 0.5, x=X)
+def for_else(a, *, x):
+    lp = 0.0
+    for v in x:
+        if v > 5:
+            break
+        lp += a * v
+    else:
+        lp += 10.0 * a
+    for v in x:
+        if v * a > 0.9:
+            break
+    else:
+        lp += 100.0
+    return lp
+
+
+@supported("loops", "`break` leaves the inner loop only", 0.5, x=X)
+def inner_break(a, *, x):
+    lp = 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if j > i:
+                break
+            lp += a * x[j]
+        lp = lp * 0.9
+    return lp
+
+
+@supported("loops", "`while` with a counter", 0.5, x=X)
+def while_counter(a, *, x):
+    i = 0
+    lp = 0.0
+    while i < len(x):
+        lp += a * x[i]
+        i += 1
+    return lp
+
+
+@supported("loops", "`while` on a parameter", 2.0, reverse=False)
+def newton(a):
+    z = 1.0
+    error = 1.0
+    while error > 1e-12:
+        new = 0.5 * (z + a / z)
+        error = abs(new - z)
+        z = new
+    return z
+
+
+@supported("loops", "`while True` with `break`", 2.0, reverse=False)
+def while_true(a):
+    z = 1.0
+    steps = 0
+    while True:
+        new = 0.5 * (z + a / z)
+        steps += 1
+        if abs(new - z) < 1e-12 or steps > 50:
+            break
+        z = new
+    return z
+
+
+@supported("loops", "`while ... else`, and an assignment expression in the test", 0.5, x=X)
+def while_else(a, *, x):
+    k = 0
+    lp = 0.0
+    while (k := k + 1) < 6:
+        lp += a * x[k]
+    else:
+        lp += 3.0 * a
+    return lp
+
+
+@supported("loops", "a loop whose length is a parameter", 6.3, x=X, reverse=False)
+def length_from_parameter(a, *, x):
+    lp = 0.0
+    for i in range(int(a)):
+        lp += a * x[i]
+    return lp
+
+
+@supported("loops", "the loop's variable after the loop", 0.5, x=X)
+def variable_after(a, *, x):
+    for i in range(len(x)):
+        last = a * x[i]
+    return last * i + a
+
+
+@supported("loops", "a variable first bound in the loop, of another type before", 0.5, x=X)
+def rebound(a, *, x):
+    last = "nothing yet"
+    text = "a string that stays"
+    for i in range(len(x)):
+        last = a * x[i]
+    return last * len(text)
+
+
+@supported("loops", "whole numbers that become floats", 0.5, x=X)
+def promoted(a, *, x):
+    lp = 0
+    count = 1
+    for v in x:
+        lp += a * v
+        count = count * 1.5 if v > 0 else count
+    return lp * count
+
+
+@supported("loops", "counters and flags carried along", 0.5, x=X)
+def counters(a, *, x):
+    positives = 0
+    any_large = False
+    sign = 1
+    lp = 0.0
+    for v in x:
+        if v > 0:
+            positives += 1
+            sign = -sign
+        any_large = any_large or v > 1.9
+        lp += sign * a * v
+    return lp * positives + (1.0 if any_large else 0.0)
+
+
+@supported(
+    "loops",
+    "lists of unlike things: iterated in Python",
+    0.5,
+    groups=[np.array([1.0, 2.0]), np.array([0.5, 0.1, 0.2])],
+)
+def unlike(a, *, groups):
+    lp = 0.0
+    for g in groups:
+        for v in g:
+            lp += a * v
+    for name in ["one", "two"]:
+        lp += len(name) * a
+    return lp
+
+
+@supported("loops", "a dict", 0.5, effects={"u": 1.5, "v": -0.5})
+def over_dict(a, *, effects):
+    lp = 0.0
+    for name, value in effects.items():
+        lp += value * a
+        if name == "v":
+            lp += a * a
+    for name in effects:
+        lp += effects[name] * a
+    return lp
+
+
+@supported("loops", "short lists of numbers and tuples of parameters", 0.5, 0.3)
+def short_lists(a, b):
+    lp = 0.0
+    for p in (a, b):
+        lp += math.exp(p)
+    for w in [1.0, 0.5, 0.25]:
+        lp += w * a * b
+    return lp
+
+
+@supported(
+    "loops",
+    "a loop over data only runs on plain values",
+    0.5,
+    x=X,
+    group=np.array([0, 1, 0, 2, 1, 0, 2, 2, 0, 1]),
+)
+def data_only(a, *, x, group):
+    counts = np.zeros(3, dtype=int)
+    for i in range(len(group)):
+        counts[group[i]] += 1
+    theta = np.zeros(counts.max())
+    lp = 0.0
+    for k in range(3):
+        lp += a ** counts[k]
+    return lp + len(theta)
