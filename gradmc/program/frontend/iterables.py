@@ -154,8 +154,10 @@ def _traced_range(source: TracedRange) -> Rollable:
     start, stop, step = source.start, source.stop, source.step
     if is_traced(step) or step == 0:
         raise CannotRoll("the step of the range is not known while compiling")
-    span = operators.binary("Sub", stop, start)
-    trips = operators.binary("FloorDiv", operators.binary("Add", span, step - (1 if step > 0 else -1)), step)
+    trips = stop if isinstance(start, int) and start == 0 else operators.binary("Sub", stop, start)
+    if step != 1:
+        up = operators.binary("Add", trips, step - (1 if step > 0 else -1))
+        trips = operators.binary("FloorDiv", up, step)
     length = tables.apply(jnp.maximum(trips, 0), lambda n: np.maximum(n, 0), trips)
     table = tables.known(length)
     if table is None:

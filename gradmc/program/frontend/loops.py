@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.program.frontend import branches, context, operators, unrolling, where, whiles
+from gradmc.program.frontend import branches, context, operators, unrolling, where
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.iterables import Rollable, rollable
 from gradmc.program.frontend.rolling import DataOnly, Loop
@@ -56,6 +56,8 @@ def for_(
         guarded = _Guarded(source, body, state, names)
         for_(Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size)
     elif is_traced(source.length):
+        from gradmc.program.frontend import whiles
+
         whiles.counted(source, body, state, carried, after, augmented, stores)
     elif source.length == 0:
         return

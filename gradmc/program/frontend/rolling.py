@@ -32,6 +32,8 @@ from gradmc.program.frontend.values import (
     strong,
 )
 
+IN_PYTHON = 1000
+"""A loop over data is run by Python up to this length (some ms), and compiled and run at once beyond it."""
 INTERNAL = "__gm_"
 MOST_TRIES = 24
 
@@ -68,10 +70,6 @@ class Crossing:
 class DataOnly(Exception):
     """The loop depends on data only: its results are plain values, which later code may need as such."""
 
-    def __init__(self, jaxpr: Any) -> None:
-        super().__init__("depends on data only")
-        self.jaxpr = jaxpr
-
 
 class _Again(Exception):
     """Passes through the tracer: trace again, knowing more."""
@@ -99,7 +97,7 @@ class Loop:
 
         Raises:
             CannotRoll: the body does not do the same in every iteration.
-            DataOnly: nothing in the loop is traced but its index.
+            DataOnly: it depends on data only, and Python is to run it.
         """
         self.settle(lambda crossing: Trial(self, crossing).run())
 
@@ -161,13 +159,16 @@ class Trial:
         """Trace the loop and take what it leaves.
 
         Raises:
-            DataOnly: nothing in the loop is traced but its index.
+            DataOnly: nothing in the loop is traced but its index, and it is short enough for Python.
         """
         n = self.loop.source.length
         jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
-        if not any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
-            raise DataOnly(jaxpr)
-        flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+        if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
+            flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+        elif n <= IN_PYTHON:
+            raise DataOnly
+        else:
+            flat = _now(jaxpr, self.pack.leaves)
         out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
@@ -357,6 +358,13 @@ def _buffer(present: Listing, k: int, leaf: Any, capacity: int) -> Any:
     if isinstance(front, np.ndarray):
         return np.concatenate([front, room])
     return jnp.concatenate([front, room])
+
+
+def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
+    """The results of a loop over data, computed now."""
+    with jax.ensure_compile_time_eval():
+        out = jax.jit(jaxpr_as_fun(jaxpr))(*leaves)
+    return [np.asarray(v)[()] for v in out]
 
 
 def _has_identity(value: Any) -> bool:

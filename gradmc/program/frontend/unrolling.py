@@ -127,11 +127,13 @@ def instead(
     source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: Exception
 ) -> None:
     """Run a loop in Python that could not be traced once."""
-    why = str(obstacle) if isinstance(obstacle, CannotRoll) else _reason(obstacle)
-    run(map(source.item, range(source.length)), body, ended, Unrolled(why, source.length))
+    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length))
 
 
-def _reason(obstacle: Exception) -> str:
+def reason(obstacle: Exception) -> str:
+    """Why a loop cannot be traced once."""
+    if isinstance(obstacle, CannotRoll):
+        return str(obstacle)
     at = where.blame(obstacle)
     place = f" (line {at.line}: {at.text.strip()})" if at else ""
     return f"its body needs the index, or a value computed from it, as a plain number{place}"

@@ -1,18 +1,22 @@
 """`while` at trace time, and `for` over a range whose end is traced.
 
-The loop runs in Python for as long as its test is a plain truth value; from the iteration on in which the
-test is traced, it is one `while` of the loop IR.
+A `while` is traced once, as a `while` of the loop IR. If what ends it depends on data only, its length is computed
+(`control`), and it becomes a `for`. What cannot be traced once runs in Python for as long as its test is plain.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import operators, unrolling, where
+from gradmc.program.frontend import bodies, control, loops, operators, unrolling, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.iterables import Rollable
-from gradmc.program.frontend.rolling import INTERNAL, Crossing, Loop, Trial
+from gradmc.program.frontend.rolling import INTERNAL, Crossing, DataOnly, Loop, Trial
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
 UNKNOWN = "the number of iterations is not known while compiling"
@@ -30,20 +34,40 @@ def while_(
     size: int,
 ) -> None:
     """Run a `while` statement; the arguments are those of `for_`, with a test in place of the iterable."""
-    del ended, size  # the test includes the flags that end the loop
-    unrolled = unrolling.Unrolled("its test is a plain truth value")
-    while True:
-        decided = test()
-        if is_traced(decided):
-            break
-        if not operators.truth(decided):
-            unrolled.end()
+    del ended  # the test includes the flags that end the loop
+    decided = operators.truth(test())
+    if not is_traced(decided) and not decided:
+        return
+    loop = Loop(_ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
+    try:
+        attempts: list[_While] = []
+        loop.settle(lambda crossing: attempts.append(_While(loop, crossing, lambda _: test())))
+        length = attempts[-1].trips
+        if length is None:
+            attempts[-1].emit()
             return
-        unrolled.iteration(body)
-    unrolled.end()
-    names = (*carried, *after)
-    loop = Loop(_ENDLESS, lambda _: body(), state, names, (), augmented, stores, where.here())
-    loop.settle(lambda crossing: _While(loop, crossing, lambda _: test()).run())
+        if loops.stays_in_python(length, size):
+            _in_python(test, body, unrolling.Unrolled(copies=length))
+            return
+        source = Rollable(length, lambda i: i)
+        Loop(source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
+    except DataOnly:
+        _in_python(test, body, unrolling.Unrolled())
+    except unrolling.OBSTACLES as obstacle:
+        if is_traced(decided):
+            raise
+        _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle)))
+
+
+def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> None:
+    while True:
+        decided = operators.truth(test())
+        if is_traced(decided):
+            raise CannotRoll(f"{loop.why}, and {UNKNOWN}")
+        if not decided:
+            loop.end()
+            return
+        loop.iteration(body)
 
 
 def counted(
@@ -58,7 +82,7 @@ def counted(
     """Run a `for` whose number of iterations is traced."""
     names = (*carried, *after)
     loop = Loop(source, body, state, names, (), augmented, stores, where.here())
-    loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).run())
+    loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).emit())
 
 
 _ENDLESS = Rollable(0, lambda i: i)
@@ -70,36 +94,43 @@ class _While(Trial):
     def __init__(self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any]) -> None:
         super().__init__(loop, crossing)
         self.test = test
+        start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
+        self.inputs = [start, *self.pack.leaves]
+        self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
 
-    def run(self) -> None:
-        def go_on(carry: Sequence[Any]) -> Any:
-            i, *leaves = carry
-            decided = []
+    @property
+    def trips(self) -> int | None:
+        """The number of iterations, if it depends on data only."""
+        return control.trips(self.jaxpr, self.inputs)
 
-            def test() -> None:
-                decided.append(operators.truth(self.test(i)))
+    def emit(self) -> None:
+        """Run the loop, and set everything it changes."""
+        _, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
+        self.assign(out)
 
-            return self.within(test, i, leaves, lambda _: decided[0])
-
-        def body(carry: Sequence[Any]) -> list[Any]:
-            i, *leaves = carry
-
-            def once() -> None:
-                self.loop.body(self.loop.source.item(i))
-
-            return [i + 1, *self.within(once, i, leaves, self._end)]
-
-        start = strong_zero()
+    def _while(self, *inputs: Any) -> list[Any]:
         try:
-            _, *out = ir.while_loop(go_on, body, [start, *self.pack.leaves], source=self.loop.place)
+            return ir.while_loop(self._go_on, self._once, list(inputs), source=self.loop.place)
         except ir.CarryError as error:
             shifted = ir.CarryError([(k - 1, a, b) for k, a, b in error.mismatches])
-            raise ProgramError(
-                f"this while loop cannot be compiled: {self.told(shifted)}",
-                location=where.here(),
-                remedy="Give the variable its final shape before the loop.",
-            ) from None
-        self.assign(out)
+            raise CannotRoll(self.told(shifted)) from None
+
+    def _go_on(self, carry: Sequence[Any]) -> Any:
+        i, *leaves = carry
+        decided = []
+
+        def test() -> None:
+            decided.append(operators.truth(self.test(i)))
+
+        return self.within(test, i, leaves, lambda _: decided[0])
+
+    def _once(self, carry: Sequence[Any]) -> list[Any]:
+        i, *leaves = carry
+
+        def body() -> None:
+            self.loop.body(self.loop.source.item(i))
+
+        return [i + 1, *self.within(body, i, leaves, self._end)]
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:
@@ -121,8 +152,6 @@ class _While(Trial):
     def assign(self, out: Sequence[Any]) -> None:
         """As after a `for`, except that what the body binds first may have no value: it may never have run."""
         super().assign(out)
-        from gradmc.program.frontend import bodies
-
         values = [
             Unbound(name, "it is assigned only inside a loop that may run no iteration")
             if name in self.crossing.late and not name.startswith(INTERNAL)
@@ -130,11 +159,3 @@ class _While(Trial):
             for name, value in zip(self.names, bodies.get(self.loop.state), strict=True)
         ]
         bodies.put(self.loop.state, values)
-
-
-def strong_zero() -> Any:
-    """The number of the first iteration."""
-    import jax
-    import numpy as np
-
-    return np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
