@@ -55,11 +55,7 @@ def describe(density: Density, x: Any) -> str:
     at = "at\n" + "\n".join(f"    {name} = {v}" for name, v in groups["posterior"].items())
     if np.isfinite(value):
         bad = [name for name, g in zip(density.names, gradient, strict=True) if not np.isfinite(g)]
-        which = (
-            f"but its gradient with respect to {', '.join(bad)} is not finite"
-            if bad
-            else "with a finite gradient"
-        )
+        which = f"but its gradient with respect to {', '.join(bad)} is not finite" if bad else "with a finite gradient"
         return f"the log density is {float(value):.6g}, {which} {at}"
     for group in ("log_likelihood", "log_prior"):
         for name, terms in groups.get(group, {}).items():

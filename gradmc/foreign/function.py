@@ -69,10 +69,7 @@ class FunctionDensity(Density):
         """Names of the axes of every variable that `expand` returns: ArviZ's defaults."""
         with self.scope():
             shapes = jax.eval_shape(self.expand, jax.ShapeDtypeStruct((self.dim,), self.dtype), ())
-        return {
-            group: {n: default_dims(n, leaf.shape) for n, leaf in found.items()}
-            for group, found in shapes.items()
-        }
+        return {group: {n: default_dims(n, leaf.shape) for n, leaf in found.items()} for group, found in shapes.items()}
 
     def unconstrained_by_name(self, x: Float[Array, "dim"]) -> dict[str, Any]:
         """Return nothing: no coordinate is transformed."""
@@ -140,6 +137,4 @@ def _label(path: tuple[Any, ...]) -> str:
 
 
 def _stacked(entries: list[Any]) -> Any:
-    return (
-        jnp.asarray(entries[0]) if len(entries) == 1 else jnp.stack([jnp.asarray(entry) for entry in entries])
-    )
+    return jnp.asarray(entries[0]) if len(entries) == 1 else jnp.stack([jnp.asarray(entry) for entry in entries])

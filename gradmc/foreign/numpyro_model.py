@@ -10,6 +10,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
+from gradmc._numpyro import distributions, load
 from gradmc.density import Density, Expanded, Precision, dtype_of
 from gradmc.errors import UsageError
 from gradmc.foreign.common import check_values, default_dims, describe, explaining
@@ -27,23 +28,18 @@ class NumpyroDensity(Density):
         kwargs: Mapping[str, Any],
         dtype: np.dtype,
     ) -> None:
-        from numpyro import handlers
-        from numpyro.infer.util import unconstrain_fn
-
         self.dtype = dtype
         self.arguments = ()
         self._model, self._args, self._kwargs = model, args, dict(kwargs)
         with self.scope():
-            seeded = handlers.seed(model, jax.random.key(0))
+            seeded = load().handlers.seed(model, jax.random.key(0))
             with explaining(model):
-                sites = handlers.trace(seeded).get_trace(*args, **self._kwargs)
+                sites = load().handlers.trace(seeded).get_trace(*args, **self._kwargs)
             self._latent = tuple(name for name, site in sites.items() if _is_latent(name, site))
             if not self._latent:
-                raise UsageError(
-                    "the numpyro model has no latent continuous sample site, so there is nothing to infer"
-                )
+                raise UsageError("the numpyro model has no latent continuous sample site, so there is nothing to infer")
             prototype = {name: sites[name]["value"] for name in self._latent}
-            unconstrained = unconstrain_fn(model, args, self._kwargs, prototype)
+            unconstrained = load().infer.util.unconstrain_fn(model, args, self._kwargs, prototype)
             unconstrained = {name: jnp.asarray(unconstrained[name], dtype) for name in self._latent}
             flat, self._unravel = ravel_pytree([unconstrained[name] for name in self._latent])
         self._transformed = {name for name in self._latent if not _is_unbounded(sites[name]["fn"].support)}
@@ -65,28 +61,22 @@ class NumpyroDensity(Density):
             if site["type"] == "sample"
         }
         self.dim = int(flat.size)
-        self.names = tuple(
-            entry for name in self._latent for entry in entry_names(name, np.shape(unconstrained[name]))
-        )
+        self.names = tuple(entry for name in self._latent for entry in entry_names(name, np.shape(unconstrained[name])))
 
     def _by_name(self, x: Any) -> dict[str, Any]:
         return dict(zip(self._latent, self._unravel(x), strict=True))
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
-        from numpyro.infer.util import potential_energy
-
-        energy = potential_energy(self._model, self._args, self._kwargs, self._by_name(x))
+        energy = load().infer.util.potential_energy(self._model, self._args, self._kwargs, self._by_name(x))
         return jnp.asarray(-energy, self.dtype)
 
     def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return sample and deterministic sites, and the log density of every observed site."""
-        from numpyro import handlers
-
         everything = self._all_sites(x)
         values = {name: everything[name] for name in self._latent}
-        seeded = handlers.seed(handlers.substitute(self._model, data=values), jax.random.key(0))
-        sites = handlers.trace(seeded).get_trace(*self._args, **self._kwargs)
+        seeded = load().handlers.seed(load().handlers.substitute(self._model, data=values), jax.random.key(0))
+        sites = load().handlers.trace(seeded).get_trace(*self._args, **self._kwargs)
         derived = {name: jnp.asarray(everything[name]) for name in self._deterministic}
         groups: Expanded = {"posterior": {**values, **derived}}
         if self._observed:
@@ -100,9 +90,7 @@ class NumpyroDensity(Density):
         return {name: part for name, part in self._by_name(x).items() if name in self._transformed}
 
     def _all_sites(self, x: Any) -> dict[str, Any]:
-        from numpyro.infer.util import constrain_fn
-
-        return constrain_fn(
+        return load().infer.util.constrain_fn(
             self._model,
             self._args,
             self._kwargs,
@@ -115,10 +103,7 @@ class NumpyroDensity(Density):
         """Names of the axes: plates, and ArviZ's defaults elsewhere."""
         with self.scope():
             shapes = jax.eval_shape(self.expand, jax.ShapeDtypeStruct((self.dim,), self.dtype), ())
-        return {
-            group: {n: self._axes(n, leaf.shape) for n, leaf in found.items()}
-            for group, found in shapes.items()
-        }
+        return {group: {n: self._axes(n, leaf.shape) for n, leaf in found.items()} for group, found in shapes.items()}
 
     def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         frames = self._frames.get(name, {})
@@ -134,22 +119,16 @@ class NumpyroDensity(Density):
         return {name: list(range(size)) for name, size in self._plates.items()}
 
     def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
-        from numpyro.infer.util import constrain_fn
-
-        return constrain_fn(self._model, self._args, self._kwargs, self._by_name(x))
+        return load().infer.util.constrain_fn(self._model, self._args, self._kwargs, self._by_name(x))
 
     def _unconstrain(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
-        from numpyro.infer.util import unconstrain_fn
-
-        found = unconstrain_fn(self._model, self._args, self._kwargs, dict(values))
+        found = load().infer.util.unconstrain_fn(self._model, self._args, self._kwargs, dict(values))
         return jnp.concatenate([jnp.ravel(found[name]) for name in self._latent])
 
     def _log_density(self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]) -> Any:
-        from numpyro.infer.util import log_density
-
         if jacobian:
             return self.logdensity(self._unconstrain(values, arguments), arguments)
-        return log_density(self._model, self._args, self._kwargs, dict(values))[0]
+        return load().infer.util.log_density(self._model, self._args, self._kwargs, dict(values))[0]
 
     def _check(self, values: Any) -> str | None:
         check_values(values, self._shapes)
@@ -199,8 +178,7 @@ def _is_latent(name: str, site: Mapping[str, Any]) -> bool:
 
 
 def _is_unbounded(support: Any) -> bool:
-    from numpyro.distributions import constraints
-
+    constraints = distributions().constraints
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support is constraints.real

@@ -13,7 +13,6 @@ law returns `-inf` there, and a zero gradient with respect to the value, so that
 are right. When the value is known while tracing (data), the check is done then and leaves no trace.
 """
 
-import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradmc._numpyro import distributions
+
 type Value = Any
 """A Python number, a numpy array, a (nested) list of numbers, or a JAX array."""
 
@@ -34,14 +35,6 @@ OFF: dict[str, Any] = {"validate_args": False}
 
 SWITCH = threading.RLock()
 """numpyro's validation is a process-wide switch: one thread at a time turns it off and on again."""
-
-
-@functools.cache
-def distributions() -> ModuleType:
-    """Return `numpyro.distributions`, imported at the first use (it costs 0.3 s)."""
-    import numpyro.distributions
-
-    return numpyro.distributions
 
 
 @dataclass(frozen=True, eq=False, slots=True)

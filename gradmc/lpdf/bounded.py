@@ -18,9 +18,7 @@ def _between(y: Value, lower: Value, upper: Value) -> Any:
 
 
 _BETA = Law(lambda d, y, a, b: d.Beta(a, b, **OFF).log_prob(y), _unit, inside=0.5)
-_BETA_PROPORTION = Law(
-    lambda d, y, mu, kappa: d.BetaProportion(mu, kappa, **OFF).log_prob(y), _unit, inside=0.5
-)
+_BETA_PROPORTION = Law(lambda d, y, mu, kappa: d.BetaProportion(mu, kappa, **OFF).log_prob(y), _unit, inside=0.5)
 _KUMARASWAMY = Law(lambda d, y, a, b: d.Kumaraswamy(a, b, **OFF).log_prob(y), _open_unit, inside=0.5)
 _UNIFORM = Law(lambda d, y, lower, upper: d.Uniform(lower, upper, **OFF).log_prob(y), _between, inside=None)
 _LOG_UNIFORM = Law(lambda d, y, lower, upper: d.LogUniform(lower, upper, **OFF).log_prob(y), _between)

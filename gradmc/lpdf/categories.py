@@ -45,9 +45,7 @@ def _counts(y: Value, *_: Value) -> Any:
 _CATEGORICAL = Law(_categorical, integers=(0,))
 _CATEGORICAL_LOGIT = Law(_categorical_logit, integers=(0,))
 _ORDERED_LOGISTIC = Law(_ordered_logistic, integers=(0,))
-_MULTINOMIAL = Law(
-    lambda d, y, probs: d.MultinomialProbs(probs, y.sum(-1), **OFF).log_prob(y), _counts, event=1
-)
+_MULTINOMIAL = Law(lambda d, y, probs: d.MultinomialProbs(probs, y.sum(-1), **OFF).log_prob(y), _counts, event=1)
 _MULTINOMIAL_LOGIT = Law(
     lambda d, y, logits: d.MultinomialLogits(logits, y.sum(-1), **OFF).log_prob(y), _counts, event=1
 )

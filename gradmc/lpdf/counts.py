@@ -35,9 +35,7 @@ def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
 
 _POISSON = Law(lambda d, y, rate: d.Poisson(rate, **OFF).log_prob(y), _count)
 _POISSON_LOG = Law(_poisson_log, _count)
-_ZERO_INFLATED_POISSON = Law(
-    lambda d, y, gate, rate: d.ZeroInflatedPoisson(gate, rate, **OFF).log_prob(y), _count
-)
+_ZERO_INFLATED_POISSON = Law(lambda d, y, gate, rate: d.ZeroInflatedPoisson(gate, rate, **OFF).log_prob(y), _count)
 _HURDLE_POISSON = Law(lambda d, y, gate, rate: d.HurdlePoisson(gate, rate, **OFF).log_prob(y), _count)
 _NEGATIVE_BINOMIAL = Law(lambda d, y, mu, phi: d.NegativeBinomial2(mu, phi, **OFF).log_prob(y), _count)
 _NEGATIVE_BINOMIAL_LOG = Law(_negative_binomial_log, _count)
@@ -45,15 +43,9 @@ _GEOMETRIC = Law(lambda d, y, p: d.GeometricProbs(p, **OFF).log_prob(y), _count)
 _BERNOULLI = Law(lambda d, y, p: d.BernoulliProbs(p, **OFF).log_prob(y), _binary)
 _BERNOULLI_LOGIT = Law(lambda d, y, eta: d.BernoulliLogits(eta, **OFF).log_prob(y), _binary)
 _BINOMIAL = Law(lambda d, y, n, p: d.BinomialProbs(p, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
-_BINOMIAL_LOGIT = Law(
-    lambda d, y, n, eta: d.BinomialLogits(eta, n, **OFF).log_prob(y), _up_to_first, inside=0.0
-)
-_BETA_BINOMIAL = Law(
-    lambda d, y, n, a, b: d.BetaBinomial(a, b, n, **OFF).log_prob(y), _up_to_first, inside=0.0
-)
-_DISCRETE_UNIFORM = Law(
-    lambda d, y, lower, upper: -jnp.log(upper - lower + 1.0) + 0.0 * y, _between, inside=0.0
-)
+_BINOMIAL_LOGIT = Law(lambda d, y, n, eta: d.BinomialLogits(eta, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
+_BETA_BINOMIAL = Law(lambda d, y, n, a, b: d.BetaBinomial(a, b, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
+_DISCRETE_UNIFORM = Law(lambda d, y, lower, upper: -jnp.log(upper - lower + 1.0) + 0.0 * y, _between, inside=0.0)
 
 
 def poisson(y: Value, rate: Value, *, pointwise: bool = False) -> Any:

@@ -31,9 +31,7 @@ _INVERSE_GAMMA = Law(lambda d, y, shape, scale: d.InverseGamma(shape, scale, **O
 _CHI_SQUARE = Law(lambda d, y, nu: d.Chi2(nu, **OFF).log_prob(y), _positive)
 _LOGNORMAL = Law(lambda d, y, mu, sigma: d.LogNormal(mu, sigma, **OFF).log_prob(y), _positive)
 _WEIBULL = Law(lambda d, y, shape, scale: d.Weibull(scale, shape, **OFF).log_prob(y), _positive)
-_GOMPERTZ = Law(
-    lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative, inside=None
-)
+_GOMPERTZ = Law(lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative, inside=None)
 _PARETO = Law(lambda d, y, lower, shape: d.Pareto(lower, shape, **OFF).log_prob(y), _above_first)
 
 

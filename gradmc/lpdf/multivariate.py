@@ -12,9 +12,7 @@ def _inside_simplex(y: Value, *_: Value) -> Any:
     return (y > 0).all(-1)
 
 
-_DIRICHLET = Law(
-    lambda d, y, alpha: d.Dirichlet(alpha, **OFF).log_prob(y), _inside_simplex, inside=0.5, event=1
-)
+_DIRICHLET = Law(lambda d, y, alpha: d.Dirichlet(alpha, **OFF).log_prob(y), _inside_simplex, inside=0.5, event=1)
 _NORMAL = Law(
     lambda d, y, mu, covariance: d.MultivariateNormal(mu, covariance_matrix=covariance, **OFF).log_prob(y),
     event=1,
@@ -32,9 +30,7 @@ _STUDENT_T_CHOLESKY = Law(
 _LKJ = Law(lambda d, y, eta: d.LKJ(y.shape[-1], eta, **OFF).log_prob(y), event=2)
 _LKJ_CHOLESKY = Law(lambda d, y, eta: d.LKJCholesky(y.shape[-1], eta, **OFF).log_prob(y), event=2)
 _WISHART = Law(lambda d, y, nu, scale: d.Wishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2)
-_INVERSE_WISHART = Law(
-    lambda d, y, nu, scale: d.InverseWishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2
-)
+_INVERSE_WISHART = Law(lambda d, y, nu, scale: d.InverseWishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2)
 _GAUSSIAN_RANDOM_WALK = Law(
     lambda d, y, sigma: d.GaussianRandomWalk(sigma, num_steps=y.shape[-1], **OFF).log_prob(y), event=1
 )
@@ -87,9 +83,7 @@ def multivariate_normal_cholesky(y: Value, mu: Value, cholesky: Value, *, pointw
     return _NORMAL_CHOLESKY(y, mu, cholesky, pointwise=pointwise)
 
 
-def multivariate_student_t_cholesky(
-    y: Value, nu: Value, mu: Value, cholesky: Value, *, pointwise: bool = False
-) -> Any:
+def multivariate_student_t_cholesky(y: Value, nu: Value, mu: Value, cholesky: Value, *, pointwise: bool = False) -> Any:
     """Multivariate Student's t by the Cholesky factor of its scale matrix.
 
     Args:

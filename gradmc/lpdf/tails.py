@@ -126,9 +126,7 @@ LOWER: dict[str, Law] = {
     "gompertz": Law(lambda d, y, shape, rate: _from_survival(_gompertz_survival(y, shape, rate), y)),
     "pareto": Law(lambda d, y, lower, shape: _from_survival(_pareto_survival(y, lower, shape), y, lower)),
     "gamma": Law(lambda d, y, shape, rate: _gamma_lower(y, shape, rate)),
-    "inverse_gamma": Law(
-        lambda d, y, shape, scale: _minus_infinity_below(_gamma_upper(_inverse(y), shape, scale), y)
-    ),
+    "inverse_gamma": Law(lambda d, y, shape, scale: _minus_infinity_below(_gamma_upper(_inverse(y), shape, scale), y)),
     "uniform": Law(lambda d, y, lower, upper: _uniform_lower(y, lower, upper)),
     "beta": Law(lambda d, y, alpha, beta: _beta_lower(y, alpha, beta)),
     "poisson": Law(lambda d, y, rate: _poisson_lower(y, rate)),

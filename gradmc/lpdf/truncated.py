@@ -43,9 +43,7 @@ def _inside(y: Value, bounds: tuple[Value, ...], has_lower: bool, has_upper: boo
     return inside
 
 
-def _truncated(
-    base: Callable[..., Any], tail: Callable[..., Any], extra: int, has_lower: bool, has_upper: bool
-) -> Law:
+def _truncated(base: Callable[..., Any], tail: Callable[..., Any], extra: int, has_lower: bool, has_upper: bool) -> Law:
     """Build the law with parameters (*extra shapes, mu, sigma, *bounds)."""
 
     def split(parameters: tuple[Value, ...]) -> tuple[tuple[Value, ...], Value, Value, tuple[Value, ...]]:
@@ -64,9 +62,7 @@ def _truncated(
     return Law(density, support if has_lower or has_upper else None)
 
 
-def _family(
-    base: Callable[..., Any], tail: Callable[..., Any], extra: int = 0
-) -> dict[tuple[bool, bool], Law]:
+def _family(base: Callable[..., Any], tail: Callable[..., Any], extra: int = 0) -> dict[tuple[bool, bool], Law]:
     ends = [(False, False), (True, False), (False, True), (True, True)]
     return {end: _truncated(base, tail, extra, *end) for end in ends}
 
@@ -92,8 +88,7 @@ def _evaluate(
     lower, upper = bounds
     if lower is None and upper is None:
         raise UsageError(
-            f"{name}() expects lower=..., upper=... or both, got neither; use "
-            f"{name.removeprefix('truncated_')}()"
+            f"{name}() expects lower=..., upper=... or both, got neither; use {name.removeprefix('truncated_')}()"
         )
     law = family[lower is not None, upper is not None]
     return law(*arguments, *(bound for bound in bounds if bound is not None), pointwise=pointwise)

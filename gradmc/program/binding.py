@@ -51,8 +51,7 @@ def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
     """Check data against a model's declaration; see `Model.bind`."""
     if not isinstance(data, Mapping):
         raise DataError(
-            f"model {model.name}: expected the data as a dictionary from names to values, got "
-            f"{type(data).__name__}"
+            f"model {model.name}: expected the data as a dictionary from names to values, got {type(data).__name__}"
         )
     labels = _labels(model, data)
     values = _values(model, data)
@@ -60,11 +59,7 @@ def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
     dims, parameters = {}, []
     for field in model.data:
         if isinstance(values[field.name], np.ndarray):
-            axes = (
-                [None] * values[field.name].ndim
-                if field.shape is None
-                else [s.dimension for s in field.shape]
-            )
+            axes = [None] * values[field.name].ndim if field.shape is None else [s.dimension for s in field.shape]
             dims[field.name] = _axis_names(field.name, axes, values)
     for parameter in model.parameters:
         what = f"model {model.name}: parameter {parameter.name}: {parameter.support!r}"
@@ -101,8 +96,7 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
             continue
         if key in {parameter.name for parameter in model.parameters}:
             raise DataError(
-                f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * "
-                "in the model"
+                f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * in the model"
             )
         close = difflib.get_close_matches(key, known | dimensions, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the model takes {_listed(known)}"
@@ -184,17 +178,13 @@ def _check_bounds(what: str, support: Support, shape: tuple[int, ...], values: d
         raise DataError(f"{what}: {error}") from None
     for end in ends:
         if is_known(end) and not _fits(np.shape(end), shape):
-            raise DataError(
-                f"{what}: a bound of shape {np.shape(end)} does not fit the parameter's shape {shape}"
-            )
+            raise DataError(f"{what}: a bound of shape {np.shape(end)} does not fit the parameter's shape {shape}")
     if len(ends) == 2 and all(is_known(end) for end in ends):
         lower, upper = (np.broadcast_to(end, shape) for end in ends)
         bad = np.argwhere(~(lower < upper))
         if len(bad):
             where = tuple(bad[0])
-            raise DataError(
-                f"{what}: expected lower < upper, got lower = {lower[where]} and upper = {upper[where]}"
-            )
+            raise DataError(f"{what}: expected lower < upper, got lower = {lower[where]} and upper = {upper[where]}")
 
 
 def _fits(inner: tuple[int, ...], outer: tuple[int, ...]) -> bool:

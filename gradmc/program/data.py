@@ -122,9 +122,7 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
         return None
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
-            raise DataError(
-                "a masked array with masked entries came; leave missing entries out or model them"
-            )
+            raise DataError("a masked array with masked entries came; leave missing entries out or model them")
         value = value.filled()
     try:
         array = np.asarray(value)
@@ -132,9 +130,7 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
         return None  # ragged nested lists, for example
     if array.dtype.kind in "biuf":
         return array
-    if (
-        array.dtype == object and array.size
-    ):  # pandas columns of mixed numbers, Python integers beyond 64 bits
+    if array.dtype == object and array.size:  # pandas columns of mixed numbers, Python integers beyond 64 bits
         try:
             return array.astype(float)
         except (ValueError, TypeError):
@@ -162,8 +158,7 @@ def _check_finite(name: str, array: np.ndarray) -> None:
     entry = f"{name}[{', '.join(map(str, where))}]" if where else name
     more = f" ({int(bad.sum())} such entries in all)" if bad.sum() > 1 else ""
     raise DataError(
-        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them "
-        "parameters"
+        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them parameters"
     )
 
 

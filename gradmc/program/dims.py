@@ -157,9 +157,7 @@ class SizeTable:
         others = size.constant + sum(c * self.sizes[n] for n, c in size.terms if n != name)
         solution = (length - others) * dict(size.terms)[name]
         if solution < 0:
-            raise DataError(
-                f"{origin} has {length} entries along {size.text!r}, which would make {name} {solution}"
-            )
+            raise DataError(f"{origin} has {length} entries along {size.text!r}, which would make {name} {solution}")
         self.learn(name, solution, origin)
 
     def _check(self, origin: str, size: Size, length: int) -> None:
@@ -168,9 +166,7 @@ class SizeTable:
             return
         expected = size.evaluate(self.sizes)
         if expected != length:
-            known = ", ".join(
-                f"{name} = {self.sizes[name]} from {self.origin[name]}" for name, _ in size.terms
-            )
+            known = ", ".join(f"{name} = {self.sizes[name]} from {self.origin[name]}" for name, _ in size.terms)
             raise DataError(
                 f"{origin} has {length} {'entry' if length == 1 else 'entries'} along {size.text!r}, "
                 f"expected {expected}" + (f" ({known})" if known else "")

@@ -37,13 +37,9 @@ class Watch:
     def __call__(self, line: int, target: str, value: Any, loops: Mapping[str, Any]) -> Any:
         if not self.first and not finite(value):
             text = linecache.getline(self.file, line).strip()
-            where = ", ".join(
-                f"{name} = {v}" for name, v in loops.items() if isinstance(v, (int, float, np.number))
-            )
+            where = ", ".join(f"{name} = {v}" for name, v in loops.items() if isinstance(v, (int, float, np.number)))
             made = "the program returns" if target == "return" else f"{target} becomes"
-            self.first = (
-                f"{self.file}:{line}\n    {text}\n{made} {brief(value)}{' with ' + where if where else ''}"
-            )
+            self.first = f"{self.file}:{line}\n    {text}\n{made} {brief(value)}{' with ' + where if where else ''}"
         return value
 
 
@@ -122,9 +118,7 @@ def _bad_parameter(bound: BoundModel, values: Mapping[str, np.ndarray]) -> str |
             return f"the parameter {parameter.name} = {shown(values[parameter.name])} is not finite"
         ends = found.ends(parameter, values, bound.data)
         if len(ends) == 2 and not np.all(np.asarray(ends[0]) < np.asarray(ends[1])):
-            return (
-                f"the support of {parameter.name} is empty: {parameter.support!r} is ({ends[0]}, {ends[1]})"
-            )
+            return f"the support of {parameter.name} is empty: {parameter.support!r} is ({ends[0]}, {ends[1]})"
     return None
 
 
@@ -217,9 +211,7 @@ class _Instrument(ast.NodeTransformer):
         return node
 
     def _after(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> Any:
-        on_purpose = any(
-            getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty") for n in ast.walk(value)
-        )
+        on_purpose = any(getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty") for n in ast.walk(value))
         if on_purpose or not isinstance(target, (ast.Name, ast.Subscript)):
             return node
         text = ast.unparse(target)

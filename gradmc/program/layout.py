@@ -64,9 +64,7 @@ class Layout:
     def unconstrain(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         """Return the flat vector of named parameters that lie in their supports."""
         parts = [
-            jnp.ravel(
-                parameter.support.unconstrain(values[parameter.name], self.ends(parameter, values, data))
-            )
+            jnp.ravel(parameter.support.unconstrain(values[parameter.name], self.ends(parameter, values, data)))
             for parameter in self.parameters
         ]
         return jnp.concatenate(parts)
@@ -87,9 +85,7 @@ class Layout:
             ends = self.ends(parameter, values, data)
             if not parameter.support.contains(value, ends):
                 between = f" with ends {', '.join(map(str, ends))}" if ends else ""
-                return (
-                    f"{parameter.name} = {shown(value)} is not in its support {parameter.support!r}{between}"
-                )
+                return f"{parameter.name} = {shown(value)} is not in its support {parameter.support!r}{between}"
         return None
 
     def check(self, values: Any) -> None:
@@ -99,9 +95,7 @@ class Layout:
             UsageError: a parameter is missing, unknown, or of another shape.
         """
         if not isinstance(values, Mapping):
-            raise UsageError(
-                f"expected a dictionary from parameter names to values, got {type(values).__name__}"
-            )
+            raise UsageError(f"expected a dictionary from parameter names to values, got {type(values).__name__}")
         known = {parameter.name for parameter in self.parameters}
         if missing := [name for name in known if name not in values]:
             raise UsageError(f"missing parameters {sorted(missing)}; got {sorted(values)}")
@@ -110,17 +104,14 @@ class Layout:
         for parameter in self.parameters:
             if np.shape(values[parameter.name]) != parameter.shape:
                 raise UsageError(
-                    f"{parameter.name}: expected shape {parameter.shape}, got "
-                    f"{np.shape(values[parameter.name])}"
+                    f"{parameter.name}: expected shape {parameter.shape}, got {np.shape(values[parameter.name])}"
                 )
 
 
 def layout(bound: BoundModel) -> Layout:
     """Lay out the parameters of a bound model in the order of declaration."""
     shapes = tuple(tuple(p.support.unconstrained_shape(p.shape)) for p in bound.parameters)
-    names = [
-        name for p, shape in zip(bound.parameters, shapes, strict=True) for name in entry_names(p.name, shape)
-    ]
+    names = [name for p, shape in zip(bound.parameters, shapes, strict=True) for name in entry_names(p.name, shape)]
     return Layout(
         bound.parameters,
         shapes,
@@ -149,8 +140,7 @@ def _end(parameter: BoundParameter, bound: Bound, scope: Mapping[str, Any]) -> A
             return _real(bound(**{name: scope[name] for name in bound_names(bound)}))
         except Exception as error:
             raise ProgramError(
-                f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: "
-                f"{error}"
+                f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: {error}"
             ) from error
     return bound
 

@@ -92,6 +92,5 @@ def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -
         )
     if name in taken:
         raise UsageError(
-            f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another "
-            "name"
+            f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another name"
         )

@@ -246,9 +246,7 @@ def _check_bounds(found: Model) -> None:
                 if name in known:
                     continue
                 reason = (
-                    "comes later; declare it before"
-                    if name in later
-                    else "is neither a datum nor an earlier parameter"
+                    "comes later; declare it before" if name in later else "is neither a datum nor an earlier parameter"
                 )
                 raise DeclarationError(
                     f"{_where(found.fn)}: a bound of the parameter {parameter.name!r} depends on {name!r}, "
@@ -267,9 +265,7 @@ def bound_names(bound: Any, where: str = "a bound") -> tuple[str, ...]:
     try:
         arguments = inspect.signature(bound).parameters.values()
     except (TypeError, ValueError) as error:
-        raise DeclarationError(
-            f"{where}: the arguments of the callable bound cannot be read: {error}"
-        ) from None
+        raise DeclarationError(f"{where}: the arguments of the callable bound cannot be read: {error}") from None
     names = []
     for argument in arguments:
         if argument.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):

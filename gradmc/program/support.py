@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradmc._numpyro import distributions
 from gradmc.errors import DeclarationError
 from gradmc.program.dims import Size, parse_shape
 
@@ -105,14 +106,10 @@ class Bijective(Support):
         return self.constraint == "real"
 
     def _transform(self) -> Any:
-        from numpyro.distributions import biject_to
-
-        return biject_to(self._constraint())
+        return distributions().biject_to(self._constraint())
 
     def _constraint(self) -> Any:
-        from numpyro.distributions import constraints
-
-        found = getattr(constraints, self.constraint)
+        found = getattr(distributions().constraints, self.constraint)
         return found(1) if self.constraint == "zero_sum" else found
 
     @override
@@ -160,8 +157,6 @@ class Between(Support):
 
     @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
-        from numpyro.distributions import transforms
-
         lower, upper = bounds
         if is_infinite(lower) and is_infinite(upper):
             return x, None
@@ -169,7 +164,7 @@ class Between(Support):
             return _shifted(lower, jnp.exp(x)), jnp.sum(x)
         if is_infinite(lower):
             return _shifted(upper, -jnp.exp(x)), jnp.sum(x)
-        share = transforms.SigmoidTransform()(x)
+        share = distributions().transforms.SigmoidTransform()(x)
         # d share / d x = share (1 - share), and log(share) + log(1 - share) = -|x| - 2 log(1 + exp(-|x|))
         far = jnp.abs(x)
         log_slope = -far - 2.0 * jnp.log1p(jnp.exp(-far))

@@ -52,9 +52,7 @@ def _end(bound: Any, side: str, absent: float) -> float | np.ndarray | str | Cal
     if np.any(np.isnan(array)):
         raise DeclarationError(f"Interval: the {side} end must be a number, got nan")
     if array.ndim and np.any(np.isinf(array)) and not np.all(np.isinf(array)):
-        raise DeclarationError(
-            f"Interval: the {side} end must be finite in all entries or in none, got {bound!r}"
-        )
+        raise DeclarationError(f"Interval: the {side} end must be finite in all entries or in none, got {bound!r}")
     return float(array) if array.ndim == 0 else array
 
 

@@ -87,9 +87,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
         except ConcreteDataNeeded as needed:
             wanted = needed.names & set(floating)
             if not wanted:
-                raise ProgramError(
-                    f"the program needs to know {sorted(needed.names)} while it is compiled"
-                ) from needed
+                raise ProgramError(f"the program needs to know {sorted(needed.names)} while it is compiled") from needed
             floating = {name: array for name, array in floating.items() if name not in wanted}
             continue
         return Traced(names, traced, arguments, jaxpr, jax.tree.structure(shapes))

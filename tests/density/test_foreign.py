@@ -87,9 +87,7 @@ def numpyro_schools(y, sigma):
 
 
 @model
-def gradmc_schools(
-    mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]
-):
+def gradmc_schools(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]):
     record("ratio", mu / tau)
     prior = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0) + normal(theta, mu, tau)
     return prior + observe("y", normal(y, theta, sigma, pointwise=True)).sum()
@@ -140,9 +138,7 @@ def test_failures_of_foreign_densities_are_described():
 
 
 def test_errors_of_foreign_functions_show_their_line():
-    with pytest.raises(
-        ProgramError, match=r"test_foreign\.py:\d+, in numpyro_schools[\s\S]*invalid scale parameter"
-    ):
+    with pytest.raises(ProgramError, match=r"test_foreign\.py:\d+, in numpyro_schools[\s\S]*invalid scale parameter"):
         from_numpyro(numpyro_schools, Y, sigma=np.array([1.0, -1.0, 1.0]))
     with pytest.raises(ProgramError, match=r"test_foreign\.py:\d+, in quadratic[\s\S]*KeyError: 'a'"):
         from_logdensity(quadratic, {"c": 1.0})

@@ -160,9 +160,7 @@ def test_tails_are_scipys(name, y):
     assert getattr(lpdf, f"{name}_lccdf")(y, *parameters) == pytest.approx(law.logsf(y), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", ["normal", "logistic", "exponential", "weibull", "laplace", "cauchy", "gompertz"]
-)
+@pytest.mark.parametrize("name", ["normal", "logistic", "exponential", "weibull", "laplace", "cauchy", "gompertz"])
 def test_far_tails_keep_their_digits(name):
     parameters, law = TAILS[name]
     y = {"cauchy": 1e12, "gompertz": 12.0}.get(name, 70.0)
@@ -183,6 +181,4 @@ def test_truncated_laws_are_normalised(name, bounds):
 def test_truncation_far_in_a_tail_keeps_its_digits():
     for lower, upper, y in [(30.0, 31.0, 30.1), (-31.0, -30.0, -30.1)]:
         expected = stats.truncnorm(lower, upper).logpdf(y)
-        assert lpdf.truncated_normal(y, 0.0, 1.0, lower=lower, upper=upper) == pytest.approx(
-            expected, rel=1e-8
-        )
+        assert lpdf.truncated_normal(y, 0.0, 1.0, lower=lower, upper=upper) == pytest.approx(expected, rel=1e-8)

@@ -14,9 +14,7 @@ from gradmc.program.supports import Interval, Ordered, Positive, Real, Simplex
 
 
 @model
-def eight_schools(
-    mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]
-):
+def eight_schools(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]):
     """Effects of coaching (Rubin 1981).
 
     More text.
@@ -146,9 +144,7 @@ def test_a_simulator_is_attached_and_checked():
         return {"y": rng.normal(mu, s, len(y))}
 
     assert program.simulate is simulate
-    with pytest.raises(
-        DeclarationError, match=r"takes \(rng, mu, s\) as positional arguments, got \(rng, s, mu\)"
-    ):
+    with pytest.raises(DeclarationError, match=r"takes \(rng, mu, s\) as positional arguments, got \(rng, s, mu\)"):
         program.simulator(lambda rng, s, mu: {})
 
     def other(rng, mu, s, *, z):

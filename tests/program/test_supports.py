@@ -147,9 +147,7 @@ def test_directions_are_uniform_under_a_flat_density():
 def test_scalar_supports_are_cheap():
     def equations(support):
         with jax.enable_x64(True):
-            return len(
-                jax.make_jaxpr(lambda x: support.constrain(x, support.bounds))(np.float64(0.3)).jaxpr.eqns
-            )
+            return len(jax.make_jaxpr(lambda x: support.constrain(x, support.bounds))(np.float64(0.3)).jaxpr.eqns)
 
     assert equations(supports.Real) == 0
     assert equations(supports.Positive) <= 2

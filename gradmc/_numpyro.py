@@ -1,0 +1,24 @@
+"""numpyro, imported at its first use: it costs 0.3 s, and a command that only prints help does not need it.
+
+`arviz_base` puts a lazy stand-in for `numpyro` into `sys.modules`. Importing a submodule through the stand-in leaves
+`numpyro.distributions` without some of its own submodules, so the stand-in is loaded first.
+"""
+
+import functools
+from types import ModuleType
+
+
+@functools.cache
+def load() -> ModuleType:
+    """Return the fully loaded `numpyro`."""
+    import numpyro
+
+    numpyro.__version__  # noqa: B018 - any attribute makes a lazy stand-in load the package
+    import numpyro.distributions
+
+    return numpyro
+
+
+def distributions() -> ModuleType:
+    """Return `numpyro.distributions`."""
+    return load().distributions
