@@ -6,6 +6,7 @@
 `evaluate` does both and evaluates the result, so it works under `jit`, `grad` and `vmap` from outside.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -120,6 +121,8 @@ def _copied(value: Any) -> Any:
 
 
 def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool) -> tuple[Any, dict, dict]:
+    if fn.__code__.co_flags & inspect.CO_GENERATOR:
+        raise ProgramError("a generator function cannot be a program", remedy="Return the log density.")
     converted = users_function(fn)
     if converted is None:
         raise ProgramError(f"{fn!r} is not a Python function that the loop compiler can read")

@@ -32,6 +32,7 @@ from gradmc.program.frontend.values import (
 )
 
 INTERNAL = "__gm_"
+ONE_SIDED = "a list grows on one side of a branch only, and which one is not known while compiling"
 
 
 def if_(
@@ -201,9 +202,7 @@ def _before(key: Key, entry: tuple, subjects: dict[int, Any]) -> Any:
         case ("token", token):
             return context.current().memory.peek(subjects[token])
         case ("item" | "items", _, _):
-            raise CannotRoll(
-                "a list grows on one side of a branch only, and which one is not known while compiling"
-            )
+            raise CannotRoll(ONE_SIDED)
         case ("failed",):
             return np.False_
     return None
@@ -240,12 +239,10 @@ class _Merged:
                 )
             return _Merged(key, yes_form, yes_leaves, no_leaves)
         why = _difference((yes_form, yes_types), (no_form, no_types))
+        if key[0] == "token" and isinstance(before, list | Listing):
+            raise CannotRoll(ONE_SIDED)
         if key[0] != "variable":
-            raise ProgramError(
-                f"the two sides of this branch leave different things: {why}",
-                location=where.here(),
-                remedy="Let both sides store values of one shape.",
-            )
+            raise CannotRoll(f"the two sides of a branch store different things: {why}")
         name = names[key[1]]
         return _Merged(key, yes_form, [], [], Unbound(name, why))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from gradmc.errors import GradmcError, ProgramError
+from gradmc.errors import GradmcError, ProgramError, SourceLocation
 from gradmc.program.frontend import source, where
 from gradmc.program.frontend.values import CannotRoll
 
@@ -36,7 +36,7 @@ def is_concretization(error: Exception) -> bool:
 
 def explained(error: Exception, fn: FunctionType) -> GradmcError:
     """The error to raise in place of `error`."""
-    at = where.blame(error) or source.location(fn.__code__, None)
+    at = where.blame(error) or _definition(fn)
     if isinstance(error, ProgramError):
         if error.location is None:
             error.location = at
@@ -59,6 +59,14 @@ def explained(error: Exception, fn: FunctionType) -> GradmcError:
             "use a while loop.",
         )
     return ProgramError(f"{type(error).__name__}: {_text(error)}", location=at)
+
+
+def _definition(fn: FunctionType) -> SourceLocation:
+    try:
+        line = source.function_node(fn).lineno
+    except ProgramError:
+        line = None
+    return source.location(fn.__code__, line)
 
 
 def _text(error: Any) -> str:

@@ -14,7 +14,7 @@ from types import CellType, CodeType, FunctionType
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import source
 from gradmc.program.frontend.functionalise import HOOKS, Function
-from gradmc.program.frontend.jumps import at
+from gradmc.program.frontend.nodes import at
 from gradmc.program.frontend.refuse import Refused, program_error
 
 FACTORY = "__gm_factory"

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Sequence
 
 from gradmc.program.frontend import liveness
-from gradmc.program.frontend.jumps import at, load
+from gradmc.program.frontend.nodes import at, load
 from gradmc.program.frontend.refuse import refuse
 
 AS_THEY_ARE = frozenset({"super", "locals", "globals", "vars", "eval", "exec", "dir"})

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 
 from gradmc.program.frontend import liveness
 from gradmc.program.frontend.expressions import Expressions, call_hook, constant, lambda_of, names_tuple
-from gradmc.program.frontend.jumps import assign, at, load, remove_jumps
+from gradmc.program.frontend.jumps import remove_jumps
+from gradmc.program.frontend.nodes import assign, at, load
 from gradmc.program.frontend.refuse import refuse
 
 HOOKS = "__gm"

@@ -11,6 +11,8 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gradmc.program.frontend.matching import as_branches
+from gradmc.program.frontend.nodes import assign, at, load
 from gradmc.program.frontend.refuse import refuse
 
 VALUE = "__gm_value"
@@ -49,34 +51,6 @@ def remove_jumps(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     head = [assign(VALUE, unbound, first), assign(RETURNED, ast.Constant(False), first)]
     tail = at(ast.Return(load(VALUE)), body[-1])
     return [*head, *_block(body, scope), tail]
-
-
-def at[N: ast.AST](node: N, where: ast.AST) -> N:
-    """`node`, and whatever in it has no position yet, at the line and column where `where` begins."""
-    line, column = getattr(where, "lineno", 1), getattr(where, "col_offset", 0)
-    _place(node, line, column)
-    return node
-
-
-def _place(node: ast.AST, line: int, column: int) -> None:
-    if "lineno" in node._attributes:
-        if hasattr(node, "lineno"):
-            line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
-        else:
-            node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
-            node.col_offset = node.end_col_offset = column  # type: ignore[attr-defined]
-    for child in ast.iter_child_nodes(node):
-        _place(child, line, column)
-
-
-def load(name: str) -> ast.Name:
-    """A read of a name."""
-    return ast.Name(name, ast.Load())
-
-
-def assign(name: str, value: ast.expr, where: ast.AST) -> ast.stmt:
-    """`name = value`, with the position of `where`."""
-    return at(ast.Assign([ast.Name(name, ast.Store())], value), where)
 
 
 def _jumps(node: ast.AST, *kinds: type[ast.AST]) -> bool:
@@ -128,6 +102,8 @@ def _block(stmts: Sequence[ast.stmt], scope: _Scope) -> list[ast.stmt]:
         if isinstance(s, ast.Continue):
             out.append(assign(scope.continue_flag, ast.Constant(True), s))
             return out
+        if isinstance(s, ast.Match) and (chain := as_branches(s)) is not None:
+            return [*out, *_block([*chain, *rest], scope)]
         if isinstance(s, ast.If) and _any_jump(s):
             return [*out, *_branch(s, rest, scope)]
         if isinstance(s, ast.For | ast.While):

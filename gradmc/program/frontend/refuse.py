@@ -11,11 +11,10 @@ from gradmc.errors import ProgramError, SourceLocation
 
 CONSTRUCTS: dict[str, tuple[str, str]] = {
     "jump in try or match": (
-        "break, continue or return inside a try or match statement cannot be compiled",
+        "break, continue or return inside a try statement, or a match with patterns of structure, cannot be compiled",
         "Assign the result to a variable inside it and jump after it.",
     ),
     "async": ("async code cannot be compiled", "Write the program as an ordinary function."),
-    "yield": ("a generator function cannot be a program", "Return the log density."),
     "global": (
         "assigning a global variable from a program cannot be compiled",
         "Pass the value as an argument and return the new one.",

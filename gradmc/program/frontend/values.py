@@ -33,9 +33,12 @@ class Unbound:
     def complain(self) -> NoReturn:
         """Raise what reading the variable means."""
         why = self.reason or "it has not been assigned on this path"
-        name = "the return value" if self.name.startswith("__gm") else repr(self.name)
+        if self.name.startswith("__gm"):
+            raise ProgramError(
+                f"the return value may have no value here: {why}", remedy="Return a number on every path."
+            )
         raise ProgramError(
-            f"{name} may have no value here: {why}",
+            f"{self.name!r} may have no value here: {why}",
             remedy="Assign it before the loop or branch, so that it has a value on every path.",
         )
 

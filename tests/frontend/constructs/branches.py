@@ -154,6 +154,26 @@ def matched(a, *, mode):
     return value
 
 
+@supported("branches", "`match` with literals, on numbers, with returns", 2.0, k=3)
+def matched_numbers(a, *, k):
+    total = 0.0
+    for i in range(12):
+        match i:
+            case 0:
+                continue
+            case 1 | 2:
+                total += a
+            case n if n > 7:
+                total += n * a
+            case _:
+                total += 0.1 * i
+    match k:
+        case 3:
+            return total * a
+        case _:
+            return 0.0
+
+
 @supported("branches", "`assert`", 0.7, x=X)
 def asserted(a, *, x):
     assert len(x) == 10, "ten values"

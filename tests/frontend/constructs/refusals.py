@@ -1,0 +1,435 @@
+"""What is refused, with the line that is blamed, the message, and the remedy."""
+
+import random
+
+import numpy as np
+
+from tests.frontend.constructs import refused
+from tests.frontend.constructs.loops import X
+
+TOTAL = 0.0
+
+
+@refused(
+    "a variable that has a value on one side of a branch only, when it is read",
+    0.7,
+    x=X,
+    line="lp += sign",
+    message="'sign' may have no value here: it is assigned on one side of a branch only",
+    remedy="Assign it before the loop or branch",
+)
+def one_side(a, *, x):
+    lp = 0.0
+    for v in x:
+        if v * a > 0:
+            sign = 1.0
+        lp += sign
+    return lp
+
+
+@refused(
+    "a variable that is read before it is assigned",
+    0.7,
+    x=X,
+    line="lp += before",
+    message="'before' may have no value here",
+    remedy="Assign it before the loop or branch",
+)
+def unassigned(a, *, x):
+    lp = 0.0
+    for v in x:
+        lp += before * a  # noqa: F821
+        before = v
+    return lp
+
+
+@refused(
+    "a value that is a number on one side of a branch and something else on the other",
+    0.7,
+    line="return a * len(kind)",
+    message="'kind' may have no value here: it is 'large' on one side of a branch and 'small' on the other",
+    remedy="Assign it before the loop or branch",
+)
+def unlike_sides(a):
+    if a > 0.5:
+        kind = "large"
+    else:
+        kind = "small"
+    return a * len(kind)
+
+
+@refused(
+    "no value returned on one path",
+    0.7,
+    line="if a > 0.5",
+    message="the return value may have no value here: it is a number on one side of a branch and None on the other",
+    remedy="Return a number on every path",
+)
+def one_path(a):
+    if a > 0.5:
+        return a
+
+
+@refused(
+    "an array that changes its shape in a loop",
+    0.7,
+    x=X,
+    line="for v in np.concatenate",
+    message="'out' has shape (1,) at first and (2,) after an iteration, and it has more than 20 iterations",
+    remedy="Loop over a range or an array",
+)
+def growing_array(a, *, x):
+    out = np.zeros(1)
+    for v in np.concatenate([x, x, x]):
+        out = np.append(out, a * v)
+    return np.sum(out)
+
+
+@refused(
+    "a list that grows on one side of a branch on a parameter",
+    0.7,
+    x=X,
+    line="if a * v > 0.1",
+    message="a list grows on one side of a branch only",
+    remedy="both sides of a branch",
+)
+def conditional_append(a, *, x):
+    out = [0.0]
+    for v in x:
+        if a * v > 0.1:
+            out.append(v)
+    return sum(out)
+
+
+@refused(
+    "a list that grows in a while whose length depends on a parameter",
+    2.0,
+    line="while error > 1e-6",
+    message="a list grows in it, and the number of iterations is not known while compiling",
+    remedy="both sides of a branch",
+)
+def growing_while(a):
+    z, error, path = 1.0, 1.0, []
+    while error > 1e-6:
+        new = 0.5 * (z + a / z)
+        error = abs(new - z)
+        z = new
+        path.append(z)
+    return sum(path)
+
+
+@refused(
+    "a slice whose length depends on a parameter",
+    2.0,
+    x=X,
+    line="return np.sum(x[: int(a)])",
+    message="a slice has a length that changes from iteration to iteration, or that depends on parameters",
+    remedy="both sides",
+)
+def parameter_slice(a, *, x):
+    return np.sum(x[: int(a)])
+
+
+@refused(
+    "a dict or string indexed by a parameter",
+    2.0,
+    names={0: 1.0, 1: 2.0, 2: 3.0},
+    line="return names[int(a)]",
+    message="a dict is indexed by a value that is not known while compiling",
+    remedy="both sides",
+)
+def parameter_key(a, *, names):
+    return names[int(a)]
+
+
+@refused(
+    "an index beyond the array",
+    0.7,
+    x=X,
+    line="lp += a * x[10]",
+    message="index 10 is out of bounds for axis 0 with size 10",
+    remedy="",
+)
+def beyond(a, *, x):
+    lp = 0.0
+    lp += a * x[10]
+    return lp
+
+
+@refused(
+    "a symbolic index beyond the array",
+    0.7,
+    x=X,
+    line="lp += a * x[i + 1]",
+    message="index 10 is out of range for an axis of size 10",
+    remedy="Correct the loop's range or the index",
+)
+def beyond_in_loop(a, *, x):
+    lp = 0.0
+    for i in range(len(x)):
+        lp += a * x[i + 1]
+    return lp
+
+
+@refused(
+    "an exception that the program raises",
+    0.7,
+    x=X,
+    line="raise ValueError",
+    message="ValueError: ten values are not enough",
+    remedy="",
+)
+def raises(a, *, x):
+    if len(x) < 20:
+        raise ValueError("ten values are not enough")
+    return a
+
+
+@refused(
+    "a value that depends on parameters where a plain number is needed (a shape)",
+    3.0,
+    line="return a * len(np.zeros(int(a)))",
+    message="a value that depends on the parameters is needed here as a plain number",
+    remedy="sizes that depend on data only",
+)
+def parameter_shape(a):
+    return a * len(np.zeros(int(a)))
+
+
+@refused(
+    "a truth value of an array",
+    X,
+    line="if theta > 0",
+    message="The truth value of an array with more than one element is ambiguous",
+    remedy="",
+)
+def array_truth(theta):
+    if theta > 0:
+        return theta[0]
+    return theta[1]
+
+
+@refused(
+    "`match` with patterns of structure, on a value that depends on parameters",
+    3.0,
+    line="match a",
+    message="match cannot look at a value that is not known while compiling",
+    remedy="Use if and elif",
+)
+def matching(a):
+    value = 0.0
+    match a:
+        case float(b):
+            value = b
+    return value
+
+
+@refused(
+    "random numbers",
+    3.0,
+    line="return a + random.random()",
+    message="a program must not draw random numbers",
+    remedy="simulators belong into @model.simulator",
+)
+def draws(a):
+    return a + random.random()
+
+
+@refused(
+    "numpy functions that jax.numpy lacks",
+    X,
+    line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
+    message="numpy.sliding_window_view cannot be applied",
+    remedy="write it with functions that jax.numpy has",
+)
+def lacking(theta):
+    return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()
+
+
+@refused(
+    "scipy functions that jax.scipy lacks",
+    3.0,
+    line="return scipy.stats.skellam.logpmf(1, a, 2.0)",
+    message="scipy's skellam.logpmf cannot be applied",
+    remedy="Use the log density of gradmc.lpdf",
+)
+def lacking_scipy(a):
+    import scipy.stats
+
+    return scipy.stats.skellam.logpmf(1, a, 2.0)
+
+
+@refused(
+    "recursion that ends on a parameter",
+    3.0,
+    line="endless",
+    message="the recursion does not end while compiling",
+    remedy="use a while loop",
+)
+def endless(a):
+    return a if a < 0.1 else endless(a * 0.5)
+
+
+@refused(
+    "`break`, `continue` or `return` inside `try`",
+    3.0,
+    line="try:",
+    message="break, continue or return inside a try statement",
+    remedy="jump after it",
+)
+def jump_in_try(a):
+    try:
+        return a
+    except ValueError:
+        a = 0.0
+    return a
+
+
+@refused(
+    "assignment to a global variable",
+    3.0,
+    line="global TOTAL",
+    message="assigning a global variable",
+    remedy="return the new one",
+)
+def sets_global(a):
+    global TOTAL
+    TOTAL = a
+    return TOTAL
+
+
+@refused(
+    "an assignment expression inside and/or, a conditional expression or a comprehension",
+    3.0,
+    line="return b if (b := a * 2) > 1 and (c := b) > 2 else c",
+    message="an assignment expression (:=)",
+    remedy="in a statement of its own",
+)
+def walrus(a):
+    c = 0.0
+    return b if (b := a * 2) > 1 and (c := b) > 2 else c
+
+
+@refused(
+    "async code",
+    3.0,
+    line="async def inner",
+    message="async code cannot be compiled",
+    remedy="ordinary function",
+)
+def with_async(a):
+    async def inner():
+        return a
+
+    return a
+
+
+@refused(
+    "a class defined inside the program",
+    3.0,
+    line="class Inner",
+    message="a class defined inside a program",
+    remedy="outside of the function",
+)
+def with_class(a):
+    class Inner:
+        pass
+
+    return a
+
+
+@refused(
+    "a program that is a generator",
+    3.0,
+    line="def is_generator",
+    message="a generator function cannot be a program",
+    remedy="Return the log density",
+)
+def is_generator(a):
+    yield a
+
+
+@refused(
+    "a program that returns None, or an array",
+    X,
+    line="def returns_array",
+    message="returns_array returned an array of shape (10,)",
+    remedy="one number (sum the terms)",
+)
+def returns_array(theta):
+    return theta * 2
+
+
+@refused(
+    "a program that returns nothing",
+    3.0,
+    line="def returns_nothing",
+    message="returns_nothing returned None",
+    remedy="Is a return statement missing?",
+)
+def returns_nothing(a):
+    a * 2  # noqa: B018
+
+
+@refused(
+    "objects changed in a loop (attributes, dicts, sets)",
+    3.0,
+    x=np.arange(1200.0),
+    line="for v in x",
+    message="attribute 'total' of a Box is changed inside the loop or branch, and it has more than 20 iterations",
+    remedy="Loop over a range or an array",
+)
+def changes_object(a, *, x):
+    box = Box()
+    for v in x:
+        box.total = box.total + a * v
+    return box.total
+
+
+class Box:
+    total = 0.0
+
+
+@refused(
+    "a long loop over unlike things",
+    3.0,
+    items=[{"u": k} for k in range(40)],
+    line="for item in items",
+    message="its items (of a list) have no common form, and it has more than 20 iterations",
+    remedy="Loop over a range or an array",
+)
+def long_unlike(a, *, items):
+    lp = 0.0
+    for item in items:
+        lp += a * item["u"]
+    return lp
+
+
+@refused(
+    "numpy's out= argument",
+    X,
+    line="np.exp(theta, out=out)",
+    message="numpy.exp(out=...) cannot be compiled",
+    remedy="Assign the result",
+)
+def with_out(theta):
+    out = np.zeros(10)
+    np.exp(theta, out=out)
+    return out.sum()
+
+
+@refused(
+    "marks in a loop whose length depends on a parameter",
+    3.0,
+    x=X,
+    line="for i in range(int(a))",
+    message="observe() and record() cannot collect along this loop",
+    remedy="Mark the value after the loop",
+)
+def marks_in_while(a, *, x):
+    from gradmc.program.marks import observe
+
+    lp = 0.0
+    for i in range(int(a)):
+        lp += observe("x", a * x[i])
+    return lp
