@@ -163,6 +163,91 @@ class Commands:
 
         return diagnose(directory, common=common)
 
+    def status(self, directory: Directory, *, common: Common = COMMON) -> int:
+        """Show where a run stands: running or not, and what each chain does.
+
+        Example: `gradmc status runs/eight_schools`
+        """
+        from gradmc.cli.inspecting import status
+
+        return status(directory, common=common)
+
+    def export(
+        self,
+        directory: Directory,
+        file: Annotated[Path, Parameter(help="File that ends in .nc, .csv or .parquet.")],
+        *,
+        group: Annotated[tuple[str, ...], Parameter(name=["--group", "-g"])] = (),
+        force: Flag = False,
+        common: Common = COMMON,
+    ) -> int:
+        """Write the draws of a run to a file: NetCDF, CSV or Parquet.
+
+        NetCDF holds everything. Tables have a row for each draw and a column for each scalar quantity.
+
+        Example: `gradmc export runs/eight_schools draws.csv -g posterior -g sample_stats`
+
+        Args:
+            group: Groups that become columns of a table; may be repeated. The posterior by default.
+            force: Overwrite an existing file.
+        """
+        from gradmc.cli.inspecting import export
+
+        return export(directory, file, groups=group, force=force, common=common)
+
+    def predict(self, directory: Directory, *, seed: int | None = None, common: Common = COMMON) -> int:
+        """Simulate new data for each draw, with the model's simulator.
+
+        The predictions are stored beside the draws, in the group `posterior_predictive`.
+
+        Example: `gradmc predict runs/eight_schools`
+
+        Args:
+            seed: Seed of the simulations; that of the run by default.
+        """
+        from gradmc.cli.predicting import predict
+
+        return predict(directory, seed=seed, common=common)
+
+    def optimize(
+        self,
+        config: Configuration,
+        *,
+        restarts: int = 5,
+        jacobian: Flag = False,
+        draws: int = 0,
+        common: Common = COMMON,
+    ) -> int:
+        """Find the posterior mode by L-BFGS, with standard errors from the Hessian.
+
+        Exits with 3 if the density has no maximum.
+
+        Example: `gradmc optimize run.toml --restarts 10`
+
+        Args:
+            restarts: Searches from different random starts.
+            jacobian: Take the mode on the unconstrained scale, Jacobian included.
+            draws: Draw so often from the normal (Laplace) approximation, and add its mean, standard deviation
+                and interval; implies --jacobian.
+        """
+        from gradmc.cli.optimizing import optimize
+
+        return optimize(config, self.overrides, restarts=restarts, jacobian=jacobian, draws=draws, common=common)
+
+    def completion(self, shell: Literal["bash", "zsh", "fish"], *, common: Common = COMMON) -> int:
+        """Print a script that completes commands and options in a shell.
+
+        Example: `gradmc completion bash > ~/.local/share/bash-completion/completions/gradmc`
+
+        Args:
+            shell: Which shell.
+        """
+        from gradmc.cli.output import emit
+
+        script = build_app(self.overrides).generate_completion(prog_name="gradmc", shell=shell)
+        emit(script, {"shell": shell, "script": script}, as_json=common.json)
+        return 0
+
     def doctor(self, *, common: Common = COMMON) -> int:
         """Check the installation: versions, devices, the sampling loop, the compilation cache, disk.
 
@@ -227,7 +312,12 @@ def build_app(overrides: Overrides) -> App:
         commands.extend,
         commands.summary,
         commands.diagnose,
+        commands.status,
+        commands.export,
+        commands.predict,
+        commands.optimize,
         commands.doctor,
+        commands.completion,
     ):
         app.command(command)
     config = App(name="config", help="Show, write and describe configurations.")

@@ -76,9 +76,7 @@ def check_native_loop() -> Finding:
     if "xla_cpu_small_call" in text:
         return Finding("sampling loop", True, "small loops become one native function")
     advice = "import gradmc before anything starts JAX's backend, and look at XLA_FLAGS"
-    return Finding(
-        "sampling loop", False, f"small loops are not compiled natively, sampling is slow; {advice}"
-    )
+    return Finding("sampling loop", False, f"small loops are not compiled natively, sampling is slow; {advice}")
 
 
 def check_cache() -> Finding:
@@ -100,9 +98,7 @@ def check_cache() -> Finding:
 def check_bytecode() -> Finding:
     """Whether Python keeps compiled modules; imports are several times slower without."""
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return Finding(
-            "bytecode", False, "PYTHONDONTWRITEBYTECODE is set: every start compiles all modules again"
-        )
+        return Finding("bytecode", False, "PYTHONDONTWRITEBYTECODE is set: every start compiles all modules again")
     return Finding("bytecode", True, "modules are compiled once")
 
 

@@ -1,7 +1,9 @@
 """Entry point: takes overrides out of the command line, runs the command, turns errors into exit codes."""
 
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from gradmc.cli.output import report_error
 from gradmc.cli.overrides import split_overrides
@@ -16,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and give its exit code."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
+    warnings.showwarning = show_warning
     try:
         rest, overrides = split_overrides(arguments)
         from gradmc.cli.app import build_app
@@ -29,6 +32,12 @@ def run(arguments: Sequence[str]) -> int:
         return report_error(error, as_json=as_json, debug=debug)
     except Exception as error:
         return report_error(error, as_json=as_json, debug=debug)
+
+
+def show_warning(message: Warning | str, category: type[Warning], *details: Any) -> None:
+    """Show a warning as one line, without the line of source that raised it."""
+    del category, details
+    print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """What a configuration asks for: a density, settings, and hashes that identify them."""
 
+import ast
+import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gradmc.config import Config
 from gradmc.config.data_files import load_data
 from gradmc.config.target import load_model
 from gradmc.errors import ResumeError
-from gradmc.results.manifest import hash_data
+from gradmc.results.manifest import hash_data, hash_text
 
 WHAT = {"model": "the source of the model", "data": "the data"}
 
@@ -63,12 +67,34 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         config=config,
         density=density(model, data, precision=sampler.precision),
         settings=settings,
-        identity={"model": str(model.source_hash), "data": hash_data(data)},
+        identity={"model": source_hash(model), "data": hash_data(data)},
     )
 
 
-def check_identity(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Refuse to resume when the model or the data are not those of the run.
+def source_hash(model: Any) -> str:
+    """A hash of the program: the model's file and the modules beside it that it imports, without comments."""
+    source = inspect.getsourcefile(model.fn)
+    if source is None:
+        return str(model.source_hash)
+    directory = Path(source).resolve().parent
+    files = {Path(source).resolve()}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.endswith(".py") and directory in Path(file).resolve().parents:
+            files.add(Path(file).resolve())
+    parts = [f"{file.relative_to(directory)}\n{_without_comments(file)}" for file in sorted(files)]
+    return hash_text("\n".join(parts))
+
+
+def _without_comments(file: Path) -> str:
+    try:
+        return ast.dump(ast.parse(file.read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return ""
+
+
+def check_identity(before: Mapping[str, str], after: Mapping[str, str], verb: str = "resume") -> None:
+    """Refuse to go on when the model or the data are not those of the run.
 
     Raises:
         ResumeError: saying what has changed.
@@ -76,6 +102,5 @@ def check_identity(before: Mapping[str, str], after: Mapping[str, str]) -> None:
     changed = [WHAT.get(name, name) for name in before if before[name] != after.get(name)]
     if changed:
         raise ResumeError(
-            f"cannot resume: {' and '.join(changed)} changed since the run began; "
-            "undo the change, or start a new run"
+            f"cannot {verb}: {' and '.join(changed)} changed since the run began; undo the change, or start a new run"
         )

@@ -92,9 +92,7 @@ def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
 def _need(run: RunDirectory) -> Assessment:
     assessment = assess(run)
     if assessment is None:
-        raise UsageError(
-            f"{run.path} has no draws after warmup yet; `gradmc status {run.path}` shows where it is"
-        )
+        raise UsageError(f"{run.path} has no draws after warmup yet; `gradmc status {run.path}` shows where it is")
     return assessment
 
 

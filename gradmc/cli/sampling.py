@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
 from gradmc.config.load import parse
 from gradmc.errors import ResumeError, UsageError
+from gradmc.results.files import StorageError
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, new_manifest, now, versions
 from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.run.signals import Requests, listening
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
@@ -121,9 +123,7 @@ def _changed(what: str, changes: list[str]) -> str:
 
 def _warn_about_versions(before: dict[str, str]) -> None:
     changed = [f"{name} {old} -> {versions().get(name)}" for name, old in before.items()]
-    changed = [
-        text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old
-    ]
+    changed = [text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old]
     if changed:
         message = f"warning: versions changed since the run began ({', '.join(changed)}); bits may differ"
         print(message, file=sys.stderr)
@@ -135,9 +135,7 @@ def _refuse_occupied(run: RunDirectory, force: bool) -> None:
     if not run.path.is_dir():
         raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
     if not run.exists():
-        raise UsageError(
-            f"{run.path} holds something that is not a run; choose another directory with --output.dir"
-        )
+        raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
     if not force:
         raise UsageError(
             f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
@@ -145,9 +143,7 @@ def _refuse_occupied(run: RunDirectory, force: bool) -> None:
         )
 
 
-def _execute(
-    run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
-) -> int:
+def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
     """Compile, run, and leave everything on disk in good order, whatever happens."""
     manifest["status"] = "running"
     session: dict[str, Any] = {"began": now(), "command": sys.argv, "ending": "killed"}
@@ -156,29 +152,39 @@ def _execute(
     run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
     began = time.monotonic()
     try:
-        outcome = _draw(run, manifest, problem, options, resume=resume)
-        session["ending"] = manifest["status"] = outcome.ending
-        session["detail"] = outcome.detail
+        with listening() as requests:
+            outcome = _draw(run, manifest, problem, options, requests, resume=resume)
     except BaseException as error:
-        session["ending"] = manifest["status"] = "failed"
-        session["detail"] = f"{type(error).__name__}: {error}"
+        with suppress(StorageError):
+            _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
         raise
-    finally:
-        session["ended"] = now()
-        manifest["seconds"] = manifest.get("seconds", 0.0) + time.monotonic() - began
-        if run.path.is_dir():
-            run.write_json(run.manifest, manifest)
-            run.note("end", ending=session["ending"], detail=session.get("detail", ""))
+    _close_session(run, manifest, outcome.ending, outcome.detail, began)
     return _report(run, manifest, options)
 
 
+def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:
+    manifest["status"] = ending
+    manifest["seconds"] += time.monotonic() - began
+    manifest["sessions"][-1] |= {"ending": ending, "detail": detail, "ended": now()}
+    if run.path.is_dir():
+        run.write_json(run.manifest, manifest)
+        run.note("end", ending=ending, detail=detail)
+
+
 def _draw(
-    run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
+    run: RunDirectory,
+    manifest: dict[str, Any],
+    problem: Problem,
+    options: Options,
+    requests: Requests,
+    *,
+    resume: bool,
 ) -> Any:
     from gradmc.results.keep import Keep
     from gradmc.results.labels import Labels
     from gradmc.results.zarr_store import ZarrStore
     from gradmc.run.progress import choose_display
+    from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import run_recorded, stored_posterior
     from gradmc.run.sampler import prepare
     from gradmc.run.stopping import Targets
@@ -186,7 +192,7 @@ def _draw(
 
     config = problem.config
     with ExitStack() as stack:
-        display = choose_display(options.progress)
+        display = FileProgress(run.progress, choose_display(options.progress))
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
@@ -199,14 +205,13 @@ def _draw(
             float32=config.output.float32,
         )
         make = ZarrStore.resume if resume else ZarrStore
-        store = make(
-            run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep
-        )
+        store = make(run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep)
         began = time.monotonic()
         outcome = run_recorded(
             sampler,
             store,
             display,
+            requests,
             state=run.state,
             posterior=lambda: stored_posterior(run.draws),
             targets=Targets(**config.stop.model_dump()),

@@ -115,9 +115,7 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
     chain = deviating_chain(tree, worst.name)
     if chain is not None:
         finding += f"; chain {chain} lies apart from the others"
-        advice = (
-            "chains may sit in different modes: look at a trace plot, and at whether labels can be swapped"
-        )
+        advice = "chains may sit in different modes: look at a trace plot, and at whether labels can be swapped"
     else:
         advice = "run longer warmup and more draws; if that does not help, reparameterise"
     return Check("r_hat", False, largest, R_HAT_MAX, finding, advice)
@@ -163,9 +161,7 @@ def check_trees(saturated: np.ndarray) -> Check:
         return Check("tree_depth", True, 0.0, 0.0, "no saturated trees")
     share = _percent(count, saturated.size)
     finding = f"{count} of {saturated.size:,} trajectories ({share}) were cut off at the largest tree depth"
-    advice = (
-        "scales differ too much: try sampler.mass_matrix = 'dense', rescale, or raise sampler.max_tree_depth"
-    )
+    advice = "scales differ too much: try sampler.mass_matrix = 'dense', rescale, or raise sampler.max_tree_depth"
     return Check("tree_depth", False, float(count), 0.0, finding, advice)
 
 
@@ -181,12 +177,8 @@ def check_energy(energy: np.ndarray) -> Check:
     bad = [str(chain) for chain in np.flatnonzero(bfmi < BFMI_MIN)]
     if not bad:
         return Check("bfmi", True, least, BFMI_MIN, f"energies are explored well (BFMI at least {least:.2f})")
-    finding = (
-        f"chain{'s' if len(bad) > 1 else ''} {', '.join(bad)} explored the energies slowly (BFMI {least:.2f})"
-    )
-    advice = (
-        "the tails are heavy or a scale varies widely: reparameterise (non-centred), or use lighter tails"
-    )
+    finding = f"chain{'s' if len(bad) > 1 else ''} {', '.join(bad)} explored the energies slowly (BFMI {least:.2f})"
+    advice = "the tails are heavy or a scale varies widely: reparameterise (non-centred), or use lighter tails"
     return Check("bfmi", False, least, BFMI_MIN, finding, advice)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 LEAN_MIN = 0.75
 """Least probability that a divergent draw lies on the named side of another draw (0.5 means no relation)."""
 
+DIVERGENT_MIN = 10
+"""With fewer divergent draws, some quantity out of many leans by chance."""
+
 APART_MIN = 3.0
 """A chain stands apart if its mean is this many times farther off than the others are from each other."""
 
@@ -31,7 +34,7 @@ def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
     The measure is the probability that a divergent draw exceeds another one (the Mann-Whitney statistic).
     """
     marked = diverging.astype(bool).ravel()
-    if marked.sum() < 3 or marked.all():
+    if marked.sum() < DIVERGENT_MIN or marked.all():
         return None
     best: tuple[float, str, np.ndarray] | None = None
     for name, values in quantities(tree):

@@ -70,9 +70,7 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
     dataset = tree[group].to_dataset()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        table = summary(
-            dataset, var_names=None if variables is None else list(variables), round_to="none", kind="all"
-        )
+        table = summary(dataset, var_names=None if variables is None else list(variables), round_to="none", kind="all")
     columns = tuple(str(column) for column in table.columns)
     values = table.to_numpy(dtype=float)
     rows = tuple(

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.errors import ResumeError
 from gradmc.results.files import atomic_write
 
 MAGIC = b"gradmc-checkpoint-1\n"
@@ -61,10 +60,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
-    """The newest whole checkpoint of a chain, or None if there never was one.
+    """The newest whole checkpoint of a chain, or None if there is none.
 
-    Raises:
-        ResumeError: checkpoints exist, but none is whole.
+    Damaged checkpoints are skipped with a warning. Going on from an older one, or from the start, costs time but
+    changes nothing: the draws of a chain are a function of its seed.
     """
     damaged: list[str] = []
     for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
@@ -74,20 +73,17 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
             continue
         checkpoint = decode(content)
         if checkpoint is not None:
-            if damaged:
-                warnings.warn(
-                    f"checkpoint {damaged[0]} is damaged; going on from the one before it ({path.name})",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            _warn(damaged, f"going on from the one before it ({path.name})")
             return checkpoint
         damaged.append(path.name)
-    if damaged:
-        raise ResumeError(
-            f"every checkpoint of chain {chain} in {directory} is damaged ({', '.join(damaged)}); "
-            "the draws already stored can still be read, but the run has to start again with --force"
-        )
+    _warn(damaged, f"chain {chain} starts again from the beginning")
     return None
+
+
+def _warn(damaged: list[str], consequence: str) -> None:
+    if damaged:
+        text = f"checkpoint {damaged[0]} is damaged; {consequence}"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
@@ -98,9 +94,7 @@ def encode(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
         "meta": dict(meta),
     }
     text = json.dumps(header).encode()
-    body = b"".join(
-        [MAGIC, len(text).to_bytes(8, "little"), text, *(part.tobytes() for part in parts.values())]
-    )
+    body = b"".join([MAGIC, len(text).to_bytes(8, "little"), text, *(part.tobytes() for part in parts.values())])
     return body + _digest(body)
 
 

@@ -139,9 +139,7 @@ def data_arrays(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def split_data(
-    data: Mapping[str, Any], observed: Iterable[str]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def split_data(data: Mapping[str, Any], observed: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Split data into observed data (those with a pointwise log likelihood) and constant data."""
     arrays = data_arrays(data)
     names = set(observed)

@@ -96,9 +96,7 @@ def hash_data(data: Mapping[str, Any]) -> str:
             continue
         array = np.asarray(value)
         digest.update(f"{array.dtype.kind}{array.shape}".encode())
-        digest.update(
-            repr(value).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes()
-        )
+        digest.update(repr(value).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -8,7 +8,9 @@ summary.json     summary table and checks
 log.jsonl        what happened when
 """
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +55,11 @@ class RunDirectory:
         return self.state / "lock"
 
     @property
+    def progress(self) -> Path:
+        """Where the chains are, for other processes."""
+        return self.state / "progress.json"
+
+    @property
     def summary(self) -> Path:
         """Summary table and checks."""
         return self.path / "summary.json"
@@ -71,9 +78,21 @@ class RunDirectory:
         return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
 
     def prepare(self) -> None:
-        """Create the directory and the one for checkpoints."""
-        with storage_errors(self.path):
+        """Create the directory and the one for checkpoints.
+
+        Raises:
+            UsageError: it cannot be created or written.
+        """
+        try:
             self.state.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.state, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(
+                f"cannot write to the run directory {self.path}: {reason}; "
+                "make room or get permission, or choose another one with --output.dir"
+            ) from None
 
     def clear(self) -> None:
         """Delete what an earlier run left, but nothing else; the lock stays."""
@@ -84,8 +103,8 @@ class RunDirectory:
                     shutil.rmtree(target)
                 else:
                     target.unlink(missing_ok=True)
-            for checkpoint in self.state.glob("chain-*"):
-                checkpoint.unlink()
+            for left in (*self.state.glob("chain-*"), self.progress):
+                left.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Replace a small JSON file in one step."""

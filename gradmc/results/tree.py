@@ -35,14 +35,10 @@ def build_tree(
     """
     attributes = storable(attributes)
     datasets = {
-        group: draws_dataset(
-            groups[group], chains[group].chains, labels, group_attributes(group, labels, attributes)
-        )
+        group: draws_dataset(groups[group], chains[group].chains, labels, group_attributes(group, labels, attributes))
         for group in sorted(groups, key=group_rank)
     }
-    observed = [
-        name for group, variables in groups.items() if group.endswith("log_likelihood") for name in variables
-    ]
+    observed = [name for group, variables in groups.items() if group.endswith("log_likelihood") for name in variables]
     datasets |= data_datasets(labels, observed, attributes)
     tree = xr.DataTree.from_dict(datasets, name=labels.name)
     tree.attrs = dict(attributes)
@@ -66,14 +62,10 @@ def draws_dataset(
     )
 
 
-def data_datasets(
-    labels: Labels, observed: Iterable[str], attributes: Mapping[str, Any]
-) -> dict[str, xr.Dataset]:
+def data_datasets(labels: Labels, observed: Iterable[str], attributes: Mapping[str, Any]) -> dict[str, xr.Dataset]:
     """The groups `observed_data` and `constant_data`, where there are such data."""
     datasets: dict[str, xr.Dataset] = {}
-    for group, arrays in zip(
-        ("observed_data", "constant_data"), split_data(labels.data, observed), strict=True
-    ):
+    for group, arrays in zip(("observed_data", "constant_data"), split_data(labels.data, observed), strict=True):
         if arrays:
             axes = resolve_axes({name: array.shape for name, array in arrays.items()}, labels)
             datasets[group] = xr.Dataset(

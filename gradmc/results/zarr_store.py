@@ -6,6 +6,7 @@ are written, one rename publishes the number of draws that all chains have in co
 """
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ FLUSH_SECONDS = 2.0
 
 FLUSH_SHARE = 0.02
 """Largest share of the run time that publications may take; slow disks are written to less often."""
+
+DERIVED = frozenset({"posterior_predictive", "prior", "prior_predictive", "predictions"})
+"""Groups that are made from draws afterwards, and are out of date when draws are added."""
 
 LENGTHS = "gradmc_lengths"
 """Attribute of the root while a run goes on: draws received per chain, as JSON."""
@@ -80,6 +84,9 @@ class ZarrStore:
         for name, metadata in content["consolidated_metadata"]["metadata"].items():
             if metadata["node_type"] == "array" and tuple(metadata["dimension_names"][:2]) == SAMPLE_DIMS:
                 group, _, variable = name.partition("/")
+                if group in DERIVED:
+                    shutil.rmtree(store.path / group, ignore_errors=True)
+                    continue
                 store._arrays[group, variable] = ArrayFormat.read(metadata)
         return store
 
@@ -95,6 +102,11 @@ class ZarrStore:
         self._received[warmup][chain] += count
         if time.monotonic() >= self._next_flush[chain]:
             self._show(chain)
+
+    def add(self, group: str, chain: int, values: Mapping[str, np.ndarray]) -> None:
+        """Add rows to a group that is made from draws (`DERIVED`); resuming the run deletes such groups."""
+        for name, rows in values.items():
+            self._column(chain, group, name, rows).extend(rows)
 
     def chain_length(self, chain: int, warmup: bool) -> int:
         """Draws received from a chain so far."""
@@ -157,6 +169,15 @@ class ZarrStore:
             if before != (self._shown(False), self._shown(True)) or not (self.path / "zarr.json").exists():
                 self._publish_metadata()
 
+    def _rows(self, group: str) -> int:
+        """Number of rows that readers see of each chain in a group."""
+        if group not in DERIVED:
+            return self._shown(group.startswith("warmup_"))
+        lengths = [
+            column.length for columns in self._columns for (owner, _), column in columns.items() if owner == group
+        ]
+        return min(lengths, default=0)
+
     def _shown(self, warmup: bool) -> int:
         """Number of draws that readers see of each chain."""
         return min(self.keep.kept(length) for length in self._published[warmup])
@@ -175,7 +196,7 @@ class ZarrStore:
 
     def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Metadata of a group of draws, its arrays and its coordinates, which are written."""
-        draws = self._shown(group.startswith("warmup_"))
+        draws = self._rows(group)
         names = [name for owner, name in list(self._arrays) if owner == group]
         arrays = {name: self._arrays[group, name] for name in variable_order(names, self.labels)}
         members = {group: group_metadata(group_attributes(group, self.labels, attributes))}
@@ -237,7 +258,7 @@ class ZarrStore:
             with self._lock:
                 if (group, name) not in self._arrays:
                     self._arrays[group, name] = self._new_array(group, name, values)
-            received = self._received[group.startswith("warmup_")][chain]
+            received = 0 if group in DERIVED else self._received[group.startswith("warmup_")][chain]
             columns[group, name] = self._open_column(chain, group, name, received)
         return columns[group, name]
 

@@ -32,7 +32,6 @@ class ChainStatus:
         divergences: divergent transitions after warmup.
         step_size: present step size.
         n_leapfrog: gradient evaluations so far.
-        ess: smallest bulk effective sample size of all chains together so far, where known.
     """
 
     chain: int
@@ -42,7 +41,6 @@ class ChainStatus:
     divergences: int = 0
     step_size: float = float("nan")
     n_leapfrog: int = 0
-    ess: float | None = None
 
 
 class Progress(Protocol):
@@ -60,6 +58,10 @@ class Progress(Protocol):
         """A chain has finished a chunk."""
         ...
 
+    def show_ess(self, ess: float) -> None:
+        """The smallest bulk effective sample size of all chains together so far."""
+        ...
+
     def close(self) -> None:
         """The run is over, or was interrupted."""
         ...
@@ -72,6 +74,7 @@ class Board:
     began: float = field(default_factory=time.monotonic)
     statuses: dict[int, ChainStatus] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
+    ess: float | None = None
 
     def put(self, status: ChainStatus) -> bool:
         """Take in a status; tells whether the chain changed its phase."""
@@ -100,11 +103,6 @@ class Board:
     def ordered(self) -> list[ChainStatus]:
         """The statuses in the order of the chains."""
         return [self.statuses[chain] for chain in sorted(self.statuses)]
-
-    def ess(self) -> float | None:
-        """The latest effective sample size."""
-        known = [status.ess for status in self.statuses.values() if status.ess is not None]
-        return max(known, default=None)
 
 
 class Display:
@@ -139,6 +137,11 @@ class Display:
             if time.monotonic() - self._last >= self.interval:
                 self.draw(final=False)
                 self._last = time.monotonic()
+
+    def show_ess(self, ess: float) -> None:
+        """The smallest bulk effective sample size so far; shown when the board is drawn next."""
+        with self._lock:
+            self.board.ess = ess
 
     def close(self) -> None:
         """Draw the board for the last time."""

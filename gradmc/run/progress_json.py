@@ -25,21 +25,28 @@ class JsonProgress(Display):
         """Write one object with the status of each chain."""
         if self.board.statuses:
             chains = [
-                {**_finite(asdict(status)), "seconds_left": self.board.seconds_left(status.chain)}
+                {**asdict(status), "seconds_left": self.board.seconds_left(status.chain)}
                 for status in self.board.ordered()
             ]
-            self._line({"event": "progress", "seconds": round(self.board.elapsed(), 3), "chains": chains})
+            seconds = round(self.board.elapsed(), 3)
+            self._line({"event": "progress", "seconds": seconds, "ess": self.board.ess, "chains": chains})
 
     def write(self, text: str) -> None:
         """Write one object with a sentence."""
         self._line({"event": "note", "seconds": round(self.board.elapsed(), 3), "text": text})
 
     def _line(self, content: dict[str, Any]) -> None:
-        print(json.dumps(content), file=self._stream, flush=True)
+        print(encode(content), file=self._stream, flush=True)
 
 
-def _finite(content: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in content.items()
-    }
+def encode(content: Any) -> str:
+    """JSON without infinities and NaN."""
+    return json.dumps(_finite(content))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -46,8 +46,8 @@ def page(board: Board, note: str) -> str:
         return f"<div style='font-family:sans-serif'>{escape(note) or 'starting'}</div>"
     head = "".join(f"<th style='text-align:left'>{title}</th>" for title in TITLES)
     rows = "".join(_row(status, board) for status in board.ordered())
-    ess = board.ess()
-    foot = f"{duration(board.elapsed())} elapsed" + (f", ESS {ess:.0f} so far" if ess is not None else "")
+    foot = f"{duration(board.elapsed())} elapsed"
+    foot += f", ESS {board.ess:.0f} so far" if board.ess is not None else ""
     foot += f"; {escape(note)}" if note else ""
     body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     return f"<table style='font-family:sans-serif'>{body}</table><div>{foot}</div>"

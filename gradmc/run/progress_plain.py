@@ -45,8 +45,8 @@ def line(board: Board) -> str:
         "step size " + " ".join(f"{status.step_size:.3g}" for status in statuses),
         f"leapfrogs {sum(status.n_leapfrog for status in statuses)}",
     ]
-    if (ess := board.ess()) is not None:
-        parts.append(f"ESS {ess:.0f}")
+    if board.ess is not None:
+        parts.append(f"ESS {board.ess:.0f}")
     if phase != "done":
         left = [board.seconds_left(status.chain) for status in statuses]
         parts.append(f"left {duration(max((s for s in left if s is not None), default=None))}")

@@ -50,10 +50,9 @@ class RichProgress(Display):
 
 def table(board: Board) -> Table:
     """The board as a table."""
-    ess = board.ess()
     caption = f"{duration(board.elapsed())} elapsed"
-    if ess is not None:
-        caption += f", ESS {ess:.0f} so far"
+    if board.ess is not None:
+        caption += f", ESS {board.ess:.0f} so far"
     result = Table(box=None, pad_edge=False, caption=caption, caption_justify="left", caption_style="dim")
     for title in ("chain", "phase", "", "draws", "divergences", "step size", "leapfrogs", "left"):
         result.add_column(title, justify="left" if title in ("phase", "") else "right", header_style="dim")

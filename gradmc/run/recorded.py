@@ -4,8 +4,9 @@ This is the host loop of `gradmc.run.driver` with a recorder behind each chunk a
 to stop. It is the same for a new run, a resumed one and an extended one.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,8 +17,12 @@ from gradmc.run.driver import Driver
 from gradmc.run.progress import Progress
 from gradmc.run.recorder import Recorder
 from gradmc.run.sampler import Sampler
-from gradmc.run.signals import Requests, listening
-from gradmc.run.stopping import Monitor, Targets
+from gradmc.run.signals import Requests
+from gradmc.run.stopping import MIN_DRAWS, Monitor, Targets, smallest_ess
+
+ESS_SECONDS = 3.0
+ESS_SHARE = 0.01
+"""Largest share of the run time that showing the effective sample size may take."""
 
 type Ending = Literal["finished", "reached", "signal", "time"]
 
@@ -50,14 +55,25 @@ class Posterior(Protocol):
 
 @dataclass(slots=True)
 class Watch:
-    """Decides between chunks whether the run has to stop, and remembers why."""
+    """Decides between chunks whether the run has to stop, and remembers why; also shows the ESS so far.
+
+    Args:
+        requests: signals.
+        monitor: stop rules.
+        store: where draws go.
+        chains: number of chains.
+        posterior: gives the draws so far.
+        progress: where the ESS is shown.
+    """
 
     requests: Requests
     monitor: Monitor
     store: Store
     chains: int
     posterior: Posterior
+    progress: Progress
     ending: Ending = "finished"
+    next_ess: float = field(default_factory=lambda: time.monotonic() + ESS_SECONDS)
 
     def __call__(self, driver: Driver) -> None:
         """Called every moment while the workers run."""
@@ -67,6 +83,8 @@ class Watch:
         if ending != "finished":
             self.ending = ending
             driver.stop()
+        elif time.monotonic() >= self.next_ess:
+            self.show_ess()
 
     def decide(self) -> Ending:
         """Why the run has to stop now; `finished` means that it does not."""
@@ -74,18 +92,31 @@ class Watch:
             return "signal"
         if self.monitor.out_of_time():
             return "time"
-        draws = min(self.store.chain_length(chain, False) for chain in range(self.chains))
-        if self.monitor.due(draws):
+        if self.monitor.due(self.draws()):
             posterior = self.posterior()
             if posterior is not None and self.monitor.look(posterior):
                 return "reached"
         return "finished"
+
+    def draws(self) -> int:
+        """Draws that every chain has."""
+        return min(self.store.chain_length(chain, False) for chain in range(self.chains))
+
+    def show_ess(self) -> None:
+        """Estimate the ESS of the draws so far, rarely enough to cost nothing that matters."""
+        began = time.monotonic()
+        posterior = self.posterior() if self.draws() >= MIN_DRAWS else None
+        if posterior is not None:
+            self.progress.show_ess(smallest_ess(posterior))
+        ended = time.monotonic()
+        self.next_ess = ended + max(ESS_SECONDS, (ended - began) / ESS_SHARE)
 
 
 def run_recorded(
     sampler: Sampler,
     store: Store,
     progress: Progress,
+    requests: Requests,
     *,
     state: Path,
     posterior: Posterior,
@@ -99,6 +130,7 @@ def run_recorded(
         sampler: the sampler, just prepared.
         store: where draws go.
         progress: where progress is shown; already started, and closed by the caller.
+        requests: signals that ask the run to stop (`gradmc.run.signals.listening`).
         state: directory of the checkpoints.
         posterior: gives the draws so far to the stop rules.
         targets: stop rules.
@@ -109,10 +141,9 @@ def run_recorded(
     if resume:
         recorder.restore_all()
     chains = sum(len(lane.chains) for lane in sampler.lanes)
-    with listening() as requests:
-        watch = Watch(requests, Monitor(targets or Targets()), store, chains, posterior)
-        sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)
-        recorder.save_all()
+    watch = Watch(requests, Monitor(targets or Targets()), store, chains, posterior, progress)
+    sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)
+    recorder.save_all()
     done = all(bool(np.all(lane.done >= sampler.plan.total)) for lane in sampler.lanes)
     return Outcome("finished" if done else watch.ending, requests.received)
 

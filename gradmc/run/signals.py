@@ -29,6 +29,8 @@ class Requests:
         if self.received and name == "SIGINT":
             os.write(2, b"\nstopped at once; `gradmc resume` goes on from the last checkpoint\n")
             os._exit(EXIT_CODE)
+        if not self.received:
+            os.write(2, b"\nfinishing the present chunk; Ctrl-C again stops at once\n")
         self.received = self.received or name
 
 

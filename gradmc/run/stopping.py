@@ -116,6 +116,20 @@ def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
     return Reached(draws=draws, ess=min(ess), r_hat=max(r_hat), mcse=mcse)
 
 
+def smallest_ess(posterior: Mapping[str, np.ndarray], limit: int = 50) -> float:
+    """The smallest bulk effective sample size of the first `limit` scalar quantities that vary."""
+    from arviz_stats.base.array import array_stats
+
+    chosen: list[np.ndarray] = []
+    for values in posterior.values():
+        flat = values.reshape(*values.shape[:2], -1)
+        chosen += [flat[:, :, i] for i in range(min(flat.shape[2], limit - len(chosen)))]
+    varying = [values for values in chosen if np.ptp(values) > 0]
+    with np.errstate(all="ignore"):
+        ess = [float(np.asarray(array_stats.ess(values, method="bulk"))) for values in varying]
+    return min(ess, default=np.nan)
+
+
 def _worst(reduce: Any, values: Any) -> float:
     worst = float(reduce(values))
     if np.isnan(worst):

@@ -102,9 +102,7 @@ def test_dry_run_draws_nothing(project: Path, gradmc: Gradmc) -> None:
 
 @pytest.mark.parametrize("directory", ["nowhere", "."])
 @pytest.mark.parametrize("command", ["summary", "diagnose", "resume", "extend"])
-def test_commands_on_something_that_is_no_run(
-    command: str, directory: str, project: Path, gradmc: Gradmc
-) -> None:
+def test_commands_on_something_that_is_no_run(command: str, directory: str, project: Path, gradmc: Gradmc) -> None:
     extra = ["--draws", "3"] if command == "extend" else []
     result = gradmc(command, project / directory, *extra)
     assert result.code == 2

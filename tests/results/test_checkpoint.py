@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradmc.errors import ResumeError
 from gradmc.results import load_checkpoint, save_checkpoint
 from gradmc.results.checkpoint import checkpoint_path, decode, encode
 
@@ -38,10 +37,10 @@ def test_a_damaged_checkpoint_falls_back_with_a_warning(tmp_path: Path, damage: 
     assert loaded.meta == {"draw": 1}
 
 
-def test_no_whole_checkpoint_is_an_error(tmp_path: Path) -> None:
+def test_without_any_whole_checkpoint_the_chain_starts_again(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 3).write_bytes(b"nonsense")
-    with pytest.raises(ResumeError, match="every checkpoint of chain 3"):
-        load_checkpoint(tmp_path, 3)
+    with pytest.warns(RuntimeWarning, match="is damaged; chain 3 starts again from the beginning"):
+        assert load_checkpoint(tmp_path, 3) is None
 
 
 def test_any_damage_is_noticed() -> None:

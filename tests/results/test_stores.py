@@ -115,9 +115,7 @@ def test_memory_truncates() -> None:
     feed(store, 0, (0, 60))
     store.truncate(0, False, 17)
     feed(store, 0, (0, 30))
-    assert store.to_datatree()["posterior"]["mu"].values[0].tolist() == list(
-        chunk(0, False, 0, 30)["posterior"]["mu"]
-    )
+    assert store.to_datatree()["posterior"]["mu"].values[0].tolist() == list(chunk(0, False, 0, 30)["posterior"]["mu"])
 
 
 @pytest.mark.parametrize(
@@ -152,9 +150,7 @@ def test_axes_that_cannot_bear_a_declared_name_get_a_default_one() -> None:
 
 
 def test_a_variable_named_like_a_dimension_does_not_clash() -> None:
-    labels = Labels(
-        dims={"theta": ("school",)}, coords={"school": [1, 2]}, data={"school": np.array([0, 1, 1])}
-    )
+    labels = Labels(dims={"theta": ("school",)}, coords={"school": [1, 2]}, data={"school": np.array([0, 1, 1])})
     store = MemoryStore(chains=1, labels=labels)
     store.append(0, False, {"posterior": {"theta": np.zeros((2, 2)), "school": np.zeros(2)}})
     assert store.to_datatree()["posterior"]["theta"].dims[2:] == ("theta_dim_0",)

@@ -21,7 +21,8 @@ def run_chains(display: Display, chains: int = 2, chunks: int = 20) -> None:
     for k in range(1, chunks + 1):
         for chain in range(chains):
             phase: Phase = "done" if k == chunks else "sampling" if 2 * k > chunks else "warmup"
-            display.update(ChainStatus(chain, phase, 10 * k, 10 * chunks, chain, 0.25, 70 * k, ess=9.0 * k))
+            display.update(ChainStatus(chain, phase, 10 * k, 10 * chunks, chain, 0.25, 70 * k))
+        display.show_ess(9.0 * k)
     display.close()
 
 

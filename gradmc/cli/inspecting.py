@@ -1,0 +1,83 @@
+"""`gradmc status | export`: looking at a run from outside, finished or not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gradmc.cli.app import Common
+from gradmc.cli.output import emit
+from gradmc.cli.reporting import status_of
+from gradmc.errors import UsageError
+from gradmc.results.lock import holder
+from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.run.progress import duration
+
+WORDS = {
+    "running": "running",
+    "finished": "finished",
+    "reached": "stopped early: the targets under [stop] are reached",
+    "signal": "stopped by a signal; `gradmc resume` goes on",
+    "time": "stopped: the time budget is used up; `gradmc resume` goes on",
+    "failed": "failed; `gradmc resume` goes on from the last checkpoint",
+    "killed": "killed; `gradmc resume` goes on from the last checkpoint",
+}
+
+
+def status(directory: Path, *, common: Common) -> int:
+    """Print where a run stands."""
+    run = open_run(directory)
+    manifest = run.read_manifest()
+    content: dict[str, Any] = {
+        "directory": str(run.path),
+        "status": status_of(run),
+        "process": holder(run.lock),
+        "seconds": manifest.get("seconds", 0.0),
+        "sessions": len(manifest.get("sessions", [])),
+        "progress": read_progress(run),
+    }
+    emit(render_status(content, manifest), content, as_json=common.json)
+    return 0
+
+
+def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool, common: Common) -> int:
+    """Write the draws of a run to a file."""
+    from gradmc.results.export import export as write
+    from gradmc.results.reading import open_draws
+
+    run = open_run(directory)
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already; use --force to overwrite it")
+    tree = open_draws(run.draws)
+    write(tree, file, groups or ("posterior",))
+    size = file.stat().st_size
+    emit(f"Wrote {file} ({size / 1e6:.1f} MB).", {"file": str(file), "bytes": size}, as_json=common.json)
+    return 0
+
+
+def read_progress(run: RunDirectory) -> dict[str, Any] | None:
+    """What the running process last wrote about its chains."""
+    try:
+        return json.loads(run.progress.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """The status in words, with a line for each chain."""
+    line = f"{content['directory']}: {WORDS.get(content['status'], content['status'])}"
+    if content["process"]:
+        line += f" (process {content['process'].get('pid')} on {content['process'].get('host')})"
+    lines = [line, f"started {manifest['started']}, sessions: {content['sessions']}"]
+    progress = content["progress"]
+    if progress is None:
+        return "\n".join([*lines, "no chunk finished yet"])
+    ess = "" if progress["ess"] is None else f", ESS {progress['ess']:.0f} so far"
+    lines.append(f"last news {progress['updated']}, after {duration(progress['seconds'])}{ess}")
+    for chain in progress["chains"]:
+        step = "-" if chain["step_size"] is None else f"{chain['step_size']:.3g}"
+        left = "" if chain["phase"] == "done" else f", left {duration(chain['seconds_left'])}"
+        lines.append(
+            f"chain {chain['chain']}: {chain['phase']:<8} {chain['done']}/{chain['total']}, divergences "
+            f"{chain['divergences']}, step size {step}, leapfrogs {chain['n_leapfrog']:,}{left}"
+        )
+    return "\n".join(lines)

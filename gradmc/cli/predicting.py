@@ -1,0 +1,41 @@
+"""`gradmc predict`: posterior predictive draws, stored beside the posterior."""
+
+import sys
+from pathlib import Path
+
+from gradmc.cli.app import Common
+from gradmc.cli.output import emit
+from gradmc.cli.problem import build_problem, check_identity
+from gradmc.config import Config
+from gradmc.results.labels import Labels
+from gradmc.results.lock import locked
+from gradmc.results.prediction import predict_draws
+from gradmc.results.reading import open_draws
+from gradmc.results.run_directory import open_run
+from gradmc.results.zarr_store import ZarrStore
+
+GROUP = "posterior_predictive"
+
+
+def predict(directory: Path, *, seed: int | None, common: Common) -> int:
+    """Run the simulator for every stored draw."""
+    run = open_run(directory)
+    manifest = run.read_manifest()
+    config = Config.model_validate(manifest["config"])
+    problem = build_problem(config, seed=manifest["seed"])
+    check_identity(manifest["identity"], problem.identity, "predict")
+    with locked(run.lock):
+        tree = open_draws(run.draws)
+        chains = problem.settings.chains
+        store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density))
+        names: dict[str, None] = {}
+        seed = manifest["seed"] if seed is None else seed
+        for chain, values in predict_draws(problem.density.bound, tree, seed):
+            store.add(GROUP, chain, values)
+            names |= dict.fromkeys(values)
+        store.finalize({})
+        run.note("predict", command=sys.argv, variables=list(names), seed=seed)
+    text = f"Stored {', '.join(names)} in group {GROUP} of {run.draws}."
+    content = {"directory": str(run.path), "group": GROUP, "variables": list(names), "seed": seed}
+    emit(text, content, as_json=common.json)
+    return 0

@@ -1,0 +1,119 @@
+"""Stored draws in other formats: NetCDF (everything), CSV and Parquet (one row per draw).
+
+Tables have the columns `chain`, `draw`, and one for each scalar quantity, named as in summaries (`theta[a]`).
+They are written piece by piece, so that memory does not grow with the number of draws.
+"""
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradmc.errors import UsageError
+from gradmc.results.files import storage_errors
+
+ROWS = 4096
+FORMATS = (".nc", ".csv", ".parquet")
+
+type Columns = dict[str, np.ndarray]
+
+
+def export(tree: Any, path: Path, groups: Sequence[str] = ("posterior",)) -> None:
+    """Write draws to a file; its ending says in which format.
+
+    Args:
+        tree: a DataTree.
+        path: a file that ends in `.nc`, `.csv` or `.parquet`.
+        groups: groups that become columns of a table; NetCDF always gets all groups.
+
+    Raises:
+        UsageError: unknown format, missing group, or a library is not installed.
+    """
+    writers = {".nc": _write_netcdf, ".csv": _write_csv, ".parquet": _write_parquet}
+    if path.suffix not in writers:
+        raise UsageError(f"cannot export to {path.name}: expected a file that ends in {', '.join(FORMATS)}")
+    if path.suffix != ".nc":
+        missing = [group for group in groups if group not in tree.children]
+        if missing:
+            raise UsageError(f"no group {', '.join(missing)} in the run; it has {', '.join(tree.children)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"no such directory: {path.parent}; create it first")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        with storage_errors(path):
+            writers[path.suffix](tree, partial, groups)
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def rows(tree: Any, groups: Sequence[str]) -> Iterator[Columns]:
+    """The draws as columns, some thousand rows at a time, chain after chain."""
+    first = tree[groups[0]]
+    chains, draws = first["chain"].values, first["draw"].values
+    for position, chain in enumerate(chains):
+        for start in range(0, len(draws), ROWS):
+            stop = min(start + ROWS, len(draws))
+            columns: Columns = {
+                "chain": np.full(stop - start, chain),
+                "draw": np.asarray(draws[start:stop]),
+            }
+            for group in groups:
+                for variable, array in tree[group].data_vars.items():
+                    columns |= _scalars(str(variable), array, position, slice(start, stop))
+            yield columns
+
+
+def _scalars(variable: str, array: Any, chain: int, rows: slice) -> Columns:
+    dims = [dim for dim in array.dims if dim not in ("chain", "draw")]
+    values = array.isel(chain=chain, draw=rows).transpose("draw", *dims).values
+    labels = [[str(label) for label in array[dim].values] for dim in dims]
+    columns: Columns = {}
+    for index in np.ndindex(*values.shape[1:]):
+        names = [labels[axis][i] for axis, i in enumerate(index)]
+        columns[f"{variable}[{', '.join(names)}]" if names else variable] = values[(slice(None), *index)]
+    return columns
+
+
+def _write_netcdf(tree: Any, path: Path, groups: Sequence[str]) -> None:
+    del groups
+    try:
+        import h5netcdf  # noqa: F401
+        import h5py  # noqa: F401
+    except ImportError:
+        raise UsageError("NetCDF needs h5netcdf and h5py: `pip install 'gradmc[netcdf]'`") from None
+    plain = tree.copy()
+    for node in plain.subtree:
+        for name in [*node.coords, *node.data_vars]:
+            if node[name].dtype.kind == "T":
+                node[name] = node[name].astype(str)
+    plain.to_netcdf(path, engine="h5netcdf")
+
+
+def _write_csv(tree: Any, path: Path, groups: Sequence[str]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        for number, columns in enumerate(rows(tree, groups)):
+            if number == 0:
+                writer.writerow(columns)
+            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+def _write_parquet(tree: Any, path: Path, groups: Sequence[str]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow: `pip install 'gradmc[parquet]'`") from None
+    writer = None
+    try:
+        for columns in rows(tree, groups):
+            table = pyarrow.table(columns)
+            writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,81 @@
+"""Runs `gradmc` in forked processes that need not import anything, so that many can be started and killed.
+
+Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
+writing starts the clock of the signals, and `chunk_seconds`.
+Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from gradmc.cli.main import run
+from gradmc.run import driver
+
+MODULES = ("gradmc.sample", "numpyro.distributions", "gradmc.cli.sampling", "xarray", "zarr", "arviz_stats")
+
+
+def child(arguments: list[str], chunk_seconds: float | None, stderr: int) -> None:
+    """Become `gradmc`."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(stderr, 2)
+    if chunk_seconds is not None:
+        driver.CHUNK_SECONDS = chunk_seconds
+    code = 1
+    try:
+        code = run(arguments)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def stop(pid: int, request: dict) -> int | None:
+    """Send the signals; gives the status if the process ends before the last one."""
+    begin = time.time()
+    after = Path(request["after"]) if request.get("after") else None
+    waiting = list(request["signals"])
+    clock = None if after else time.monotonic()
+    while waiting:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if clock is None and after is not None and after.exists() and after.stat().st_mtime >= begin:
+            clock = time.monotonic()
+        if clock is not None and time.monotonic() - clock >= waiting[0][0]:
+            os.kill(pid, waiting.pop(0)[1])
+        time.sleep(0.001)
+    return None
+
+
+def serve(request: dict) -> dict:
+    """Run one process to its end."""
+    assert threading.active_count() == 1
+    with tempfile.TemporaryFile() as stderr:
+        began = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            child(request["arguments"], request.get("chunk_seconds"), stderr.fileno())
+        status = stop(pid, request) if request.get("signals") else None
+        if status is None:
+            _, status = os.waitpid(pid, 0)
+        stderr.seek(0)
+        return {
+            "code": os.waitstatus_to_exitcode(status),
+            "seconds": time.monotonic() - began,
+            "err": stderr.read().decode(),
+        }
+
+
+if __name__ == "__main__":
+    for module in MODULES:
+        importlib.import_module(module)
+    for line in sys.stdin:
+        print(json.dumps(serve(json.loads(line))), flush=True)
