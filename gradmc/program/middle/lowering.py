@@ -14,6 +14,7 @@ from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.options import Options
+from gradmc.program.middle.shorten import shortened
 from gradmc.program.middle.values import traced, value_of
 from gradmc.program.middle.windows import with_windows
 
@@ -21,7 +22,8 @@ from gradmc.program.middle.windows import with_windows
 def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
     """The same function with only JAX's own primitives, scheduled to run fast."""
     body = normal(closed)
-    body = with_distribution(with_windows(prune(body, range(len(body.outvars)))))
+    body = shortened(with_windows(shortened(prune(body, range(len(body.outvars))))))
+    body = with_distribution(body)
 
     def scheduled(*args: Any) -> list[Any]:
         context = Context(options or Options(), [])

@@ -5,9 +5,10 @@ passes on become aliases, and constants of inner jaxprs become literals. What st
 own bodies and the functions with derivative rules of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
@@ -25,11 +26,11 @@ def normal(closed: Jaxpr) -> Jaxpr:
     constvars = [Var(v.aval) for v in closed.constvars]
     invars = [Var(v.aval) for v in closed.invars]
     eqns: list[JaxprEqn] = []
-    outs = _copy(closed, [*constvars, *invars], eqns)
+    outs = copied(closed, [*constvars, *invars], eqns)
     return closed.replace(constvars=constvars, invars=invars, outvars=outs, eqns=eqns, consts=closed.consts)
 
 
-def _copy(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Atom]:
+def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Atom]:
     """Append the equations of `closed`, applied to `args` (constants first), and return its results."""
     env: dict[Var, Atom] = dict(zip([*closed.constvars, *closed.invars], args, strict=True))
 
@@ -47,7 +48,7 @@ def _copy(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[Ato
         if eqn.primitive in _CALLS:
             inner = _called(eqn)
             constants = [Literal(c, v.aval) for c, v in zip(inner.consts, inner.constvars, strict=True)]
-            env |= zip(eqn.outvars, _copy(inner, [*constants, *inputs], eqns), strict=True)
+            env |= zip(eqn.outvars, copied(inner, [*constants, *inputs], eqns), strict=True)
             continue
         names = _BODIES.get(eqn.primitive, ())
         params = eqn.params | {name: normal(eqn.params[name]) for name in names}
@@ -118,3 +119,12 @@ def _passed(side: Jaxpr, k: int, operands: list[Atom]) -> Atom | None:
     if isinstance(out, Literal) or out not in side.invars:
         return None
     return operands[side.invars.index(out)]
+
+
+def inlined(fn: Callable[..., Any], atoms: Sequence[Atom]) -> tuple[list[JaxprEqn], Atom]:
+    """The equations of a function of some atoms, and its result."""
+    closed = jax.make_jaxpr(fn)(*ir.types([a.aval for a in atoms]))
+    eqns: list[JaxprEqn] = []
+    constants = [Literal(np.asarray(c), v.aval) for c, v in zip(closed.consts, closed.constvars, strict=True)]
+    (out,) = copied(closed, [*constants, *atoms], eqns)
+    return eqns, out

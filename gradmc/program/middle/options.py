@@ -18,4 +18,4 @@ class Options:
     memory_limit: int = 1 << 29
     dot_limit: int = 4096
     unroll_limit: int = 24
-    unroll: int = 1
+    unroll: int = 4

@@ -16,6 +16,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import Jaxpr, Literal, Var
 
+from gradmc.program.middle.cost import size
 from gradmc.program.middle.emit import Context, NotVectorisable, apply, read
 from gradmc.program.middle.known import uniform
 from gradmc.program.middle.plan import Group
@@ -23,6 +24,8 @@ from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_ou
 
 # A scan is divided into at most this many stretches with constant predicates.
 STRETCHES = 3
+# A step of up to this many equations is unrolled once, half of them twice, and so on.
+SHORT_STEP = 64
 
 
 def run_group(
@@ -107,7 +110,13 @@ class _Scan:
         if high - low == 1:
             carry, ys = step(carry, [x[0] for x in xs])
             return carry, [y[None] for y in ys]
-        return lax.scan(step, carry, xs, length=high - low, unroll=self.context.options.unroll)
+        return lax.scan(step, carry, xs, length=high - low, unroll=self._unroll(high - low))
+
+    def _unroll(self, length: int) -> int:
+        """Iterations per turn: a short step is dwarfed by the loop around it."""
+        limit = self.context.options.unroll
+        steps = sum(size(body) if (body := e.params.get("body")) is not None else 1 for e in self.group.steps)
+        return max(1, min(limit, length, SHORT_STEP // max(steps, 1)))
 
     def _next(self, env: dict[Var, Any], k: int, context: Context) -> Any:
         atom = self.body.outvars[k]

@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program import ir
 from gradmc.program.middle.affine import Form, Forms
 from gradmc.program.middle.depends import prune
-from gradmc.program.middle.normal import normal
+from gradmc.program.middle.normal import inlined
 from gradmc.program.middle.roles import roles
 
 
@@ -221,7 +219,7 @@ class _Window:
         def row(i: Any, x: Any) -> Any:
             return ir.load(x, i * self.step + self.start)
 
-        return _inlined(row, [self.index, whole])
+        return inlined(row, [self.index, whole])
 
     def _first_rows(self, init: Any, row_aval: Any) -> tuple[list[JaxprEqn], list[Any]]:
         """What the window holds before the first iteration."""
@@ -232,7 +230,7 @@ class _Window:
             place = self.start - self.step * lag
             if not (-size <= place < size) and not any(s is not None and s >= lag for s in sure):
                 place = 0
-            more, row = _inlined(lambda x, place=place: ir.load(x, place, source=self.eqn.params["source"]), [init])
+            more, row = inlined(lambda x, place=place: ir.load(x, place, source=self.eqn.params["source"]), [init])
             eqns += more
             rows.append(row)
         return eqns, rows
@@ -246,7 +244,7 @@ class _Window:
 
             return ir.for_loop(self.length, store_row, x)[0]
 
-        eqns, result = _inlined(put, [init, stacked])
+        eqns, result = inlined(put, [init, stacked])
         last = eqns[-1]
         assert last.outvars[0] is result
         return [*eqns[:-1], last.replace(outvars=[out, *last.outvars[1:]])]
@@ -341,15 +339,3 @@ class _Rows:
 
 def _vars(atoms: Sequence[Any]) -> list[Var]:
     return [a for a in atoms if isinstance(a, Var)]
-
-
-def _inlined(fn: Any, atoms: Sequence[Any]) -> tuple[list[JaxprEqn], Any]:
-    """The equations of a function of some atoms, and its result."""
-    closed = normal(jax.make_jaxpr(fn)(*ir.types([a.aval for a in atoms])))
-    given = dict(zip(closed.invars, atoms, strict=True))
-    given |= {v: Literal(np.asarray(c), v.aval) for v, c in zip(closed.constvars, closed.consts, strict=True)}
-    eqns = [
-        e.replace(invars=[given.get(a, a) if isinstance(a, Var) else a for a in e.invars]) for e in closed.eqns
-    ]
-    out = closed.outvars[0]
-    return eqns, given.get(out, out) if isinstance(out, Var) else out
