@@ -6,9 +6,7 @@ from gradmc.lpdf import half_cauchy, normal
 
 
 @gm.model
-def eight_schools_centred(
-    mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]
-):
+def eight_schools_centred(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]):
     """The true effect theta[j] of each school is a parameter: natural to read, hard to sample."""
     lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
     for j in range(len(y)):

@@ -6,9 +6,7 @@ from gradmc.lpdf import half_normal, normal
 
 
 @gm.model
-def linear_regression(
-    intercept: Real, slope: Real, sigma: Positive, *, speed: Data["car"], distance: Data["car"]
-):
+def linear_regression(intercept: Real, slope: Real, sigma: Positive, *, speed: Data["car"], distance: Data["car"]):
     """distance = intercept + slope * (speed - 15) + error; the intercept belongs to 15 miles an hour."""
     lp = normal(intercept, 40.0, 40.0) + normal(slope, 0.0, 10.0) + half_normal(sigma, 50.0)
     for i in range(len(distance)):

@@ -10,9 +10,7 @@ from gradmc.lpdf import bernoulli_logit, normal
 
 
 @gm.model
-def logistic_regression(
-    intercept: Real, slope: Real, *, temperature: Data["flight"], distress: Data["flight"]
-):
+def logistic_regression(intercept: Real, slope: Real, *, temperature: Data["flight"], distress: Data["flight"]):
     """Log odds of distress: intercept + slope * (temperature - 70) / 10, in degrees Fahrenheit."""
     lp = normal(intercept, 0.0, 5.0) + normal(slope, 0.0, 5.0)
     for i in range(len(distress)):

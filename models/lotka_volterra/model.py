@@ -1,4 +1,4 @@
-"""Lynx and hare: the Lotka-Volterra equations with log-normal errors (Howard 2009, Carpenter 2018)."""
+"""Lynx and hare: the Lotka-Volterra equations with log-normal errors (Howard 2009, after Carpenter 2018)."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 import gradmc as gm
 from gradmc import Data, Positive
-from gradmc.lpdf import lognormal, normal
+from gradmc.lpdf import lognormal
 
 STEPS = 10  # Runge-Kutta steps a year; twice as many move the log density by less than 1e-5 near the mode
 
@@ -35,15 +35,19 @@ def lotka_volterra(
     *,
     pelts: Data["year", "species"],
 ):
-    """Hares grow at rate alpha, less beta per lynx; lynx die at rate gamma, less delta per hare."""
-    lp = normal(alpha, 1.0, 0.5) + normal(gamma, 1.0, 0.5)
-    lp += normal(beta, 0.05, 0.05) + normal(delta, 0.05, 0.05)
+    """Hares grow at rate alpha, less beta per lynx; lynx die at rate gamma, less delta per hare.
+
+    Small oscillations have the period 2 pi / sqrt(alpha * gamma), and the cycle is known to last about ten years,
+    hence the priors of alpha and gamma. Populations are counted in ten thousands, pelts in thousands.
+    """
+    lp = lognormal(alpha, math.log(0.63), 0.3) + lognormal(gamma, math.log(0.63), 0.3)
+    lp += lognormal(beta, -1.0, 0.7) + lognormal(delta, -1.0, 0.7)
     for k in range(2):
-        lp += lognormal(initial[k], math.log(10.0), 1.0) + lognormal(sigma[k], -1.0, 1.0)
+        lp += lognormal(initial[k], 0.0, 1.0) + lognormal(sigma[k], -1.0, 1.0)
     hare, lynx = initial[0], initial[1]
     for t in range(len(pelts)):
-        lp += gm.observe("hare", lognormal(pelts[t, 0], math.log(hare), sigma[0]))
-        lp += gm.observe("lynx", lognormal(pelts[t, 1], math.log(lynx), sigma[1]))
+        lp += gm.observe("hare", lognormal(pelts[t, 0], math.log(10.0 * hare), sigma[0]))
+        lp += gm.observe("lynx", lognormal(pelts[t, 1], math.log(10.0 * lynx), sigma[1]))
         for _ in range(STEPS):
             hare, lynx = runge_kutta_step(hare, lynx, alpha, beta, gamma, delta)
     return lp
@@ -55,8 +59,8 @@ def simulate(rng, alpha, beta, gamma, delta, initial, sigma, *, pelts):
     new = np.zeros((len(pelts), 2))
     hare, lynx = initial[0], initial[1]
     for t in range(len(pelts)):
-        new[t, 0] = rng.lognormal(np.log(hare), sigma[0])
-        new[t, 1] = rng.lognormal(np.log(lynx), sigma[1])
+        new[t, 0] = rng.lognormal(np.log(10.0 * hare), sigma[0])
+        new[t, 1] = rng.lognormal(np.log(10.0 * lynx), sigma[1])
         for _ in range(STEPS):
             hare, lynx = runge_kutta_step(hare, lynx, alpha, beta, gamma, delta)
     return {"pelts": new}

@@ -103,7 +103,12 @@ POSTERIORS = (
         ("u", "v", "alpha"),
         rename={"lambda": "lambda_"},
     ),
-    Posterior("diamonds-diamonds", regressions.diamonds, ("X", "Y"), slow=True),
+    Posterior(
+        "diamonds-diamonds",
+        regressions.diamonds,
+        ("X", "Y"),
+        settings={"metric": "dense", "warmup": 500, "draws": 500},
+    ),
     Posterior("earnings-earn_height", regressions.earn_height, ("earn", "height")),
     Posterior("earnings-log10earn_height", regressions.log10_earn_height, ("earn", "height")),
     Posterior("earnings-logearn_height_male", regressions.log_earn_height_male, ("earn", "height", "male")),
@@ -127,9 +132,7 @@ POSTERIORS = (
     Posterior("kidiq-kidscore_interaction", regressions.kidscore_interaction, CHILD),
     Posterior("kidiq-kidscore_momhsiq", regressions.kidscore_momhsiq, CHILD),
     Posterior("kidiq_with_mom_work-kidscore_interaction_z", regressions.kidscore_interaction_z, CHILD),
-    Posterior(
-        "kidiq_with_mom_work-kidscore_mom_work", regressions.kidscore_mom_work, ("kid_score", "mom_work")
-    ),
+    Posterior("kidiq_with_mom_work-kidscore_mom_work", regressions.kidscore_mom_work, ("kid_score", "mom_work")),
     Posterior(
         "kilpisjarvi_mod-kilpisjarvi",
         regressions.kilpisjarvi,

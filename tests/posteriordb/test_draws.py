@@ -31,14 +31,10 @@ def test_draws_agree_with_the_reference(posterior: Posterior, tmp_path: Path) ->
     settings = {"chains": 4, "warmup": 1000, "draws": 1000, "seed": 20260101} | dict(posterior.settings)
     tree = gm.sample(posterior.model, posterior.data(), progress="none", **settings)
     back = {mine: theirs for theirs, mine in posterior.rename.items()}
-    arrays = {
-        back.get(str(name), str(name)): np.asarray(a) for name, a in tree["posterior"].data_vars.items()
-    }
+    arrays = {back.get(str(name), str(name)): np.asarray(a) for name, a in tree["posterior"].data_vars.items()}
     file = tmp_path / "draws.npz"
     np.savez(file, **arrays)
     verdict = judge_module().main(
         ["--dir", str(COLLECTION), posterior.folder, str(file), "--joint", "--alpha", str(ALPHA)]
     )
-    assert verdict == 0, (
-        f"compare.py does not accept the draws of {posterior.id} (its table is printed above)"
-    )
+    assert verdict == 0, f"compare.py does not accept the draws of {posterior.id} (its table is printed above)"

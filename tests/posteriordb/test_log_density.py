@@ -17,9 +17,7 @@ pytestmark = pytest.mark.skipif(
 every = pytest.mark.parametrize("posterior", POSTERIORS, ids=lambda posterior: posterior.id)
 
 
-def assert_agrees(
-    posterior: Posterior, values: list[float], constants: list[float], wanted: list[float]
-) -> None:
+def assert_agrees(posterior: Posterior, values: list[float], constants: list[float], wanted: list[float]) -> None:
     mine = np.asarray(values) - np.asarray(constants)
     tolerance = posterior.absolute or 1e-8 * np.max(np.abs(wanted))
     np.testing.assert_allclose(mine - mine[0], wanted, rtol=0, atol=tolerance)

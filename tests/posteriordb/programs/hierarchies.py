@@ -10,9 +10,7 @@ from gradmc.lpdf import gamma, half_cauchy, half_normal, normal, poisson
 
 
 @gm.model
-def eight_schools_centred(
-    mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]
-):
+def eight_schools_centred(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"], sigma: Data["school"]):
     """Effects of coaching in eight schools; theta is a parameter."""
     lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
     for j in range(len(y)):
