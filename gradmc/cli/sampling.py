@@ -1,6 +1,8 @@
 """`gradmc sample | resume | extend`: a configuration becomes a run on disk, with a summary at the end."""
 
+import importlib
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -130,13 +132,14 @@ def _warn_about_versions(before: dict[str, str]) -> None:
 
 
 def _refuse_occupied(run: RunDirectory, force: bool) -> None:
+    """Refuse a directory that holds draws, or something that is not a run."""
     if not run.occupied():
         return
     if not run.path.is_dir():
         raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
     if not run.exists():
         raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
-    if not force:
+    if not force and (run.draws / "zarr.json").exists():
         raise UsageError(
             f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
             "or choose another directory with --output.dir"
@@ -196,7 +199,9 @@ def _draw(
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
+        threading.Thread(target=_preload, daemon=True).start()
         sampler = prepare(problem.density, problem.settings)
+        _warm_start(sampler, run, config, resume=resume)
         keep = Keep(
             warmup=config.output.keep_warmup,
             variables=None if config.output.variables is None else tuple(config.output.variables),
@@ -222,6 +227,25 @@ def _draw(
         attributes = run_attributes(sampler, manifest["sampling_seconds"])
         store.finalize({**attributes, **{f"{key}_hash": value for key, value in problem.identity.items()}})
     return outcome
+
+
+def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:
+    """Take over what an earlier run has adapted to, if the configuration asks for it."""
+    from gradmc.run.warm_start import read_adapted, store_adapted, stored_adapted, warm_start
+
+    adapted = stored_adapted(run.state) if resume else None
+    if adapted is None and config.sampler.warm_start is not None:
+        earlier = open_run(config.sampler.warm_start)
+        adapted = read_adapted(earlier.path, earlier.read_manifest()["config"]["sampler"]["chains"])
+        store_adapted(run.state, adapted)
+    if adapted is not None:
+        warm_start(sampler, adapted)
+
+
+def _preload() -> None:
+    """Import what the summary needs while XLA compiles and samples, which leaves the interpreter idle."""
+    importlib.import_module("gradmc.results.reading")
+    importlib.import_module("arviz_stats")
 
 
 def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note: str = "") -> int:

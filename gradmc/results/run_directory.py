@@ -103,7 +103,7 @@ class RunDirectory:
                     shutil.rmtree(target)
                 else:
                     target.unlink(missing_ok=True)
-            for left in (*self.state.glob("chain-*"), self.progress):
+            for left in (*self.state.glob("chain-*"), self.state / "warm_start", self.progress):
                 left.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
