@@ -46,6 +46,4 @@ def shipped(name: str) -> Shipped:
 
 def as_floats(values: dict[str, Any]) -> dict[str, Any]:
     """Parameters as ordinary Python numbers and numpy arrays of them."""
-    return {
-        name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in values.items()
-    }
+    return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in values.items()}

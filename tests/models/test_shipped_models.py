@@ -75,9 +75,7 @@ def test_simulator_makes_data_of_the_same_shape(name: str) -> None:
     values = as_floats(model.density.constrain(x))
     parameters = [values[parameter.name] for parameter in model.model.parameters]
     assert model.model.simulate is not None
-    first, second = (
-        model.model.simulate(np.random.default_rng(5), *parameters, **bound.data) for _ in range(2)
-    )
+    first, second = (model.model.simulate(np.random.default_rng(5), *parameters, **bound.data) for _ in range(2))
     assert first
     assert set(first) <= set(bound.data)
     for key, new in first.items():
@@ -88,9 +86,7 @@ def test_simulator_makes_data_of_the_same_shape(name: str) -> None:
 
 def test_centred_and_noncentred_eight_schools_are_one_posterior() -> None:
     noncentred = shipped("eight_schools")
-    centred = gm.density(
-        load_model(f"{FOLDER / 'eight_schools' / 'model.py'}:eight_schools_centred"), noncentred.data
-    )
+    centred = gm.density(load_model(f"{FOLDER / 'eight_schools' / 'model.py'}:eight_schools_centred"), noncentred.data)
     for x in noncentred.positions(3, seed=6):
         values = noncentred.density.constrain(x)
         moved = {
