@@ -78,9 +78,7 @@ def run[T](
             begin()
             body()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
-        return finish(
-            Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures))
-        )
+        return finish(Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:
         put(state, entry)
         here.copies = copies
@@ -105,9 +103,7 @@ class Pack:
 
     def values(self, leaves: Sequence[Any]) -> list[Any]:
         """The values with these leaves in the places of the packed ones."""
-        return [
-            forms.together(form, leaves[a:b]) for form, (a, b) in zip(self.forms, self.spans, strict=True)
-        ]
+        return [forms.together(form, leaves[a:b]) for form, (a, b) in zip(self.forms, self.spans, strict=True)]
 
 
 def named(name: str, value: Any) -> Any:

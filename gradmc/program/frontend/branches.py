@@ -234,9 +234,7 @@ class _Merged:
                 no_form, no_leaves, no_types = yes_form, [blank_of(t) for t in yes_types], yes_types
         if yes_form == no_form and [t.shape for t in yes_types] == [t.shape for t in no_types]:
             if isinstance(yes_form, Missing):
-                return _Merged(
-                    key, yes_form, [], [], before if isinstance(before, Unbound) else Unbound("it")
-                )
+                return _Merged(key, yes_form, [], [], before if isinstance(before, Unbound) else Unbound("it"))
             return _Merged(key, yes_form, yes_leaves, no_leaves)
         why = _difference((yes_form, yes_types), (no_form, no_types))
         if key[0] == "token" and isinstance(before, list | Listing):
@@ -252,9 +250,7 @@ def blank_of(aval: Any) -> Any:
     return np.zeros(aval.shape, aval.dtype)
 
 
-def _leaves(
-    key: Key, side: _Side | None, other: _Side | None, before: Any
-) -> tuple[Form, list[Any], list[Any]]:
+def _leaves(key: Key, side: _Side | None, other: _Side | None, before: Any) -> tuple[Form, list[Any], list[Any]]:
     """Form, leaves and types of one key on one side. A side that raises is whatever the other one is."""
     side = side or other
     assert side is not None

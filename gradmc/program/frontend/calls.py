@@ -89,9 +89,7 @@ def is_users(function: FunctionType) -> bool:
     name = function.__code__.co_filename
     if name.startswith(_libraries()) or name.startswith("<frozen"):
         return False
-    return (function.__module__ or "").split(".")[
-        0
-    ] not in sys.stdlib_module_names or function.__module__ == "__main__"
+    return (function.__module__ or "").split(".")[0] not in sys.stdlib_module_names or function.__module__ == "__main__"
 
 
 # --- library functions ---------------------------------------------------------------------------
@@ -247,18 +245,14 @@ def attribute(owner: Any, name: str) -> Any:
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
     if _shared(owner):
-        raise CannotRoll(
-            f"attribute {name!r} of a {type(owner).__name__} is changed inside the loop or branch"
-        )
+        raise CannotRoll(f"attribute {name!r} of a {type(owner).__name__} is changed inside the loop or branch")
     setattr(owner, name, value)
 
 
 def delete_attribute(owner: Any, name: str) -> None:
     """`del owner.name`."""
     if _shared(owner):
-        raise CannotRoll(
-            f"attribute {name!r} of a {type(owner).__name__} is deleted inside the loop or branch"
-        )
+        raise CannotRoll(f"attribute {name!r} of a {type(owner).__name__} is deleted inside the loop or branch")
     delattr(owner, name)
 
 

@@ -29,9 +29,7 @@ def is_concretization(error: Exception) -> bool:
     """Whether a traced value was needed as a plain one."""
     if isinstance(error, CONCRETIZATION):
         return True
-    return isinstance(error, TypeError) and any(
-        w in str(error) for w in ("Tracer", "concrete value", "traced")
-    )
+    return isinstance(error, TypeError) and any(w in str(error) for w in ("Tracer", "concrete value", "traced"))
 
 
 def explained(error: Exception, fn: FunctionType) -> GradmcError:

@@ -17,6 +17,9 @@ class Context:
         memory: arrays and lists that the program changes in place.
         copies: product of the trip counts of the loops being unrolled around the present line.
         tables: by identity, traced whole numbers and what they are in every iteration (`tables`).
+        pending: traced whole numbers that depend on numbers carried by loops, and on which.
+        demands: carried numbers (loop, leaf) whose tables are wanted.
+        indices: the traced indices of loops, by label.
         loops: how many loops have been traced: the next one's label.
         looked_up: how many elements at symbolic places have been read.
         failures: conditions under which the program fails.
@@ -28,6 +31,9 @@ class Context:
     traced: int = 0
     failures: list[Any] = field(default_factory=list)
     tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    pending: dict[int, tuple[Any, frozenset]] = field(default_factory=dict)
+    demands: set[tuple[int, int]] = field(default_factory=set)
+    indices: dict[int, Any] = field(default_factory=dict)
     loops: int = 0
     looked_up: int = 0
 

@@ -1,11 +1,12 @@
-"""How often a `while` runs, where that depends on data only.
+"""How often a `while` runs, and what numbers a loop carries, where that depends on data only.
 
 From a traced `while`, the slice that decides when it ends is cut out: the test, and the part of the body that
 computes what the test reads. If it depends on nothing that is traced, it is run at once, and the `while` is a
-`for` of known length (`i < n` with `i += 1`, a search in data, a step size halved until it is small).
+`for` of known length (`i < n` with `i += 1`, a search in data, a step size halved until it is small). In the same
+way a number that a `for` carries (`k += 1`) is computed for every iteration when an inner range needs it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +16,135 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
 from gradmc.program import ir
+from gradmc.program.frontend import interpret, tables
+from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import is_traced
 
+MOST_STARTS = 100_000
+"""A loop inside others is counted for at most so many combinations of their indices."""
+MOST_HERE = 10_000
+"""Iterations counted in NumPy (about 20 us each); more are left to compiled code."""
 MOST = 10_000_000
 """A loop that has not ended after so many iterations is not counted further."""
 
 
-def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> int | None:
-    """The number of iterations of the one `while` in a jaxpr; None if it is not known, or too large."""
+def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
+    """The number of iterations of the one `while` in a jaxpr.
+
+    It may depend on the indices of loops around it. None if it depends on parameters, or is too large.
+    """
     control = _control(jaxpr)
     before = _prune(jaxpr, control.start)
     used = _read(before.eqns, before.outvars)
-    values = [*zip(jaxpr.invars, inputs, strict=True), *zip(jaxpr.constvars, jaxpr.consts, strict=True)]
-    if any(is_traced(value) for var, value in values if var in used):
+    every = [*zip(jaxpr.invars, inputs, strict=True), *zip(jaxpr.constvars, jaxpr.consts, strict=True)]
+    traced = [k for k, (var, value) in enumerate(every) if var in used and is_traced(value)]
+    found = [tables.known(every[k][1]) for k in traced]
+    if any(t is None for t in found):
         return None
-    blank = [np.zeros(v.aval.shape, v.aval.dtype) if is_traced(x) else x for v, x in values[: len(inputs)]]
-    consts = [np.zeros(v.aval.shape, v.aval.dtype) if is_traced(x) else x for v, x in values[len(inputs) :]]
+    known = [t for t in found if t is not None]
+    loops, columns = tables.side_by_side(known)
+    if columns and columns[0].size > MOST_STARTS:
+        return None
+
+    flat = [c.reshape(-1).astype(every[k][1].dtype) for k, c in zip(traced, columns, strict=True)]
+
+    def start(*values: Any) -> list[Any]:
+        given = dict(zip(traced, values, strict=True))
+        return [given.get(k, _stand_in(v, x)) for k, (v, x) in enumerate(every)]
+
+    before = before.replace(constvars=[], invars=[*jaxpr.invars, *jaxpr.constvars])
+    try:
+        counts = control.count_here(interpret.run(before, start(*flat)))
+    except interpret.NotSimple:
+        counts = _compiled(lambda *v: control.count(jaxpr_as_fun(before)(*start(*v))), flat)
+    if counts is None:
+        return None
+    shape = columns[0].shape if columns else ()
+    return Table(np.broadcast_to(counts, (columns[0].size,) if columns else ()).reshape(shape), loops)
+
+
+def _compiled(count: Callable[..., Any], starts: Sequence[np.ndarray]) -> np.ndarray | None:
     with jax.ensure_compile_time_eval():
-        start = jax.core.eval_jaxpr(before, consts, *blank)
-        count, more = jax.jit(control.count)(start)
-    return None if more else int(count)
+        counts, more = map(np.asarray, jax.jit(jax.vmap(count) if starts else count)(*starts))
+    return None if more.any() else counts
+
+
+def _stand_in(var: Var, value: Any) -> Any:
+    """A value of an input that is not used, in place of a traced one."""
+    return np.zeros(var.aval.shape, var.aval.dtype) if is_traced(value) else value  # type: ignore[attr-defined]
+
+
+def carried(jaxpr: Jaxpr, inputs: Sequence[Any], wanted: Iterable[int]) -> dict[int, np.ndarray | None]:
+    """What carried values of the one `for` in a jaxpr are at the start of every iteration.
+
+    Args:
+        jaxpr: holds the loop.
+        inputs: what it is applied to.
+        wanted: positions among the carried values.
+
+    Returns:
+        For each, its values along the loop; None if it depends on something traced.
+    """
+    return {k: _along(jaxpr, inputs, k) for k in wanted}
+
+
+def _along(jaxpr: Jaxpr, inputs: Sequence[Any], leaf: int) -> np.ndarray | None:
+    (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.for_p)
+    body, n = loop.params["body"], 1 + loop.params["n_consts"]
+    needed = _closed({0, n + leaf}, body, n)
+    kept = sorted(needed)
+    start = _values(jaxpr, inputs, [loop.invars[k - 1] for k in kept if k])
+    if start is None:
+        return None
+    step = _over(_prune(body, [body.outvars[k - n] for k in kept if k >= n]), kept)
+    split = sum(0 < k < n for k in kept)
+    at = [k for k in kept if k >= n].index(n + leaf)
+
+    length = loop.params["length"]
+    try:
+        return _along_here(step, start[:split], start[split:], length, at)
+    except interpret.NotSimple:
+        pass
+
+    def once(carry: tuple, i: Any) -> tuple[tuple, Any]:
+        return tuple(jaxpr_as_fun(step)(i, *start[:split], *carry)), carry[at]
+
+    with jax.ensure_compile_time_eval():
+        index = jnp.arange(length, dtype=body.invars[0].aval.dtype)
+        return np.asarray(jax.jit(lambda c: jax.lax.scan(once, c, index)[1])(tuple(start[split:])))
+
+
+def _along_here(step: Jaxpr, consts: list, carry: list, length: int, at: int) -> np.ndarray:
+    """What one carried value is at the start of every iteration, in NumPy."""
+    if length > MOST_HERE:
+        raise interpret.NotSimple
+    values = []
+    for i in range(length):
+        values.append(np.asarray(carry[at]))
+        carry = interpret.run(step, [np.asarray(i), *consts, *carry])
+    return np.asarray(values)
+
+
+def _closed(needed: set[int], body: Jaxpr, first: int) -> set[int]:
+    """The inputs of a loop's body on which these depend, over all iterations; carried ones begin at `first`."""
+    while True:
+        outs = [body.outvars[k - first] for k in sorted(needed) if k >= first]
+        wider = needed | _inputs(body, outs)
+        if wider == needed:
+            return needed
+        needed = wider
+
+
+def _values(jaxpr: Jaxpr, inputs: Sequence[Any], atoms: Sequence[Any]) -> list[Any] | None:
+    """The values of variables of a jaxpr; None if they depend on something traced."""
+    before = _prune(jaxpr, atoms)
+    used = _read(before.eqns, before.outvars)
+    every = [*zip(jaxpr.invars, inputs, strict=True), *zip(jaxpr.constvars, jaxpr.consts, strict=True)]
+    if any(is_traced(value) for var, value in every if var in used):
+        return None
+    plain = [_stand_in(v, x) for v, x in every]
+    with jax.ensure_compile_time_eval():
+        return jax.core.eval_jaxpr(before, plain[len(inputs) :], *plain[: len(inputs)])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +162,23 @@ class _Control:
     n_consts: int
     test: Jaxpr
     step: Jaxpr
+
+    def count_here(self, start: Sequence[Any]) -> np.ndarray | None:
+        """`count` in NumPy, for all starts at once; None if it takes too long.
+
+        Raises:
+            NotSimple: only JAX can.
+        """
+        consts, carry = list(start[: self.n_consts]), list(start[self.n_consts :])
+        counts = np.zeros((), np.int64)
+        for _ in range(MOST_HERE):
+            (more,) = interpret.run(self.test, [*consts, *carry])
+            if not np.any(more):
+                return counts
+            counts = counts + more
+            new = interpret.run(self.step, [*consts, *carry])
+            carry = [np.where(more, b, a) for a, b in zip(carry, new, strict=True)]
+        raise interpret.NotSimple
 
     def count(self, start: Sequence[Any]) -> tuple[Any, Any]:
         """The number of iterations, and whether the loop is still not at its end."""
@@ -72,13 +199,7 @@ class _Control:
 def _control(jaxpr: Jaxpr) -> _Control:
     (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.while_p)
     cond, body, n = loop.params["cond"], loop.params["body"], loop.params["n_consts"]
-    needed = _inputs(cond, cond.outvars)
-    while True:
-        outs = [body.outvars[k - n] for k in sorted(needed) if k >= n]
-        wider = needed | _inputs(body, outs)
-        if wider == needed:
-            break
-        needed = wider
+    needed = _closed(_inputs(cond, cond.outvars), body, n)
     kept = sorted(needed)
     return _Control(
         start=[loop.invars[k] for k in kept],
@@ -109,8 +230,7 @@ def _prune_branch(eqn: JaxprEqn, wanted: set[Var]) -> JaxprEqn:
     """An `if` with only the results that are wanted, and the operands that they need."""
     places = [k for k, v in enumerate(eqn.outvars) if v in wanted]
     sides = {
-        name: _prune(eqn.params[name], [eqn.params[name].outvars[k] for k in places])
-        for name in ("then", "otherwise")
+        name: _prune(eqn.params[name], [eqn.params[name].outvars[k] for k in places]) for name in ("then", "otherwise")
     }
     kept = sorted(set().union(*(_inputs(side, side.outvars) for side in sides.values())))
     return eqn.replace(

@@ -70,9 +70,7 @@ class Expressions:
                     return call_hook("bound", [node])
                 return node
             case ast.BinOp():
-                return call_hook(
-                    "binary", [constant(type(node.op).__name__), self(node.left), self(node.right)]
-                )
+                return call_hook("binary", [constant(type(node.op).__name__), self(node.left), self(node.right)])
             case ast.UnaryOp(op=ast.Not()):
                 return call_hook("not_", [self(node.operand)])
             case ast.UnaryOp():
@@ -160,9 +158,7 @@ class Expressions:
             pattern, names = _pattern(g.target)
             scope = within if depth else self
             if inner is None and isinstance(node, ast.DictComp):
-                inner = within.later(
-                    ast.copy_location(ast.Tuple([node.key, node.value], ast.Load()), node), names
-                )
+                inner = within.later(ast.copy_location(ast.Tuple([node.key, node.value], ast.Load()), node), names)
             elif inner is None:
                 inner = within.later(node.elt, names)  # type: ignore[union-attr]
             else:
@@ -170,9 +166,7 @@ class Expressions:
             test = _all(g.ifs)
             condition = within.later(test, names) if test else constant(None)
             size = sum(isinstance(n, ast.expr) for n in ast.walk(node))
-            inner = call_hook(
-                "generate", [scope(g.iter), constant(pattern), condition, inner, constant(size)]
-            )
+            inner = call_hook("generate", [scope(g.iter), constant(pattern), condition, inner, constant(size)])
         assert inner is not None
         return call_hook("comprehension", [constant(kind), inner])
 

@@ -96,9 +96,7 @@ class Function:
     def block(self, stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
         return [new for s in stmts for new in self.statement(s)]
 
-    def inner(
-        self, what: str, arguments: list[str], head: list[ast.stmt], stmts: list[ast.stmt], state: set[str]
-    ):
+    def inner(self, what: str, arguments: list[str], head: list[ast.stmt], stmts: list[ast.stmt], state: set[str]):
         """A body as a function of its own, its state shared with the scope around it."""
         name = self.fresh(what)
         where = stmts[0]
@@ -164,8 +162,7 @@ class Function:
                 return [made]
             case ast.Match():
                 cases = [
-                    ast.match_case(c.pattern, new(c.guard) if c.guard else None, self.block(c.body))
-                    for c in s.cases
+                    ast.match_case(c.pattern, new(c.guard) if c.guard else None, self.block(c.body)) for c in s.cases
                 ]
                 return [ast.Match(call_hook("subject", [new(s.subject)]), cases)]
             case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith():
@@ -191,9 +188,7 @@ class Function:
             case ast.Subscript():
                 return [ast.Expr(call_hook("store", [new(target.value), new.index(target.slice), value]))]
             case ast.Attribute():
-                return [
-                    ast.Expr(call_hook("set_attribute", [new(target.value), constant(target.attr), value]))
-                ]
+                return [ast.Expr(call_hook("set_attribute", [new(target.value), constant(target.attr), value]))]
             case ast.Tuple() | ast.List():
                 return self._unpack(target, value)
             case _:
@@ -306,9 +301,7 @@ class Function:
         stop = getattr(s, "stop", ())
         flags: list[ast.expr] = [load(f) for f in stop]
         test = flags[0] if len(flags) == 1 else ast.BoolOp(ast.Or(), flags)
-        ended = (
-            lambda_of(test if len(flags) == 1 else self.expressions(at(test, s))) if flags else constant(None)
-        )
+        ended = lambda_of(test if len(flags) == 1 else self.expressions(at(test, s))) if flags else constant(None)
         inside = liveness.stored(s.body) | target
         augmented = sorted(_augmented(s.body) - target)
         names = sorted(_mutated(s.body) - inside)
@@ -341,16 +334,10 @@ class Function:
         return [ast.For(ast.Name(item, ast.Store()), iterable, body, self.block(s.orelse))]
 
     def _plain_while(self, s: ast.While) -> list[ast.stmt]:
-        return [
-            ast.While(
-                call_hook("truth", [self.expressions(s.test)]), self.block(s.body), self.block(s.orelse)
-            )
-        ]
+        return [ast.While(call_hook("truth", [self.expressions(s.test)]), self.block(s.body), self.block(s.orelse))]
 
     def _plain_if(self, s: ast.If) -> list[ast.stmt]:
-        return [
-            ast.If(call_hook("truth", [self.expressions(s.test)]), self.block(s.body), self.block(s.orelse))
-        ]
+        return [ast.If(call_hook("truth", [self.expressions(s.test)]), self.block(s.body), self.block(s.orelse))]
 
 
 def _define(

@@ -159,7 +159,7 @@ def _traced_range(source: TracedRange) -> Rollable:
         up = operators.binary("Add", trips, step - (1 if step > 0 else -1))
         trips = operators.binary("FloorDiv", up, step)
     length = tables.apply(jnp.maximum(trips, 0), lambda n: np.maximum(n, 0), trips)
-    table = tables.known(length)
+    table = tables.demand(length)
     if table is None:
         return _range(start, length, step)
     one = tables.same(table)

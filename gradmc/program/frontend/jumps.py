@@ -106,17 +106,30 @@ def _block(stmts: Sequence[ast.stmt], scope: _Scope) -> list[ast.stmt]:
             return [*out, *_block([*chain, *rest], scope)]
         if isinstance(s, ast.If) and _any_jump(s):
             return [*out, *_branch(s, rest, scope)]
-        if isinstance(s, ast.For | ast.While):
-            out += _loop(s, scope)
-        elif isinstance(s, ast.With):
-            out.append(_replace(s, body=_block(s.body, scope)))
-        elif isinstance(s, ast.Try | ast.TryStar | ast.Match | ast.AsyncFor | ast.AsyncWith) and _any_jump(s):
-            refuse("jump in try or match", s)
-        else:
-            out.append(s)
+        out += _lowered(s, scope)
         if rest and _any_jump(s):
             return [*out, *_guarded(s, rest, scope)]
     return out
+
+
+def _lowered(s: ast.stmt, scope: _Scope) -> list[ast.stmt]:
+    """A statement that is no jump, nor an `if` with jumps."""
+    match s:
+        case ast.For() | ast.While():
+            return _loop(s, scope)
+        case ast.If():
+            return [_if(s, _block(s.body, scope), _block(s.orelse, scope))]
+        case ast.With():
+            return [_replace(s, body=_block(s.body, scope))]
+        case ast.Try() | ast.TryStar() | ast.Match() | ast.AsyncFor() | ast.AsyncWith() if _any_jump(s):
+            refuse("jump in try or match", s)
+        case ast.Try() | ast.TryStar():
+            handlers = [_replace(h, body=_block(h.body, scope)) for h in s.handlers]
+            parts = {name: _block(getattr(s, name), scope) for name in ("body", "orelse", "finalbody")}
+            return [_replace(s, handlers=handlers, **parts)]
+        case ast.Match():
+            return [_replace(s, cases=[_replace(c, body=_block(c.body, scope)) for c in s.cases])]
+    return [s]
 
 
 def _branch(s: ast.If, rest: list[ast.stmt], scope: _Scope) -> list[ast.stmt]:
@@ -153,7 +166,7 @@ def _if(s: ast.If, body: list[ast.stmt], orelse: list[ast.stmt]) -> ast.If:
     return at(ast.If(s.test, body or [at(ast.Pass(), s)], orelse), s)
 
 
-def _replace[S: ast.stmt](s: S, **fields: object) -> S:
+def _replace[S: ast.AST](s: S, **fields: object) -> S:
     new = type(s)(**{**{f: getattr(s, f) for f in s._fields}, **fields})
     return ast.copy_location(new, s)
 

@@ -77,11 +77,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
 
 def _power(a: Any, b: Any) -> Any:
     """Powers of integers with a traced exponent are floats: a negative one gives a fraction."""
-    if (
-        is_traced(b)
-        and jnp.issubdtype(b.dtype, jnp.integer)
-        and jnp.issubdtype(jnp.result_type(a), jnp.integer)
-    ):
+    if is_traced(b) and jnp.issubdtype(b.dtype, jnp.integer) and jnp.issubdtype(jnp.result_type(a), jnp.integer):
         return jnp.power(jnp.asarray(a, float), b)
     return a**b
 
@@ -207,9 +203,7 @@ def truth(value: Any) -> Any:
     if not is_traced(value):
         return bool(value)
     if value.ndim and value.size != 1:
-        raise ValueError(
-            "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
-        )
+        raise ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
     value = value.reshape(()) if value.ndim else value
     return value if value.dtype == bool else value != 0
 

@@ -20,8 +20,7 @@ CONSTRUCTS: dict[str, tuple[str, str]] = {
         "Pass the value as an argument and return the new one.",
     ),
     "walrus": (
-        "an assignment expression (:=) inside and/or, a conditional expression or a comprehension "
-        "cannot be compiled",
+        "an assignment expression (:=) inside and/or, a conditional expression or a comprehension cannot be compiled",
         "Assign the variable in a statement of its own before it.",
     ),
     "comprehension target": (

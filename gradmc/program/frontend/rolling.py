@@ -15,7 +15,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, context, failing, forms, marking, tables
+from gradmc.program.frontend import bodies, context, control, failing, forms, marking, tables
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Growing, Listing, Stack
@@ -58,6 +58,7 @@ class Crossing:
         stacked: variables that hold lists to be carried as arrays.
         rebound: variables changed by `x += v` that end as another object.
         late: variables that get their first value in the body, with a value of the same form.
+        tabled: carried numbers by leaf, and what they are in every iteration (None: it cannot be told).
     """
 
     tokens: dict[int, Any] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Crossing:
     stacked: frozenset[str] = frozenset()
     rebound: frozenset[str] = frozenset()
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
+    tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
 
 
 class DataOnly(Exception):
@@ -163,6 +165,7 @@ class Trial:
         """
         n = self.loop.source.length
         jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
+        self._tabulate(jaxpr)
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
             flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
         elif n <= IN_PYTHON:
@@ -176,6 +179,14 @@ class Trial:
         marking.deliver(self.marks, marked)
         for condition in failed:
             failing.note(jnp.any(condition))
+
+    def _tabulate(self, jaxpr: Any) -> None:
+        """If what a carried number is in every iteration was asked for, find out and trace again."""
+        demands = context.current().demands
+        wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
+        if wanted:
+            found = control.carried(jaxpr, self.pack.leaves, wanted)
+            raise _Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
 
     def assign(self, out: Sequence[Any]) -> None:
         """Set variables and tokens to what was carried out of the loop."""
@@ -222,12 +233,11 @@ class Trial:
 
         return self.within(body, i, leaves, self._finish)
 
-    def within[T](
-        self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]
-    ) -> T:
+    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
         """Run the body (or the test) of the loop on carried leaves."""
 
         def begin() -> None:
+            self._note_tables(leaves)
             values = self.pack.values(leaves)
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
@@ -247,6 +257,14 @@ class Trial:
             if retry.depth != depth:
                 raise
             raise _Again(grow(retry, self.crossing)) from None
+
+    def _note_tables(self, leaves: Sequence[Any]) -> None:
+        for k, leaf in enumerate(leaves):
+            table = self.crossing.tabled.get(k)
+            if table is not None:
+                tables.note(leaf, tables.Table(table, (self.label,)))
+            elif k not in self.crossing.tabled and tables.whole(leaf):
+                tables.wait(leaf, self.label, k)
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         growth = self.crossing.growing.get(id(token))

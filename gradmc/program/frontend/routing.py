@@ -178,9 +178,7 @@ def _fill_diagonal(array: Any, value: Any, **_: Any) -> None:
 
 def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        return found(
-            *(_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args), **kwargs
-        )
+        return found(*(_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args), **kwargs)
 
     return call
 

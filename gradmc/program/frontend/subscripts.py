@@ -110,11 +110,7 @@ def _is_integer(part: Any) -> bool:
         return False
     if isinstance(part, int | np.integer):
         return True
-    return (
-        isinstance(part, jax.Array | np.ndarray)
-        and part.ndim == 0
-        and jnp.issubdtype(part.dtype, jnp.integer)
-    )
+    return isinstance(part, jax.Array | np.ndarray) and part.ndim == 0 and jnp.issubdtype(part.dtype, jnp.integer)
 
 
 def _is_full(part: Any) -> bool:
@@ -124,9 +120,7 @@ def _is_full(part: Any) -> bool:
 def _symbolic_index(index: Any) -> bool:
     """Whether a traced value is in an index, in the bounds of a slice too."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(
-        any_traced([p.start, p.stop, p.step]) if isinstance(p, slice) else any_traced(p) for p in parts
-    )
+    return any(any_traced([p.start, p.stop, p.step]) if isinstance(p, slice) else any_traced(p) for p in parts)
 
 
 def _parts(content: Any, index: Any) -> list[Any]:
@@ -203,9 +197,7 @@ def store(owner: Any, index: Any, value: Any) -> None:
         _store_in_list(owner, index, value)
     elif is_array(owner):
         content = memory.content(owner)
-        replace(
-            owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner))
-        )
+        replace(owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner)))
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
     else:
@@ -326,8 +318,6 @@ def unpack(value: Any, before: int, after: int | None) -> Any:
             raise ValueError(f"{many} values to unpack (expected {before}, got {len(items)})")
         return items
     if len(items) < before + after:
-        raise ValueError(
-            f"not enough values to unpack (expected at least {before + after}, got {len(items)})"
-        )
+        raise ValueError(f"not enough values to unpack (expected at least {before + after}, got {len(items)})")
     end = len(items) - after
     return [*items[:before], items[before:end], *items[end:]]

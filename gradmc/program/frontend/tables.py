@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.program import ir
 from gradmc.program.frontend import context
 from gradmc.program.frontend.values import is_traced
 
@@ -55,6 +56,7 @@ def note(value: Any, table: Table | None) -> Any:
 
 def index(i: Any, length: int, loop: int) -> None:
     """Note the index of a loop that is being traced."""
+    context.current().indices[loop] = i
     if length <= LARGEST:
         note(i, Table(np.arange(length), (loop,)))
 
@@ -64,9 +66,31 @@ def apply(result: Any, operation: Callable[..., Any], *operands: Any) -> Any:
     if not is_traced(result) or result.ndim or result.dtype.kind not in "bi":
         return result
     tables = [known(o) for o in operands]
-    if any(t is None for t in tables):
-        return result
-    return note(result, combine(operation, [t for t in tables if t is not None]))
+    if all(t is not None for t in tables):
+        return note(result, combine(operation, [t for t in tables if t is not None]))
+    waiting = [_pending(o) for o, t in zip(operands, tables, strict=True) if t is None]
+    if all(waiting):
+        context.current().pending[id(result)] = (result, frozenset().union(*waiting))
+    return result
+
+
+def wait(value: Any, loop: int, leaf: int) -> None:
+    """Note that a whole number is carried by a loop: what it is in every iteration can be found out on demand."""
+    context.current().pending[id(value)] = (value, frozenset({(loop, leaf)}))
+
+
+def _pending(value: Any) -> frozenset[tuple[int, int]]:
+    entry = context.current().pending.get(id(value))
+    return entry[1] if entry is not None and entry[0] is value else frozenset()
+
+
+def demand(value: Any) -> Table | None:
+    """The table of a value. If it depends on numbers that loops carry, those loops will be traced again with
+    their tables, where they can be had."""
+    table = known(value)
+    if table is None:
+        context.current().demands.update(_pending(value))
+    return table
 
 
 def combine(operation: Callable[..., Any], tables: Sequence[Table]) -> Table | None:
@@ -83,6 +107,20 @@ def combine(operation: Callable[..., Any], tables: Sequence[Table]) -> Table | N
     return Table(values, loops) if values.dtype.kind in "bi" else None
 
 
+def side_by_side(given: Sequence[Table]) -> tuple[tuple[int, ...], list[np.ndarray]]:
+    """Tables over the same loops: those loops, and the values of each."""
+    loops = tuple(sorted({loop for t in given for loop in t.loops}))
+    return loops, list(np.broadcast_arrays(*(_spread(t, loops) for t in given))) if given else []
+
+
+def look(table: Table) -> Any:
+    """A table as a traced number: its value at the present iteration."""
+    if not table.loops:
+        return table.values[()].item()
+    indices = [context.current().indices[loop] for loop in table.loops]
+    return note(ir.load(table.values, *indices), table)
+
+
 def _spread(table: Table, loops: tuple[int, ...]) -> np.ndarray:
     return np.expand_dims(table.values, [k for k, loop in enumerate(loops) if loop not in table.loops])
 
@@ -92,9 +130,7 @@ def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:
     if isinstance(array, np.ndarray) and array.dtype.kind in "bi" and len(indices) == array.ndim:
 
         def element(*at: np.ndarray) -> np.ndarray:
-            inside = [
-                np.clip(np.where(k < 0, k + n, k), 0, n - 1) for k, n in zip(at, array.shape, strict=True)
-            ]
+            inside = [np.clip(np.where(k < 0, k + n, k), 0, n - 1) for k, n in zip(at, array.shape, strict=True)]
             return array[tuple(inside)]
 
         if array.size:

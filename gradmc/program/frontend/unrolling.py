@@ -92,9 +92,7 @@ class Unrolled:
             marking.along(self.made)
 
 
-def run(
-    items: Iterable[Any], body: Callable[[Any], object], ended: Callable[[], Any] | None, loop: Unrolled
-) -> None:
+def run(items: Iterable[Any], body: Callable[[Any], object], ended: Callable[[], Any] | None, loop: Unrolled) -> None:
     """Run a `for` in Python."""
     for item in items:
         loop.iteration(lambda item=item: body(item))

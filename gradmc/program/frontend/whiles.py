@@ -13,10 +13,11 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, control, loops, operators, unrolling, where
+from gradmc.program.frontend import bodies, control, loops, operators, tables, unrolling, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.rolling import INTERNAL, Crossing, DataOnly, Loop, Trial
+from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
 UNKNOWN = "the number of iterations is not known while compiling"
@@ -42,12 +43,18 @@ def while_(
     try:
         attempts: list[_While] = []
         loop.settle(lambda crossing: attempts.append(_While(loop, crossing, lambda _: test())))
-        length = attempts[-1].trips
-        if length is None:
+        counts = attempts[-1].trips()
+        if counts is None:
             attempts[-1].emit()
             return
-        if loops.stays_in_python(length, size):
+        length = tables.same(counts)
+        if length is not None and loops.stays_in_python(length, size):
             _in_python(test, body, unrolling.Unrolled(copies=length))
+            return
+        names = (*carried, *after)
+        if length is None:
+            source = Rollable(tables.look(counts), lambda i: i, int(counts.values.max(initial=0)))
+            loops.for_(source, lambda _: body(), state, names, (), None, stores, augmented, size)
             return
         source = Rollable(length, lambda i: i)
         Loop(source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
@@ -98,8 +105,7 @@ class _While(Trial):
         self.inputs = [start, *self.pack.leaves]
         self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
 
-    @property
-    def trips(self) -> int | None:
+    def trips(self) -> Table | None:
         """The number of iterations, if it depends on data only."""
         return control.trips(self.jaxpr, self.inputs)
 

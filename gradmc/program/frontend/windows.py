@@ -38,9 +38,7 @@ def store(content: Any, parts: Sequence[Any], value: Any) -> Any:
 
 def _plan(content: Any, parts: Sequence[Any]) -> tuple[int, Any, list[Any]]:
     """The axis of the moving slice, the row of its indices, and the other parts (a full slice in its place)."""
-    moving = [
-        k for k, p in enumerate(parts) if isinstance(p, slice) and any_traced([p.start, p.stop, p.step])
-    ]
+    moving = [k for k, p in enumerate(parts) if isinstance(p, slice) and any_traced([p.start, p.stop, p.step])]
     if len(moving) > 1:
         raise CannotRoll("more than one slice of the subscript moves with the loop")
     (axis,) = moving
@@ -57,7 +55,7 @@ def indices(part: slice, size: int) -> Any:
     ends = []
     for end, default in ((part.start, 0), (part.stop, size)):
         ends.append(default if end is None else end)
-    start, stop = (tables.known(e) for e in ends)
+    start, stop = (tables.demand(e) for e in ends)
     if start is None or stop is None:
         raise CannotRoll(REMEDY)
 

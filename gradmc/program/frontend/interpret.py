@@ -1,0 +1,59 @@
+"""Run small slices of jaxprs in NumPy, for many starting values at once.
+
+Counting the iterations of `while i < n` takes microseconds this way; compiling it would take 60 ms. Only
+elementwise operations on scalars, loads from constant arrays and branches are taken; each scalar stands for one
+value per start.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import primitives as jp
+
+from gradmc.program import ir
+from gradmc.program.middle.known import ELEMENTWISE, fold_elementwise
+
+
+class NotSimple(Exception):
+    """The slice does what only JAX can."""
+
+
+def run(jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """The results of a jaxpr on scalars (arrays of one value per start) and constant arrays.
+
+    Raises:
+        NotSimple: an equation is of another kind.
+    """
+    env: dict[Var, Any] = dict(zip(jaxpr.constvars, jaxpr.consts, strict=True))
+    env |= zip(jaxpr.invars, inputs, strict=True)
+
+    def read(atom: Any) -> Any:
+        return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else env[atom]
+
+    for eqn in jaxpr.eqns:
+        env |= zip(eqn.outvars, _apply(eqn, [read(v) for v in eqn.invars]), strict=True)
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _apply(eqn: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    if any(v.aval.shape for v in eqn.outvars):
+        raise NotSimple
+    if eqn.primitive in ELEMENTWISE:
+        return [fold_elementwise(eqn, np.broadcast_arrays(*values))]
+    if eqn.primitive is jp.jit_p:
+        return run(eqn.params["jaxpr"], values)
+    if eqn.primitive is ir.load_p:
+        return [_load(*values)]
+    if eqn.primitive is ir.if_p:
+        test, *operands = values
+        sides = zip(run(eqn.params["then"], operands), run(eqn.params["otherwise"], operands), strict=True)
+        return [np.where(test, yes, no) for yes, no in sides]
+    raise NotSimple
+
+
+def _load(array: Any, *indices: Any) -> np.ndarray:
+    array = np.asarray(array)
+    inside = [np.clip(np.where(i < 0, i + n, i), 0, n - 1) for i, n in zip(indices, array.shape, strict=True)]
+    return array[tuple(inside)]

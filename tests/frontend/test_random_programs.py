@@ -1,0 +1,33 @@
+"""Random programs: compiled equals plain, gradients are finite and equal to forward mode."""
+
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.frontend.grammar import compiled, point, programs
+from tests.frontend.laws import agree
+
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+
+
+def check(text: str, seed: int) -> None:
+    args, data = point(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        agree(compiled(text), args, data, differences=False)
+
+
+@settings(max_examples=50, phases=[Phase.explicit, Phase.generate], derandomize=True, **COMMON)
+@given(programs(), st.integers(0, 1000))
+def test_some_programs(text: str, seed: int) -> None:
+    check(text, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@settings(max_examples=2000, **COMMON)
+@given(programs(), st.integers(0, 1_000_000))
+def test_many_programs(text: str, seed: int) -> None:
+    check(text, seed)
