@@ -36,7 +36,7 @@ def sample(
     *,
     seed: int | None = None,
     chains: int = 4,
-    warmup: int = 500,
+    warmup: int = 1000,
     draws: int = 1000,
     kernel: str = "nuts",
     metric: str = "low_rank",

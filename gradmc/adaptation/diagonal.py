@@ -20,6 +20,7 @@ from gradmc.records import record
 
 LIMITS = (1e-20, 1e20)  # of an inverse mass
 MIN_COUNT = 3  # draws before the first estimate
+TRANSIT = 2.0  # mean gradient, in units of its spread, beyond which a coordinate is in transit
 
 
 @record
@@ -51,6 +52,18 @@ def _add(moments: Moments, pair: Float[Array, "2 dim"], weight: Float[Array, ""]
     difference = pair - moments.mean
     mean = moments.mean + difference * (weight / jnp.maximum(count, 1))
     return Moments(count=count, mean=mean, squares=moments.squares + weight * difference * (pair - mean))
+
+
+def _inverse_mass(moments: Moments, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
+    """The estimate from draws, or 1 / |gradient| for a coordinate that is still in transit.
+
+    Under the posterior the mean gradient is zero.  While the gradients of a coordinate keep one sign the chain is on
+    its way, and the spread of its draws says how far it got, not how wide the posterior is.
+    """
+    spread = jnp.sqrt(moments.squares[1] / moments.count)
+    in_transit = jnp.abs(moments.mean[1]) > TRANSIT * spread
+    settled = jnp.sqrt(moments.squares[0] / moments.squares[1])
+    return jnp.where(in_transit, 1 / jnp.maximum(jnp.abs(gradient), spread), settled)
 
 
 def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
@@ -105,6 +118,6 @@ class DiagonalAdaptation:
         )
         moments = windows.foreground
         enough = (moments.count >= MIN_COUNT) & (transition < schedule.final_start)
-        scale = _scale(jnp.sqrt(moments.squares[0] / moments.squares[1]), metric.scale)
+        scale = _scale(_inverse_mass(moments, draw.gradient), metric.scale)
         first = enough & (moments.count == MIN_COUNT) & good & (windows.length == MAIN_WINDOW) & early
         return DiagonalMetric(scale=jnp.where(enough, scale, metric.scale)), windows, first

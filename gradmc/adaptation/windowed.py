@@ -31,7 +31,7 @@ MAX_HISTORY = 1024
 SHRINKAGE = (
     0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
 )
-FIRST_UPDATE = 30
+FIRST_UPDATE = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass
 UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
 SCALE_LIMITS = (1e-10, 1e10)

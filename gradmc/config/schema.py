@@ -37,7 +37,7 @@ class SamplerSection(Section):
     kernel: Literal["nuts", "hmc"] = Field(default="nuts", description="transition kernel", examples=["nuts"])
     chains: int = Field(default=4, ge=1, le=10_000, description="number of chains", examples=[4])
     warmup: int = Field(
-        default=500, ge=0, le=2**30, description="warmup transitions per chain", examples=[500]
+        default=1000, ge=0, le=2**30, description="warmup transitions per chain", examples=[1000]
     )
     draws: int = Field(
         default=1000, ge=1, le=2**30, description="draws per chain after warmup", examples=[1000]

@@ -40,7 +40,7 @@ class Settings:
 
     seed: int | None = None
     chains: int = 4
-    warmup: int = 500
+    warmup: int = 1000
     draws: int = 1000
     kernel: Literal["nuts", "hmc"] = "nuts"
     metric: Literal["diagonal", "dense", "low_rank"] = "low_rank"
