@@ -9,10 +9,11 @@ import secrets
 import zlib
 from collections.abc import Iterator
 
-import gradmc  # noqa: F401  # before anything starts JAX's backend: it sets how XLA compiles loops
 import jax
 import numpy as np
 import pytest
+
+import gradmc  # noqa: F401  # before anything starts JAX's backend: it sets how XLA compiles loops
 
 SEED_VARIABLE = "GRADMC_TEST_SEED"  # inherited by the workers of pytest-xdist
 
@@ -23,12 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the session's seed; declare the marker of long tests."""
+    """Choose the session's seed."""
     given = config.getoption("--seed")
     if given is not None:
         os.environ[SEED_VARIABLE] = str(given)
     os.environ.setdefault(SEED_VARIABLE, str(secrets.randbits(32)))
-    config.addinivalue_line("markers", "slow: takes more than a few seconds")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,7 +16,7 @@ def smallest_p_value_of_uniforms(u: np.ndarray) -> float:
     Kolmogorov-Smirnov tests of every coordinate and of the radius after mapping to normals; rank correlations of
     pairs of coordinates and of a coordinate with the size of another.
     """
-    count, dim = u.shape
+    dim = u.shape[1]
     z = stats.norm.ppf(np.clip(u, 1e-300, 1 - 1e-16))
     p_values = [stats.kstest(u[:, i], "uniform").pvalue for i in range(dim)]
     p_values.append(stats.kstest(stats.chi2(dim).cdf(np.sum(z**2, axis=1)), "uniform").pvalue)

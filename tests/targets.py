@@ -1,8 +1,8 @@
 """Analytic targets for the engine, without any program.
 
 A `Target` is the little that the engine needs of a density.  `FAMILY` is one log density of three dimensions whose
-argument says which of several laws it is, so that one compiled function serves tests of all of them; every law has exact
-draws and a transformation to uniforms (Rosenblatt 1952), which turns exactness into a test of uniformity.
+argument says which of several laws it is, so that one compiled function serves tests of all of them; every law has
+exact draws and a transformation to uniforms (Rosenblatt 1952), which turns exactness into a test of uniformity.
 """
 
 import dataclasses
@@ -19,13 +19,16 @@ from gradmc.adaptation.schedule import Schedule
 from gradmc.kernels.kernel import Draw, Info
 
 
+DOUBLE = np.dtype(np.float64)
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """What the engine needs of a density, for a JAX function of a flat vector."""
 
     function: Callable[[jax.Array, Any], jax.Array]
     dim: int
-    dtype: np.dtype = np.dtype(np.float64)
+    dtype: np.dtype = DOUBLE
     arguments: Any = ()
 
     def scope(self) -> AbstractContextManager[Any]:

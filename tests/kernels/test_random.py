@@ -1,5 +1,7 @@
 """Counter-based random numbers: the published generator, the right laws, no number used twice."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,9 +69,7 @@ def test_uniform_is_open_and_symmetric(dtype: np.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_extreme_words_give_finite_normals(dtype: np.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     for word, reach in ((0, -1.0), (2**32 - 1, 1.0)):
-        monkeypatch.setattr(
-            random, "threefry", lambda key, a, b, word=word: (jnp.full(b.shape, word, jnp.uint32),) * 2
-        )
+        monkeypatch.setattr(random, "threefry", lambda key, a, b, word=word: (jnp.full(b.shape, word, jnp.uint32),) * 2)
         z = np.asarray(normal_vector(jnp.zeros(2, jnp.uint32), jnp.uint32(0), 3, dtype))
         assert np.all(np.isfinite(z))
         assert np.all(z * reach > 5.0)
@@ -115,7 +115,7 @@ def test_events_do_not_overlap() -> None:
         (int(TRAJECTORY), int(TRAJECTORY) + 1),
     ]
     spans.sort()
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
     assert spans[-1][1] <= 2**32
 
 
