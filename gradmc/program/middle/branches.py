@@ -41,7 +41,7 @@ def _if_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
         return run(sides[0] if pred.array.flat[0] else sides[1], values, context)
     if pred.known and len(pred.axes) == 1 and _worth_dividing(sides, pred, values):
         return _divided(sides, pred, values, context)
-    if pred.axes or _short(sides, values):
+    if pred.axes or eqn.params.get("both") or _short(sides, values):
         return _selected(sides, pred, values, context)
     return _branched(eqn, pred, values, context)
 

@@ -4,6 +4,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.middle.guard import guard_p
 
 _FREE = frozenset(
     {jp.broadcast_in_dim_p, jp.reshape_p, jp.squeeze_p, jp.convert_element_type_p, jp.stop_gradient_p, jp.copy_p}
@@ -52,12 +53,14 @@ def weigh(eqn: JaxprEqn) -> float:
 
 def size(body: Jaxpr) -> int:
     """How many equations a body has, inner loops written out."""
-    total = 0
-    for eqn in body.eqns:
-        bodies = [eqn.params[name] for name in ("then", "otherwise", "body", "cond") if name in eqn.params]
-        inner = [size(b) for b in bodies if isinstance(b, Jaxpr)]
-        total += eqn.params.get("length", 1) * sum(inner) if inner else 1
-    return max(total, 1)
+    return max(1, sum(map(equation_size, body.eqns)))
+
+
+def equation_size(eqn: JaxprEqn) -> int:
+    """How many equations an equation stands for."""
+    bodies = [eqn.params[name] for name in ("then", "otherwise", "body", "cond") if name in eqn.params]
+    inner = sum(size(b) for b in bodies if isinstance(b, Jaxpr))
+    return eqn.params.get("length", 1) * inner if inner else 1
 
 
 def loads(body: Jaxpr) -> int:
@@ -65,30 +68,34 @@ def loads(body: Jaxpr) -> int:
     return sum(eqn.primitive is ir.load_p for eqn in body.eqns)
 
 
-# Derivatives that are finite for finite operands and that no overflow inside can make infinite.
+# Functions whose derivative can be infinite, or overflow, for finite operands. A product is as tame as its
+# operands; what the table does not list (decompositions, functions with rules of their own) is not tame.
 _TAME = frozenset(
-    {
-        jp.abs_p, jp.add_p, jp.and_p, jp.argmax_p, jp.argmin_p, jp.broadcast_in_dim_p, jp.ceil_p, jp.clamp_p,
-        jp.concatenate_p, jp.convert_element_type_p, jp.copy_p, jp.eq_p, jp.floor_p, jp.ge_p, jp.gt_p, jp.iota_p,
-        jp.is_finite_p, jp.le_p, jp.lt_p, jp.max_p, jp.min_p, jp.ne_p, jp.neg_p, jp.not_p, jp.or_p, jp.reduce_max_p,
-        jp.reduce_min_p, jp.reduce_sum_p, jp.reshape_p, jp.rev_p, jp.round_p, jp.select_n_p, jp.sign_p, jp.slice_p,
-        jp.squeeze_p, jp.stop_gradient_p, jp.sub_p, jp.transpose_p, ir.load_p, ir.store_p,
-    }
-)  # fmt: skip
+    getattr(jp, f"{name}_p")
+    for name in (
+        *("abs", "add", "and", "argmax", "argmin", "atan", "broadcast_in_dim", "ceil", "clamp", "concatenate"),
+        *("convert_element_type", "copy", "cos", "cummax", "cummin", "cumsum", "dot_general", "dynamic_slice"),
+        *("dynamic_update_slice", "eq", "erf", "erfc", "floor", "gather", "ge", "gt", "iota", "is_finite", "le"),
+        *("logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "pad", "reduce_and", "reduce_max"),
+        *("reduce_min", "reduce_or", "reduce_sum", "rem", "reshape", "rev", "round", "select_n", "sign", "sin"),
+        *("slice", "square", "squeeze", "stop_gradient", "sub", "tanh", "transpose", "xor"),
+    )
+) | {ir.load_p, ir.store_p, guard_p}
 
 
 def tame(body: Jaxpr) -> bool:
     """Whether a zero cotangent at the results of a branch surely stays zero on its way to the inputs."""
-    return all(map(_tame, body.eqns))
+    return all(map(tame_equation, body.eqns))
 
 
-def _tame(eqn: JaxprEqn) -> bool:
+def tame_equation(eqn: JaxprEqn) -> bool:
+    """Whether the derivative of an equation is finite for all finite operands."""
     if eqn.primitive is ir.if_p:
         return tame(eqn.params["then"]) and tame(eqn.params["otherwise"])
     if eqn.primitive is ir.for_p:
         return tame(eqn.params["body"])
-    if eqn.primitive in (jp.mul_p, jp.div_p):
-        constant = eqn.invars[1] if eqn.primitive is jp.div_p else None
-        scaled = [a for a in eqn.invars if isinstance(a, Literal)]
-        return bool(scaled) and (constant is None or isinstance(constant, Literal))
+    if eqn.primitive is jp.integer_pow_p:
+        return eqn.params["y"] >= 1
+    if eqn.primitive is jp.div_p:
+        return isinstance(eqn.invars[1], Literal)
     return eqn.primitive in _TAME

@@ -16,6 +16,7 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
+from gradmc.program.middle.guard import guard_p
 from gradmc.program.middle.known import ELEMENTWISE, LARGEST, fold_elementwise, run_now, uniform
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.values import Axis, Value, traced, union, value_of, widen
@@ -123,6 +124,8 @@ def _simplified(eqn: JaxprEqn, args: list[Value]) -> Value | None:
     primitive = eqn.primitive
     if primitive is jp.select_n_p and args[0].known and args[0].array.ndim == 0:
         return args[1 + int(args[0].array)]
+    if primitive is guard_p and (args[0].known or (args[1].known and args[1].array.all())):
+        return args[0]
     if primitive in (jp.mul_p, jp.div_p) and _is(args[1], 1):
         return args[0]
     if primitive is jp.mul_p and _is(args[0], 1):

@@ -13,6 +13,8 @@ import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
 
+from gradmc.program.middle.guard import guard_p
+
 # A table larger than this is computed by the program instead of being kept as a constant of it.
 LARGEST = 4_000_000
 
@@ -26,10 +28,11 @@ ELEMENTWISE = frozenset(
         "shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta"
     ).split()
     if hasattr(jp, name + "_p")
-)
+) | {guard_p}
 
 # Floating-point functions cheap enough to leave to the program, or exact in NumPy.
 _NUMPY: dict[Any, Callable[..., Any]] = {
+    guard_p: lambda x, keep: x,
     jp.abs_p: np.abs,
     jp.add_p: np.add,
     jp.and_p: np.bitwise_and,

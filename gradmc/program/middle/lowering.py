@@ -16,13 +16,15 @@ from gradmc.program.middle.normal import normal
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.shorten import shortened
 from gradmc.program.middle.values import traced, value_of
+from gradmc.program.middle.where import with_safe_selections
 from gradmc.program.middle.windows import with_windows
 
 
 def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
     """The same function with only JAX's own primitives, scheduled to run fast."""
     body = normal(closed)
-    body = shortened(with_windows(shortened(prune(body, range(len(body.outvars))))))
+    body = with_safe_selections(prune(body, range(len(body.outvars))))
+    body = shortened(with_windows(shortened(body)))
     body = with_distribution(body)
 
     def scheduled(*args: Any) -> list[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import Jaxpr, Literal, Var
 
-from gradmc.program.middle.cost import size
+from gradmc.program.middle.cost import equation_size
 from gradmc.program.middle.emit import Context, NotVectorisable, apply, read
 from gradmc.program.middle.known import uniform
 from gradmc.program.middle.plan import Group
@@ -115,7 +115,7 @@ class _Scan:
     def _unroll(self, length: int) -> int:
         """Iterations per turn: a short step is dwarfed by the loop around it."""
         limit = self.context.options.unroll
-        steps = sum(size(body) if (body := e.params.get("body")) is not None else 1 for e in self.group.steps)
+        steps = sum(map(equation_size, self.group.steps))
         return max(1, min(limit, length, SHORT_STEP // max(steps, 1)))
 
     def _next(self, env: dict[Var, Any], k: int, context: Context) -> Any:

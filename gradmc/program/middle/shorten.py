@@ -25,6 +25,8 @@ from gradmc.program.middle.normal import copied, inlined
 # Equations up to which an inner loop is written out: compile time grows with each, and beyond about a
 # hundred the loop is no slower (measured on 3-state hidden Markov and 5-lag autoregressive models).
 SHORT = 100
+# Longer ones make good innermost axes whatever their body.
+LONGEST = 6
 # Elements up to which a carried array is taken apart.
 ELEMENTS = 16
 
@@ -35,7 +37,7 @@ def shortened(body: Jaxpr, depth: int = 0) -> Jaxpr:
     names: dict[Var, Any] = {}
     for eqn in body.eqns:
         eqn = _inside(eqn.replace(invars=[_named(names, a) for a in eqn.invars]), depth)
-        if depth and eqn.primitive is ir.for_p and eqn.params["length"] * size(eqn.params["body"]) <= SHORT:
+        if depth and eqn.primitive is ir.for_p and _short(eqn):
             names |= zip(eqn.outvars, _written_out(eqn, eqns), strict=True)
         elif eqn.primitive is ir.for_p:
             eqns += _taken_apart(eqn)
@@ -56,6 +58,11 @@ def _inside(eqn: JaxprEqn, depth: int) -> JaxprEqn:
         return eqn
     deeper = depth + (eqn.primitive is not ir.if_p)
     return eqn.replace(params=eqn.params | {name: shortened(eqn.params[name], deeper) for name in names})
+
+
+def _short(eqn: JaxprEqn) -> bool:
+    length = eqn.params["length"]
+    return length <= LONGEST and length * size(eqn.params["body"]) <= SHORT
 
 
 def _written_out(eqn: JaxprEqn, eqns: list[JaxprEqn]) -> list[Any]:
