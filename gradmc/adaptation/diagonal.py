@@ -7,9 +7,9 @@ start.
 """
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
@@ -68,7 +68,7 @@ def _inverse_mass(moments: Moments, gradient: Float[Array, "dim"]) -> Float[Arra
 
 def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
     usable = jnp.isfinite(inverse_mass) & (inverse_mass > 0)
-    low, high = (np.sqrt(limit) for limit in LIMITS)
+    low, high = (math.sqrt(limit) for limit in LIMITS)
     root = jnp.clip(jnp.sqrt(jnp.where(usable, inverse_mass, 1)), low, high)
     return jnp.where(usable, root, fallback).astype(inverse_mass.dtype)
 
@@ -109,7 +109,8 @@ class DiagonalAdaptation:
             transition == schedule.early_end, jnp.maximum(windows.length, background.count), windows.length
         )
         grown = jnp.maximum(length + 1, jnp.round(length * WINDOW_GROWTH))
-        room = jnp.where(early, EARLY_WINDOW, grown) + transition <= schedule.final_start
+        end = jnp.where(early, EARLY_WINDOW, grown) + transition.astype(pair.dtype)
+        room = end <= schedule.final_start.astype(pair.dtype)
         switch = room & (background.count >= jnp.where(early, EARLY_WINDOW, length))
         windows = Windows(
             foreground=pick(switch, background, foreground),
