@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.extend
 import numpy as np
 
-from gradmc.program.compiler import evaluate
+from gradmc.program.compiler import trace
+from gradmc.program.middle import lower
 
 VALUE = 1e-12
 FORWARD = 1e-9
 DIFFERENCES = 2e-5
 STEP = 1e-6
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compile fast: these programs run once."""
 
 
 def agree(
@@ -25,8 +29,9 @@ def agree(
     *,
     reverse: bool = True,
     differences: bool = True,
+    end: Callable[[Any], Any] = lower,
 ) -> float:
-    """Check the law at one point; returns the value."""
+    """Check the law at one point; returns the value. `end` is the middle end."""
     args = tuple(np.asarray(a, float) if np.ndim(a) else float(a) for a in args)
 
     def plain(*parameters: Any) -> float:
@@ -37,16 +42,18 @@ def agree(
     rng = np.random.default_rng(20260101)
     direction = tuple(np.asarray(rng.normal(size=np.shape(a))) for a in args)
     with jax.enable_x64(True):
+        traced = trace(fn, args, {k: _copy(v) for k, v in data.items()})
+        function = jax.extend.core.jaxpr_as_fun(end(traced.jaxpr))
 
-        def value(parameters: tuple) -> Any:
-            return evaluate(fn, parameters, {k: _copy(v) for k, v in data.items()})[0]
+        def value(inputs: list) -> Any:
+            return function(*inputs)[0]
 
-        def all_of_it(parameters: tuple) -> tuple:
-            out, forward = jax.jvp(value, (parameters,), (direction,))
-            gradient = jax.grad(value)(parameters) if reverse else None
-            return out, forward, gradient
+        def all_of_it(inputs: list) -> tuple:
+            out, forward = jax.jvp(value, (inputs,), (list(direction),))
+            return out, forward, jax.grad(value)(inputs) if reverse else None
 
-        got, forward, gradient = jax.tree.map(np.asarray, jax.jit(all_of_it)(args))
+        program = jax.jit(all_of_it).lower(traced.inputs).compile(compiler_options=QUICK)
+        got, forward, gradient = jax.tree.map(np.asarray, program(traced.inputs))
     np.testing.assert_allclose(float(got), want, rtol=VALUE, atol=VALUE, err_msg=fn.__name__)
     if gradient is not None:
         along = sum(float(np.sum(g * d)) for g, d in zip(gradient, direction, strict=True))
