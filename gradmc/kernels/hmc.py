@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from gradmc.kernels.branching import pick
 from gradmc.kernels.hamiltonian import Point, energy
 from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
-from gradmc.kernels.random import uniform
+from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
 
 
@@ -68,23 +68,25 @@ class Hmc:
         self,
         trajectory: HmcTrajectory,
         workspace: tuple[()],
+        before: Point,
         point: Point,
-        words: tuple[UInt32[Array, ""], UInt32[Array, ""]],
+        event: Event,
     ) -> tuple[HmcTrajectory, tuple[()], Bool[Array, ""]]:
         """One step; accept or reject at the last one, and stop early on a divergence."""
+        del before
         end_energy = energy(point)
-        before = trajectory.tally
-        tally, error = count(before, end_energy, self.max_energy_error)
+        counted = trajectory.tally
+        tally, error = count(counted, end_energy, self.max_energy_error)
         last = tally.n_steps >= trajectory.length
-        accept = last & ~tally.diverging & (jnp.log(uniform(words[0], end_energy.dtype)) < -error)
+        accept = last & ~tally.diverging & (jnp.log(uniform(event.word(0), end_energy.dtype)) < -error)
         grown = HmcTrajectory(
             moving=point,
             direction=trajectory.direction,
             tally=tally,
             length=trajectory.length,
             proposal=pick(accept, draw_at(point, end_energy), trajectory.proposal),
-            acceptance=tally.acceptance_sum - before.acceptance_sum,
-            symmetric_acceptance=tally.symmetric_sum - before.symmetric_sum,
+            acceptance=tally.acceptance_sum - counted.acceptance_sum,
+            symmetric_acceptance=tally.symmetric_sum - counted.symmetric_sum,
         )
         return grown, workspace, last | tally.diverging
 

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.kernels.hamiltonian import Point
+from gradmc.kernels.random import Event
 from gradmc.records import record
 
 
@@ -84,9 +85,12 @@ class Kernel[T: Trajectory, W](Protocol):
         ...
 
     def extend(
-        self, trajectory: T, workspace: W, point: Point, words: tuple[UInt32[Array, ""], UInt32[Array, ""]]
+        self, trajectory: T, workspace: W, before: Point, point: Point, event: Event
     ) -> tuple[T, W, Bool[Array, ""]]:
-        """The trajectory with one more point, and whether it is done; `words` are this step's random bits."""
+        """The trajectory with the step from `before` to `point`, and whether it is done.
+
+        `event` gives the random words of this step.
+        """
         ...
 
     def conclude(self, trajectory: T) -> tuple[Draw, Info]:
@@ -96,9 +100,7 @@ class Kernel[T: Trajectory, W](Protocol):
 
 def draw_at(point: Point, energy: Float[Array, ""]) -> Draw:
     """`point` as a candidate for the next draw."""
-    return Draw(
-        position=point.position, log_density=point.log_density, gradient=point.gradient, energy=energy
-    )
+    return Draw(position=point.position, log_density=point.log_density, gradient=point.gradient, energy=energy)
 
 
 def new_tally(start_energy: Float[Array, ""]) -> Tally:
@@ -136,9 +138,7 @@ def count(tally: Tally, energy: Float[Array, ""], max_energy_error: float) -> tu
     return counted, error
 
 
-def summarise(
-    tally: Tally, draw: Draw, *, tree_depth: Int[Array, ""], reached_max_treedepth: Bool[Array, ""]
-) -> Info:
+def summarise(tally: Tally, draw: Draw, *, tree_depth: Int[Array, ""], reached_max_treedepth: Bool[Array, ""]) -> Info:
     """The statistics of a finished trajectory that ended with `draw`."""
     n_steps = lax.convert_element_type(jnp.maximum(tally.n_steps, 1), tally.acceptance_sum.dtype)
     return Info(

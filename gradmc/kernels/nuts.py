@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from gradmc.kernels.branching import branch, pick
 from gradmc.kernels.hamiltonian import Point, energy
 from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
-from gradmc.kernels.random import uniform
+from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
 
 
@@ -87,9 +87,7 @@ class NutsTrajectory:
         return 2 * self.side.astype(self.tree.log_weight.dtype) - 1
 
 
-def is_turning(
-    rho: Float[Array, "dim"], first: Float[Array, "dim"], last: Float[Array, "dim"]
-) -> Bool[Array, ""]:
+def is_turning(rho: Float[Array, "dim"], first: Float[Array, "dim"], last: Float[Array, "dim"]) -> Bool[Array, ""]:
     """The generalised U-turn criterion for a stretch with momenta `first` .. `last` that sum to `rho`."""
     return (jnp.sum(rho * first) <= 0) | (jnp.sum(rho * last) <= 0)
 
@@ -164,24 +162,27 @@ class _Doubling:
 
 @record
 class _Complete:
-    """What merging reads: the complete subtree, the momenta around the seam and at the ends, random bits."""
+    """What merging reads: the complete subtree, the momenta of both ends and around the seam, random bits."""
 
     log_weight: Float[Array, ""]
     rho: Float[Array, "dim"]
-    other: Float[Array, "dim"]
-    edge: Float[Array, "dim"]
-    first: Float[Array, "dim"]
-    last: Float[Array, "dim"]
+    ends: Float[Array, "2 dim"]
+    checkpoints: Checkpoints
     directions: UInt32[Array, ""]
-    word: UInt32[Array, ""]
+    event: Event
 
 
 def _merge(doubling: _Doubling, complete: _Complete) -> _Doubling:
     """Join the complete subtree to the tree and choose the end at which the next one starts."""
-    tree = doubling.tree
-    accept = jnp.log(uniform(complete.word, tree.log_weight.dtype)) < complete.log_weight - tree.log_weight
+    tree, checkpoints = doubling.tree, complete.checkpoints
+    accept = jnp.log(uniform(complete.event.word(1), tree.log_weight.dtype)) < complete.log_weight - tree.log_weight
     turning = halves_are_turning(
-        tree.rho, complete.rho, complete.other, complete.edge, complete.first, complete.last
+        tree.rho,
+        complete.rho,
+        first=_row(complete.ends, 1 - doubling.side),
+        end_left=checkpoints.previous[0],
+        start_right=checkpoints.momentum[0],
+        last=_row(complete.ends, doubling.side),
     )
     depth = tree.depth + 1
     return _Doubling(
@@ -235,8 +236,9 @@ class Nuts:
         self,
         trajectory: NutsTrajectory,
         workspace: Checkpoints,
+        before: Point,
         point: Point,
-        words: tuple[UInt32[Array, ""], UInt32[Array, ""]],
+        event: Event,
     ) -> tuple[NutsTrajectory, Checkpoints, Bool[Array, ""]]:
         """Add a leaf; close the subtree and double when it is full."""
         tree, subtree, dtype = trajectory.tree, trajectory.subtree, point.log_density.dtype
@@ -245,7 +247,7 @@ class Nuts:
         first = subtree.leaf == 0
         rho_before = jnp.where(first, 0, subtree.rho)
         log_weight = jnp.logaddexp(jnp.where(first, -jnp.inf, subtree.log_weight), -error)
-        take = first | (jnp.log(uniform(words[0], dtype)) < -error - log_weight)
+        take = first | (jnp.log(uniform(event.word(0), dtype)) < -error - log_weight)
         rho = rho_before + point.momentum
 
         row = lax.population_count(subtree.leaf)
@@ -253,7 +255,7 @@ class Nuts:
             workspace,
             Checkpoints(
                 momentum=point.momentum,
-                previous=_row(trajectory.ends.momentum, trajectory.side),
+                previous=before.momentum,
                 rho_before=rho_before,
             ),
             row,
@@ -262,6 +264,7 @@ class Nuts:
         broken = turning | tally.diverging
         leaf = subtree.leaf + 1
         full = ~broken & (leaf >= jnp.int32(1) << tree.depth)
+        ends = _write(trajectory.ends, point, trajectory.side)
         spare = 1 - trajectory.chosen
         proposal = pick(take, draw_at(point, end_energy), _row(trajectory.proposals, spare))
         doubling = branch(
@@ -276,17 +279,15 @@ class Nuts:
             _Complete(
                 log_weight=log_weight,
                 rho=rho,
-                other=_row(trajectory.ends.momentum, 1 - trajectory.side),
-                edge=checkpoints.previous[0],
-                first=checkpoints.momentum[0],
-                last=point.momentum,
+                ends=ends.momentum,
+                checkpoints=checkpoints,
                 directions=trajectory.directions,
-                word=words[1],
+                event=event,
             ),
         )
         tree = doubling.tree
         grown = NutsTrajectory(
-            ends=_write(trajectory.ends, point, trajectory.side),
+            ends=ends,
             side=doubling.side,
             proposals=_write(trajectory.proposals, proposal, spare),
             chosen=doubling.chosen,

@@ -18,6 +18,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
+from gradmc.records import record
+
 LEAF = np.uint32(0)
 MOMENTUM = np.uint32(0x4000_0000)
 START = np.uint32(0x8000_0000)
@@ -46,6 +48,22 @@ def threefry(key: UInt32[Array, "2"], first: jax.Array, second: jax.Array) -> tu
     return x, y
 
 
+@record
+class Event:
+    """A counter: which event of which transition of which chain."""
+
+    key: UInt32[Array, "2"]
+    transition: UInt32[Array, ""]
+    number: UInt32[Array, ""]
+
+    def word(self, which: int) -> UInt32[Array, ""]:
+        """Random word 0 or 1 of the event.
+
+        The words are hashed where they are used: XLA would hash twice for two words at once, and the second is rare.
+        """
+        return threefry(self.key, self.transition, self.number)[which]
+
+
 def uniform(word: UInt32[Array, "..."], dtype: jnp.dtype) -> Float[Array, "..."]:
     """Uniform on the open interval (0, 1) with 32 bits (23 in float32, where one more would round up to 1)."""
     if dtype == jnp.float64:
@@ -53,9 +71,7 @@ def uniform(word: UInt32[Array, "..."], dtype: jnp.dtype) -> Float[Array, "..."]
     return ((word >> np.uint32(9)).astype(dtype) + np.asarray(0.5, dtype)) * np.asarray(2.0**-23, dtype)
 
 
-def _coordinates(
-    key: jax.Array, transition: jax.Array, event: np.uint32, dim: int, dtype: jnp.dtype
-) -> jax.Array:
+def _coordinates(key: jax.Array, transition: jax.Array, event: np.uint32, dim: int, dtype: jnp.dtype) -> jax.Array:
     """Uniform on (-1, 1), symmetric about 0: one word per coordinate, so one hash serves two of them."""
     words = threefry(key, transition, event + lax.iota(jnp.uint32, (dim + 1) // 2))
     return 2 * uniform(jnp.concatenate(words)[:dim], dtype) - 1

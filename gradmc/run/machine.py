@@ -28,7 +28,7 @@ from gradmc.kernels.branching import branch, pick
 from gradmc.kernels.hamiltonian import Point, leapfrog
 from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
 from gradmc.kernels.metric import Metric
-from gradmc.kernels.random import LEAF, TRAJECTORY, normal_vector, start_vector, threefry
+from gradmc.kernels.random import LEAF, TRAJECTORY, Event, normal_vector, start_vector, threefry
 from gradmc.records import record
 
 START, SEARCH, RUN, FAILED = (np.int32(phase) for phase in range(4))
@@ -106,9 +106,7 @@ class Machine:
     dim: int
     dtype: np.dtype
 
-    def initial(
-        self, key: np.ndarray, *, position: np.ndarray | None = None, step_size: float | None = None
-    ) -> State:
+    def initial(self, key: np.ndarray, *, position: np.ndarray | None = None, step_size: float | None = None) -> State:
         """A chain before its first tick, in NumPy arrays.
 
         With a `position` (dim,) that one is tried first, otherwise uniform(-2, 2) on the unconstrained scale.
@@ -142,9 +140,7 @@ class Machine:
             step=step,
             adaptation=adaptation,
         )
-        return State(
-            key=jnp.zeros(2, jnp.uint32), chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype)
-        )
+        return State(key=jnp.zeros(2, jnp.uint32), chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype))
 
     def buffer(self, capacity: int) -> Buffer:
         """Room for `capacity` draws."""
@@ -189,16 +185,19 @@ class Machine:
         trajectory = chain.trajectory
         running = chain.phase >= RUN
         step_size = jnp.where(chain.phase == START, 0, trajectory.direction * chain.step.value)
+        before = lax.optimization_barrier(trajectory.moving)  # read once; else XLA copies the table it lies in
         point = leapfrog(
             lambda position: jax.value_and_grad(self.log_density)(position, arguments),
             chain.metric,
-            trajectory.moving,
+            before,
             step_size.astype(self.dtype),
         )
-        words = threefry(
-            key, chain.transition.astype(jnp.uint32), LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
+        event = Event(
+            key=key,
+            transition=chain.transition.astype(jnp.uint32),
+            number=LEAF + trajectory.tally.n_steps.astype(jnp.uint32),
         )
-        trajectory, workspace, done = self.kernel.extend(trajectory, workspace, point, words)
+        trajectory, workspace, done = self.kernel.extend(trajectory, workspace, before, point, event)
         chain = dataclasses.replace(chain, trajectory=trajectory)
         buffer = dataclasses.replace(buffer, ticks=buffer.ticks + 1)
         chain, buffer = branch(done | ~running, self._finish, (chain, buffer), (key, point, schedule))
@@ -241,7 +240,7 @@ class Machine:
         chain = dataclasses.replace(
             chain,
             phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
-            attempt=chain.attempt + jnp.where(good, 0, 1).astype(jnp.int32),
+            attempt=chain.attempt + jnp.where(good | exhausted, 0, 1).astype(jnp.int32),
             metric=pick(good & ~schedule.keep_metric, metric, chain.metric),
             adaptation=pick(good, adaptation, chain.adaptation),
             step=pick(good, initial_step_size(chain.step.value), chain.step),
