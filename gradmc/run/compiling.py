@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 from gradmc.adaptation.schedule import Schedule
 from gradmc.run.machine import Buffer, Machine, State
 
-BUFFER_BYTES = 8 << 20
+BUFFER_BYTES = 2 << 20
 MAX_CAPACITY = 8192
 
 type Expand = Callable[[jax.Array, Any], dict[str, dict[str, jax.Array]]]
@@ -43,7 +43,7 @@ class Compiled:
 
 
 def buffer_capacity(dim: int, columns: int, itemsize: int) -> int:
-    """Draws that fit into a buffer of 8 MiB: a power of two from 16 to 8192.
+    """Draws that fit into a buffer of 2 MiB: a power of two from 16 to 8192.
 
     A function of the model alone, so that the number of draws asked for never makes XLA compile again.
     """
