@@ -9,11 +9,11 @@ store     takes the draws as they come and makes the ArviZ DataTree          gra
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from gradmc.density import Density, density
+from gradmc.density import Density, Precision, density
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
@@ -38,15 +38,15 @@ def sample(
     chains: int = 4,
     warmup: int = 1000,
     draws: int = 1000,
-    kernel: str = "nuts",
-    metric: str = "low_rank",
+    kernel: Literal["nuts", "hmc"] = "nuts",
+    metric: Literal["low_rank", "diagonal", "dense"] = "low_rank",
     target_accept: float = 0.8,
     max_tree_depth: int = 10,
     initial: Initial | None = None,
     keep_warmup: bool = False,
     keep_unconstrained: bool = False,
     cores: int | None = None,
-    precision: str = "float64",
+    precision: Precision = "float64",
     progress: str = "auto",
 ) -> Any:
     """Draw from the posterior of `model` given `data`.
@@ -83,8 +83,8 @@ def sample(
         chains=chains,
         warmup=warmup,
         draws=draws,
-        kernel=kernel,  # pyright: ignore[reportArgumentType]  # checked by Settings
-        metric=metric,  # pyright: ignore[reportArgumentType]
+        kernel=kernel,
+        metric=metric,
         target_accept=target_accept,
         max_tree_depth=max_tree_depth,
         cores=cores,
@@ -114,7 +114,7 @@ def sample(
     return store.to_datatree()
 
 
-def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision: str = "float64") -> Density:
+def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision: Precision = "float64") -> Density:
     """The density of a model given data; a density is returned as it is.
 
     Raises:
@@ -141,9 +141,7 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if isinstance(initial, Mapping):
         return [np.asarray(target.unconstrain(initial))] * chains
     if len(initial) != chains:
-        raise UsageError(
-            f"initial has {len(initial)} starting points for {chains} chains; give one per chain"
-        )
+        raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
     return [np.asarray(target.unconstrain(values)) for values in initial]
 
 

@@ -39,7 +39,7 @@ class Compiled:
     expand: Callable[..., dict[str, dict[str, jax.Array]]]
     capacity: int
     batch: int | None
-    text: Callable[[], str]  # the optimised HLO of `advance`
+    text: Callable[[], str | None]  # the optimised HLO of `advance`
 
 
 def buffer_capacity(dim: int, columns: int, itemsize: int) -> int:
@@ -76,9 +76,7 @@ def compile_run(
     with _persistent_cache(), ThreadPoolExecutor(1) as pool:
         lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
         compiled_expand = pool.submit(_compile, lowered_expand, scope)
-        lowered = jax.jit(advance, static_argnums=5).lower(
-            state, schedule, arguments, limits, whole, capacity
-        )
+        lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity)
         compiled_advance = lowered.compile()
         return Compiled(
             advance=compiled_advance,

@@ -117,9 +117,7 @@ class Driver:
         self._pending = len(lanes)
         for lane in lanes:
             self._queue.put(lane)
-        threads = [
-            threading.Thread(target=self._work, daemon=True) for _ in range(min(self._workers, len(lanes)))
-        ]
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(min(self._workers, len(lanes)))]
         for thread in threads:
             thread.start()
         try:
@@ -163,9 +161,7 @@ class Driver:
         limits = self._limits(lane)
         began = time.perf_counter()
         ticks = np.int32(min(lane.ticks, 2**31 - 1))
-        state, buffer = self.plan.compiled.advance(
-            lane.state, self.plan.schedule, self.plan.arguments, limits, ticks
-        )
+        state, buffer = self.plan.compiled.advance(lane.state, self.plan.schedule, self.plan.arguments, limits, ticks)
         filled = np.atleast_1d(np.asarray(buffer.filled))
         elapsed = time.perf_counter() - began
         lane.ticks *= float(np.clip(CHUNK_SECONDS / max(elapsed, 1e-9), 1 / MAX_GROWTH, MAX_GROWTH))
@@ -195,14 +191,12 @@ class Driver:
             return state
         for i, done in enumerate(lane.done):
             if filled[i] and is_due(int(done), self.plan.warmup):
-                state = self._with_new_metric(
-                    state, i if self.plan.compiled.batch is not None else (), int(done)
-                )
+                state = self._with_new_metric(state, i if self.plan.compiled.batch is not None else (), int(done))
         return state
 
     def _with_new_metric(self, state: State, row: int | tuple[()], done: int) -> State:
         chain = state.chain
-        own = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.metric, chain.adaptation))
+        own_metric, own_adaptation = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.metric, chain.adaptation))
         assert self.plan.on_host is not None
 
         def put(leaf: Any, value: Any) -> np.ndarray:
@@ -210,7 +204,7 @@ class Driver:
             changed[row] = value
             return changed
 
-        metric = self.plan.on_host(*own, done)
+        metric = self.plan.on_host(own_metric, own_adaptation, done)
         if metric is None:
             return state
         chain = dataclasses.replace(
@@ -241,9 +235,7 @@ class Driver:
             groups["unconstrained_posterior"] = {"position": np.asarray(positions)}
         for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
             if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
-                self._sink.append(
-                    chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()}
-                )
+                self._sink.append(chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()})
 
     def _report(self, lane: Lane) -> None:
         steps = np.atleast_1d(np.asarray(lane.state.chain.step.value))

@@ -123,7 +123,7 @@ class Machine:
             attempt=np.int32(position is not None),
             step=dataclasses.replace(state.chain.step, value=np.asarray(first, self.dtype)),
         )
-        return State(key=np.asarray(key, np.uint32), chain=chain, workspace=state.workspace)
+        return dataclasses.replace(state, key=key, chain=chain)
 
     def _template(self, position: Float[Array, "dim"]) -> State:
         """A state at `position` before anything is known of the density there."""

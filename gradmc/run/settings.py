@@ -1,6 +1,7 @@
 """What a user may choose about sampling, checked before anything is traced."""
 
 import dataclasses
+import math
 import numbers
 import os
 import secrets
@@ -46,7 +47,7 @@ class Settings:
     metric: Literal["diagonal", "dense", "low_rank"] = "low_rank"
     target_accept: float = 0.8
     max_tree_depth: int = 10
-    integration_time: float = 1.5707963267948966
+    integration_time: float = math.pi / 2
     step_size: float | None = None
     executor: Literal["auto", "threads", "batch"] = "auto"
     cores: int | None = None
@@ -88,13 +89,13 @@ def available_cores() -> int:
 
 def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
+    if not whole or int(value) < low or (high is not None and int(value) > high):
         span = f"at least {low}" if high is None else f"between {low} and {high}"
         raise UsageError(f"{name} must be a whole number {span}; got {value!r}")
 
 
 def _check_real(name: str, value: Any, low: float, high: float | None) -> None:
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not value > low or (high is not None and not value < high) or value == float("inf"):
+    if not real or not low < float(value) < (math.inf if high is None else high):
         span = f"greater than {low}" if high is None else f"between {low} and {high} (exclusive)"
         raise UsageError(f"{name} must be a number {span}; got {value!r}")
