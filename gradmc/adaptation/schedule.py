@@ -6,6 +6,7 @@ Warmup of W transitions (Seyboldt, Carlson & Carpenter 2025, 'If only my posteri
     0                        0.3 W                                              0.85 W                 W
 """
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -44,13 +45,13 @@ def make_schedule(
 ) -> Schedule:
     """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1)."""
     return Schedule(
-        warmup=np.int32(warmup),
-        early_end=np.int32(EARLY_SHARE * warmup),
-        final_start=np.int32(final_start(warmup)),
-        target_accept=np.asarray(target_accept, dtype),
-        search=np.bool_(search),
-        keep_metric=np.bool_(keep_metric),
-        max_attempts=np.int32(max_attempts),
+        warmup=jnp.int32(warmup),
+        early_end=jnp.int32(EARLY_SHARE * warmup),
+        final_start=jnp.int32(final_start(warmup)),
+        target_accept=jnp.asarray(target_accept, dtype),
+        search=jnp.bool_(search),
+        keep_metric=jnp.bool_(keep_metric),
+        max_attempts=jnp.int32(max_attempts),
     )
 
 

@@ -32,6 +32,7 @@ SHRINKAGE = (
     0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
 )
 FIRST_UPDATE = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass
+LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
 SCALE_LIMITS = (1e-10, 1e10)
@@ -78,6 +79,7 @@ def _blas() -> ThreadpoolController:
 
 
 def _geometric_mean(draws: np.ndarray, gradients: np.ndarray) -> Spectrum | None:
+    draws, gradients = draws.astype(np.float64), gradients.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt(np.std(draws, axis=0) / np.std(gradients, axis=0))
     if not np.all(np.isfinite(spread) & (spread > 0)):
@@ -109,7 +111,7 @@ def next_update(transition: int, warmup: int) -> int | None:
     while due <= transition:
         due = int(due * UPDATE_GROWTH)
     due = min(due, last)
-    return due if due > transition and due >= FIRST_UPDATE else None
+    return due if due > transition and due >= LEAST_UPDATE else None
 
 
 def is_due(transition: int, warmup: int) -> bool:
@@ -200,10 +202,10 @@ class LowRankAdaptation:
         if used == 0 and int(metric.used) == 0:
             return None
         return LowRankMetric(
-            scale=np.asarray(spectrum.scale, dtype),
-            vectors=np.asarray(spectrum.vectors[:, farthest].T, dtype),
-            stretch=np.asarray(np.sqrt(values), dtype),
-            used=np.int32(used),
+            scale=jnp.asarray(spectrum.scale, dtype),
+            vectors=jnp.asarray(spectrum.vectors[:, farthest].T, dtype),
+            stretch=jnp.asarray(np.sqrt(values), dtype),
+            used=jnp.int32(used),
         )
 
 
@@ -237,4 +239,4 @@ class DenseAdaptation:
         if spectrum is None:
             return None
         root = (spectrum.vectors * np.sqrt(spectrum.values)) @ spectrum.vectors.T
-        return DenseMetric(factor=np.asarray(spectrum.scale[:, None] * root, metric.factor.dtype))
+        return DenseMetric(factor=jnp.asarray(spectrum.scale[:, None] * root, metric.factor.dtype))

@@ -83,7 +83,7 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
     A word of 32 bits (23 in float32) per coordinate: the values reach 6.3 (5.3) standard deviations.
     """
     u = _coordinates(key, transition, MOMENTUM, dim, dtype)
-    return np.asarray(np.sqrt(2.0), dtype) * lax.erf_inv(u)
+    return lax.erf_inv(u) * np.asarray(np.sqrt(2.0), dtype)
 
 
 def start_vector(key: jax.Array, attempt: jax.Array, dim: int, dtype: jnp.dtype) -> Float[Array, "dim"]:

@@ -142,9 +142,7 @@ def _search(objective: Objective, dim: int, rng: np.random.Generator) -> tuple[f
     return float(result.fun), np.asarray(result.x)
 
 
-def _covariance(
-    objective: Objective, position: np.ndarray, names: tuple[str, ...]
-) -> tuple[np.ndarray | None, str]:
+def _covariance(objective: Objective, position: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray | None, str]:
     """Inverse Hessian at the mode, and what speaks against a maximum there."""
     hessian = _derivative(lambda x: objective(x)[1], position)
     hessian = (hessian + hessian.T) / 2

@@ -66,7 +66,7 @@ def _row(status: ChainStatus, board: Board) -> tuple[Text | ProgressBar, ...]:
     return (
         Text(str(status.chain)),
         Text(status.phase, style=color),
-        ProgressBar(total=status.total, completed=status.done, width=24, complete_style=color),
+        ProgressBar(total=status.total, completed=status.done, width=24, complete_style=color, finished_style=color),
         Text(f"{status.done}/{status.total}"),
         Text(str(status.divergences), style="bold red" if status.divergences else ""),
         Text(f"{status.step_size:.3g}"),

@@ -4,11 +4,13 @@ This is the host loop of `gradmc.run.driver` with a recorder behind each chunk a
 to stop. It is the same for a new run, a resumed one and an extended one.
 """
 
+import importlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -73,12 +75,16 @@ class Watch:
     posterior: Posterior
     progress: Progress
     ending: Ending = "finished"
+    imported: bool = False
     next_ess: float = field(default_factory=lambda: time.monotonic() + ESS_SECONDS)
 
     def __call__(self, driver: Driver) -> None:
         """Called every moment while the workers run."""
         if driver.stopping:
             return
+        if not self.imported:
+            import_readers()
+            self.imported = True
         ending = self.decide()
         if ending != "finished":
             self.ending = ending
@@ -148,13 +154,30 @@ def run_recorded(
     return Outcome("finished" if done else watch.ending, requests.received)
 
 
-def stored_posterior(path: Path) -> Any:
-    """Read the posterior of a growing Zarr store; None while there is nothing in it."""
-    from gradmc.results.reading import open_draws
+@dataclass(frozen=True, slots=True)
+class StoredPosterior:
+    """Reads the posterior of a growing Zarr store.
 
-    if not (path / "zarr.json").exists():
-        return None
-    tree = open_draws(path)
-    if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
-        return None
-    return {str(name): array.values for name, array in tree["posterior"].data_vars.items()}
+    Args:
+        path: the store.
+    """
+
+    path: Path
+
+    def __call__(self) -> Mapping[str, np.ndarray] | None:
+        """Variables of the posterior, each of shape (chain, draw, ...); None while there is nothing."""
+        from gradmc.results.reading import open_draws
+
+        if not (self.path / "zarr.json").exists():
+            return None
+        tree = open_draws(self.path)
+        if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
+            return None
+        return {str(name): array.values for name, array in tree["posterior"].data_vars.items()}
+
+
+def import_readers() -> None:
+    """Import what reading and judging draws needs, while the main thread has nothing else to do."""
+    with suppress(ImportError):  # raised again where it matters
+        for name in ("xarray", "zarr", "arviz_stats"):
+            importlib.import_module(name)

@@ -220,9 +220,7 @@ def _executor(settings: Settings) -> str:
     return "threads" if jax.default_backend() == "cpu" else "batch"
 
 
-def _lanes(
-    machine: Machine, settings: Settings, initial: Sequence[np.ndarray] | None, batch: int | None
-) -> list[Lane]:
+def _lanes(machine: Machine, settings: Settings, initial: Sequence[np.ndarray] | None, batch: int | None) -> list[Lane]:
     assert settings.seed is not None
     states = [
         machine.initial(
