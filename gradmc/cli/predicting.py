@@ -29,13 +29,13 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
         chains = problem.settings.chains
         store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density))
         names: dict[str, None] = {}
-        seed = manifest["seed"] if seed is None else seed
-        for chain, values in predict_draws(problem.density.bound, tree, seed):
+        used = int(manifest["seed"]) if seed is None else seed
+        for chain, values in predict_draws(problem.density.bound, tree, used):
             store.add(GROUP, chain, values)
             names |= dict.fromkeys(values)
         store.finalize({})
-        run.note("predict", command=sys.argv, variables=list(names), seed=seed)
+        run.note("predict", command=sys.argv, variables=list(names), seed=used)
     text = f"Stored {', '.join(names)} in group {GROUP} of {run.draws}."
-    content = {"directory": str(run.path), "group": GROUP, "variables": list(names), "seed": seed}
+    content = {"directory": str(run.path), "group": GROUP, "variables": list(names), "seed": used}
     emit(text, content, as_json=common.json)
     return 0

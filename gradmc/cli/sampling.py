@@ -1,8 +1,6 @@
 """`gradmc sample | resume | extend`: a configuration becomes a run on disk, with a summary at the end."""
 
-import importlib
 import sys
-import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -188,7 +186,7 @@ def _draw(
     from gradmc.results.zarr_store import ZarrStore
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
-    from gradmc.run.recorded import run_recorded, stored_posterior
+    from gradmc.run.recorded import StoredPosterior, run_recorded
     from gradmc.run.sampler import prepare
     from gradmc.run.stopping import Targets
     from gradmc.sample import run_attributes
@@ -199,7 +197,6 @@ def _draw(
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
-        threading.Thread(target=_preload, daemon=True).start()
         sampler = prepare(problem.density, problem.settings)
         _warm_start(sampler, run, config, resume=resume)
         keep = Keep(
@@ -218,7 +215,7 @@ def _draw(
             display,
             requests,
             state=run.state,
-            posterior=lambda: stored_posterior(run.draws),
+            posterior=StoredPosterior(run.draws),
             targets=Targets(**config.stop.model_dump()),
             checkpoint_seconds=config.output.checkpoint_seconds,
             resume=resume,
@@ -240,12 +237,6 @@ def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool
         store_adapted(run.state, adapted)
     if adapted is not None:
         warm_start(sampler, adapted)
-
-
-def _preload() -> None:
-    """Import what the summary needs while XLA compiles and samples, which leaves the interpreter idle."""
-    importlib.import_module("gradmc.results.reading")
-    importlib.import_module("arviz_stats")
 
 
 def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note: str = "") -> int:

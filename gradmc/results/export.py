@@ -7,6 +7,7 @@ They are written piece by piece, so that memory does not grow with the number of
 import csv
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,8 @@ def _scalars(variable: str, array: Any, chain: int, rows: slice) -> Columns:
 
 def _write_netcdf(tree: Any, path: Path, groups: Sequence[str]) -> None:
     del groups
-    try:
-        import h5netcdf  # noqa: F401
-        import h5py  # noqa: F401
-    except ImportError:
-        raise UsageError("NetCDF needs h5netcdf and h5py: `pip install 'gradmc[netcdf]'`") from None
+    if find_spec("h5netcdf") is None or find_spec("h5py") is None:
+        raise UsageError("NetCDF needs h5netcdf and h5py: `pip install 'gradmc[netcdf]'`")
     plain = tree.copy()
     for node in plain.subtree:
         for name in [*node.coords, *node.data_vars]:

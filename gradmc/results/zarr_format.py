@@ -6,6 +6,7 @@ Zarr 3 library. Source: the Zarr core specification, version 3 (https://zarr-spe
 layout of zarr-python for consolidated metadata and variable-length strings.
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,19 +57,15 @@ class ArrayFormat:
 
     def encode(self, chunk: np.ndarray) -> bytes:
         """The bytes of one whole chunk."""
-        from numcodecs.zstd import Zstd
-
         if self.dtype.kind == "U":
             plain = _encode_strings(chunk)
         else:
             plain = np.ascontiguousarray(chunk, dtype=self.dtype.newbyteorder("<"))
-        return bytes(Zstd(level=ZSTD_LEVEL).encode(plain))
+        return bytes(codec().encode(plain))
 
     def decode(self, content: bytes) -> np.ndarray:
         """One whole chunk from its bytes (numbers only)."""
-        from numcodecs.zstd import Zstd
-
-        flat = np.frombuffer(Zstd().decode(content), self.dtype.newbyteorder("<"))
+        flat = np.frombuffer(codec().decode(content), self.dtype.newbyteorder("<"))
         return flat.astype(self.dtype).reshape(self.chunk)
 
     @classmethod
@@ -82,6 +79,14 @@ class ArrayFormat:
             dims=tuple(metadata["dimension_names"]),
             attributes=metadata["attributes"],
         )
+
+
+@functools.cache
+def codec() -> Any:
+    """The compressor; imported on first use, which must not happen in several threads at once."""
+    from numcodecs.zstd import Zstd
+
+    return Zstd(level=ZSTD_LEVEL)
 
 
 def whole_array(array: np.ndarray, dims: Sequence[str]) -> ArrayFormat:

@@ -22,7 +22,7 @@ from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes,
 from gradmc.results.memory import chunk_length, warmup_name
 from gradmc.results.store import Groups
 from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
-from gradmc.results.zarr_format import ArrayFormat, chunk_key, encode_json, group_metadata, whole_array
+from gradmc.results.zarr_format import ArrayFormat, chunk_key, codec, encode_json, group_metadata, whole_array
 
 FLUSH_SECONDS = 2.0
 """Least time between two publications by the same chain."""
@@ -63,6 +63,7 @@ class ZarrStore:
         self._fixed: dict[str, dict[str, Any]] = {}
         self._contents: dict[str, int] = {}
         self._lock = threading.RLock()
+        codec()
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
 
