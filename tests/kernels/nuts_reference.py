@@ -1,10 +1,10 @@
 """NUTS as in the papers: recursive, in plain NumPy, slow; what `gradmc.kernels.nuts` must equal number by number.
 
 Written from Betancourt (2017), appendix A, in the form of Stan's `base_nuts.hpp`: momenta p with an inverse mass
-matrix, velocities p# = M^-1 p, the generalised U-turn criterion over every subtree and across the halves of every subtree,
-biased progressive sampling between trees.  Within a subtree the next leaf replaces the proposal with its share of the
-weight so far: leaf by leaf, which has the same multinomial law as Stan's choices between halves.  The random bits of
-each leaf and of the directions come from outside.
+matrix, velocities p# = M^-1 p, the generalised U-turn criterion over every subtree and across the halves of
+every subtree, biased progressive sampling between trees.  Within a subtree the next leaf replaces the proposal with its
+share of the weight so far: leaf by leaf, which has the same multinomial law as Stan's choices between halves.  The
+random bits of each leaf and of the directions come from outside.
 """
 
 import dataclasses

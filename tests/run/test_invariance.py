@@ -1,9 +1,9 @@
 """The kernels leave their target exactly invariant.
 
 Thousands of short chains start at exact draws.  If the kernel is right, their states after any number of transitions
-are exact draws again, whatever step size and metric, and so are uniform after Rosenblatt's transformation (Gandy & Scott
-2020, 'Unit testing for MCMC': tests of exactness with a stated probability of false alarm).  Kernels that are wrong
-on purpose must fail the same test, so it has power.
+are exact draws again, whatever step size and metric, and so are uniform after Rosenblatt's transformation (Gandy &
+Scott 2020, 'Unit testing for MCMC': tests of exactness with a stated probability of false alarm).  Kernels that are
+wrong on purpose must fail the same test, so it has power.
 """
 
 import dataclasses

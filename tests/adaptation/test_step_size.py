@@ -1,0 +1,110 @@
+"""The step size: the search crosses the target, dual averaging converges to it."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradmc.adaptation.step_size import (
+    GAMMA,
+    KAPPA,
+    MAX_STEP,
+    SEARCH_LIMITS,
+    T0,
+    StepSize,
+    dual_average,
+    initial_step_size,
+    search,
+)
+
+
+def acceptance_of(step_size: float) -> float:
+    """Decreasing in the step size."""
+    return math.exp(-(step_size**2))
+
+
+def searched(step: StepSize, acceptance: Callable[[float], float], target: float) -> tuple[StepSize, list[float]]:
+    tried, over = [], False
+    while not over:
+        tried.append(float(step.value))
+        step, over = search(step, jnp.asarray(acceptance(tried[-1])), jnp.asarray(target))
+        over = bool(over)
+    return step, tried
+
+
+@pytest.mark.parametrize("target", [0.5, 0.8, 0.99])
+@pytest.mark.parametrize("first", [1e-4, 0.3, 100.0])
+def test_the_search_crosses_the_target(first: float, target: float) -> None:
+    step, tried = searched(initial_step_size(jnp.asarray(first)), acceptance_of, target)
+    assert float(step.value) == tried[-1]
+    above = [acceptance_of(value) > target for value in tried]
+    assert above[-1] != above[-2]
+    assert len(set(above[:-1])) == 1
+    ratio = tried[-1] / tried[-2]
+    assert ratio == pytest.approx(2 if above[0] else 0.5)
+    assert int(step.trend) == 0, "the next search chooses its direction anew"
+
+
+@pytest.mark.parametrize(("acceptance", "end"), [(1.0, SEARCH_LIMITS[1]), (0.0, SEARCH_LIMITS[0])])
+def test_the_search_ends_where_nothing_changes(acceptance: float, end: float) -> None:
+    step, tried = searched(initial_step_size(jnp.asarray(0.1)), lambda _: acceptance, 0.8)
+    assert len(tried) < 40
+    assert end / 2.1 < float(step.value) < end * 2.1
+
+
+def test_dual_averaging_starts_anew_after_the_search() -> None:
+    step, _ = searched(initial_step_size(jnp.asarray(0.1)), acceptance_of, 0.8)
+    fresh = initial_step_size(step.value)
+    for name in ("value", "log_averaged", "anchor", "error_mean", "count", "trend"):
+        np.testing.assert_array_equal(getattr(step, name), getattr(fresh, name))
+
+
+def test_dual_averaging_follows_its_paper(rng: np.random.Generator) -> None:
+    """Hoffman & Gelman (2014), equation 6, in plain Python."""
+    first, target = 0.4, 0.8
+    step = initial_step_size(jnp.asarray(first))
+    mean, log_average = 0.0, math.log(first)
+    for m in range(1, 40):
+        acceptance = float(rng.uniform(0.5, 1.0))
+        step = dual_average(step, jnp.asarray(acceptance), jnp.asarray(target))
+        mean = (1 - 1 / (m + T0)) * mean + (target - acceptance) / (m + T0)
+        log_step = math.log(10 * first) - math.sqrt(m) / GAMMA * mean
+        log_step = min(log_step, math.log(MAX_STEP))
+        log_average = m**-KAPPA * log_step + (1 - m**-KAPPA) * log_average
+        np.testing.assert_allclose(step.value, math.exp(log_step), rtol=1e-10)
+        np.testing.assert_allclose(step.log_averaged, log_average, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("first", [1e-3, 0.5, 3.0])
+@pytest.mark.parametrize("target", [0.6, 0.8, 0.95])
+def test_dual_averaging_reaches_the_target(target: float, first: float, rng: np.random.Generator) -> None:
+    """With noisy acceptance whose mean is known, the averaged step size comes close to where it is the target."""
+    noise = jnp.asarray(rng.uniform(-1, 1, 3000))
+
+    def update(step: StepSize, e: jax.Array) -> tuple[StepSize, None]:
+        mean = jnp.exp(-(step.value**2))
+        return dual_average(step, mean + e * jnp.minimum(mean, 1 - mean), jnp.asarray(target)), None
+
+    step, _ = jax.lax.scan(update, initial_step_size(jnp.asarray(first)), noise)
+    reached = acceptance_of(math.exp(float(step.log_averaged)))
+    assert abs(reached - target) < 0.03
+
+
+def test_the_step_size_is_bounded() -> None:
+    step = initial_step_size(jnp.asarray(1.0))
+    for _ in range(20):
+        step = dual_average(step, jnp.asarray(1.0), jnp.asarray(0.8))
+    assert float(step.value) <= MAX_STEP * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtypes_are_kept(dtype: type) -> None:
+    step = initial_step_size(jnp.asarray(0.1, dtype))
+    half = jnp.asarray(0.5, dtype)
+    for later in (dual_average(step, half, half), search(step, half, half)[0]):
+        for name in ("value", "log_averaged", "anchor", "error_mean", "count"):
+            assert getattr(later, name).dtype == dtype, name
+        assert later.trend.dtype == jnp.int32
