@@ -269,8 +269,10 @@ def _strip(arguments: ast.arguments) -> None:
 
 
 def terms_without_gradient(marks: Callable[[Any], Mapping[str, Any]], x: np.ndarray) -> list[str]:
-    """Return the marked terms whose gradient at x is not finite, as `y[3]`."""
-    found = []
+    """Return the marked terms whose gradient at x is not finite, as `y[3]`; none where nothing is marked."""
+    found: list[str] = []
+    if not jax.eval_shape(marks, x):
+        return found
     for name, rows in jax.device_get(jax.jit(jax.jacrev(marks))(x)).items():
         bad = ~np.all(np.isfinite(rows), axis=-1)
         for index in np.argwhere(bad):

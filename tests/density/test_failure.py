@@ -131,3 +131,13 @@ def test_sources_that_cannot_be_had():
 @pytest.mark.parametrize("x", [[0.5, -1.0], [0.5, np.nan]])
 def test_descriptions_do_not_fail_themselves(x):
     assert density(negative_scale, Y).describe_failure(x)
+
+
+@model
+def root_at_zero_without_marks(mu: Real, *, y: Data["n"]):
+    return normal(mu, 0.0, 1.0) + jnp.sqrt(mu - mu)
+
+
+def test_a_bad_gradient_without_marks_names_the_parameter():
+    said = density(root_at_zero_without_marks, Y).describe_failure(np.array([0.5]))
+    assert "gradient with respect to mu is not finite" in said
