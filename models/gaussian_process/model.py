@@ -23,7 +23,7 @@ def gaussian_process(
     """time = level + trend * century + f(year) + error, f with a squared exponential covariance.
 
     f and the errors are summed out: the times are jointly normal, and their log density is read off the
-    Cholesky factor of the covariance.
+    Cholesky factor of the covariance, one by one: each observed term is the log density of a time given those before.
     """
     n = len(year)
     lp = normal(level, 10.0, 1.0) + normal(trend, 0.0, 2.0)
@@ -40,7 +40,7 @@ def gaussian_process(
         for j in range(i):
             residual -= factor[i, j] * white[j]
         white[i] = residual / factor[i, i]
-        lp += normal(white[i], 0.0, 1.0) - math.log(factor[i, i])
+        lp += gm.observe("time", normal(white[i], 0.0, 1.0) - math.log(factor[i, i]))
     return lp
 
 

@@ -13,28 +13,28 @@ from gradmc.lpdf import dirichlet, gamma, poisson
 def hmm(rate: PositiveOrdered[2], transition: Simplex[2, 2], *, count: Data["year"]):
     """count[t] ~ Poisson(rate[s[t]]); the hidden states s are a Markov chain, summed out year by year.
 
-    forward[k] is the log density of the counts up to this year together with state k in this year. The
-    first state is uniform. `rate` is ordered, so state 0 is the quietest.
+    state[k] is the probability of state k in a year given the counts before it. The observed terms are the log
+    probabilities of each count given the counts before it. `rate` is ordered, so state 0 is the quiet one.
     """
     K = len(rate)
     lp = 0.0
     for k in range(K):
         lp += gamma(rate[k], 2.0, 0.1) + dirichlet(transition[k], np.ones(K))
-    forward = [0.0] * K
-    for k in range(K):
-        forward[k] = poisson(count[0], rate[k]) - math.log(K)
-    for t in range(1, len(count)):
+    state = [1.0 / K] * K
+    for t in range(len(count)):
+        joint = [0.0] * K
+        total = -math.inf
+        for k in range(K):
+            joint[k] = math.log(state[k]) + poisson(count[t], rate[k])
+            total = np.logaddexp(total, joint[k])
+        lp += gm.observe("count", total)
+        gm.record("busy", math.exp(joint[1] - total))
         ahead = [0.0] * K
         for k in range(K):
-            arrive = -math.inf
             for j in range(K):
-                arrive = np.logaddexp(arrive, forward[j] + math.log(transition[j, k]))
-            ahead[k] = arrive + poisson(count[t], rate[k])
-        forward = ahead
-    total = -math.inf
-    for k in range(K):
-        total = np.logaddexp(total, forward[k])
-    return lp + total
+                ahead[k] += math.exp(joint[j] - total) * transition[j, k]
+        state = ahead
+    return lp
 
 
 @hmm.simulator

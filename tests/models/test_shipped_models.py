@@ -60,11 +60,10 @@ def test_observed_terms_and_the_prior_sum_to_the_density(name: str) -> None:
     with model.density.scope():
         groups = model.density.expand(x, model.density.arguments)
     assert set(values) <= set(groups["posterior"])
-    if "log_likelihood" in groups:
-        total = sum(float(np.sum(np.asarray(terms))) for terms in groups["log_likelihood"].values())
-        np.testing.assert_allclose(
-            float(groups["log_prior"]["log_prior"]) + total, model.density.log_density(values), rtol=1e-10
-        )
+    total = sum(float(np.sum(np.asarray(terms))) for terms in groups["log_likelihood"].values())
+    np.testing.assert_allclose(
+        float(groups["log_prior"]["log_prior"]) + total, model.density.log_density(values), rtol=1e-10
+    )
 
 
 @every
