@@ -87,7 +87,7 @@ def test_an_empty_support_is_named():
 
 
 def test_a_parameter_that_overflows_is_named():
-    said = density(untaken_branch, Y).describe_failure([1.0, 800.0])
+    said = density(root_at_zero, Y).describe_failure([1.0, 800.0])
     assert "the parameter s = inf is not finite" in said
 
 
