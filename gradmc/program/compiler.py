@@ -18,13 +18,13 @@ import numpy as np
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, marking, operators
+from gradmc.program.frontend import complaints, context, failing, influence, marking, operators
 from gradmc.program.frontend.calls import users_function
-from gradmc.program.frontend.unrolling import UnrolledLoopWarning
+from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import strong
 from gradmc.program.middle import lower
 
-__all__ = ["Collected", "ConcreteDataNeeded", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
+__all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
 
 
 class ConcreteDataNeeded(GradmcError):
@@ -55,11 +55,13 @@ class Traced:
         jaxpr: from the traced leaves of the arguments to the value and the marks.
         inputs: those leaves.
         structure: how the jaxpr's results make up the value and the marks.
+        python_loops: the loops that Python ran while tracing, and why.
     """
 
     jaxpr: Any
     inputs: list[Any]
     structure: Any
+    python_loops: tuple[PythonLoop, ...] = ()
 
 
 def evaluate(
@@ -92,10 +94,12 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if _is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not _is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
+    here = context.Context()
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)
-        return _run(fn, parameters, {**plain, **data}, collect=collect)
+        with context.evaluating(here):
+            return _run(fn, parameters, {**plain, **data}, collect=collect)
 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
@@ -104,7 +108,17 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
         if names and complaints.is_concretization(error):
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
-    return Traced(jaxpr, inputs, jax.tree.structure(shapes))
+    _ask_for_deciding_data(jaxpr, args, kwargs)
+    return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
+
+
+def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    """Ask for data that alone decide a branch: known, they let the loop be split."""
+    names = sorted(k for k, v in kwargs.items() if _is_traced(v))  # the order of a flattened dict
+    first = len(jax.tree.leaves(args))
+    found = influence.deciding(jaxpr, range(first, first + len(names)))
+    if found:
+        raise ConcreteDataNeeded(frozenset(names[k - first] for k in found))
 
 
 def _is_traced(value: Any) -> bool:
@@ -126,7 +140,8 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
     converted = users_function(fn)
     if converted is None:
         raise ProgramError(f"{fn!r} is not a Python function that the loop compiler can read")
-    with context.evaluating(context.Context()) as here, marks.collecting() as made:
+    here = context.current()
+    with marks.collecting() as made:
         token = marks.collector.set(made if collect else None)
         try:
             value = _scalar(converted(*args, **kwargs), fn)
@@ -135,7 +150,7 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
         if here.failures:
             value = jnp.where(failing.any_of(here.failures), jnp.nan, value)
         groups = [
-            {name: marking.joined(values, axis=0) for name, values in group.items()}
+            {name: marking.finished(values) for name, values in group.items()}
             for group in (made.observe, made.record)
         ]
         return value, groups[0], groups[1]

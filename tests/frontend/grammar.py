@@ -61,9 +61,7 @@ class Scope:
 
     def inner(self, *, index: str | None = None, items: Sequence[str] = (), loop: bool = True) -> "Scope":
         indices = [*self.indices, index] if index else list(self.indices)
-        return Scope(
-            self.draw, indices, [*self.items, *items], self.in_loop or loop, self.depth + 1, self.count
-        )
+        return Scope(self.draw, indices, [*self.items, *items], self.in_loop or loop, self.depth + 1, self.count)
 
     def fresh(self, stem: str) -> str:
         self.count[0] += 1
@@ -74,7 +72,14 @@ def index(s: Scope) -> str:
     """A whole number within the bounds of the arrays, of either sign."""
     options = ["0", "2", "-1", "k % 6"]
     for i in s.indices:
-        options += [f"{i} % 6", f"g[{i} % 6]", f"({i} * 5 + 1) % 6", f"-({i} % 6) - 1", f"({i} - 2) % 6", f"{i} // 2 % 6"]
+        options += [
+            f"{i} % 6",
+            f"g[{i} % 6]",
+            f"({i} * 5 + 1) % 6",
+            f"-({i} % 6) - 1",
+            f"({i} - 2) % 6",
+            f"{i} // 2 % 6",
+        ]
     return s.one_of(options)
 
 
@@ -153,7 +158,9 @@ def statement(s: Scope) -> list[str]:
             return [f"if {condition(s)}:", f"    lp += {number(s, 1)}", f"    {jump}"]
         case 8:
             name = s.one_of(["out", "z2"])
-            return [f"out.append({number(s)})"] if name == "out" else [f"z2 = z", f"z2[{index(s)}] = squash({number(s)})"]
+            return (
+                [f"out.append({number(s)})"] if name == "out" else [f"z2 = z", f"z2[{index(s)}] = squash({number(s)})"]
+            )
         case 9 | 10:
             body = block(s.inner(loop=False), 3)
             other = block(s.inner(loop=False), 2) if s.draw(st.booleans()) else []

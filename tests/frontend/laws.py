@@ -62,9 +62,7 @@ def agree(
     if differences:
         up, down = (plain(*(a + s * d for a, d in zip(args, direction, strict=True))) for s in (STEP, -STEP))
         slope = (up - down) / (2 * STEP)
-        np.testing.assert_allclose(
-            float(forward), slope, rtol=DIFFERENCES, atol=DIFFERENCES, err_msg=fn.__name__
-        )
+        np.testing.assert_allclose(float(forward), slope, rtol=DIFFERENCES, atol=DIFFERENCES, err_msg=fn.__name__)
     return want
 
 

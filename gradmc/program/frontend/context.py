@@ -20,8 +20,10 @@ class Context:
         pending: traced whole numbers that depend on numbers carried by loops, and on which.
         demands: carried numbers (loop, leaf) whose tables are wanted.
         indices: the traced indices of loops, by label.
+        lengths: their lengths.
         loops: how many loops have been traced: the next one's label.
         looked_up: how many elements at symbolic places have been read.
+        python_loops: what is told about loops that were run by Python (`unrolling`).
         failures: conditions under which the program fails.
         traced: how many operations on traced values have run (only differences mean anything).
     """
@@ -29,11 +31,13 @@ class Context:
     memory: Memory = field(default_factory=Memory)
     copies: int = 1
     traced: int = 0
+    python_loops: list[Any] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
     tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     pending: dict[int, tuple[Any, frozenset]] = field(default_factory=dict)
     demands: set[tuple[int, int]] = field(default_factory=set)
     indices: dict[int, Any] = field(default_factory=dict)
+    lengths: dict[int, int] = field(default_factory=dict)
     loops: int = 0
     looked_up: int = 0
 

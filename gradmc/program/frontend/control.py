@@ -60,7 +60,7 @@ def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
     if counts is None:
         return None
     shape = columns[0].shape if columns else ()
-    return Table(np.broadcast_to(counts, (columns[0].size,) if columns else ()).reshape(shape), loops)
+    return Table.of(np.broadcast_to(counts, (columns[0].size,) if columns else ()).reshape(shape), loops)
 
 
 def _compiled(count: Callable[..., Any], starts: Sequence[np.ndarray]) -> np.ndarray | None:

@@ -1,4 +1,8 @@
-"""Marks along loops: what a body marks leaves the loop stacked along its index."""
+"""Marks along loops: what a body marks leaves the loop stacked along its index.
+
+A mark inside loops of lengths n and m becomes an array of shape (n, m, ...). One that only some iterations make is
+kept for those (`sometimes`), along one axis.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,63 +11,77 @@ import jax.numpy as jnp
 
 from gradmc.program import marks
 from gradmc.program.frontend import context
+from gradmc.program.frontend.sometimes import Sometimes, any_sometimes
 from gradmc.program.frontend.values import strong
 
-type Names = list[tuple[str, str, int]]
-"""Kind ('observe' or 'record'), name, and how many values one run of the body marked."""
+KINDS = ("observe", "record")
+
+type Made = list[tuple[str, str, list[Any]]]
+"""Kind, name, and the values that one run of a body marked."""
 
 
-def pack(made: marks.Marks) -> tuple[Names, list[list[Any]]]:
-    """The marks of one run of a body as arrays, to be stacked along the loop."""
-    names, values = [], []
-    for kind in ("observe", "record"):
-        for name, items in getattr(made, kind).items():
-            names.append((kind, name, len(items)))
-            values.append([strong(_value(v)) for v in items])
-    return names, values
+def pack(made: marks.Marks) -> tuple[Made, list[list[Any]]]:
+    """The marks of one run of a body, and their arrays, to be stacked along the loop."""
+    names = [(kind, name, values) for kind in KINDS for name, values in getattr(made, kind).items()]
+    return names, [[strong(array(v)) for v in values] for _, _, values in names]
 
 
-def _value(value: Any) -> Any:
+def array(value: Any) -> Any:
+    """A marked value as an array."""
+    if isinstance(value, Sometimes):
+        return array(value.value)
     content = context.current().memory.content(value)
     return jnp.stack([jnp.asarray(v) for v in content]) if isinstance(content, list | tuple) else content
 
 
-def deliver(names: Names, values: Sequence[Sequence[Any]]) -> None:
+def deliver(made: Made, stacked: Sequence[Sequence[Any]], loop: int) -> None:
     """Hand stacked marks to whoever listens around the loop."""
+    for (kind, name, values), arrays in zip(made, stacked, strict=True):
+        if any_sometimes(values):
+            for value, along in zip(values, arrays, strict=True):
+                _mark(kind, name, value.stacked(along, loop) if isinstance(value, Sometimes) else along)
+        else:
+            _mark(kind, name, arrays[0] if len(arrays) == 1 else joined(arrays, axis=1))
+
+
+def _mark(kind: str, name: str, value: Any) -> None:
     listener = marks.collector.get()
-    if listener is None:
-        return
-    for (kind, name, _), stacked in zip(names, values, strict=True):
-        entry = stacked[0] if len(stacked) == 1 else joined(stacked, axis=1)
-        getattr(listener, kind).setdefault(name, []).append(entry)
+    if listener is not None:
+        getattr(listener, kind).setdefault(name, []).append(value)
 
 
-def joined(values: Sequence[Any], axis: int) -> Any:
+def joined(values: Sequence[Any], axis: int = 0) -> Any:
     """Several marks of one name as one array: stacked if they are alike, else one after the other."""
-    arrays = [jnp.asarray(strong(_value(v))) for v in values]
+    arrays = [jnp.asarray(strong(array(v))) for v in values]
     if len(arrays) == 1:
         return arrays[0]
     if len({a.shape for a in arrays}) == 1:
         return jnp.stack(arrays, axis=axis)
-    flat = [a.reshape((*a.shape[:axis], -1)) for a in arrays]
-    return jnp.concatenate(flat, axis=axis)
+    return jnp.concatenate([a.reshape((*a.shape[:axis], -1)) for a in arrays], axis=axis)
+
+
+def finished(values: Sequence[Any]) -> Any:
+    """All marks of one name at the end of a program."""
+    if not any_sometimes(values):
+        return joined(values)
+    return jnp.concatenate([jnp.ravel(v.kept() if isinstance(v, Sometimes) else array(v)) for v in values])
 
 
 def along(runs: Sequence[marks.Marks]) -> None:
     """Hand on the marks of a loop that ran in Python, one `Marks` for each iteration."""
-    listener = marks.collector.get()
-    if listener is None:
-        return
-    for kind in ("observe", "record"):
-        names = dict.fromkeys(name for run in runs for name in getattr(run, kind))
-        for name in names:
+    for kind in KINDS:
+        for name in dict.fromkeys(name for run in runs for name in getattr(run, kind)):
             per_run = [getattr(run, kind).get(name, []) for run in runs]
-            entries = [joined(items, axis=0) for items in per_run if items]
-            if not entries:
-                continue
-            shapes = {e.shape for e in entries}
-            if len(shapes) == 1:
-                entry = jnp.stack(entries)
+            every = [value for values in per_run for value in values]
+            if any_sometimes(every):
+                for value in every:
+                    _mark(kind, name, value)
             else:
-                entry = jnp.concatenate([e.reshape(-1) for e in entries])
-            getattr(listener, kind).setdefault(name, []).append(entry)
+                _mark(kind, name, _even([joined(values) for values in per_run if values]))
+
+
+def _even(entries: Sequence[Any]) -> Any:
+    """Stacked along the loop; one after the other if the iterations marked different numbers of values."""
+    if len({e.shape for e in entries}) == 1:
+        return jnp.stack(entries)
+    return jnp.concatenate([jnp.ravel(e) for e in entries])

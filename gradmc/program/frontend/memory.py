@@ -142,17 +142,22 @@ class Memory:
     # --- lists -----------------------------------------------------------------------------------
 
     def append(self, token: list, item: Any) -> None:
-        """`token.append(item)`; an item may be a whole `Listing`."""
+        """`token.append(item)`; an item may be a whole `Listing`, or one that is appended `Sometimes`."""
+        from gradmc.program.frontend.listing import Listing
+        from gradmc.program.frontend.sometimes import Sometimes
+
         view = self.parent(token)
         if view is not None:
             raise CannotRoll("a list inside of another list grows in the loop")
-        if self.owns(token) and self.peek(token) is token and not _is_listing(item):
+        if self.owns(token) and self.peek(token) is token and not isinstance(item, Listing | Sometimes):
             token.append(item)
             return
         present = self.listing(token)
         loop = self._loop_around(token)
+        if isinstance(item, Sometimes) and (loop is None or present.grows):
+            raise CannotRoll("how long the list gets changes from iteration to iteration")
         if loop is None or id(token) in self.frames[-1].saved or present.grows:
-            new = present.concatenate(item) if _is_listing(item) else present.append(item)
+            new = present.concatenate(item) if isinstance(item, Listing) else present.append(item)
             self.write(token, new)
             return
         if id(token) in self.frames[loop].read:
@@ -204,9 +209,3 @@ class Memory:
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)
-
-
-def _is_listing(item: object) -> bool:
-    from gradmc.program.frontend.listing import Listing
-
-    return isinstance(item, Listing)

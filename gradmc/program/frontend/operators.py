@@ -70,7 +70,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if op == "Pow" and (is_traced(a) or is_traced(b)):
         return made(_power(a, b))
     result = BINARY[op](a, b)
-    if tables.whole(a) and tables.whole(b):
+    if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
 
@@ -133,7 +133,7 @@ def unary(op: str, a: Any) -> Any:
     """`op a`."""
     a = content(a)
     result = UNARY[op](a)
-    return tables.apply(result, UNARY[op], a) if tables.whole(a) else made(result)
+    return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(result)
 
 
 def compare(op: str, a: Any, b: Any) -> Any:
@@ -148,7 +148,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
     a, b = _comparable(a, b), _comparable(b, a)
     result = COMPARE[op](a, b)
-    if tables.whole(a) and tables.whole(b):
+    if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
     return made(result)
 

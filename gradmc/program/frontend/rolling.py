@@ -15,13 +15,12 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, context, control, failing, forms, marking, tables
+from gradmc.program.frontend import bodies, context, control, failing, forms, growth, marking, tables
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.iterables import Rollable
-from gradmc.program.frontend.listing import Growing, Listing, Stack
+from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Retry
 from gradmc.program.frontend.values import (
-    LEAF,
     CannotRoll,
     Form,
     Missing,
@@ -39,16 +38,6 @@ MOST_TRIES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """A list that the body appends to and reads: items per iteration, and what an item is."""
-
-    token: list
-    per: int
-    form: Form
-    leaves: tuple
-
-
-@dataclass(frozen=True, slots=True)
 class Crossing:
     """What is known to cross from one iteration to the next besides the values of variables.
 
@@ -62,7 +51,7 @@ class Crossing:
     """
 
     tokens: dict[int, Any] = field(default_factory=dict)
-    growing: dict[int, Growth] = field(default_factory=dict)
+    growing: dict[int, growth.Growth] = field(default_factory=dict)
     stacked: frozenset[str] = frozenset()
     rebound: frozenset[str] = frozenset()
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
@@ -154,7 +143,7 @@ class Trial:
         for token in self.tokens:
             self.pack.add(self._content(token), stack=True)
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
-        self.grown: list[tuple[list, list[Form | Stack]]] = []
+        self.grown: list[tuple[list, list[growth.Item]]] = []
         self.marks: Any = None
 
     def run(self) -> None:
@@ -175,8 +164,8 @@ class Trial:
         out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
-            self.memory.append(token, Listing((interleaved(items, leaves, n),)))
-        marking.deliver(self.marks, marked)
+            self.memory.append(token, Listing((growth.after(items, leaves, n, self.label),)))
+        marking.deliver(self.marks, marked, self.label)
         for condition in failed:
             failing.note(jnp.any(condition))
 
@@ -219,12 +208,8 @@ class Trial:
 
     def _content(self, token: Any) -> Any:
         """The content of a token before the loop, as something to carry."""
-        growth = self.crossing.growing.get(id(token))
-        if growth is None:
-            return token
-        present = self.memory.listing(token)
-        capacity = present.length() + growth.per * self.loop.source.length
-        return tuple(_buffer(present, k, leaf, capacity) for k, leaf in enumerate(growth.leaves))
+        grows = self.crossing.growing.get(id(token))
+        return token if grows is None else grows.room(self.loop.source.length)
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
         def body() -> None:
@@ -256,23 +241,27 @@ class Trial:
         except Retry as retry:
             if retry.depth != depth:
                 raise
-            raise _Again(grow(retry, self.crossing)) from None
+            raise _Again(self._with_growing(retry.token)) from None
+
+    def _with_growing(self, token: list) -> Crossing:
+        grows = growth.Growth.of(token)
+        return replace(
+            self.crossing,
+            tokens={**self.crossing.tokens, id(token): token},
+            growing={**self.crossing.growing, id(token): grows},
+        )
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
             table = self.crossing.tabled.get(k)
             if table is not None:
-                tables.note(leaf, tables.Table(table, (self.label,)))
+                tables.note(leaf, tables.Table.of(table, (self.label,)))
             elif k not in self.crossing.tabled and tables.whole(leaf):
                 tables.wait(leaf, self.label, k)
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
-        growth = self.crossing.growing.get(id(token))
-        if growth is None:
-            self.memory.write(token, self.memory.peek(value))
-            return
-        count = self.memory.listing(token).length() + growth.per * i
-        self.memory.write(token, Growing((), tuple(value), growth.form, count, 0))
+        grows = self.crossing.growing.get(id(token))
+        self.memory.write(token, self.memory.peek(value) if grows is None else grows.during(value, i))
 
     # --- what the body left ----------------------------------------------------------------------
 
@@ -282,8 +271,8 @@ class Trial:
         grown = []
         self.grown = []
         for token, items in outcome.grown:
-            taken = [_taken(item) for item in items]
-            self.grown.append((token, [form for _, form in taken]))
+            taken = [growth.taken(item) for item in items]
+            self.grown.append((token, [item for _, item in taken]))
             grown.append([leaf for leaves, _ in taken for leaf in leaves])
         self.marks, marked = marking.pack(outcome.marks)
         failed = [failing.any_of(outcome.failures)] if outcome.failures else []
@@ -323,13 +312,12 @@ class Trial:
         raise CannotRoll(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
 
     def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
-        growth = self.crossing.growing.get(id(token))
-        if growth is not None:
+        grows = self.crossing.growing.get(id(token))
+        if grows is not None:
             out.add(tuple(content.leaves))
-            if content.added != growth.per:
-                grown = replace(growth, per=content.added)
-                return replace(new, growing={**new.growing, id(token): grown})
-            return new
+            if content.added == grows.per:
+                return new
+            return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=True)
         if form != self.pack.forms[k]:
             raise CannotRoll("a list that the loop changes holds things of different structure")
@@ -337,45 +325,14 @@ class Trial:
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
-        growth = self.crossing.growing.get(id(token))
-        if growth is None:
-            return self.memory.peek(value)
-        count = self.memory.listing(token).length() + growth.per * self.loop.source.length
-        return Listing((Stack(tuple(value), growth.form, count),))
+        grows = self.crossing.growing.get(id(token))
+        return self.memory.peek(value) if grows is None else grows.after(value, self.loop.source.length)
 
     def told(self, error: ir.CarryError) -> str:
         k, before, after = error.mismatches[0]
         position = next(m for m, (a, b) in enumerate(self.pack.spans) if a <= k < b)
         name = self.names[position] if position < len(self.names) else "an array"
         return f"{_told(name)} has shape {before.shape} at first and {after.shape} after an iteration"
-
-
-def grow(retry: Retry, crossing: Crossing) -> Crossing:
-    """The crossing in which a list is appended to and read."""
-    memory = context.current().memory
-    token = retry.token
-    present = memory.listing(token)
-    if present.length():
-        stack = present.stacked()
-        growth = Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves))
-    else:
-        growth = Growth(token, 1, LEAF, (blank(0.0),))
-    return replace(
-        crossing,
-        tokens={**crossing.tokens, id(token): token},
-        growing={**crossing.growing, id(token): growth},
-    )
-
-
-def _buffer(present: Listing, k: int, leaf: Any, capacity: int) -> Any:
-    """Room for `capacity` items, the present ones in front."""
-    if not present.length():
-        return np.zeros((capacity, *leaf.shape), leaf.dtype)
-    front = present.stacked().leaves[k]
-    room = np.zeros((capacity - front.shape[0], *front.shape[1:]), front.dtype)
-    if isinstance(front, np.ndarray):
-        return np.concatenate([front, room])
-    return jnp.concatenate([front, room])
 
 
 def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
@@ -387,34 +344,6 @@ def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
 
 def _has_identity(value: Any) -> bool:
     return isinstance(value, list) or is_array(value)
-
-
-def _taken(item: Any) -> tuple[list, Any]:
-    """An appended item, or a whole listing appended by an inner loop, as leaves and form."""
-    if isinstance(item, Listing):
-        stack = item.stacked()
-        return list(stack.leaves), stack
-    return forms.apart(item)
-
-
-def interleaved(items: Sequence[Any], leaves: Sequence[Any], n: int) -> Stack:
-    """The stack of what `n` iterations appended, in the order of the iterations."""
-    if len(items) == 1 and not isinstance(items[0], Stack):
-        return Stack(tuple(leaves), items[0], n)
-    first = items[0].form if isinstance(items[0], Stack) else items[0]
-    width = [1 if not isinstance(item, Stack) else item.count for item in items]
-    if any((item.form if isinstance(item, Stack) else item) != first for item in items):
-        raise CannotRoll("the list gets items of different structure")
-    per = len(leaves) // len(items)
-    columns = []
-    for k in range(per):
-        parts = [
-            leaves[m * per + k] if isinstance(item, Stack) else leaves[m * per + k][:, None]
-            for m, item in enumerate(items)
-        ]
-        whole = jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-        columns.append(whole.reshape((n * sum(width), *whole.shape[2:])))
-    return Stack(tuple(columns), first, n * sum(width))
 
 
 def _told(name: str) -> str:

@@ -1,15 +1,16 @@
-"""What a whole number is in every iteration, for those that depend on loop indices and data only.
+"""What a number is in every iteration, for those that depend on loop indices and data only.
 
 While a body is traced, its index `i` is symbolic, yet its values are known: 0, 1, ..., n - 1. The same holds for
-`i + 1`, `group[i]` and `start[g + 1] - start[g]`. Their tables are computed beside the traced operations, so the
-front end knows how long an inner `range(i)` gets, that `y[t - 3:t]` always has three elements, and how often a loop
-runs, without running it.
+`i + 1`, `group[i]`, `start[g + 1] - start[g]` and `x[i] > 0`. Their tables are noted beside the traced operations
+(and computed only when asked for), so the front end knows how long an inner `range(i)` gets, that `y[t - 3:t]`
+always has three elements, how often a loop runs and which iterations a condition picks, without running anything.
 
 A table has one dimension per enclosing loop on which the number depends, labelled by that loop.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,30 +21,43 @@ from gradmc.program.frontend.values import is_traced
 
 LARGEST = 2_000_000
 """Entries of the largest table; beyond it a number counts as unknown."""
+KINDS = "bif"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Values of a number for every combination of loop indices.
 
     Attributes:
-        values: whole numbers or truth values; one dimension per loop.
-        loops: the loops (any hashable labels, outermost first), one per dimension.
+        loops: the loops on which it depends, outermost first, by label.
+        compute: makes the values.
     """
 
-    values: np.ndarray
     loops: tuple[int, ...]
+    compute: Callable[[], np.ndarray] = field(repr=False)
+
+    @staticmethod
+    def of(values: Any, loops: tuple[int, ...] = ()) -> "Table":
+        """A table whose values are at hand."""
+        array = np.asarray(values)
+        return Table(loops, lambda: array)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The numbers, one dimension per loop."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.compute())
 
 
 def known(value: Any) -> Table | None:
-    """The table of a value: of a plain whole number too."""
+    """The table of a value; plain numbers have one too."""
     if is_traced(value):
         entry = context.current().tables.get(id(value))
         return entry[1] if entry is not None and entry[0] is value else None
-    if isinstance(value, bool | int | np.bool_ | np.integer):
-        return Table(np.asarray(value), ())
-    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "bi":
-        return Table(value, ())
+    if isinstance(value, bool | int | float | np.bool_ | np.number):
+        return Table.of(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in KINDS:
+        return Table.of(value)
     return None
 
 
@@ -56,14 +70,16 @@ def note(value: Any, table: Table | None) -> Any:
 
 def index(i: Any, length: int, loop: int) -> None:
     """Note the index of a loop that is being traced."""
-    context.current().indices[loop] = i
+    here = context.current()
+    here.indices[loop] = i
+    here.lengths[loop] = length
     if length <= LARGEST:
-        note(i, Table(np.arange(length), (loop,)))
+        note(i, Table((loop,), lambda: np.arange(length)))
 
 
 def apply(result: Any, operation: Callable[..., Any], *operands: Any) -> Any:
-    """Note the table of the result of an operation on whole numbers, if it is traced and all operands are known."""
-    if not is_traced(result) or result.ndim or result.dtype.kind not in "bi":
+    """Note the table of the result of an operation, if it is traced and all operands are known."""
+    if not is_traced(result) or result.ndim or result.dtype.kind not in KINDS:
         return result
     tables = [known(o) for o in operands]
     if all(t is not None for t in tables):
@@ -86,25 +102,21 @@ def _pending(value: Any) -> frozenset[tuple[int, int]]:
 
 def demand(value: Any) -> Table | None:
     """The table of a value. If it depends on numbers that loops carry, those loops will be traced again with
-    their tables, where they can be had."""
+    their tables, where they can be had.
+    """
     table = known(value)
     if table is None:
         context.current().demands.update(_pending(value))
     return table
 
 
-def combine(operation: Callable[..., Any], tables: Sequence[Table]) -> Table | None:
-    """An operation on known numbers."""
-    loops = tuple(sorted({loop for t in tables for loop in t.loops}))
-    spread = [_spread(t, loops) for t in tables]
-    if int(np.prod([max(sizes) for sizes in zip(*(s.shape for s in spread), strict=True)])) > LARGEST:
+def combine(operation: Callable[..., Any], given: Sequence[Table]) -> Table | None:
+    """An operation on known numbers; None if the table would be too large."""
+    loops = tuple(sorted({loop for t in given for loop in t.loops}))
+    lengths = context.current().lengths
+    if int(np.prod([lengths[loop] for loop in loops])) > LARGEST:
         return None
-    try:
-        with np.errstate(all="ignore"):
-            values = np.asarray(operation(*spread))
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return Table(values, loops) if values.dtype.kind in "bi" else None
+    return Table(loops, lambda: operation(*(_spread(t, loops) for t in given)))
 
 
 def side_by_side(given: Sequence[Table]) -> tuple[tuple[int, ...], list[np.ndarray]]:
@@ -126,8 +138,8 @@ def _spread(table: Table, loops: tuple[int, ...]) -> np.ndarray:
 
 
 def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:
-    """Note the table of an element of a constant array of whole numbers."""
-    if isinstance(array, np.ndarray) and array.dtype.kind in "bi" and len(indices) == array.ndim:
+    """Note the table of an element of a constant array."""
+    if isinstance(array, np.ndarray) and array.dtype.kind in KINDS and len(indices) == array.ndim:
 
         def element(*at: np.ndarray) -> np.ndarray:
             inside = [np.clip(np.where(k < 0, k + n, k), 0, n - 1) for k, n in zip(at, array.shape, strict=True)]
@@ -139,10 +151,13 @@ def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:
 
 
 def whole(value: Any) -> bool:
-    """Whether a value is a whole number or truth value, traced or not."""
-    if is_traced(value):
-        return value.ndim == 0 and value.dtype.kind in "bi"
-    return isinstance(value, int | np.integer | np.bool_)
+    """Whether a value is a traced whole number or truth value."""
+    return is_traced(value) and value.ndim == 0 and value.dtype.kind in "bi"
+
+
+def scalar(value: Any) -> bool:
+    """Whether a value is a number, traced or not."""
+    return value.ndim == 0 if is_traced(value) else isinstance(value, int | float | np.number | np.bool_)
 
 
 def same(table: Table | None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from gradmc.errors import ProgramError
+from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
 from gradmc.program.frontend import context, marking, where
 from gradmc.program.frontend.iterables import Rollable, iterate
@@ -18,9 +18,11 @@ from gradmc.program.frontend.values import CannotRoll, is_traced
 
 QUIET = 32
 """Unrolling at most so many iterations is not worth a warning."""
-LIMIT = 1000
+LIMIT = 200
 """More iterations than this are not unrolled: compile time grows faster than their number (200 steps of
-GARCH(1,1): 38 s under `jit`)."""
+GARCH(1,1) take 38 s to compile, 800 do not end in 5 minutes)."""
+SHORT = "short, so it is written out"
+DATA = "depends on data only, so it is run while compiling"
 
 OBSTACLES = (
     CannotRoll,
@@ -42,17 +44,27 @@ class UnrolledLoopWarning(UserWarning):
     """A long loop could not be traced once, so its body is compiled once per iteration."""
 
 
+@dataclass(frozen=True, slots=True)
+class PythonLoop:
+    """A loop that was run by Python: where it stands, its iterations, and why it was not traced once."""
+
+    source: SourceLocation | None
+    trips: int
+    why: str
+
+
 @dataclass(eq=False, slots=True)
 class Unrolled:
     """A loop that runs in Python: counts the iterations that work on traced values, and collects their marks.
 
     Args:
-        why: why the loop is not traced once; empty for one that is short.
+        why: why the loop is not traced once.
         copies: how often its body will be copied, at least.
     """
 
-    why: str = ""
+    why: str
     copies: int = 1
+    trips: int = 0
     busy: int = 0
     made: list[marks.Marks] = field(default_factory=list)
 
@@ -68,18 +80,18 @@ class Unrolled:
         finally:
             here.copies = copies
         self.made.append(made)
-        self.busy += here.traced > traced
-        if self.why:
-            self._watch()
+        self.trips += 1
+        if here.traced > traced and self.why not in (SHORT, DATA):
+            self.busy += 1
+            self._watch(copies)
 
-    def _watch(self) -> None:
+    def _watch(self, copies: int) -> None:
         if self.busy == QUIET + 1:
             where.warn(
                 f"this loop is unrolled, since {self.why}; compile time grows with its length",
                 UnrolledLoopWarning,
             )
-            self.busy += 1
-        if self.busy > LIMIT:
+        if self.busy * copies > LIMIT:
             raise ProgramError(
                 f"this loop cannot be compiled: {self.why}, and it has more than {LIMIT} iterations",
                 location=where.here(),
@@ -87,7 +99,9 @@ class Unrolled:
             )
 
     def end(self) -> None:
-        """Hand the marks on, collected along the loop."""
+        """Note what was done, and hand the marks on, collected along the loop."""
+        here = context.current()
+        here.python_loops.append(PythonLoop(where.here(), self.trips, self.why))
         if marks.collector.get() is not None:
             marking.along(self.made)
 
@@ -107,12 +121,12 @@ def _sure(flag: Any) -> bool:
 
 def short(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a short loop in Python."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled(copies=source.length))
+    run(map(source.item, range(source.length)), body, ended, Unrolled(SHORT, source.length))
 
 
 def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over data in Python: what it computes stays plain numbers."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled())
+    run(map(source.item, range(source.length)), body, ended, Unrolled(DATA))
 
 
 def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:

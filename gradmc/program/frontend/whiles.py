@@ -49,7 +49,7 @@ def while_(
             return
         length = tables.same(counts)
         if length is not None and loops.stays_in_python(length, size):
-            _in_python(test, body, unrolling.Unrolled(copies=length))
+            _in_python(test, body, unrolling.Unrolled(unrolling.SHORT, length))
             return
         names = (*carried, *after)
         if length is None:
@@ -59,7 +59,7 @@ def while_(
         source = Rollable(length, lambda i: i)
         Loop(source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
     except DataOnly:
-        _in_python(test, body, unrolling.Unrolled())
+        _in_python(test, body, unrolling.Unrolled(unrolling.DATA))
     except unrolling.OBSTACLES as obstacle:
         if is_traced(decided):
             raise

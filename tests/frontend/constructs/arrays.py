@@ -42,9 +42,7 @@ def matrix(a, *, m):
 
 @supported("arrays", "slices and masks of arrays", np.array([0.1, -0.4, 0.7, 0.2]), x=X)
 def sliced(theta, *, x):
-    return (
-        np.sum(theta[1:3]) + np.sum(theta[::-1] * x[:4]) + np.sum(x[x > 0]) * theta[0] + np.sum(theta[[0, 2]])
-    )
+    return np.sum(theta[1:3]) + np.sum(theta[::-1] * x[:4]) + np.sum(x[x > 0]) * theta[0] + np.sum(theta[[0, 2]])
 
 
 @supported("arrays", "a window of the data: `y[t - 3:t]`", np.array([0.1, -0.4, 0.7]), y=Y)
@@ -171,9 +169,7 @@ def fresh(p, *, x):
     return np.sum(now * now)
 
 
-@supported(
-    "arrays", "stores of floats into whole-number arrays cut off, as numpy does", 2.7, x=X, differences=False
-)
+@supported("arrays", "stores of floats into whole-number arrays cut off, as numpy does", 2.7, x=X, differences=False)
 def integer_store(a, *, x):
     h = np.zeros(4, dtype=int)
     for i in range(4):
@@ -246,6 +242,20 @@ def nested_append(a, *, x):
             out.append(-a)
     out.extend([a, a * a])
     return sum(out) + len(out) * a + out[7]
+
+
+@supported("lists", "append under a condition on data", 0.3, x=X, group=G)
+def append_on_data(a, *, x, group):
+    first, second, both = [], [1.0], []
+    for i in range(len(x)):
+        if group[i] == 1:
+            first.append(a * x[i])
+        if group[i] > 0 and i > 2:
+            second.append(x[i])
+            if group[i] == 2:
+                both.append(a * i)
+        both.append(a)
+    return sum(first) * len(second) + sum(second) * a + both[4] + both[-2] + len(both)
 
 
 @supported("lists", "`[v] * n`, stores into lists, lists of lists", 0.3, x=X)

@@ -39,9 +39,7 @@ def on_parameter(a, *, x):
     return lp
 
 
-@supported(
-    "branches", "a side that is not taken may be undefined (log of a negative, division by 0)", 0.7, x=X
-)
+@supported("branches", "a side that is not taken may be undefined (log of a negative, division by 0)", 0.7, x=X)
 def untaken(a, *, x):
     lp = 0.0
     for v in x:

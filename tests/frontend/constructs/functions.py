@@ -158,50 +158,19 @@ def countdown(n):
 
 @supported("numbers", "math functions", 0.71, 0.23)
 def maths(a, b):
-    lp = (
-        math.exp(a)
-        + math.log(a)
-        + math.log(a, 2)
-        + math.log1p(b)
-        + math.expm1(b)
-        + math.sqrt(a)
-        + math.log2(a)
-    )
-    lp += (
-        math.sin(a)
-        + math.cos(b)
-        + math.tan(a)
-        + math.atan2(a, b)
-        + math.tanh(a)
-        + math.asin(b)
-        + math.hypot(a, b)
-    )
+    lp = math.exp(a) + math.log(a) + math.log(a, 2) + math.log1p(b) + math.expm1(b) + math.sqrt(a) + math.log2(a)
+    lp += math.sin(a) + math.cos(b) + math.tan(a) + math.atan2(a, b) + math.tanh(a) + math.asin(b) + math.hypot(a, b)
     lp += math.lgamma(a) + math.gamma(b) + math.erf(a) + math.erfc(b) + math.pow(a, b) + math.fabs(-a)
-    lp += (
-        math.floor(10 * a) + math.ceil(10 * b) + math.fsum([a, b]) + math.prod([a, b]) + math.copysign(a, -b)
-    )
-    return (
-        lp + (1.0 if math.isfinite(a) and not math.isnan(b) else 0.0) + math.pi + math.inf * 0
-        if a < 0
-        else lp
-    )
+    lp += math.floor(10 * a) + math.ceil(10 * b) + math.fsum([a, b]) + math.prod([a, b]) + math.copysign(a, -b)
+    return lp + (1.0 if math.isfinite(a) and not math.isnan(b) else 0.0) + math.pi + math.inf * 0 if a < 0 else lp
 
 
 @supported("numbers", "numpy functions on traced values", np.array([0.7, 0.2, 0.4]), x=X[:3])
 def numpys(p, *, x):
-    lp = (
-        np.sum(np.exp(p) * np.log(p)) + np.dot(p, x) + np.max(p) + np.mean(p) + np.prod(p) + np.linalg.norm(p)
-    )
-    lp += (
-        np.sum(np.where(p > 0.3, p, 0.0))
-        + np.sum(np.cumsum(p))
-        + np.sum(np.outer(p, x))
-        + np.logaddexp(p[0], p[1])
-    )
+    lp = np.sum(np.exp(p) * np.log(p)) + np.dot(p, x) + np.max(p) + np.mean(p) + np.prod(p) + np.linalg.norm(p)
+    lp += np.sum(np.where(p > 0.3, p, 0.0)) + np.sum(np.cumsum(p)) + np.sum(np.outer(p, x)) + np.logaddexp(p[0], p[1])
     lp += np.sum(np.concatenate([p, x])) + np.sum(np.stack([p, x]) ** 2) + np.array([p[0], 2.0]).sum()
-    lp += (
-        np.linalg.slogdet(np.diag(p) + 0.1 * np.eye(3))[1] + np.sum(np.clip(p, 0.3, 0.5)) + np.power(p[0], 2)
-    )
+    lp += np.linalg.slogdet(np.diag(p) + 0.1 * np.eye(3))[1] + np.sum(np.clip(p, 0.3, 0.5)) + np.power(p[0], 2)
     return lp + np.logaddexp.reduce(p) + np.square(p).sum() + np.abs(p).sum() + np.einsum("i,i->", p, x)
 
 

@@ -1,0 +1,133 @@
+"""Lists to which a traced loop appends.
+
+If the body only appends, the items leave the loop stacked along its index (`after`). If it reads the list too
+(`h.append(a * h[t - 1])`), the list becomes a buffer of the final length and a count (`Growth`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program.frontend import context, forms
+from gradmc.program.frontend.listing import Growing, Listing, Stack
+from gradmc.program.frontend.sometimes import Sometimes
+from gradmc.program.frontend.values import LEAF, CannotRoll, Form, blank
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A list that a body appends to and reads.
+
+    Attributes:
+        token: the list.
+        per: items per iteration.
+        form: form of an item.
+        leaves: leaves of an item, blank.
+    """
+
+    token: list
+    per: int
+    form: Form
+    leaves: tuple
+
+    @staticmethod
+    def of(token: list) -> "Growth":
+        """What is to be expected of a list: one more item per iteration, like those it has."""
+        present = context.current().memory.listing(token)
+        if not present.length():
+            return Growth(token, 1, LEAF, (blank(0.0),))
+        stack = present.stacked()
+        return Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves))
+
+    def room(self, n: int) -> tuple:
+        """The buffers: the present items in front, and room for those of `n` iterations."""
+        present = context.current().memory.listing(self.token)
+        more = self.per * n
+        if not present.length():
+            return tuple(np.zeros((more, *leaf.shape), leaf.dtype) for leaf in self.leaves)
+        return tuple(_extended(front, more) for front in present.stacked().leaves)
+
+    def during(self, buffers: Sequence[Any], i: Any) -> Growing:
+        """The list at the start of iteration `i`."""
+        count = context.current().memory.listing(self.token).length() + self.per * i
+        return Growing((), tuple(buffers), self.form, count, 0)
+
+    def after(self, buffers: Sequence[Any], n: int) -> Listing:
+        """The list after `n` iterations."""
+        count = context.current().memory.listing(self.token).length() + self.per * n
+        return Listing((Stack(tuple(buffers), self.form, count),))
+
+
+def _extended(front: Any, more: int) -> Any:
+    room = np.zeros((more, *front.shape[1:]), front.dtype)
+    return np.concatenate([front, room]) if isinstance(front, np.ndarray) else jnp.concatenate([front, room])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Item:
+    """One thing that a body appends in every iteration.
+
+    Attributes:
+        form: the form of an item.
+        width: how many items it is.
+        leaves: how many leaves an item has.
+        single: whether it is one item, and not a whole list appended by an inner loop.
+        when: in which iterations, if not in all.
+    """
+
+    form: Form
+    width: int
+    leaves: int
+    single: bool
+    when: Sometimes | None = None
+
+
+def taken(item: Any) -> tuple[list, Item]:
+    """An appended item as leaves, and what it is."""
+    when = item if isinstance(item, Sometimes) else None
+    value = item.value if isinstance(item, Sometimes) else item
+    if isinstance(value, Listing):
+        stack = value.stacked()
+        return list(stack.leaves), Item(stack.form, stack.count, len(stack.leaves), False)
+    leaves, form = forms.apart(value)
+    return leaves, Item(form, 1, len(leaves), True, when)
+
+
+def after(items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> Stack:
+    """The stack of what `n` iterations appended, in the order of the iterations.
+
+    Args:
+        items: what each iteration appends, in order.
+        leaves: their leaves, stacked along the loop.
+        n: number of iterations.
+        loop: label of the loop.
+    """
+    first = items[0]
+    if any(item.form != first.form for item in items):
+        raise CannotRoll("the list gets items of different structure")
+    starts = np.cumsum([0, *(item.leaves for item in items)])
+    columns = []
+    for k in range(first.leaves):
+        parts = [
+            leaves[start + k][:, None] if item.single else leaves[start + k]
+            for start, item in zip(starts, items, strict=False)
+        ]
+        whole = jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        columns.append(whole.reshape((-1, *whole.shape[2:])))
+    count = n * sum(item.width for item in items)
+    if any(item.when for item in items):
+        kept = np.flatnonzero(np.concatenate([_where(item, n, loop) for item in items], axis=1))
+        return Stack(tuple(column[kept] for column in columns), first.form, len(kept))
+    return Stack(tuple(columns), first.form, count)
+
+
+def _where(item: Item, n: int, loop: int) -> np.ndarray:
+    """In which iterations (rows) which of an item's parts (columns) are appended."""
+    if item.when is None:
+        return np.ones((n, item.width), bool)
+    if item.when.when.loops != (loop,):
+        raise CannotRoll("how often the list grows in the inner loop changes from iteration to iteration")
+    return np.broadcast_to(item.when.when.values[:, None], (n, 1))

@@ -1,0 +1,253 @@
+"""The two sides of a branch on a traced value: traced each, and brought to common terms.
+
+A side leaves several things: variables, contents of stored arrays and lists, appended items, marks, and failures.
+Each has a `Key`; `common` finds for every key what its value is on either side, or why it has none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import bodies, context, failing, forms, sometimes, where
+from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.sometimes import Sometimes
+from gradmc.program.frontend.tables import Table
+from gradmc.program.frontend.values import LEAF, CannotRoll, Fixed, Form, Missing, Unbound, strong
+
+INTERNAL = "__gm_"
+CHOICE = "__gm_choice"
+ONE_SIDED = "a list grows on one side of a branch only, and which one is not known while compiling"
+
+type Key = tuple
+"""("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed",)."""
+
+
+@dataclass(eq=False, slots=True)
+class Side:
+    """One traced side.
+
+    Attributes:
+        jaxpr: its leaves, without inputs.
+        found: for every key the form of its value, and the place of its leaves.
+        values: the values themselves (their leaves belong to the trace of the side).
+        subjects: arrays and lists that it changes, by identity.
+    """
+
+    jaxpr: Any = None
+    found: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
+    values: dict[Key, Any] = field(default_factory=dict)
+    subjects: dict[int, Any] = field(default_factory=dict)
+
+    def leaves(self) -> list[Any]:
+        """All leaves, as part of the trace around the branch."""
+        return jaxpr_as_fun(self.jaxpr)()
+
+
+def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
+    """Trace one side, of whose shared variables the first `count` matter; None if it raises."""
+    side = Side()
+    entry = bodies.get(state)
+
+    def finish(outcome: Outcome) -> list[Any]:
+        leaves: list[Any] = []
+        for key, value in _left(outcome, entry, count, side.subjects):
+            more, form = forms.apart(value.value if isinstance(value, Sometimes) else value)
+            side.found[key] = (form, len(leaves), len(leaves) + len(more))
+            side.values[key] = value
+            leaves.extend(strong(leaf) for leaf in more)
+        return leaves
+
+    try:
+        side.jaxpr = jax.make_jaxpr(lambda: bodies.run(body, state, lambda: None, finish, loop=False))()
+    except Exception as error:
+        if failing.was_raised(error):
+            return None
+        raise
+    return side
+
+
+def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:
+    """What a side left, by key."""
+    left: list[tuple[Key, Any]] = [
+        (("variable", k), outcome.values[k]) for k in range(count) if outcome.values[k] is not entry[k]
+    ]
+    for token, content in outcome.written:
+        subjects[id(token)] = token
+        left.append((("token", id(token)), content))
+    for token, items in outcome.grown:
+        subjects[id(token)] = token
+        for k, item in enumerate(items):
+            left.append((("items" if isinstance(item, Listing) else "item", id(token), k), item))
+    for kind in ("observe", "record"):
+        for name, values in getattr(outcome.marks, kind).items():
+            left += [(("mark", kind, name, k), value) for k, value in enumerate(values)]
+    if outcome.failures:
+        left.append((("failed",), failing.any_of(outcome.failures)))
+    return left
+
+
+type Leaf = int | np.ndarray | jax.Array
+"""A leaf of one side: the number of one of its results, or an array from outside."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Merged:
+    """What one key is after the branch.
+
+    Attributes:
+        key: the key.
+        form: form of its value.
+        yes: its leaves on the one side,
+        no: and on the other.
+        unbound: in place of a value, if the sides cannot be brought together.
+        when: where it exists, if only one side has it; and the value on that side.
+    """
+
+    key: Key
+    form: Form
+    yes: list[Leaf]
+    no: list[Leaf]
+    unbound: Unbound | None = None
+    when: Table | None = None
+    before: Any = None
+
+    def value(self, leaves: list[Any]) -> Any:
+        """The value with these leaves."""
+        if self.unbound is not None:
+            return self.unbound
+        value = forms.together(self.form, leaves)
+        if self.when is None:
+            return value
+        inner = self.before if isinstance(self.before, Sometimes) else None
+        if inner is None:
+            return Sometimes(value, self.when)
+        return sometimes.within(Sometimes(value, inner.when, inner.axes), self.when)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Common:
+    """Brings the values of two sides together.
+
+    Args:
+        yes: one side,
+        no: the other.
+        names: names of the variables.
+        entry: their values before the branch.
+        test: the table of the condition, if data tell it.
+    """
+
+    yes: Side
+    no: Side
+    names: tuple[str, ...]
+    entry: tuple
+    test: Table | None
+
+    def merged(self) -> list[Merged]:
+        """What every key is after the branch."""
+        return [self._merge(key) for key in dict.fromkeys([*self.yes.found, *self.no.found])]
+
+    def _merge(self, key: Key) -> Merged:
+        alone = key not in self.yes.found or key not in self.no.found
+        if key[0] in ("item", "items", "mark"):
+            if alone:
+                return self._one_sided(key)
+            if sometimes.any_sometimes([self.yes.values[key], self.no.values[key]]):
+                raise CannotRoll("both sides of a branch mark or append only under further conditions")
+        yes_form, yes, yes_types = self._on(self.yes, key)
+        no_form, no, no_types = self._on(self.no, key)
+        name = self.names[key[1]] if key[0] == "variable" else ""
+        if name.startswith(INTERNAL) and name != CHOICE:
+            if isinstance(yes_form, Missing):
+                yes_form, yes, yes_types = no_form, list(map(_zeros, no_types)), no_types
+            elif isinstance(no_form, Missing):
+                no_form, no, no_types = yes_form, list(map(_zeros, yes_types)), yes_types
+        if yes_form == no_form and [t.shape for t in yes_types] == [t.shape for t in no_types]:
+            unset = Unbound(name) if isinstance(yes_form, Missing) else None
+            return Merged(key, yes_form, yes, no, unset)
+        why = _difference((yes_form, yes_types), (no_form, no_types))
+        if key[0] == "variable":
+            return Merged(key, yes_form, [], [], Unbound(name, why))
+        subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
+        if isinstance(subject, list):
+            raise CannotRoll(ONE_SIDED)
+        raise CannotRoll(f"the two sides of a branch store different things: {why}")
+
+    def _on(self, side: Side, key: Key) -> tuple[Form, list[Leaf], list[Any]]:
+        """Form, leaves and types of one key on one side: what was there before, if the side leaves it alone."""
+        if key in side.found:
+            form, a, b = side.found[key]
+            return form, list(range(a, b)), list(side.jaxpr.out_avals[a:b])
+        leaves, form = forms.apart(self._before(key))
+        leaves = [strong(leaf) for leaf in leaves]
+        return form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves))
+
+    def _before(self, key: Key) -> Any:
+        match key:
+            case ("variable", k):
+                return self.entry[k]
+            case ("token", token):
+                subjects = {**self.yes.subjects, **self.no.subjects}
+                return context.current().memory.peek(subjects[token])
+            case _:
+                return np.False_
+
+    def _one_sided(self, key: Key) -> Merged:
+        """A mark or an appended item on one side only: kept where the condition says so, if data tell."""
+        here = self.yes if key in self.yes.found else self.no
+        if self.test is None or key[0] == "items":
+            if key[0] != "mark":
+                raise CannotRoll(ONE_SIDED)
+            raise ProgramError(
+                f"{key[1]}({key[2]!r}, ...) on one side of a branch that depends on parameters: the number of terms "
+                "would change from draw to draw",
+                location=where.here(),
+                remedy=f"Call {key[1]} on both sides, or once after the branch.",
+            )
+        form, leaves, types = self._on(here, key)
+        blanks = [np.zeros(t.shape, t.dtype) for t in types]
+        if here is self.yes:
+            return Merged(key, form, leaves, blanks, None, self.test, here.values[key])
+        test = self.test
+        when = Table(test.loops, lambda: ~test.values)
+        return Merged(key, form, blanks, leaves, None, when, here.values[key])
+
+
+def _zeros(aval: Any) -> np.ndarray:
+    return np.zeros(aval.shape, aval.dtype)
+
+
+def _difference(yes: tuple[Form, list], no: tuple[Form, list]) -> str:
+    line = where.here()
+    at = f" (line {line.line})" if line else ""
+    told = [_described(*side) for side in (yes, no)]
+    if "nothing" in told:
+        return f"it is assigned on one side of a branch only{at}"
+    return f"it is {told[0]} on one side of a branch and {told[1]} on the other{at}"
+
+
+def _described(form: Form, types: list) -> str:
+    match form:
+        case Missing():
+            return "nothing"
+        case Fixed(value=value):
+            return repr(value)[:40]
+    if form == LEAF:
+        return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
+    shapes = ", ".join(str(t.shape) for t in types)
+    return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"
+
+
+def picked(side: Side, wanted: list[list[Leaf]]) -> Callable[[], list[Any]]:
+    """A function that gives the wanted leaves of one side."""
+
+    def leaves() -> list[Any]:
+        out = side.leaves()
+        return [out[leaf] if isinstance(leaf, int) else leaf for group in wanted for leaf in group]
+
+    return leaves
