@@ -28,12 +28,12 @@ def hmm(rate: PositiveOrdered[2], transition: Simplex[2, 2], *, count: Data["yea
             joint[k] = math.log(state[k]) + poisson(count[t], rate[k])
             total = np.logaddexp(total, joint[k])
         lp += gm.observe("count", total)
-        gm.record("busy", math.exp(joint[1] - total))
         ahead = [0.0] * K
         for k in range(K):
             for j in range(K):
                 ahead[k] += math.exp(joint[j] - total) * transition[j, k]
         state = ahead
+    gm.record("busy_next", state[1])
     return lp
 
 
