@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradmc.kernels.hamiltonian import Point, leapfrog
 from gradmc.kernels.kernel import Draw, Info, Kernel
-from gradmc.kernels.random import LEAF, TRAJECTORY, threefry
+from gradmc.kernels.random import LEAF, Event
 from gradmc.records import record
 from tests.targets import family
 
@@ -46,9 +46,11 @@ class Stepper:
 
         def step(carry: tuple[Any, Any, jax.Array]) -> tuple[Any, Any, jax.Array]:
             trajectory, workspace, _ = carry
-            point = leapfrog(value_and_gradient, metric, trajectory.moving, trajectory.direction * step_size)
-            words = threefry(key, transition, LEAF + trajectory.tally.n_steps.astype(jnp.uint32))
-            return self.kernel.extend(trajectory, workspace, point, words)
+            before = trajectory.moving
+            point = leapfrog(value_and_gradient, metric, before, trajectory.direction * step_size)
+            number = LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
+            event = Event(key=key, transition=transition, number=number)
+            return self.kernel.extend(trajectory, workspace, before, point, event)
 
         log_density, gradient = value_and_gradient(position)
         start = Point(position=position, momentum=momentum, log_density=log_density, gradient=gradient)
@@ -59,8 +61,3 @@ class Stepper:
         trajectory, _, _ = jax.lax.while_loop(lambda carry: ~carry[2], step, (trajectory, workspace, jnp.bool_(False)))
         draw, info = self.kernel.conclude(trajectory)
         return Transition(trajectory=trajectory, draw=draw, info=info)
-
-
-def directions_of(key: jax.Array, transition: jax.Array) -> jax.Array:
-    """The directions as the machine takes them."""
-    return threefry(key, transition, jnp.uint32(TRAJECTORY))[0]

@@ -35,9 +35,7 @@ class Sink:
         with self._lock:
             self.chunks.setdefault((chain, warmup), []).append(groups)
 
-    def draws(
-        self, chain: int, *, warmup: bool = False, group: str = "posterior", name: str = "x"
-    ) -> np.ndarray:
+    def draws(self, chain: int, *, warmup: bool = False, group: str = "posterior", name: str = "x") -> np.ndarray:
         """All draws of a variable."""
         return np.concatenate([chunk[group][name] for chunk in self.chunks[chain, warmup]])
 

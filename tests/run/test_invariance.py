@@ -7,6 +7,7 @@ wrong on purpose must fail the same test, so it has power.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -79,31 +80,45 @@ def test_the_transformation_of_exact_draws_is_uniform(rng: np.random.Generator) 
         assert_uniform(to_uniforms(law, exact_draws(law, rng, CHAINS)))
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["event"], meta_fields=["which"])
+@dataclasses.dataclass(frozen=True)
+class RiggedEvent:
+    """Random words of which one always accepts."""
+
+    event: Any
+    which: int
+
+    def word(self, which: int) -> jax.Array:
+        """Zero, or what the event says."""
+        word = self.event.word(which)
+        return jnp.zeros_like(word) if which == self.which else word
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class TakesEveryLeaf(Nuts):
     """Wrong on purpose: the last leaf of a subtree is its proposal, whatever its weight."""
 
-    def extend(self, trajectory: Any, workspace: Any, point: Any, words: Any) -> Any:
-        """Low bits accept always."""
-        return Nuts.extend(self, trajectory, workspace, point, (jnp.zeros_like(words[0]), words[1]))
+    def extend(self, trajectory: Any, workspace: Any, before: Any, point: Any, event: Any) -> Any:
+        """Rigged."""
+        return Nuts.extend(self, trajectory, workspace, before, point, RiggedEvent(event, 0))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TakesEverySubtree(Nuts):
     """Wrong on purpose: a new subtree gives the draw, whatever its weight."""
 
-    def extend(self, trajectory: Any, workspace: Any, point: Any, words: Any) -> Any:
-        """Low bits accept always."""
-        return Nuts.extend(self, trajectory, workspace, point, (words[0], jnp.zeros_like(words[1])))
+    def extend(self, trajectory: Any, workspace: Any, before: Any, point: Any, event: Any) -> Any:
+        """Rigged."""
+        return Nuts.extend(self, trajectory, workspace, before, point, RiggedEvent(event, 1))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AcceptsAlways(Hmc):
     """Wrong on purpose: no Metropolis rule."""
 
-    def extend(self, trajectory: Any, workspace: Any, point: Any, words: Any) -> Any:
-        """Low bits accept always."""
-        return Hmc.extend(self, trajectory, workspace, point, (jnp.zeros_like(words[0]), words[1]))
+    def extend(self, trajectory: Any, workspace: Any, before: Any, point: Any, event: Any) -> Any:
+        """Rigged."""
+        return Hmc.extend(self, trajectory, workspace, before, point, RiggedEvent(event, 0))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
