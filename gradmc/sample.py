@@ -6,6 +6,8 @@ run       the host loop over chunks of that loop                             gra
 store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
 """
 
+import importlib
+import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -93,6 +95,8 @@ def sample(
     )
     target = as_density(model, data, precision)
     display = choose_display(progress)
+    # Importing xarray takes a third of a second, in which XLA can compile.
+    threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",), daemon=True).start()
     display.start(chains)
     try:
         display.note("compiling")
