@@ -86,6 +86,20 @@ class Commands:
             common=common,
         )
 
+    def check(self, config: Configuration, *, fast: Flag = False, common: Common = COMMON) -> int:
+        """Check a model before sampling: differentiable, finite, right support, well posed.
+
+        Exits with 3 if there is an error.
+
+        Example: `gradmc check models/eight_schools/run.toml --fast`
+
+        Args:
+            fast: Leave out what needs the mode or more than one compilation.
+        """
+        from gradmc.cli.checking import check
+
+        return check(config, self.overrides, fast=fast, common=common)
+
     def resume(
         self,
         directory: Directory,
@@ -308,6 +322,7 @@ def build_app(overrides: Overrides) -> App:
     commands = Commands(overrides)
     for command in (
         commands.sample,
+        commands.check,
         commands.resume,
         commands.extend,
         commands.summary,

@@ -3,15 +3,17 @@
 import ast
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradmc.config import Config
 from gradmc.config.data_files import load_data
+from gradmc.config.problems import suggestion
 from gradmc.config.target import load_model
-from gradmc.errors import ResumeError
+from gradmc.errors import ConfigError, ResumeError
+from gradmc.results.keep import Keep
 from gradmc.results.manifest import hash_data, hash_text
 
 WHAT = {"model": "the source of the model", "data": "the data"}
@@ -63,12 +65,47 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         keep_warmup=config.output.keep_warmup,
         keep_unconstrained=config.output.keep_unconstrained,
     )
+    target = density(model, data, precision=sampler.precision)
+    check_names(config, {group: tuple(names) for group, names in target.group_dims.items()})
     return Problem(
         config=config,
-        density=density(model, data, precision=sampler.precision),
+        density=target,
         settings=settings,
         identity={"model": source_hash(model), "data": hash_data(data)},
     )
+
+
+def check_names(config: Config, groups: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse names of variables that the model does not have.
+
+    Args:
+        config: the configuration, which names variables under [stop] and [output].
+        groups: names of the variables of each group.
+
+    Raises:
+        ConfigError: with all unknown names.
+    """
+    posterior = groups["posterior"]
+    problems = [
+        f"stop.mcse.{name}: no such variable; {suggestion(name, posterior) or _listed(posterior)}"
+        for name in config.stop.mcse
+        if name not in posterior
+    ]
+    known = [(group, name) for group, names in groups.items() for name in names]
+    output = config.output
+    for key, patterns in (("variables", output.variables or []), ("exclude", output.exclude)):
+        for pattern in patterns:
+            keep = Keep(variables=(pattern,))
+            if not any(keep.wants(group, name) for group, name in known):
+                names = [name for _, name in known]
+                hint = suggestion(pattern.rpartition("/")[2], names) or _listed(names)
+                problems.append(f"output.{key}: {pattern!r} matches no variable; {hint}")
+    if problems:
+        raise ConfigError("\n  ".join(["the configuration does not fit the model:", *problems]))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"the model has {', '.join(dict.fromkeys(names))}"
 
 
 def source_hash(model: Any) -> str:

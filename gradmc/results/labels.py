@@ -31,6 +31,7 @@ class Labels:
         coords: dimension name -> values along it.
         data: the data of the model; entries that are not arrays or numbers are left out.
         sampled_variables: names of the parameters (recorded quantities stand beside them).
+        observed: data whose pointwise log likelihood the model marks; more may turn up among the draws.
         name: name of the model.
     """
 
@@ -38,6 +39,7 @@ class Labels:
     coords: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     sampled_variables: tuple[str, ...] = ()
+    observed: tuple[str, ...] = ()
     name: str = "model"
 
     @classmethod
@@ -58,10 +60,12 @@ class Labels:
         """The labels of a `gradmc.density.Density`, which knows the axes of everything it expands to."""
         labels = cls.of(density.bound)
         dims = dict(labels.dims)
-        for variables in density.group_dims.values():
+        groups = density.group_dims
+        for variables in groups.values():
             dims |= variables
         coords = {name: list(values) for name, values in density.coords.items()}
-        return replace(labels, dims=dims, coords=coords)
+        observed = tuple(groups.get("log_likelihood", {}))
+        return replace(labels, dims=dims, coords=coords, observed=observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,14 @@ def data_arrays(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def split_data(data: Mapping[str, Any], observed: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Split data into observed data (those with a pointwise log likelihood) and constant data."""
-    arrays = data_arrays(data)
-    names = set(observed)
+def split_data(labels: Labels, found: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Split data into observed data (those with a pointwise log likelihood) and constant data.
+
+    Args:
+        labels: the data, and the names that the model marks.
+        found: names that have a pointwise log likelihood among the draws.
+    """
+    arrays = data_arrays(labels.data)
+    names = {*labels.observed, *found}
     seen = {name: array for name, array in arrays.items() if name in names}
     return seen, {name: array for name, array in arrays.items() if name not in names}

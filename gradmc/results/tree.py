@@ -65,7 +65,7 @@ def draws_dataset(
 def data_datasets(labels: Labels, observed: Iterable[str], attributes: Mapping[str, Any]) -> dict[str, xr.Dataset]:
     """The groups `observed_data` and `constant_data`, where there are such data."""
     datasets: dict[str, xr.Dataset] = {}
-    for group, arrays in zip(("observed_data", "constant_data"), split_data(labels.data, observed), strict=True):
+    for group, arrays in zip(("observed_data", "constant_data"), split_data(labels, observed), strict=True):
         if arrays:
             axes = resolve_axes({name: array.shape for name, array in arrays.items()}, labels)
             datasets[group] = xr.Dataset(

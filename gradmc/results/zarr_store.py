@@ -167,8 +167,12 @@ class ZarrStore:
             before = self._shown(False), self._shown(True)
             for warmup in (True, False):
                 self._published[warmup][chain] = self._received[warmup][chain]
-            if before != (self._shown(False), self._shown(True)) or not (self.path / "zarr.json").exists():
+            if before != (self._shown(False), self._shown(True)) or self._unpublished():
                 self._publish_metadata()
+
+    def _unpublished(self) -> bool:
+        """Whether there are arrays that no reader knows of yet."""
+        return bool(self._arrays) and "zarr.json" not in self._contents
 
     def _rows(self, group: str) -> int:
         """Number of rows that readers see of each chain in a group."""
@@ -214,7 +218,7 @@ class ZarrStore:
         """Metadata of the groups of data, which are written."""
         observed = [name for group, name in self._arrays if group.endswith("log_likelihood")]
         members: dict[str, dict[str, Any]] = {}
-        groups = zip(("observed_data", "constant_data"), split_data(self.labels.data, observed), strict=True)
+        groups = zip(("observed_data", "constant_data"), split_data(self.labels, observed), strict=True)
         for group, arrays in groups:
             if not arrays:
                 continue

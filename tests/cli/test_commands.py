@@ -194,6 +194,36 @@ def test_config_show_init_schema(project: Path, gradmc: Gradmc) -> None:
     assert "sampler" in gradmc("config", "schema").json["properties"]
 
 
+def test_names_that_the_model_does_not_have(project: Path, gradmc: Gradmc) -> None:
+    options = ["--stop.mcse.mi=0.1", "--output.variables=['sigma', 'taau']", "--output.exclude=['log_prior/mu']"]
+    result = gradmc("sample", project / "run.toml", *options)
+    assert result.code == 2
+    assert "stop.mcse.mi: no such variable; the model has " in result.err
+    assert "output.variables: 'taau' matches no variable; the model has " in result.err
+    assert "output.exclude: 'log_prior/mu' matches no variable; did you mean mu?" in result.err
+    assert "sigma'" not in result.err
+    assert not (project / "out").exists()
+
+
+def test_a_variable_filter_keeps_observed_data(project: Path, gradmc: Gradmc) -> None:
+    options = ["--output.variables=['mu']", "--output.thin=3", "--output.float32=true", "--progress=none"]
+    assert gradmc("sample", project / "run.toml", *options).code == 0
+    tree = xr.open_datatree(project / "out" / "draws.zarr", engine="zarr")
+    assert set(tree.children) == {"posterior", "sample_stats", "observed_data"}
+    assert dict(tree["posterior"].sizes) == {"chain": 2, "draw": 100}
+    assert tree["posterior"].to_dataset()["mu"].dtype == "float32"
+
+
+def test_a_run_without_draws_does_not_stand_in_the_way(project: Path, gradmc: Gradmc) -> None:
+    model = project / "model.py"
+    good = model.read_text()
+    model.write_text(good.replace("return prior", "return float('nan') * prior"))
+    assert gradmc("sample", project / "run.toml", "--progress=none").code == 3
+    assert (project / "out" / "manifest.json").exists()
+    model.write_text(good)
+    assert gradmc("sample", project / "run.toml", "--progress=none", "--sampler.draws=20").code == 0
+
+
 def test_doctor(gradmc: Gradmc) -> None:
     result = gradmc("doctor", "--json")
     assert {finding["name"] for finding in result.json["findings"]} >= {"devices", "sampling loop", "disk"}

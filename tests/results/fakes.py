@@ -11,6 +11,7 @@ LABELS = Labels(
     coords={"school": list("abcdefgh")},
     data={"y": np.arange(8.0), "sigma": np.ones(8), "label": "x", "settings": {}},
     sampled_variables=("mu", "theta"),
+    observed=("y",),
     name="eight_schools",
 )
 

@@ -1,0 +1,20 @@
+"""`gradmc check`: is the model of a configuration differentiable, correct and well posed?"""
+
+from pathlib import Path
+
+from gradmc.cli.app import Common, Overrides
+from gradmc.cli.output import emit
+from gradmc.config import load_config
+from gradmc.config.data_files import load_data
+from gradmc.config.target import load_model
+
+
+def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> int:
+    """Print the report; exit code 3 if it has an error."""
+    from gradmc.check import check as check_model
+
+    config = load_config(path, overrides).config
+    model = load_model(config.model.target)
+    report = check_model(model, load_data(config.data), fast=fast, seed=config.sampler.seed or 0)
+    emit(str(report), report.as_json(), as_json=common.json)
+    return report.exit_code
