@@ -1,5 +1,6 @@
 """Every shipped model: its files; its density against plain Python and finite differences; its simulator."""
 
+import arviz_stats
 import numpy as np
 import pytest
 
@@ -95,3 +96,24 @@ def test_centred_and_noncentred_eight_schools_are_one_posterior() -> None:
         }
         difference = noncentred.density.log_density(values) - centred.log_density(moved)
         np.testing.assert_allclose(difference, 8 * np.log(values["tau"]), rtol=1e-10)
+
+
+@pytest.mark.slow
+@every
+def test_run_toml_gives_draws_to_trust(name: str) -> None:
+    """The seeds are fixed: R-hat below 1.01 and 100 effective draws per chain is what `gradmc diagnose` asks for."""
+    model = shipped(name)
+    sampler = model.config.sampler
+    tree = gm.sample(
+        model.density,
+        seed=sampler.seed,
+        chains=sampler.chains,
+        warmup=sampler.warmup,
+        draws=sampler.draws,
+        target_accept=sampler.target_accept,
+        progress="none",
+    )
+    assert int(tree["sample_stats"]["diverging"].sum()) == 0
+    table = arviz_stats.summary(tree, kind="diagnostics", round_to="none")
+    assert table["r_hat"].max() < 1.01
+    assert table[["ess_bulk", "ess_tail"]].min().min() >= 100 * sampler.chains
