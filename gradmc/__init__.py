@@ -46,6 +46,7 @@ _HOME = {
     ),
     "Density": "gradmc.density",
     "density": "gradmc.density",
+    "check": "gradmc.check",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
     "SamplingWarning": "gradmc.sample",

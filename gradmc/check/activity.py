@@ -1,0 +1,304 @@
+"""How every value of a traced program depends on the parameters: smoothly, or in steps.
+
+An abstract interpretation of the loop IR. A value's `Status` says whether its derivative sees the parameters
+(`smooth`) and through which equations it depends on them in steps only (`steps`): floor, comparison, argmax,
+`stop_gradient`. Steps are harmless in a condition, which is the business of the check for jumps; they are
+reported when they *land*: in arithmetic with real numbers, in a subscript, or in the result. Loops and
+branches are interpreted until nothing changes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import primitives as jp
+
+from gradmc.check.where import NOWHERE, Origin, origin
+from gradmc.program import ir
+
+COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "eq_to", "le_to", "lt_to"}
+LOGIC = {"and", "or", "not", "xor", "reduce_and", "reduce_or", "is_finite"}
+PLATEAUS = {"floor", "ceil", "round", "sign"}
+KINKS = {"abs", "max", "min", "clamp", "reduce_max", "reduce_min", "cummax", "cummin"}
+STRUCTURE = {
+    *(
+        "broadcast_in_dim",
+        "reshape",
+        "squeeze",
+        "copy",
+        "transpose",
+        "concatenate",
+        "pad",
+        "rev",
+        "slice",
+        "expand_dims",
+    ),
+    *("convert_element_type", "stop_gradient", "split", "reduce_precision", "copy_p", "optimization_barrier"),
+}
+SUBSCRIPTS = {"gather": 1, "dynamic_slice": 1, "load": 1, "store": 2, "scatter": 1, "dynamic_update_slice": 2}
+
+WHOLE = {
+    **dict.fromkeys(("floor_divide", "round", "rint", "trunc", "fix", "heaviside"), "plateau"),
+    **dict.fromkeys(("argmax", "argmin", "argsort", "searchsorted", "digitize", "nanargmax", "nanargmin"), "selection"),
+    **dict.fromkeys(("remainder", "mod", "fmod", "divmod"), "sawtooth"),
+}
+"""Functions of JAX that are one operation to the user, with the code that they deserve."""
+
+DIRECT = {
+    *("floor", "ceil", "round", "rint", "trunc", "fix", "sign", "argmax", "argmin", "astype", "asarray", "array"),
+    *("convert_element_type", "stop_gradient", "where", "select", "max", "min", "maximum", "minimum", "clip", "abs"),
+    *(
+        "absolute",
+        "fabs",
+        "relu",
+        "sort",
+        "meth",
+        "op",
+        "amax",
+        "amin",
+        "rem",
+        "int64",
+        "int32",
+        "load",
+        "take",
+        "bool",
+        "__call__",
+    ),
+}
+"""Functions inside of which a primitive means what the user asked for; in any other it is an implementation detail."""
+
+INLINED = {"_where", "where", "clip", "take", "_take", "relu"}
+MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An equation after which a value depends on parameters in steps only."""
+
+    code: str
+    name: str
+    at: Origin
+    parameters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a value depends on the parameters."""
+
+    smooth: bool = False
+    steps: frozenset[Step] = frozenset()
+    parameters: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Status") -> "Status":
+        return Status(self.smooth or other.smooth, self.steps | other.steps, self.parameters | other.parameters)
+
+
+CONSTANT = Status()
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where steps enter the density."""
+
+    code: str
+    name: str
+    at: Origin
+    parameters: frozenset[str]
+
+
+@dataclass(slots=True)
+class Activity:
+    """The interpretation of one program.
+
+    Attributes:
+        landings: steps that enter the density, and remainders.
+        kinks: equations with a corner.
+        branches: conditions (of `if`, `where`, `while`) that depend on parameters, by the user's doing.
+        loads: for `index-as-number`: not used here.
+    """
+
+    landings: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
+    kinks: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
+    branches: dict[int, Landing] = field(default_factory=dict)
+
+    def run(self, body: Jaxpr, inputs: Sequence[Status], outer: Origin | None = None) -> list[Status]:
+        """Interpret a jaxpr; returns the statuses of its results."""
+        env: dict[Var, Status] = dict.fromkeys(body.constvars, CONSTANT)
+        env |= zip(body.invars, inputs, strict=True)
+        for eqn in body.eqns:
+            given = [CONSTANT if isinstance(a, Literal) else env.get(a, CONSTANT) for a in eqn.invars]
+            at = outer or origin(eqn)
+            env |= zip(eqn.outvars, self._equation(eqn, given, at), strict=False)
+        return [CONSTANT if isinstance(a, Literal) else env.get(a, CONSTANT) for a in body.outvars]
+
+    def result(self, body: Jaxpr, inputs: Sequence[Status]) -> Status:
+        """Interpret a whole program."""
+        (status, *_) = self.run(body, inputs)
+        self._land(status, NOWHERE)
+        return status
+
+    def _equation(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        if not any(status.parameters for status in given):
+            return [CONSTANT] * len(eqn.outvars)
+        if eqn.primitive is ir.for_p:
+            return self._for(eqn, given)
+        if eqn.primitive is ir.while_p:
+            return self._while(eqn, given, at)
+        if eqn.primitive is ir.if_p:
+            return self._if(eqn, given, at)
+        if eqn.primitive is jp.jit_p:
+            return self._call(eqn, given, at)
+        return self._primitive(eqn, given, at)
+
+    def _for(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
+        body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
+        carry = given[n:]
+        out: list[Status] = []
+        for _ in range(MOST_ROUNDS):
+            out = self.run(body, [CONSTANT, *given[:n], *carry])
+            wider = [a | b for a, b in zip(carry, out[:m], strict=True)]
+            if wider == carry:
+                break
+            carry = wider
+        return [*carry, *out[m:]]
+
+    def _while(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        cond, body, n = eqn.params["cond"], eqn.params["body"], eqn.params["n_consts"]
+        carry = given[n:]
+        for _ in range(MOST_ROUNDS):
+            (test,) = self.run(cond, [*given[:n], *carry])
+            out = self.run(body, [*given[:n], *carry])
+            self._branch(eqn, test, at)
+            wider = [a | _chosen(test, b, v) for a, b, v in zip(carry, out, body.outvars, strict=True)]
+            if wider == carry:
+                break
+            carry = wider
+        return carry
+
+    def _if(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        self._branch(eqn, given[0], at)
+        yes, no = (self.run(eqn.params[side], given[1:]) for side in ("then", "otherwise"))
+        return [_chosen(given[0], a | b, v) for a, b, v in zip(yes, no, eqn.outvars, strict=True)]
+
+    def _call(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        name = eqn.params["name"]
+        if name in INLINED:
+            return self.run(eqn.params["jaxpr"], given, at)
+        code = WHOLE.get(name)
+        if code is None or not _real(eqn.invars, given):
+            return [self._passed(given, v, at) for v in eqn.outvars]
+        status = _union(given)
+        if code == "sawtooth":
+            if not at.law:
+                self._note(self.landings, Landing(code, name, at, status.parameters))
+            return [status] * len(eqn.outvars)
+        step = Step(code, name, at, status.parameters)
+        return [Status(False, frozenset({step}) | status.steps, status.parameters)] * len(eqn.outvars)
+
+    def _primitive(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        name = eqn.primitive.name
+        outs = eqn.outvars
+        direct = not at.law and (at.called in DIRECT or not at.called or at.called.startswith("_operator_"))
+        smooth = any(status.smooth for status in given)
+        whole = _union(given)
+        if name in COMPARISONS:
+            steps = whole.steps | ({Step("step", name, at, whole.parameters)} if smooth and not at.law else set())
+            return [Status(False, frozenset(steps), whole.parameters)] * len(outs)
+        if name in LOGIC:
+            return [Status(False, whole.steps, whole.parameters)] * len(outs)
+        if name == "select_n":
+            self._branch(eqn, given[0], at)
+            return [_chosen(given[0], _union(given[1:]), outs[0])]
+        if smooth and direct:
+            made = self._steps(eqn, given, at)
+            if made is not None:
+                return made
+        if name in SUBSCRIPTS:
+            arrays, indices = given[: SUBSCRIPTS[name]], given[SUBSCRIPTS[name] :]
+            for step in _union(indices).steps:
+                if step.code != "step" and not at.law:
+                    self._note(self.landings, Landing("lookup", step.name, at, step.parameters))
+            return [_union(arrays) | Status(parameters=whole.parameters)] * len(outs)
+        if name in STRUCTURE or not _is_real(outs[0]):
+            return [Status(whole.smooth and _is_real(v), whole.steps, whole.parameters) for v in outs]
+        return [self._passed(given, v, at) for v in outs]
+
+    def _steps(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status] | None:
+        """Primitives without a useful derivative, where the user asked for them."""
+        name, whole = eqn.primitive.name, _union(given)
+        code = ""
+        if name in PLATEAUS or (name == "convert_element_type" and not _is_real(eqn.outvars[0])):
+            code = "plateau"
+        elif name in ("argmax", "argmin"):
+            code = "selection"
+        elif name == "stop_gradient":
+            code = "stop-gradient"
+        elif name == "rem":
+            self._note(self.landings, Landing("sawtooth", name, at, whole.parameters))
+        elif name in KINKS:
+            self._note(self.kinks, Landing("kink", name, at, whole.parameters))
+        if not code:
+            return None
+        step = Step(code, _spoken(eqn), at, whole.parameters)
+        return [Status(False, whole.steps | {step}, whole.parameters)] * len(eqn.outvars)
+
+    def _passed(self, given: list[Status], out: Var, at: Origin) -> Status:
+        """An ordinary function: steps among its operands land here."""
+        whole = _union(given)
+        if not _is_real(out):
+            return Status(False, whole.steps, whole.parameters)
+        if not at.law or whole.steps:
+            self._land(whole, at)
+        return Status(whole.smooth, frozenset(), whole.parameters)
+
+    def _land(self, status: Status, at: Origin) -> None:
+        for step in status.steps:
+            where = step.at if step.at.location else at
+            self._note(self.landings, Landing(step.code, step.name, where, step.parameters))
+
+    def _branch(self, eqn: JaxprEqn, test: Status, at: Origin) -> None:
+        direct = at.called in DIRECT or not at.called or at.called in INLINED
+        if test.parameters and direct and not at.law and at.location is not None:
+            key = at.location.line
+            self.branches.setdefault(key, Landing("jump", eqn.primitive.name, at, test.parameters))
+
+    @staticmethod
+    def _note(notes: dict[tuple[Any, ...], Landing], landing: Landing) -> None:
+        line = landing.at.location.line if landing.at.location else 0
+        notes.setdefault((landing.code, line), landing)
+
+
+def _chosen(test: Status, value: Status, out: Any) -> Status:
+    """A value chosen by a condition: whole numbers take over its steps."""
+    steps = value.steps if _is_real(out) else value.steps | test.steps
+    return Status(value.smooth, frozenset(steps), value.parameters | test.parameters)
+
+
+def _union(statuses: Iterable[Status]) -> Status:
+    whole = CONSTANT
+    for status in statuses:
+        whole = whole | status
+    return whole
+
+
+def _is_real(var: Any) -> bool:
+    return bool(np.issubdtype(var.aval.dtype, np.inexact))
+
+
+def _real(atoms: Sequence[Any], given: Sequence[Status]) -> bool:
+    return any(_is_real(a) and s.smooth for a, s in zip(atoms, given, strict=True))
+
+
+def _spoken(eqn: JaxprEqn) -> str:
+    if eqn.primitive.name == "convert_element_type":
+        return "int"
+    return eqn.primitive.name
+
+
+def interpret(body: Jaxpr, names: Sequence[str]) -> tuple[Activity, Status]:
+    """Interpret a program whose inputs are the named parameters."""
+    activity = Activity()
+    status = activity.result(body, [Status(True, frozenset(), frozenset({name})) for name in names])
+    return activity, status

@@ -1,0 +1,161 @@
+"""Check 4: points of the support at which the density is NaN, or finite with a gradient that is not.
+
+The first operation that made it is named with the user's line. What happens far out because numbers get too
+large is only noted.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradmc.check.codes import finding
+from gradmc.check.finding import Finding
+from gradmc.check.probes import special, tails
+from gradmc.check.subject import Points, Subject
+from gradmc.check.tape import Culprit, TooLong, backward_culprit, forward_culprit, record
+
+MOST_TAPES = 3
+DOMAIN = {"log", "log1p", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh", "acosh", "log2", "lgamma", "erf_inv"}
+SPOKEN = {"div": "a division", "integer_pow": "a power", "pow": "a power", "mul": "a product", "sub": "a difference"}
+
+
+def nonfinite(subject: Subject) -> Iterator[Finding]:
+    """Report points in the support where value or gradient are not finite."""
+    starts = subject.starts
+    if not np.any(starts.good) and not np.any(subject.at(tails(subject)).good):
+        yield _no_start(subject)
+        return
+    far, edge = subject.at(tails(subject)), subject.at(special(subject))
+    known: set[tuple[str, int]] = set()
+    for points, zone in ((starts, "start"), (edge, "edge"), (far, "tail")):
+        bad = [int(k) for k in np.flatnonzero(~points.good) if not _explained(subject, points.x[k])]
+        for k in _varied(points, bad, 1 if zone == "tail" else MOST_TAPES):
+            for found in _examined(subject, points.where(np.array([k])), zone):
+                line = found.location.line if found.location and found.code != "overflow" else 0
+                if (found.code, line) not in known:
+                    known.add((found.code, line))
+                    yield found
+
+
+def _varied(points: Points, bad: Sequence[int], most: int) -> list[int]:
+    """A few bad points: some with a bad value, some with a bad gradient alone."""
+    value = [k for k in bad if not np.isfinite(points.value[k])]
+    gradient = [k for k in bad if np.isfinite(points.value[k])]
+    return [*value[:most], *gradient[:most]]
+
+
+def _explained(subject: Subject, x: np.ndarray) -> bool:
+    """Whether a parameter lies outside of what the check of supports found."""
+    if not subject.narrowed:
+        return False
+    values = subject.values(x)
+    return any(
+        bool(np.any((values[name] <= low) | (values[name] >= high))) for name, (low, high) in subject.narrowed.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+
+def _examined(subject: Subject, points: Points, zone: str) -> Iterator[Finding]:
+    point = _Point(points.x[0], float(points.value[0]), points.gradient[0])
+    if not np.isfinite(point.value) and zone == "edge" and not np.isnan(point.value):
+        return  # the density is 0 at a single point
+    culprit = culprit_at(subject, point.x, backward=bool(np.isfinite(point.value)))
+    if culprit is None:
+        return
+    yield _finding(subject, point, culprit, zone)
+
+
+def culprit_at(subject: Subject, x: np.ndarray, *, backward: bool) -> Culprit | None:
+    """The operation that makes the program's value, or only its gradient, not finite at a point."""
+    values = subject.values(x)
+    names = [p.name for p in subject.bound.parameters]
+    if any(not np.all(np.isfinite(values[name])) for name in names):
+        return None
+    with subject.density.scope():
+        try:
+            tape = record(subject.program, [values[name] for name in names])
+            return backward_culprit(tape, len(names)) if backward else forward_culprit(tape)
+        except TooLong:
+            return None
+
+
+def _finding(subject: Subject, point: _Point, culprit: Culprit, zone: str) -> Finding:
+    near = zone != "tail"
+    told = described(culprit)
+    where = _at(subject, point.x)
+    if np.isfinite(point.value):
+        code = "bad-gradient" if near or _domain(culprit) else "overflow"
+        return finding(code, f"the derivative of {told} is not finite, at {where}", location=culprit.at.location)
+    if point.value == -np.inf and (culprit.at.law or not _domain(culprit)):
+        if culprit.name in ("select_n", "stack", "if") or culprit.at.law:
+            code = "hole" if near else "overflow"
+            message = f"the density is 0 at {where}, inside the declared supports"
+            return finding(code, message, location=culprit.at.location)
+        return finding("overflow", f"{told} is infinite at {where}", location=culprit.at.location)
+    wrong = _domain(culprit) or (near and not _too_large(culprit))
+    kind = "not a number" if np.isnan(point.value) else "infinite"
+    return finding(
+        "nan" if wrong else "overflow",
+        f"the density is {kind} because of {told}, at {where}",
+        location=culprit.at.location,
+    )
+
+
+def described(culprit: Culprit) -> str:
+    """The operation with the operands that it failed at, in words."""
+    name, values = culprit.name, culprit.operands
+    numbers = [f"{v:.4g}" for v in values]
+    if name == "div" and len(values) >= 2:
+        return f"the division {numbers[0]} / {numbers[1]}"
+    if name in ("pow", "integer_pow") and values:
+        exponent = f" ** {numbers[1]}" if len(values) > 1 else ""
+        return f"the power {numbers[0]}{exponent}"
+    if len(values) == 1:
+        return f"{name} of {numbers[0]}"
+    return f"{name} of {', '.join(numbers[:3])}" if values else name
+
+
+def _domain(culprit: Culprit) -> bool:
+    """Whether the operation is undefined at its operands, rather than too large."""
+    x = culprit.operands[0] if culprit.operands else 0.0
+    if culprit.name == "div" and len(culprit.operands) > 1:
+        return culprit.operands[1] == 0.0 and x == 0.0
+    if culprit.name == "log1p":
+        return x <= -1.0
+    if culprit.name in ("acos", "asin", "atanh", "erf_inv"):
+        return abs(x) >= 1.0
+    return culprit.name in DOMAIN and x < 0.0
+
+
+def _too_large(culprit: Culprit) -> bool:
+    if culprit.name in ("log", "sqrt", "rsqrt", "div", "pow"):
+        return False
+    return culprit.name in ("exp", "exp2", "expm1", "mul", "integer_pow", "add", "sub", "square", "sinh", "cosh")
+
+
+def _at(subject: Subject, x: np.ndarray) -> str:
+    """A point in words: the first few parameters."""
+    values = subject.values(x)
+    told = [f"{name} = {np.array2string(v, precision=4, threshold=4)}" for name, v in values.items()]
+    return ", ".join(told[:4]) + (", ..." if len(told) > 4 else "")
+
+
+def _no_start(subject: Subject) -> Finding:
+    starts = subject.starts
+    bad = starts.value[0]
+    culprit = culprit_at(subject, starts.x[0], backward=bool(np.isfinite(bad)))
+    told = f" because of {described(culprit)}" if culprit is not None else ""
+    what = "the gradient is not finite" if np.isfinite(bad) else f"the density is {bad}"
+    return finding(
+        "no-start",
+        f"at none of {len(starts.x)} starting points are density and gradient finite; {what}{told}, at "
+        f"{_at(subject, starts.x[0])}",
+        location=culprit.at.location if culprit is not None else None,
+    )

@@ -1,0 +1,179 @@
+"""What is checked: a model with data, traced once, compiled once, and evaluated at many points.
+
+All checks share one compiled function, the log density and its gradient at the rows of a matrix of fixed
+height, and one trace of the program in the loop IR, in which loops and branches still are data and every
+equation knows the user's line.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradmc.check.activity import Activity, Status, interpret
+from gradmc.check.finding import Finding
+from gradmc.density import ProgramDensity
+from gradmc.errors import SourceLocation
+from gradmc.program.binding import BoundModel
+from gradmc.program.compiler import trace
+from gradmc.program.frontend.source import location
+from gradmc.program.middle.depends import prune
+
+ROWS = 32
+"""Height of the matrix of points that the compiled function takes; a loop over rows, so it costs no compile time."""
+
+START_WIDTH = 2.0
+"""Samplers start in uniform(-2, 2) on the unconstrained scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Unconstrained points with their log densities and gradients, one row each."""
+
+    x: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+
+    def where(self, keep: np.ndarray) -> "Points":
+        """The rows selected by a mask or by indices."""
+        return Points(self.x[keep], self.value[keep], self.gradient[keep])
+
+    @property
+    def good(self) -> np.ndarray:
+        """Mask of the points with finite value and gradient."""
+        return np.isfinite(self.value) & np.all(np.isfinite(self.gradient), axis=1)
+
+
+class Subject:
+    """A bound model under examination."""
+
+    def __init__(self, density: ProgramDensity, *, seed: int = 0) -> None:
+        self.density = density
+        self.bound: BoundModel = density.bound
+        self.seed = seed
+        self.dim = density.dim
+        self.narrowed: dict[str, tuple[float, float]] = {}
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Random numbers of one check: the same in every run."""
+        return np.random.default_rng([self.seed, purpose])
+
+    @functools.cached_property
+    def program(self) -> Any:
+        """The program as a jaxpr in the loop IR, a function of the parameters alone; what is not needed is cut."""
+        with self.density.scope():
+            values = tuple(jnp.zeros(p.shape, self.density.dtype) for p in self.bound.parameters)
+            jaxpr = trace(self.bound.model.fn, values, self.bound.data).jaxpr
+        return prune(jaxpr, range(len(jaxpr.outvars)))
+
+    @functools.cached_property
+    def activity(self) -> tuple[Activity, Status]:
+        """How the program's values depend on the parameters."""
+        return interpret(self.program, [p.name for p in self.bound.parameters])
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        density = self.density
+
+        def rows(xs: Any, arguments: Any) -> Any:
+            return lax.map(lambda x: jax.value_and_grad(density.logdensity)(x, arguments), xs)
+
+        with density.scope():
+            shape = jax.ShapeDtypeStruct((ROWS, self.dim), density.dtype)
+            return jax.jit(rows).lower(shape, density.arguments).compile()
+
+    def at(self, x: np.ndarray) -> Points:
+        """Values and gradients at the rows of x, shape (n, dim)."""
+        x = np.asarray(x, self.density.dtype)
+        values, gradients = [], []
+        with self.density.scope():
+            for first in range(0, len(x), ROWS):
+                block = np.zeros((ROWS, self.dim), self.density.dtype)
+                count = min(ROWS, len(x) - first)
+                block[:count] = x[first : first + count]
+                block[count:] = block[0]
+                value, gradient = self._compiled(block, self.density.arguments)
+                values.append(np.asarray(value)[:count])
+                gradients.append(np.asarray(gradient)[:count])
+        if not values:
+            return Points(x, np.empty(0), np.empty((0, self.dim)))
+        return Points(x, np.concatenate(values), np.concatenate(gradients))
+
+    @functools.cached_property
+    def starts(self) -> Points:
+        """Points where samplers may start."""
+        return self.at(self.rng(0).uniform(-START_WIDTH, START_WIDTH, (2 * ROWS, self.dim)))
+
+    @functools.cached_property
+    def typical(self) -> Points:
+        """A few good points uphill of the starts: some steps of gradient ascent from the best of them."""
+        good = self.starts.where(self.starts.good)
+        good = good.where(np.argsort(-good.value)[:4])
+        steps = np.full(len(good.x), 0.1)
+        for _ in range(25):
+            if not len(good.x):
+                break
+            size = np.linalg.norm(good.gradient, axis=1) + 1e-12
+            moved = self.at(good.x + (steps / size)[:, None] * good.gradient)
+            better = moved.good & (moved.value > good.value)
+            good = Points(
+                *(np.where(_column(better, a), b, a) for a, b in zip(_parts(good), _parts(moved), strict=True))
+            )
+            steps = np.where(better, 1.5 * steps, 0.3 * steps)
+        return good
+
+    def values(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The parameters by name at a point."""
+        return {name: np.asarray(v) for name, v in self.density.constrain(x).items()}
+
+    @functools.cached_property
+    def tree(self) -> ast.FunctionDef | None:
+        """The syntax tree of the program with the lines of its file; None where there is no source."""
+        fn = self.bound.model.fn
+        try:
+            lines, first = inspect.getsourcelines(fn)
+            tree = ast.parse(textwrap.dedent("".join(lines)))
+        except (OSError, TypeError, SyntaxError):
+            return None
+        ast.increment_lineno(tree, first - 1)
+        found = tree.body[0]
+        return found if isinstance(found, ast.FunctionDef) else None
+
+    def line(self, number: int) -> SourceLocation:
+        """A line of the program's file."""
+        return location(self.bound.model.fn.__code__, number)
+
+    def parameter_line(self, name: str) -> SourceLocation:
+        """The line that declares a parameter."""
+        arguments = self.tree.args if self.tree is not None else None
+        for argument in [*arguments.posonlyargs, *arguments.args] if arguments else []:
+            if argument.arg == name:
+                return self.line(argument.lineno)
+        return self.line(self.bound.model.fn.__code__.co_firstlineno)
+
+    def parameter_of(self, coordinate: int) -> str:
+        """Name of the parameter that a coordinate belongs to."""
+        ends = np.cumsum(self.density.layout.sizes)
+        return self.density.layout.parameters[int(np.searchsorted(ends, coordinate, side="right"))].name
+
+
+type Check = Any
+"""A function of a `Subject` that yields findings."""
+
+
+def _parts(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return points.x, points.value, points.gradient
+
+
+def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return mask if like.ndim == 1 else mask[:, None]
+
+
+__all__ = ["ROWS", "Check", "Finding", "Points", "Subject"]
