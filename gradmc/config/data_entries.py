@@ -64,11 +64,7 @@ def _file_problems(path: str, file: str, layer: Layer) -> list[str]:
     except (OSError, ValueError):
         others = []
     close = get_close_matches(location.name, others, n=1)
-    hint = (
-        f"did you mean {close[0]}?"
-        if close
-        else "check the path, which is relative to the configuration file"
-    )
+    hint = f"did you mean {close[0]}?" if close else "check the path, which is relative to the configuration file"
     return [f"{path}: no such file {shorten(file, 200)}{origin(path, layer)}; {hint}"]
 
 

@@ -59,9 +59,7 @@ def read_file(path: Path, cache: dict[Path, dict[str, Any]]) -> dict[str, Any]:
         except DataError:
             raise
         except (OSError, ValueError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"cannot read {path}: {error}; check that it is a whole {path.suffix} file"
-            ) from error
+            raise DataError(f"cannot read {path}: {error}; check that it is a whole {path.suffix} file") from error
     return cache[path]
 
 
@@ -69,9 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The entries of a JSON object."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise DataError(
-            f"{path} holds a {type(content).__name__}, expected an object with a name for each entry"
-        )
+        raise DataError(f"{path} holds a {type(content).__name__}, expected an object with a name for each entry")
     return {str(name): as_data(str(name), value, path) for name, value in content.items()}
 
 
@@ -87,9 +83,7 @@ def read_csv(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} has two columns of the same name in its header {', '.join(header)}")
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
-            raise DataError(
-                f"{path}, row {number}: {len(row)} entries, expected {len(header)} as in the header"
-            )
+            raise DataError(f"{path}, row {number}: {len(row)} entries, expected {len(header)} as in the header")
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
     return {name: _column(path, name, list(column)) for name, column in zip(header, columns, strict=True)}
 
@@ -110,9 +104,7 @@ def read_parquet(path: Path) -> dict[str, Any]:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise DataError(
-            f"reading {path} needs pyarrow; install it with `pip install 'gradmc[parquet]'`"
-        ) from None
+        raise DataError(f"reading {path} needs pyarrow; install it with `pip install 'gradmc[parquet]'`") from None
     table = pyarrow.parquet.read_table(path)
     return {name: as_data(name, table[name].to_pylist(), path) for name in table.column_names}
 

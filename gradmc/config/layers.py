@@ -59,9 +59,7 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
 
 def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:
     """Options such as `--sampler.draws 2000`."""
-    return {
-        key: Entry(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides
-    }
+    return {key: Entry(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides}
 
 
 def merge(layers: Iterable[Layer]) -> Layer:

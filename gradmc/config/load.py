@@ -68,9 +68,7 @@ def load_config(
     config, problems = check(merged)
     if config is None or problems:
         raise ConfigError(report(path, problems))
-    return Loaded(
-        config=config, origins={key: entry.origin for key, entry in merged.items()}, path=path, text=text
-    )
+    return Loaded(config=config, origins={key: entry.origin for key, entry in merged.items()}, path=path, text=text)
 
 
 def check(layer: Layer) -> tuple[Config | None, list[str]]:
@@ -95,9 +93,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"no such configuration file: {path}; {_nearby(path)}") from None
     except IsADirectoryError:
-        raise ConfigError(
-            f"{path} is a directory, expected a TOML file; {_nearby(path / 'run.toml')}"
-        ) from None
+        raise ConfigError(f"{path} is a directory, expected a TOML file; {_nearby(path / 'run.toml')}") from None
     except UnicodeDecodeError as error:
         message = f"{path} is not a text file in UTF-8 ({error.reason}); save it as UTF-8 text"
         raise ConfigError(message) from None

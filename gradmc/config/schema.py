@@ -15,7 +15,7 @@ PATHS = frozenset({"output.dir", "sampler.warm_start", "data.file", "model.targe
 class Section(BaseModel):
     """A table of the configuration."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -36,12 +36,8 @@ class SamplerSection(Section):
 
     kernel: Literal["nuts", "hmc"] = Field(default="nuts", description="transition kernel", examples=["nuts"])
     chains: int = Field(default=4, ge=1, le=10_000, description="number of chains", examples=[4])
-    warmup: int = Field(
-        default=1000, ge=0, le=2**30, description="warmup transitions per chain", examples=[1000]
-    )
-    draws: int = Field(
-        default=1000, ge=1, le=2**30, description="draws per chain after warmup", examples=[1000]
-    )
+    warmup: int = Field(default=1000, ge=0, le=2**30, description="warmup transitions per chain", examples=[1000])
+    draws: int = Field(default=1000, ge=1, le=2**30, description="draws per chain after warmup", examples=[1000])
     seed: int | None = Field(
         default=None,
         ge=0,
@@ -58,7 +54,6 @@ class SamplerSection(Section):
     integration_time: float = Field(
         default=1.5707963267948966,
         gt=0.0,
-        allow_inf_nan=False,
         description="length of a trajectory, whitened scale (hmc)",
         examples=[1.5],
     )
@@ -68,7 +63,6 @@ class SamplerSection(Section):
     step_size: float | None = Field(
         default=None,
         gt=0.0,
-        allow_inf_nan=False,
         description="first step size; searched for if absent",
         examples=[0.1],
     )
@@ -124,7 +118,6 @@ class StopSection(Section):
     ess: float | None = Field(
         default=None,
         gt=0.0,
-        allow_inf_nan=False,
         description="smallest bulk and tail effective sample size",
         examples=[1000.0],
     )
@@ -134,9 +127,7 @@ class StopSection(Section):
         description="largest Monte Carlo standard error of means, by variable",
         examples=[{"mu": 0.05}],
     )
-    seconds: float | None = Field(
-        default=None, gt=0.0, allow_inf_nan=False, description="time budget in seconds", examples=[3600.0]
-    )
+    seconds: float | None = Field(default=None, gt=0.0, description="time budget in seconds", examples=[3600.0])
 
 
 class Config(Section):

@@ -30,9 +30,7 @@ def load_model(target: str) -> Any:
     if not name:
         if len(models) == 1:
             return next(iter(models.values()))
-        raise ConfigError(
-            f'model.target: {place} has {_listing(models)}; name one: `target = "{place}:NAME"`'
-        )
+        raise ConfigError(f'model.target: {place} has {_listing(models)}; name one: `target = "{place}:NAME"`')
     if name in models:
         return models[name]
     if name in vars(module):

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.diagnostics.locate import Lean, deviating_chain, where_they_lie
+from gradmc.diagnostics.disagreement import explain
+from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.summary import Row, Summary, summarise
 
 R_HAT_MAX = 1.01
@@ -57,7 +58,11 @@ class Diagnosis:
 
     def as_json(self) -> dict[str, Any]:
         """The checks as JSON."""
-        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+        checks = [asdict(check) for check in self.checks]
+        for check in checks:
+            if check["value"] is not None and not math.isfinite(check["value"]):
+                check["value"] = None
+        return {"passed": self.passed, "checks": checks}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Diagnosis":
@@ -112,13 +117,11 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
         return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree (R-hat at most {largest:.3f})")
     where = f" for {worst.name}" if len(bad) > 1 else ""
     finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.2f}{where})"
-    chain = deviating_chain(tree, worst.name)
-    if chain is not None:
-        finding += f"; chain {chain} lies apart from the others"
-        advice = "chains may sit in different modes: look at a trace plot, and at whether labels can be swapped"
-    else:
-        advice = "run longer warmup and more draws; if that does not help, reparameterise"
-    return Check("r_hat", False, largest, R_HAT_MAX, finding, advice)
+    values = next((values for name, values in quantities(tree) if name == worst.name), None)
+    if values is None:
+        return Check("r_hat", False, largest, R_HAT_MAX, finding, "draw more, or reparameterise")
+    cause = explain(values, tree["posterior"]["chain"].values)
+    return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", cause.advice)
 
 
 def check_ess(summary: Summary) -> Check:
@@ -192,8 +195,8 @@ def _divergence_advice(lean: Lean) -> str:
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:
-    """Rows that vary and have these statistics."""
-    return [r for r in summary.rows if not r.constant and all(math.isfinite(r[s]) for s in statistics)]
+    """Rows that vary and have these statistics; R-hat may be infinite, if chains do not move at all."""
+    return [r for r in summary.rows if not r.constant and not any(math.isnan(r[s]) for s in statistics)]
 
 
 def _names(names: list[str], limit: int = 3) -> str:

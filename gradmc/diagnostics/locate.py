@@ -1,4 +1,4 @@
-"""Where trouble lies: which quantity goes with divergences, and which chain stands apart."""
+"""Where divergences lie: the quantity that tells divergent draws from others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,6 @@ LEAN_MIN = 0.75
 
 DIVERGENT_MIN = 10
 """With fewer divergent draws, some quantity out of many leans by chance."""
-
-APART_MIN = 3.0
-"""A chain stands apart if its mean is this many times farther off than the others are from each other."""
 
 MAX_QUANTITIES = 500
 
@@ -55,20 +52,6 @@ def exceedance(values: np.ndarray, marked: np.ndarray) -> float:
     ranks[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
     count = int(marked.sum())
     return float((ranks[marked].sum() - count * (count + 1) / 2) / (count * (len(values) - count)))
-
-
-def deviating_chain(tree: Any, name: str) -> int | None:
-    """The one chain whose mean of a quantity lies far from the other chains' means, if there is one."""
-    values = next((v for n, v in quantities(tree) if n == name), None)
-    if values is None or len(values) < 3:
-        return None
-    means = values.mean(axis=1)
-    center = np.median(means)
-    distances = np.abs(means - center)
-    far = int(np.argmax(distances))
-    others = np.delete(means, far)
-    spread = max(float(np.ptp(others)), float(values.std(axis=1).mean()) / 10)
-    return int(tree["posterior"]["chain"].values[far]) if distances[far] > APART_MIN * spread else None
 
 
 def quantities(tree: Any) -> Iterator[tuple[str, np.ndarray]]:

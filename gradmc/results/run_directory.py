@@ -108,7 +108,7 @@ class RunDirectory:
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         """Replace a small JSON file in one step."""
-        text = json.dumps(content, indent=2, default=str, allow_nan=False)
+        text = json.dumps(content, indent=2, default=str)
         atomic_write(path, (text + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:

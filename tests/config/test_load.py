@@ -100,6 +100,8 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ("[sampler]\nkernel = 'nutz'", "sampler.kernel: expected a value 'nuts' or 'hmc', got 'nutz'"),
         ("[sampler]\ntarget_accept = nan", "sampler.target_accept: expected"),
         ("[sampler]\nstep_size = inf", "sampler.step_size: expected a finite number"),
+        ("[output]\ncheckpoint_seconds = inf", "output.checkpoint_seconds: expected a finite number"),
+        ("[stop]\nmcse = { mu = nan }", "stop.mcse.mu: expected a finite number"),
         ("[stop]\nr_hat = 1.0", "stop.r_hat: expected a value greater than 1"),
     ],
 )

@@ -79,7 +79,31 @@ def test_a_chain_apart_is_named() -> None:
     found = failures(make_tree(shift=30.0))
     assert set(found) == {"r_hat", "ess"}
     assert "the chains disagree about mu" in found["r_hat"]
-    assert "chain 2 lies apart from the others" in found["r_hat"]
+    assert "chains 0, 1, 3 stay near" in found["r_hat"]
+    assert "chain 2 near 30" in found["r_hat"]
+    assert "several modes" in found["r_hat"]
+
+
+def test_a_stuck_chain_is_named() -> None:
+    tree = make_tree()
+    tree["posterior"]["mu"].values[1] = 0.3
+    assert "chain 1 is stuck" in failures(tree)["r_hat"]
+    for chain in range(4):
+        tree["posterior"]["mu"].values[chain] = float(chain)
+    assert "chains 0, 1, 2, 3 are stuck" in failures(tree)["r_hat"]
+
+
+def test_drift_is_told_from_slowness() -> None:
+    tree = make_tree()
+    tree["posterior"]["mu"].values[:] += np.linspace(0, 5, 500)
+    assert "chains 0, 1, 2, 3 still drift" in failures(tree)["r_hat"]
+    rng = np.random.default_rng(3)
+    slow = np.zeros((4, 500))
+    for t in range(1, 500):
+        slow[:, t] = 0.97 * slow[:, t - 1] + rng.normal(size=4)
+    tree["posterior"]["mu"].values[:] = slow
+    found = failures(tree)["r_hat"]
+    assert "the chains move slowly" in found or "still drift" in found
 
 
 def test_divergences_say_where_they_lie() -> None:
