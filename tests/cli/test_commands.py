@@ -13,7 +13,10 @@ from gradmc.cli.overrides import split_overrides
 from gradmc.errors import ConfigError
 from tests.cli.conftest import Gradmc
 
-COMMANDS = ["sample", "resume", "extend", "summary", "diagnose", "doctor", "config show", "config init"]
+COMMANDS = [
+    *("sample", "check", "resume", "extend", "summary", "diagnose", "status", "export", "predict", "optimize"),
+    *("doctor", "completion", "config show", "config init", "config schema"),
+]
 
 
 def test_sample_writes_a_complete_run_and_prints_a_verdict(project: Path, gradmc: Gradmc) -> None:
@@ -222,6 +225,17 @@ def test_a_run_without_draws_does_not_stand_in_the_way(project: Path, gradmc: Gr
     assert (project / "out" / "manifest.json").exists()
     model.write_text(good)
     assert gradmc("sample", project / "run.toml", "--progress=none", "--sampler.draws=20").code == 0
+
+
+def test_check_reports_and_exits_with_3(project: Path, gradmc: Gradmc) -> None:
+    good = gradmc("check", project / "run.toml", "--fast", "--json")
+    assert good.code == 0
+    assert good.json["passed"]
+    model = project / "model.py"
+    model.write_text(model.read_text().replace("normal(mu, 0.0", "normal(round(mu), 0.0"))
+    bad = gradmc("check", project / "run.toml", "--fast")
+    assert bad.code == 3
+    assert "model.py:9" in bad.out
 
 
 def test_doctor(gradmc: Gradmc) -> None:
