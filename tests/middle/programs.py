@@ -578,3 +578,27 @@ def reads_ahead(p):
         return ir.store(x, p[0] * ir.load(x, t + 1) + ir.load(Y, t), t), ()
 
     return jnp.sum(jnp.sin(ir.for_loop(6, body, jnp.linspace(0, 1, 7) * p[1])[0]))
+
+
+@program
+def products(p):
+    A = jnp.outer(p, p) + np.arange(16.0).reshape(4, 4)
+    B = jnp.stack([p, 2 * p, p**2])
+
+    def body(i, lp):
+        row = ir.load(jnp.asarray(X), i)
+        batch = jnp.einsum("bij,bjk->bik", jnp.stack([A, A * row[0]]), jnp.stack([A, A]) * p[1])
+        return lp + row @ B @ p + jnp.sum(batch) * 1e-3 + jnp.trace(A @ A.T) + jnp.dot(row, row), ()
+
+    return ir.for_loop(7, body, 0.0)[0]
+
+
+@program
+def array_indexing(p):
+    index = np.array([3, 0, 0, 2, 1])
+    M = jnp.outer(p, p)
+
+    def body(i, lp):
+        return lp + jnp.sum(p[index] * Y[:5]) * i + jnp.sum(M[index, 1]) + jnp.sum(jnp.diag(M)[1:3]), ()
+
+    return ir.for_loop(3, body, 0.0)[0] + jnp.sum(M[1:, np.array([[0, 1], [1, 1]])]) + jnp.sum(M[:, p.size - 1])

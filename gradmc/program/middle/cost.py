@@ -1,5 +1,7 @@
 """What equations cost, roughly, in nanoseconds per element on one CPU core, and which derivatives can be infinite."""
 
+from math import prod
+
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from jax.extend.core import primitives as jp
 
@@ -61,6 +63,19 @@ def equation_size(eqn: JaxprEqn) -> int:
     bodies = [eqn.params[name] for name in ("then", "otherwise", "body", "cond") if name in eqn.params]
     inner = sum(size(b) for b in bodies if isinstance(b, Jaxpr))
     return eqn.params.get("length", 1) * inner if inner else 1
+
+
+def footprint(body: Jaxpr) -> int:
+    """How many numbers the equations of a body yield, inner loops with all their iterations."""
+    return sum(map(_footprint, body.eqns))
+
+
+def _footprint(eqn: JaxprEqn) -> int:
+    if eqn.primitive is ir.if_p:
+        return footprint(eqn.params["then"]) + footprint(eqn.params["otherwise"])
+    if eqn.primitive is ir.for_p:
+        return eqn.params["length"] * footprint(eqn.params["body"])
+    return sum(prod(v.aval.shape) for v in eqn.outvars)
 
 
 def loads(body: Jaxpr) -> int:

@@ -9,10 +9,11 @@ import numpy as np
 from jax.extend.core import JaxprEqn, Literal, Var
 
 from gradmc.program import ir
-from gradmc.program.middle.accumulate import Accumulator, total
+from gradmc.program.middle.accumulate import Accumulator, Term, combine, total
+from gradmc.program.middle.chunks import chunk_length, run_in_chunks
 from gradmc.program.middle.cost import size
 from gradmc.program.middle.depends import operands, restrict
-from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run
+from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run, spread
 from gradmc.program.middle.plan import Plan, plan
 from gradmc.program.middle.recurrence import run_group
 from gradmc.program.middle.stores import Stores, assemble
@@ -22,6 +23,8 @@ from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_ou
 def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
     if eqn.params["length"] == 0:
         return _untouched(eqn, args)
+    if not context.options.vectorise:
+        return sequential(eqn, args, context)
     first = _Loop(eqn, args, context, plan(eqn, frozenset()))
     if first.written_out():
         return first.write_out()
@@ -33,7 +36,31 @@ def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
             return _Loop(eqn, args, context, plan(eqn, demoted)).vectorised()
         except NotVectorisable:
             del context.notes[mark:]
-    raise NotVectorisable
+    return sequential(eqn, args, context)
+
+
+def sequential(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+    """The whole loop as one `scan`."""
+    if not all(isinstance(a, Value) for a in args):
+        raise NotVectorisable
+    n = eqn.params["n_consts"]
+    moving = [a for a in args if not a.known or a.axes]
+    inner = context.inside()
+
+    def lowered(body: Any) -> Any:
+        def call(i: Any, *arrays: Any) -> list[Any]:
+            consts = [a if a.known and not a.axes else Value(x) for a, x in zip(args[:n], arrays, strict=False)]
+            carry = [Value(x) for x in arrays[n:]]
+            return [traced(v) for v in run(body, [Value(i), *consts, *carry], inner)]
+
+        return call
+
+    def loop(*arrays: Any) -> list[Any]:
+        rest = iter(arrays)
+        full = [a.array if a.known and not a.axes else next(rest) for a in args]
+        return ir.for_plain(*full, **eqn.params, run=lowered)
+
+    return spread(loop, moving, context, union(args))
 
 
 _SYMBOLS = ("stores", "accumulator")
@@ -101,6 +128,9 @@ class _Loop:
         axis = Axis(self.length, self.context.level)
         inner = replace(self.context, level=self.context.level + 1)
         env = self._start(axis)
+        size = self._chunk()
+        if size < self.length:
+            return self._in_chunks(env, axis, size, inner)
         finals: dict[int, Value] = {}
         self._vector_equations(env, inner)
         groups, delays = list(self.plan.groups), list(self.plan.delays)
@@ -109,6 +139,30 @@ class _Loop:
                 raise NotVectorisable
             self._vector_equations(env, inner)
         return self._results(env, finals, axis)
+
+    def _chunk(self) -> int:
+        """Iterations to run at once; loops that only accumulate and stack can be cut into chunks."""
+        kinds = {r.kind for r in self.plan.roles}
+        if self.plan.groups or self.plan.delays or not kinds <= {"accumulator", "invariant"}:
+            return self.length
+        around = union(a for a in self.args if isinstance(a, Value))
+        return chunk_length(self.body, self.length, around, self.context.options.memory_limit)
+
+    def _in_chunks(self, env: dict[Var, Any], axis: Axis, size: int, context: Context) -> list[Any]:
+        m = len(self.init)
+        sums = [k for k in range(m) if self.plan.roles[k].kind == "accumulator"]
+        ends = [self.body.outvars[k] for k in sums]
+        gathered, ys = run_in_chunks(
+            self.body, self._vector_equations, env, axis, size, context, ends, self.body.outvars[m:]
+        )
+        results = list(self.init)
+        for k, value in zip(sums, gathered, strict=True):
+            init, operation = self.init[k], self.plan.roles[k].operation
+            if isinstance(init, Accumulator):
+                results[k] = init.plus(Term(value))
+            else:
+                results[k] = combine(operation, init, value, self.context)
+        return [*results, *ys]
 
     def _start(self, axis: Axis) -> dict[Var, Any]:
         index = Value(np.arange(self.length, dtype=self.body.invars[0].aval.dtype), (axis,))

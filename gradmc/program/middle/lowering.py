@@ -8,7 +8,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
-from gradmc.program.middle import branches, loads, loops, stores, whiles  # noqa: F401  (their rules)
+from gradmc.program.middle import branches, dots, gathers, loads, loops, stores, whiles  # noqa: F401  (their rules)
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run

@@ -45,8 +45,9 @@ def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[At
         if alias is not None:
             env[eqn.outvars[0]] = alias
             continue
-        if eqn.primitive in _CALLS:
-            inner = _called(eqn)
+        inner = _called(eqn)
+        if inner is not None:
+            inputs = inputs[len(inputs) - len(inner.invars) :]
             constants = [Literal(c, v.aval) for c, v in zip(inner.consts, inner.constvars, strict=True)]
             env |= zip(eqn.outvars, copied(inner, [*constants, *inputs], eqns), strict=True)
             continue
@@ -81,8 +82,15 @@ def _scalar(atom: Atom) -> bool:
     return isinstance(atom, Literal) and np.ndim(atom.val) == 0
 
 
-def _called(eqn: JaxprEqn) -> Jaxpr:
-    return eqn.params["jaxpr"] if "jaxpr" in eqn.params else eqn.params["call_jaxpr"]
+def _called(eqn: JaxprEqn) -> Jaxpr | None:
+    """The function that an equation merely calls: a jitted one, or the one for this platform."""
+    if eqn.primitive in _CALLS:
+        return eqn.params["jaxpr"] if "jaxpr" in eqn.params else eqn.params["call_jaxpr"]
+    platforms = eqn.params.get("branches_platforms") if eqn.primitive is jp.cond_p else None
+    for body, names in zip(eqn.params["branches"], platforms, strict=True) if platforms else ():
+        if names is None or jax.default_backend() in names:
+            return body
+    return None
 
 
 def _alias(eqn: JaxprEqn, inputs: list[Atom]) -> Atom | None:

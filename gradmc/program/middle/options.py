@@ -16,6 +16,6 @@ class Options:
 
     vectorise: bool = True
     memory_limit: int = 1 << 29
-    dot_limit: int = 4096
+    dot_limit: int = 8_192
     unroll_limit: int = 24
     unroll: int = 4

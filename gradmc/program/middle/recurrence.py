@@ -20,7 +20,7 @@ from gradmc.program.middle.cost import equation_size
 from gradmc.program.middle.emit import Context, NotVectorisable, apply, read
 from gradmc.program.middle.known import uniform
 from gradmc.program.middle.plan import Group
-from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_out, traced, union
+from gradmc.program.middle.values import Axis, Value, move_axis_first, move_axis_out, traced, union
 
 # A scan is divided into at most this many stretches with constant predicates.
 STRETCHES = 3
@@ -124,14 +124,6 @@ class _Scan:
         if not isinstance(value, Value):
             raise NotVectorisable
         return traced(context.widen(value, self.axes))
-
-
-def move_axis_first(value: Value, axis: Axis) -> Value:
-    """The rows of a value along a loop axis, as `scan` takes them; `axes` are those of one row."""
-    rest = tuple(a for a in value.axes if a is not axis)
-    k = value.axes.index(axis)
-    array = np.moveaxis(value.array, k, 0) if value.known else jnp.moveaxis(value.array, k, 0)
-    return Value(array, rest)
 
 
 def _cut(value: Value, axis: Axis, low: int, high: int) -> Value:

@@ -134,3 +134,11 @@ def move_axis_out(value: Value, axis: Axis) -> Value:
     axes = tuple(sorted((*value.axes, axis), key=lambda a: a.level))
     move = np.moveaxis if value.known else jnp.moveaxis
     return Value(move(value.array, len(value.axes), axes.index(axis)), axes)
+
+
+def move_axis_first(value: Value, axis: Axis) -> Value:
+    """The rows of a value along a loop axis, as `scan` takes them; `axes` are those of one row."""
+    rest = tuple(a for a in value.axes if a is not axis)
+    k = value.axes.index(axis)
+    array = np.moveaxis(value.array, k, 0) if value.known else jnp.moveaxis(value.array, k, 0)
+    return Value(array, rest)
