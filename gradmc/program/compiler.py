@@ -15,13 +15,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
 from gradmc.program.frontend import complaints, context, failing, influence, marking, operators
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
-from gradmc.program.frontend.values import strong
+from gradmc.program.frontend.values import is_array, is_leaf, is_traced, strong
 from gradmc.program.middle import lower
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
@@ -84,15 +85,15 @@ def evaluate(
     """
     traced = trace(fn, args, kwargs, collect=collect)
     lowered = lower(traced.jaxpr)
-    out = jax.core.eval_jaxpr(lowered, lowered.consts, *traced.inputs)
+    out = jaxpr_as_fun(lowered)(*traced.inputs)
     value, observe, record = jax.tree.unflatten(traced.structure, out)
     return value, Collected(observe, record)
 
 
 def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
-    leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if _is_traced(v)}))
-    plain = {k: _copied(v) for k, v in kwargs.items() if not _is_traced(v)}
+    leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
+    plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
     here = context.Context()
 
@@ -104,7 +105,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
     except Exception as error:
-        names = frozenset(k for k, v in kwargs.items() if _is_traced(v))
+        names = frozenset(k for k, v in kwargs.items() if is_traced(v))
         if names and complaints.is_concretization(error):
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
@@ -114,15 +115,11 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
 
 def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
     """Ask for data that alone decide a branch: known, they let the loop be split."""
-    names = sorted(k for k, v in kwargs.items() if _is_traced(v))  # the order of a flattened dict
+    names = sorted(k for k, v in kwargs.items() if is_traced(v))  # the order of a flattened dict
     first = len(jax.tree.leaves(args))
     found = influence.deciding(jaxpr, range(first, first + len(names)))
     if found:
         raise ConcreteDataNeeded(frozenset(names[k - first] for k in found))
-
-
-def _is_traced(value: Any) -> bool:
-    return isinstance(value, jax.core.Tracer)
 
 
 def _copied(value: Any) -> Any:
@@ -140,32 +137,33 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
     converted = users_function(fn)
     if converted is None:
         raise ProgramError(f"{fn!r} is not a Python function that the loop compiler can read")
-    here = context.current()
-    with marks.collecting() as made:
-        token = marks.collector.set(made if collect else None)
-        try:
-            value = _scalar(converted(*args, **kwargs), fn)
-        finally:
-            marks.collector.reset(token)
-        if here.failures:
-            value = jnp.where(failing.any_of(here.failures), jnp.nan, value)
-        groups = [
-            {name: marking.finished(values) for name, values in group.items()}
-            for group in (made.observe, made.record)
-        ]
-        return value, groups[0], groups[1]
+    made = marks.Marks()
+    token = marks.collector.set(made if collect else None)
+    try:
+        value = _scalar(converted(*args, **kwargs), fn)
+    finally:
+        marks.collector.reset(token)
+    failures = context.current().failures
+    if failures:
+        value = jnp.where(failing.any_of(failures), jnp.nan, value)
+    observe, record = (
+        {name: marking.finished(values) for name, values in group.items()} for group in (made.observe, made.record)
+    )
+    return value, observe, record
 
 
-def _scalar(value: Any, fn: FunctionType) -> Any:
+def _scalar(value: Any, fn: FunctionType) -> jax.Array:
+    """What the program returned, as one real number."""
     value = operators.content(value)
     if value is None:
         raise ProgramError(
             f"{fn.__name__} returned None",
             remedy="Return the log density: a number. Is a return statement missing?",
         )
-    if np.ndim(value) or isinstance(value, str | dict):
-        what = f"an array of shape {np.shape(value)}" if np.ndim(value) else f"a {type(value).__name__}"
+    if not is_leaf(value) or np.ndim(value):
+        what = f"an array of shape {np.shape(value)}" if is_array(value) else f"a {type(value).__name__}"
         raise ProgramError(
             f"{fn.__name__} returned {what}", remedy="Return the log density: one number (sum the terms)."
         )
-    return jnp.asarray(value, jnp.result_type(float, value) if jnp.result_type(value) == bool else None)
+    value = jnp.asarray(value)
+    return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(float)

@@ -159,7 +159,7 @@ def statement(s: Scope) -> list[str]:
         case 8:
             name = s.one_of(["out", "z2"])
             return (
-                [f"out.append({number(s)})"] if name == "out" else [f"z2 = z", f"z2[{index(s)}] = squash({number(s)})"]
+                [f"out.append({number(s)})"] if name == "out" else ["z2 = z", f"z2[{index(s)}] = squash({number(s)})"]
             )
         case 9 | 10:
             body = block(s.inner(loop=False), 3)

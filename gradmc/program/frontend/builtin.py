@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.program.frontend import comprehensions, context, operators, tables
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
@@ -114,7 +115,7 @@ def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> list:
 
 
 def _isinstance(value: Any, kinds: Any) -> bool:
-    if isinstance(value, jax.core.Tracer) and not isinstance(value, kinds):
+    if isinstance(value, Tracer) and not isinstance(value, kinds):
         return _stands_for(value, kinds if isinstance(kinds, tuple) else (kinds,))
     return isinstance(value, kinds)
 

@@ -23,6 +23,7 @@ from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
 
@@ -68,7 +69,7 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     program = getattr(function, "fn", None)
     if isinstance(program, FunctionType) and type(function).__module__.startswith("gradmc.program"):
         return users_function(program)
-    method = getattr(type(function), "__call__", None)
+    method = vars(type(function)).get("__call__")
     if isinstance(method, FunctionType) and is_users(method):
         inner = users_function(method)
         return None if inner is None else functools.partial(inner, function)
@@ -87,7 +88,7 @@ def _libraries() -> tuple[str, ...]:
 def is_users(function: FunctionType) -> bool:
     """Whether a function is the user's own: not the standard library's, not an installed package's."""
     name = function.__code__.co_filename
-    if name.startswith(_libraries()) or name.startswith("<frozen"):
+    if name.startswith((*_libraries(), "<frozen")):
         return False
     return (function.__module__ or "").split(".")[0] not in sys.stdlib_module_names or function.__module__ == "__main__"
 
@@ -164,7 +165,7 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(owner, dict | set) and name in CHANGING and _shared(owner):
         raise CannotRoll(f"a {type(owner).__name__} is changed ({name}) inside the loop or branch")
     if isinstance(owner, dict) and args and is_traced(args[0]):
-        raise CannotRoll("a dict is indexed by a value that is not known while compiling")
+        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
     return call(getattr(owner, name), *args, **kwargs)
 
 

@@ -45,7 +45,7 @@ def explained(error: Exception, fn: FunctionType) -> GradmcError:
         return ProgramError(
             f"this cannot be compiled: {error}",
             location=at,
-            remedy="Write it so that both sides of a branch, and every iteration of a loop, change the same things.",
+            remedy=error.remedy,
         )
     if is_concretization(error):
         return ProgramError(NEEDED[0], location=at, remedy=NEEDED[1])

@@ -109,13 +109,14 @@ def as_list(generation: Generation) -> list:
     return result
 
 
+@dataclass(eq=False, slots=True)
 class Accumulator:
     """The variable of a reduction, as the state of its loop."""
 
-    def __init__(self, start: Any) -> None:
-        self.value = start
+    value: Any
 
     def __call__(self, *values: Any) -> tuple:
+        """Read it, or set it."""
         if values:
             (self.value,) = values
         return (self.value,)

@@ -144,7 +144,8 @@ def _values(jaxpr: Jaxpr, inputs: Sequence[Any], atoms: Sequence[Any]) -> list[A
         return None
     plain = [_stand_in(v, x) for v, x in every]
     with jax.ensure_compile_time_eval():
-        return jax.core.eval_jaxpr(before, plain[len(inputs) :], *plain[: len(inputs)])
+        opened = before.replace(constvars=[], invars=[*jaxpr.invars, *jaxpr.constvars])
+        return jaxpr_as_fun(opened)(*plain)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -37,7 +37,7 @@ def convert(fn: FunctionType, hooks: object) -> FunctionType:
     """
     if is_converted(fn.__code__):
         return fn
-    code = _converted_code(fn.__code__, _Source(fn))
+    code = _converted_code(fn.__code__, fn.__code__.co_filename, _Source(fn))
     cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
     cells[HOOKS] = CellType(hooks)
     closure = tuple(cells[name] for name in code.co_freevars)
@@ -62,14 +62,15 @@ class _Source:
 
 
 @functools.lru_cache(maxsize=1024)
-def _converted_code(original: CodeType, of: _Source) -> CodeType:
+def _converted_code(original: CodeType, filename: str, of: _Source) -> CodeType:
+    """The new code. Equal codes may come from different files, so the name is part of the cache's key."""
     node = copy.deepcopy(source.function_node(of.fn))
     try:
         module = _module(node, original)
     except Refused as refused:
         where = source.location(original, refused.line)
         raise program_error(refused, where) from None
-    compiled = compile(module, original.co_filename, "exec", dont_inherit=True)
+    compiled = compile(module, filename, "exec", dont_inherit=True)
     inner = _named(_named(compiled, FACTORY), FUNCTION)
     inner = _renamed(inner, original.co_name)
     _made.update(_below(inner))

@@ -15,18 +15,22 @@ AS_THEY_ARE = frozenset({"super", "locals", "globals", "vars", "eval", "exec", "
 
 
 def constant(value: object) -> ast.Constant:
+    """A constant."""
     return ast.Constant(value)  # type: ignore[arg-type]
 
 
 def hook(name: str) -> ast.expr:
+    """A hook, by name."""
     return ast.Attribute(load("__gm"), name, ast.Load())
 
 
 def call_hook(name: str, arguments: Sequence[ast.expr], keywords: Sequence[ast.keyword] = ()) -> ast.Call:
+    """A call of a hook."""
     return ast.Call(hook(name), list(arguments), list(keywords))
 
 
 def lambda_of(body: ast.expr, arguments: Sequence[str] = ()) -> ast.Lambda:
+    """`lambda arguments: body`."""
     spec = ast.arguments(
         posonlyargs=[], args=[ast.arg(a) for a in arguments], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
@@ -34,6 +38,7 @@ def lambda_of(body: ast.expr, arguments: Sequence[str] = ()) -> ast.Lambda:
 
 
 def names_tuple(names: Sequence[str]) -> ast.expr:
+    """A tuple of names, as strings."""
     return ast.Tuple([constant(n) for n in names], ast.Load())
 
 
@@ -96,7 +101,7 @@ class Expressions:
             case ast.List(ctx=ast.Load()):
                 return call_hook("made", [self._children(node)])
             case ast.Await():
-                refuse("async", node)
+                return refuse("async", node)
             case ast.Starred():
                 return ast.Starred(call_hook("iterate", [self(node.value)]), node.ctx)
             case _:
@@ -188,4 +193,4 @@ def _pattern(target: ast.expr) -> tuple[object, list[str]]:
             parts.append(part)
             names += more
         return tuple(parts), names
-    refuse("comprehension target", target)
+    return refuse("comprehension target", target)

@@ -77,6 +77,7 @@ class Function:
         )
 
     def fresh(self, what: str) -> str:
+        """A new name of the compiler."""
         self.count += 1
         return f"{HOOKS}_{what}_{self.count}"
 
@@ -94,9 +95,12 @@ class Function:
         return [*first, *self.block(stmts)]
 
     def block(self, stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
+        """Rewrite statements, in the scope at hand."""
         return [new for s in stmts for new in self.statement(s)]
 
-    def inner(self, what: str, arguments: list[str], head: list[ast.stmt], stmts: list[ast.stmt], state: set[str]):
+    def inner(
+        self, what: str, arguments: list[str], head: list[ast.stmt], stmts: list[ast.stmt], state: set[str]
+    ) -> tuple[str, ast.FunctionDef]:
         """A body as a function of its own, its state shared with the scope around it."""
         name = self.fresh(what)
         where = stmts[0]
@@ -117,6 +121,7 @@ class Function:
     # --- statements ------------------------------------------------------------------------------
 
     def statement(self, s: ast.stmt) -> list[ast.stmt]:
+        """Rewrite one statement."""
         made = self._statement(s)
         return [at(m, s) for m in made]
 
@@ -166,9 +171,9 @@ class Function:
                 ]
                 return [ast.Match(call_hook("subject", [new(s.subject)]), cases)]
             case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith():
-                refuse("async", s)
+                return refuse("async", s)
             case ast.ClassDef():
-                refuse("class", s)
+                return refuse("class", s)
             case _:  # pass, import, nonlocal, global (read only)
                 return [s]
 

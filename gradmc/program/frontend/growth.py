@@ -6,6 +6,7 @@ If the body only appends, the items leave the loop stacked along its index (`aft
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import jax.numpy as jnp
@@ -108,7 +109,7 @@ def after(items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> St
     first = items[0]
     if any(item.form != first.form for item in items):
         raise CannotRoll("the list gets items of different structure")
-    starts = np.cumsum([0, *(item.leaves for item in items)])
+    starts = list(accumulate((item.leaves for item in items), initial=0))
     columns = []
     for k in range(first.leaves):
         parts = [

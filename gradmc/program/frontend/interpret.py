@@ -30,7 +30,7 @@ def run(jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[np.ndarray]:
     env |= zip(jaxpr.invars, inputs, strict=True)
 
     def read(atom: Any) -> Any:
-        return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else env[atom]
+        return np.asarray(atom.val) if isinstance(atom, Literal) else env[atom]
 
     for eqn in jaxpr.eqns:
         env |= zip(eqn.outvars, _apply(eqn, [read(v) for v in eqn.invars]), strict=True)
@@ -38,7 +38,7 @@ def run(jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[np.ndarray]:
 
 
 def _apply(eqn: JaxprEqn, values: list[Any]) -> Sequence[Any]:
-    if any(v.aval.shape for v in eqn.outvars):
+    if any(s.shape for s in ir.types([v.aval for v in eqn.outvars])):
         raise NotSimple
     if eqn.primitive in ELEMENTWISE:
         return [fold_elementwise(eqn, np.broadcast_arrays(*values))]

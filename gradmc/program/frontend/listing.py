@@ -7,7 +7,7 @@ Growing    a list while a traced loop appends to it and reads it: a buffer and a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, override
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +26,7 @@ class Stack:
     count: int
 
     def item(self, k: Any) -> Any:
+        """The item at an index within bounds."""
         return forms.together(self.form, [row(leaf, k) for leaf in self.leaves])
 
 
@@ -49,9 +50,11 @@ class Listing:
 
     @staticmethod
     def of(items: Sequence[Any]) -> "Listing":
+        """The listing of single items."""
         return Listing((list(items),))
 
     def length(self) -> Any:
+        """The number of items."""
         return sum(p.count if isinstance(p, Stack) else len(p) for p in self.parts)
 
     def stacks(self, k: Any) -> bool:
@@ -85,6 +88,7 @@ class Listing:
         raise AssertionError
 
     def items(self) -> Iterator[Any]:
+        """All items, one after the other."""
         for p in self.parts:
             if isinstance(p, Stack):
                 yield from (p.item(k) for k in range(p.count))
@@ -92,12 +96,14 @@ class Listing:
                 yield from p
 
     def append(self, item: Any) -> "Listing":
+        """With one more item."""
         *before, last = self.parts or ([],)
         if isinstance(last, Stack):
             return Listing((*self.parts, [item]))
         return Listing((*before, [*last, item]))
 
     def concatenate(self, other: "Listing") -> "Listing":
+        """With all items of another listing."""
         return Listing(tuple(p for p in (*self.parts, *other.parts) if isinstance(p, Stack) or p))
 
     def stacked(self) -> Stack:
@@ -180,15 +186,19 @@ class Growing(Listing):
     added: int = 0
 
     @property
+    @override
     def grows(self) -> bool:
         return True
 
+    @override
     def length(self) -> Any:
         return self.count
 
+    @override
     def stacks(self, k: Any) -> bool:
         return True
 
+    @override
     def item(self, k: Any) -> Any:
         if not is_traced(k) and k < 0:
             k = self.count + k
@@ -196,22 +206,27 @@ class Growing(Listing):
             k = jnp.where(k < 0, k + self.count, k)
         return Stack(self.leaves, self.form, 0).item(k)
 
+    @override
     def items(self) -> Iterator[Any]:
         raise CannotRoll("the list is read whole in the loop that appends to it")
 
+    @override
     def stacked(self) -> Stack:
         raise CannotRoll("the list is read whole in the loop that appends to it")
 
+    @override
     def append(self, item: Any) -> "Growing":
         grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
         return replace(self, leaves=grown.leaves, count=self.count + 1, added=self.added + 1)
 
+    @override
     def concatenate(self, other: Listing) -> "Growing":
         out = self
         for item in other.items():
             out = out.append(item)
         return out
 
+    @override
     def store(self, k: Any, value: Any) -> "Growing":
         if not is_traced(k) and k < 0:
             k = self.count + k

@@ -139,6 +139,7 @@ class Liveness:
         return names
 
     def statement(self, s: ast.stmt, live: set[str]) -> set[str]:
+        """Annotate a statement; returns what is live before it."""
         match s:
             case ast.For():
                 return self._for(s, live)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.program.frontend import branches, context, tables
 from gradmc.program.frontend.listing import Listing
@@ -49,7 +50,7 @@ def content(value: Any) -> Any:
     """The present content of a value, for an operation on it."""
     if isinstance(value, TOKENS):
         here = context.current()
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, Tracer):
             here.traced += 1
         return here.memory.content(value)
     if isinstance(value, Unbound):

@@ -329,6 +329,7 @@ class Trial:
         return self.memory.peek(value) if grows is None else grows.after(value, self.loop.source.length)
 
     def told(self, error: ir.CarryError) -> str:
+        """Which variable changes its shape, and how."""
         k, before, after = error.mismatches[0]
         position = next(m for m, (a, b) in enumerate(self.pack.spans) if a <= k < b)
         name = self.names[position] if position < len(self.names) else "an array"

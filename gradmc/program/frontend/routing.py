@@ -104,7 +104,7 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
     known = MATH.get(function) if callable(function) and _hashable(function) else None
     if known is not None:
         return known
-    module = getattr(function, "__module__", None) or type(function).__module__
+    module: str = getattr(function, "__module__", None) or type(function).__module__ or ""
     if isinstance(function, np.ufunc):
         module = "numpy" if getattr(np, function.__name__, None) is function else "scipy.special"
     owner = getattr(function, "__self__", None)
@@ -130,7 +130,7 @@ def _hashable(function: Any) -> bool:
 
 
 def _named(place: Any, function: Any, library: str) -> Callable[..., Any]:
-    name = RENAMED.get(function.__name__, function.__name__)
+    name = str(RENAMED.get(function.__name__, function.__name__))
     found = getattr(place, name, None)
     if found is None:
         raise ProgramError(
@@ -211,6 +211,10 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
 
         place = getattr(jax.scipy.stats, family, None)
         found = getattr(place, name, None)
+        if found is None and name == "logpdf":
+            from gradmc.program.frontend.densities import log_density
+
+            found = log_density(family)
         if found is not None:
             return found
     if module.startswith("scipy.linalg"):
@@ -225,9 +229,6 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
         location=where.here(),
         remedy="Use the log density of gradmc.lpdf or numpyro.distributions instead.",
     )
-
-
-FAMILIES = {"nbinom": "nbinom", "betabinom": "betabinom", "truncnorm": "truncnorm", "vonmises": "vonmises"}
 
 
 def _family(owner: Any) -> str:

@@ -4,7 +4,7 @@ A side leaves several things: variables, contents of stored arrays and lists, ap
 Each has a `Key`; `common` finds for every key what its value is on either side, or why it has none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from gradmc.program.frontend.values import LEAF, CannotRoll, Fixed, Form, Missin
 INTERNAL = "__gm_"
 CHOICE = "__gm_choice"
 ONE_SIDED = "a list grows on one side of a branch only, and which one is not known while compiling"
+APPEND = "Append on both sides (a 0.0 where there is nothing), or store into an array that is made before."
 
 type Key = tuple
 """("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed",)."""
@@ -111,8 +112,8 @@ class Merged:
 
     key: Key
     form: Form
-    yes: list[Leaf]
-    no: list[Leaf]
+    yes: Sequence[Leaf]
+    no: Sequence[Leaf]
     unbound: Unbound | None = None
     when: Table | None = None
     before: Any = None
@@ -175,7 +176,7 @@ class Common:
             return Merged(key, yes_form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
         if isinstance(subject, list):
-            raise CannotRoll(ONE_SIDED)
+            raise CannotRoll(ONE_SIDED, APPEND)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
 
     def _on(self, side: Side, key: Key) -> tuple[Form, list[Leaf], list[Any]]:
@@ -202,7 +203,7 @@ class Common:
         here = self.yes if key in self.yes.found else self.no
         if self.test is None or key[0] == "items":
             if key[0] != "mark":
-                raise CannotRoll(ONE_SIDED)
+                raise CannotRoll(ONE_SIDED, APPEND)
             raise ProgramError(
                 f"{key[1]}({key[2]!r}, ...) on one side of a branch that depends on parameters: the number of terms "
                 "would change from draw to draw",
@@ -243,7 +244,7 @@ def _described(form: Form, types: list) -> str:
     return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"
 
 
-def picked(side: Side, wanted: list[list[Leaf]]) -> Callable[[], list[Any]]:
+def picked(side: Side, wanted: Sequence[Sequence[Leaf]]) -> Callable[[], list[Any]]:
     """A function that gives the wanted leaves of one side."""
 
     def leaves() -> list[Any]:

@@ -40,7 +40,7 @@ class Sometimes:
     def places(self) -> np.ndarray:
         """Where the values are that exist: positions among the stacked ones, in the loops' order."""
         mask = self.when.values.transpose([self.when.loops.index(a) for a in self.axes if a in self.when.loops])
-        spread = np.expand_dims(mask, [k for k, a in enumerate(self.axes) if a not in self.when.loops])
+        spread = np.expand_dims(mask, tuple(k for k, a in enumerate(self.axes) if a not in self.when.loops))
         lengths = np.shape(self.value)[: len(self.axes)]
         return np.flatnonzero(np.broadcast_to(spread, lengths))
 

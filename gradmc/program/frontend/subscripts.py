@@ -12,6 +12,9 @@ from gradmc.program.frontend import context, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
+KEYED = "is indexed by a value that is not known while compiling"
+KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
+
 
 def load(owner: Any, index: Any) -> Any:
     """`owner[index]`."""
@@ -53,7 +56,7 @@ def _symbolic(owner: Any, content: Any, index: Any) -> Any:
         return result
     if isinstance(content, range):
         return content.start + content.step * index
-    raise CannotRoll(f"a {type(content).__name__} is indexed by a value that is not known while compiling")
+    raise CannotRoll(f"a {type(content).__name__} {KEYED}", KEYED_REMEDY)
 
 
 def _from_listing(content: Listing, index: Any) -> Any:
@@ -242,7 +245,7 @@ def _store_in_list(owner: list, index: Any, value: Any) -> None:
 def _store_in_object(owner: Any, index: Any, value: Any) -> None:
     memory = context.current().memory
     if any_traced(index):
-        raise CannotRoll(f"a {type(owner).__name__} is indexed by a value that is not known while compiling")
+        raise CannotRoll(f"a {type(owner).__name__} {KEYED}", KEYED_REMEDY)
     if memory.frames and id(owner) not in memory.frames[-1].born:
         raise CannotRoll(f"a {type(owner).__name__} is changed inside the loop or branch")
     owner[index] = value

@@ -134,7 +134,7 @@ def look(table: Table) -> Any:
 
 
 def _spread(table: Table, loops: tuple[int, ...]) -> np.ndarray:
-    return np.expand_dims(table.values, [k for k, loop in enumerate(loops) if loop not in table.loops])
+    return np.expand_dims(table.values, tuple(k for k, loop in enumerate(loops) if loop not in table.loops))
 
 
 def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:

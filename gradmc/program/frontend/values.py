@@ -13,12 +13,22 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.errors import ProgramError
 
+ALIKE = "Let both sides of a branch, and every iteration of a loop, change the same things in the same way."
+
 
 class CannotRoll(Exception):
-    """The loop at hand cannot be traced once with a symbolic index; the text says why."""
+    """The loop or branch at hand cannot be traced; the text says why.
+
+    A loop around it may still be unrolled. If none is, it becomes the user's error, with this remedy.
+    """
+
+    def __init__(self, why: str, remedy: str = ALIKE) -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 class Unbound:
@@ -48,7 +58,7 @@ class Unbound:
 
 def is_traced(value: object) -> bool:
     """Whether JAX does not know the value yet."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def is_array(value: object) -> bool:
@@ -58,7 +68,7 @@ def is_array(value: object) -> bool:
 
 def any_traced(value: object) -> bool:
     """Whether a traced value is in `value`, at any depth of containers."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return True
     if isinstance(value, list | tuple):
         return any(any_traced(v) for v in value)

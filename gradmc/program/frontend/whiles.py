@@ -63,17 +63,19 @@ def while_(
     except unrolling.OBSTACLES as obstacle:
         if is_traced(decided):
             raise
-        _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle)))
+        if not _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle))):
+            raise
 
 
-def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> None:
+def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> bool:
+    """Run the loop in Python; False if its test turns out to be traced."""
     while True:
         decided = operators.truth(test())
         if is_traced(decided):
-            raise CannotRoll(f"{loop.why}, and {UNKNOWN}")
+            return False
         if not decided:
             loop.end()
-            return
+            return True
         loop.iteration(body)
 
 
@@ -140,7 +142,10 @@ class _While(Trial):
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:
-            raise CannotRoll(f"a list grows in it, and {UNKNOWN}")
+            raise CannotRoll(
+                f"a list grows in it, and {UNKNOWN}",
+                "Make an array of the largest size before the loop, and store into it.",
+            )
         if outcome.marks.observe or outcome.marks.record:
             raise ProgramError(
                 f"observe() and record() cannot collect along this loop: {UNKNOWN}",

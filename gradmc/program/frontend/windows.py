@@ -14,7 +14,8 @@ from gradmc.program import ir
 from gradmc.program.frontend import tables, where
 from gradmc.program.frontend.values import CannotRoll, any_traced, is_traced
 
-REMEDY = "a slice has a length that changes from iteration to iteration, or that depends on parameters"
+LENGTH = "a slice has a length that changes from iteration to iteration, or that depends on parameters"
+REMEDY = "Loop over the elements, with an if that says which ones count."
 
 
 def load(content: Any, parts: Sequence[Any]) -> Any:
@@ -57,7 +58,7 @@ def indices(part: slice, size: int) -> Any:
         ends.append(default if end is None else end)
     start, stop = (tables.demand(e) for e in ends)
     if start is None or stop is None:
-        raise CannotRoll(REMEDY)
+        raise CannotRoll(LENGTH, REMEDY)
 
     def clipped(end: np.ndarray) -> np.ndarray:
         return np.clip(np.where(end < 0, end + size, end), 0, size)
@@ -67,7 +68,7 @@ def indices(part: slice, size: int) -> Any:
 
     length = tables.same(tables.combine(count, [start, stop]))
     if length is None:
-        raise CannotRoll(REMEDY)
+        raise CannotRoll(LENGTH, REMEDY)
     first = ends[0]
     if start.values.min(initial=0) < 0 or start.values.max(initial=0) > size:
         counted = jnp.where(first < 0, first + size, first)

@@ -1,4 +1,5 @@
 """Arrays and lists."""
+# ruff: noqa: B007, B033
 
 import math
 

@@ -1,4 +1,5 @@
 """Branches and truth values."""
+# ruff: noqa: RET505, SIM108
 
 import math
 

@@ -1,4 +1,5 @@
 """Loops."""
+# ruff: noqa: B007, C417
 
 import math
 

@@ -1,4 +1,5 @@
 """What is refused, with the line that is blamed, the message, and the remedy."""
+# ruff: noqa: E501, F841, RET503, SIM108
 
 import random
 
@@ -16,7 +17,7 @@ TOTAL = 0.0
     x=X,
     line="lp += sign",
     message="'sign' may have no value here: it is assigned on one side of a branch only",
-    remedy="Assign it before the loop or branch",
+    remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
 def one_side(a, *, x):
     lp = 0.0
@@ -33,12 +34,12 @@ def one_side(a, *, x):
     x=X,
     line="lp += before",
     message="'before' may have no value here",
-    remedy="Assign it before the loop or branch",
+    remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
 def unassigned(a, *, x):
     lp = 0.0
     for v in x:
-        lp += before * a  # noqa: F821
+        lp += before * a
         before = v
     return lp
 
@@ -48,7 +49,7 @@ def unassigned(a, *, x):
     0.7,
     line="return a * len(kind)",
     message="'kind' may have no value here: it is 'large' on one side of a branch and 'small' on the other",
-    remedy="Assign it before the loop or branch",
+    remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
 def unlike_sides(a):
     if a > 0.5:
@@ -63,7 +64,7 @@ def unlike_sides(a):
     0.7,
     line="if a > 0.5",
     message="the return value may have no value here: it is a number on one side of a branch and None on the other",
-    remedy="Return a number on every path",
+    remedy="Return a number on every path.",
 )
 def one_path(a):
     if a > 0.5:
@@ -75,8 +76,8 @@ def one_path(a):
     0.7,
     x=X,
     line="for v in np.concatenate",
-    message="'out' has shape (1,) at first and (2,) after an iteration, and it has more than 20 iterations",
-    remedy="Loop over a range or an array",
+    message="'out' has shape (1,) at first and (2,) after an iteration",
+    remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def growing_array(a, *, x):
     out = np.zeros(1)
@@ -91,7 +92,7 @@ def growing_array(a, *, x):
     x=X,
     line="if a * v > 0.1",
     message="a list grows on one side of a branch only",
-    remedy="both sides of a branch",
+    remedy="Append on both sides (a 0.0 where there is nothing), or store into an array that is made before.",
 )
 def conditional_append(a, *, x):
     out = [0.0]
@@ -106,7 +107,7 @@ def conditional_append(a, *, x):
     2.0,
     line="while error > 1e-6",
     message="a list grows in it, and the number of iterations is not known while compiling",
-    remedy="both sides of a branch",
+    remedy="Make an array of the largest size before the loop, and store into it.",
 )
 def growing_while(a):
     z, error, path = 1.0, 1.0, []
@@ -124,7 +125,7 @@ def growing_while(a):
     x=X,
     line="return np.sum(x[: int(a)])",
     message="a slice has a length that changes from iteration to iteration, or that depends on parameters",
-    remedy="both sides",
+    remedy="Loop over the elements, with an if that says which ones count.",
 )
 def parameter_slice(a, *, x):
     return np.sum(x[: int(a)])
@@ -136,7 +137,7 @@ def parameter_slice(a, *, x):
     names={0: 1.0, 1: 2.0, 2: 3.0},
     line="return names[int(a)]",
     message="a dict is indexed by a value that is not known while compiling",
-    remedy="both sides",
+    remedy="Put the values into an array, and index that with whole numbers.",
 )
 def parameter_key(a, *, names):
     return names[int(a)]
@@ -162,7 +163,7 @@ def beyond(a, *, x):
     x=X,
     line="lp += a * x[i + 1]",
     message="index 10 is out of range for an axis of size 10",
-    remedy="Correct the loop's range or the index",
+    remedy="Correct the loop's range or the index; indices go from 0 to size - 1, negative ones from the end.",
 )
 def beyond_in_loop(a, *, x):
     lp = 0.0
@@ -190,7 +191,7 @@ def raises(a, *, x):
     3.0,
     line="return a * len(np.zeros(int(a)))",
     message="a value that depends on the parameters is needed here as a plain number",
-    remedy="sizes that depend on data only",
+    remedy="Use the functions of math, numpy or jax.numpy, and sizes that depend on data only.",
 )
 def parameter_shape(a):
     return a * len(np.zeros(int(a)))
@@ -214,7 +215,7 @@ def array_truth(theta):
     3.0,
     line="match a",
     message="match cannot look at a value that is not known while compiling",
-    remedy="Use if and elif",
+    remedy="Use if and elif.",
 )
 def matching(a):
     value = 0.0
@@ -229,7 +230,7 @@ def matching(a):
     3.0,
     line="return a + random.random()",
     message="a program must not draw random numbers",
-    remedy="simulators belong into @model.simulator",
+    remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
 )
 def draws(a):
     return a + random.random()
@@ -240,7 +241,7 @@ def draws(a):
     X,
     line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
     message="numpy.sliding_window_view cannot be applied",
-    remedy="write it with functions that jax.numpy has",
+    remedy="write it with functions that jax.numpy has.",
 )
 def lacking(theta):
     return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()
@@ -251,7 +252,7 @@ def lacking(theta):
     3.0,
     line="return scipy.stats.skellam.logpmf(1, a, 2.0)",
     message="scipy's skellam.logpmf cannot be applied",
-    remedy="Use the log density of gradmc.lpdf",
+    remedy="Use the log density of gradmc.lpdf or numpyro.distributions instead.",
 )
 def lacking_scipy(a):
     import scipy.stats
@@ -264,7 +265,7 @@ def lacking_scipy(a):
     3.0,
     line="endless",
     message="the recursion does not end while compiling",
-    remedy="use a while loop",
+    remedy="use a while loop.",
 )
 def endless(a):
     return a if a < 0.1 else endless(a * 0.5)
@@ -275,7 +276,7 @@ def endless(a):
     3.0,
     line="try:",
     message="break, continue or return inside a try statement",
-    remedy="jump after it",
+    remedy="Assign the result to a variable inside it and jump after it.",
 )
 def jump_in_try(a):
     try:
@@ -290,7 +291,7 @@ def jump_in_try(a):
     3.0,
     line="global TOTAL",
     message="assigning a global variable",
-    remedy="return the new one",
+    remedy="Pass the value as an argument and return the new one.",
 )
 def sets_global(a):
     global TOTAL
@@ -303,7 +304,7 @@ def sets_global(a):
     3.0,
     line="return b if (b := a * 2) > 1 and (c := b) > 2 else c",
     message="an assignment expression (:=)",
-    remedy="in a statement of its own",
+    remedy="Assign the variable in a statement of its own before it.",
 )
 def walrus(a):
     c = 0.0
@@ -315,7 +316,7 @@ def walrus(a):
     3.0,
     line="async def inner",
     message="async code cannot be compiled",
-    remedy="ordinary function",
+    remedy="Write the program as an ordinary function.",
 )
 def with_async(a):
     async def inner():
@@ -329,7 +330,7 @@ def with_async(a):
     3.0,
     line="class Inner",
     message="a class defined inside a program",
-    remedy="outside of the function",
+    remedy="Define the class outside of the function.",
 )
 def with_class(a):
     class Inner:
@@ -343,7 +344,7 @@ def with_class(a):
     3.0,
     line="def is_generator",
     message="a generator function cannot be a program",
-    remedy="Return the log density",
+    remedy="Return the log density.",
 )
 def is_generator(a):
     yield a
@@ -354,7 +355,7 @@ def is_generator(a):
     X,
     line="def returns_array",
     message="returns_array returned an array of shape (10,)",
-    remedy="one number (sum the terms)",
+    remedy="Return the log density: one number (sum the terms).",
 )
 def returns_array(theta):
     return theta * 2
@@ -365,10 +366,10 @@ def returns_array(theta):
     3.0,
     line="def returns_nothing",
     message="returns_nothing returned None",
-    remedy="Is a return statement missing?",
+    remedy="Return the log density: a number. Is a return statement missing?",
 )
 def returns_nothing(a):
-    a * 2  # noqa: B018
+    a * 2
 
 
 @refused(
@@ -376,8 +377,8 @@ def returns_nothing(a):
     3.0,
     x=np.arange(1200.0),
     line="for v in x",
-    message="attribute 'total' of a Box is changed inside the loop or branch, and it has more than 20 iterations",
-    remedy="Loop over a range or an array",
+    message="attribute 'total' of a Box is changed inside the loop or branch",
+    remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def changes_object(a, *, x):
     box = Box()
@@ -395,8 +396,8 @@ class Box:
     3.0,
     items=[{"u": k} for k in range(40)],
     line="for item in items",
-    message="its items (of a list) have no common form, and it has more than 20 iterations",
-    remedy="Loop over a range or an array",
+    message="its items (of a list) have no common form",
+    remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def long_unlike(a, *, items):
     lp = 0.0
@@ -410,7 +411,7 @@ def long_unlike(a, *, items):
     X,
     line="np.exp(theta, out=out)",
     message="numpy.exp(out=...) cannot be compiled",
-    remedy="Assign the result",
+    remedy="Assign the result: out[:] = ...",
 )
 def with_out(theta):
     out = np.zeros(10)
@@ -424,7 +425,7 @@ def with_out(theta):
     x=X,
     line="for i in range(int(a))",
     message="observe() and record() cannot collect along this loop",
-    remedy="Mark the value after the loop",
+    remedy="Mark the value after the loop, or use a for loop over a range of known length.",
 )
 def marks_in_while(a, *, x):
     from gradmc.program.marks import observe
