@@ -326,10 +326,11 @@ def for_loop(
     carry: Any,
     *,
     source: Hashable = None,
+    names: Sequence[str] = (),
 ) -> tuple[Any, Any]:
     """Run `body_fn(i, carry) -> (carry, ys)` for i = 0 .. length - 1.
 
-    Returns the final carry and the ys stacked along a new leading axis of size `length`.
+    `names` say what the leaves of the carry are called in the source, for explanations. Returns the final carry and the ys stacked along a new leading axis of size `length`.
     Carried values are promoted as Python would (an integer to which a float is added becomes a float).
     Raises CarryError when a carried value changes its shape.
     """
@@ -355,6 +356,7 @@ def for_loop(
         n_consts=len(consts),
         n_carry=n_carry,
         source=source,
+        names=tuple(names) if len(names) == n_carry else ("",) * n_carry,
     )
     leaves, ys = jax.tree.unflatten(out_tree, out)
     return jax.tree.unflatten(tree, leaves), ys

@@ -2,5 +2,6 @@
 
 from gradmc.program.middle.lowering import lower, lower_plain
 from gradmc.program.middle.options import Options
+from gradmc.program.middle.report import Carried, LoopReport, report
 
-__all__ = ["Options", "lower", "lower_plain"]
+__all__ = ["Carried", "LoopReport", "Options", "lower", "lower_plain", "report"]

@@ -79,7 +79,9 @@ def _cut_for(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, lis
     invars = [body.invars[0], *(body.invars[1 + k] for k in consts), *(body.invars[1 + n + k] for k in sorted(carried))]
     operands = [*(eqn.invars[k] for k in consts), *(eqn.invars[n + k] for k in sorted(carried))]
     body = body.replace(invars=invars)
-    return operands, eqn.params | {"body": body, "n_consts": len(consts), "n_carry": len(carried)}, kept
+    names = tuple(eqn.params["names"][k] for k in sorted(carried))
+    params = {"body": body, "n_consts": len(consts), "n_carry": len(carried), "names": names}
+    return operands, eqn.params | params, kept
 
 
 def _cut_while(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:

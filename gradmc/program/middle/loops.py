@@ -11,9 +11,10 @@ from jax.extend.core import JaxprEqn, Literal, Var
 from gradmc.program import ir
 from gradmc.program.middle.accumulate import Accumulator, Term, combine, total
 from gradmc.program.middle.chunks import chunk_length, run_in_chunks
-from gradmc.program.middle.cost import size
+from gradmc.program.middle.cost import equation_size, size
 from gradmc.program.middle.depends import operands, restrict
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run, spread
+from gradmc.program.middle.notes import Note
 from gradmc.program.middle.plan import Plan, plan
 from gradmc.program.middle.recurrence import run_group
 from gradmc.program.middle.stores import Stores, assemble
@@ -24,9 +25,11 @@ def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
     if eqn.params["length"] == 0:
         return _untouched(eqn, args)
     if not context.options.vectorise:
+        context.notes.append(Note(eqn, "sequential", "vectorising is switched off"))
         return sequential(eqn, args, context)
     first = _Loop(eqn, args, context, plan(eqn, frozenset()))
     if first.written_out():
+        context.notes.append(Note(eqn, "written out", "it is short"))
         return first.write_out()
     symbols = {kind: frozenset(k for k, r in enumerate(first.plan.roles) if r.kind == kind) for kind in _SYMBOLS}
     attempts = [frozenset(), symbols["stores"], symbols["stores"] | symbols["accumulator"]]
@@ -36,6 +39,7 @@ def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
             return _Loop(eqn, args, context, plan(eqn, demoted)).vectorised()
         except NotVectorisable:
             del context.notes[mark:]
+    context.notes.append(Note(eqn, "sequential", "its stores could not be put in order while compiling"))
     return sequential(eqn, args, context)
 
 
@@ -122,15 +126,29 @@ class _Loop:
             return Value(np.stack([y.array for y in wide], len(axes)), axes)
         return Value(jnp.stack([traced(y) for y in wide], len(axes)), axes)
 
+    def _note(self) -> Note:
+        names = self.eqn.params["names"]
+        loops = [names[k] or "a value" for g in self.plan.groups for k in g.members]
+        if not loops:
+            return Note(self.eqn, "vectorised", "no iteration needs the result of another")
+        inside = sum(map(equation_size, (e for g in self.plan.groups for e in g.steps)))
+        whole = size(self.body)
+        verdict = "sequential" if inside >= whole else "divided"
+        told = ", ".join(dict.fromkeys(loops))
+        return Note(self.eqn, verdict, f"{told}: each iteration needs the one before; {inside} of {whole} operations")
+
     # --- vectorised ---------------------------------------------------------------------------
 
     def vectorised(self) -> list[Any]:
         axis = Axis(self.length, self.context.level)
         inner = replace(self.context, level=self.context.level + 1)
         env = self._start(axis)
-        size = self._chunk()
-        if size < self.length:
-            return self._in_chunks(env, axis, size, inner)
+        self.context.notes.append(self._note())
+        chunk = self._chunk()
+        if chunk < self.length:
+            why = f"its values would not fit into memory at once; {chunk} iterations at a time"
+            self.context.notes.append(Note(self.eqn, "chunked", why))
+            return self._in_chunks(env, axis, chunk, inner)
         finals: dict[int, Value] = {}
         self._vector_equations(env, inner)
         groups, delays = list(self.plan.groups), list(self.plan.delays)

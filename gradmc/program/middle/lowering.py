@@ -13,6 +13,7 @@ from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.normal import normal
+from gradmc.program.middle.notes import Note
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.shorten import shortened
 from gradmc.program.middle.values import traced, value_of
@@ -22,18 +23,22 @@ from gradmc.program.middle.windows import with_windows
 
 def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
     """The same function with only JAX's own primitives, scheduled to run fast."""
+    return lower_noting(closed, options or Options())[0]
+
+
+def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
+    """The lowered function, and what was decided about its loops."""
     body = normal(closed)
     body = with_safe_selections(prune(body, range(len(body.outvars))))
-    body = shortened(with_windows(shortened(body)))
-    body = with_distribution(body)
+    body = with_distribution(shortened(with_windows(shortened(body))))
+    context = Context(options, [])
 
     def scheduled(*args: Any) -> list[Any]:
-        context = Context(options or Options(), [])
         values = [value_of(a, v.aval) for a, v in zip(args, body.invars, strict=True)]
         return [traced(v) for v in run(body, values, context)]
 
     lowered = jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals))
-    return prune(lowered, range(len(lowered.outvars)))
+    return prune(lowered, range(len(lowered.outvars))), context.notes
 
 
 PLAIN = {

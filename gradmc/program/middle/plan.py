@@ -68,7 +68,6 @@ def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> Plan:
         s: tuple(dict.fromkeys(a for e in steps[s] for a in e.invars if _free(a, insides[s], s, carried)))
         for s in sets
     }
-    wanted = [a for k, a in enumerate(body.outvars) if k >= m or found[k].kind != "invariant"]
     wanted = [a for k, a in enumerate(body.outvars) if k >= m or (found[k].kind != "invariant" and k not in grouped)]
     wanted += [v for s in sets for v in externals[s]]
     demand = _demand(body, wanted, sequential)

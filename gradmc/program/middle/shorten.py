@@ -185,7 +185,12 @@ def _taken_apart(eqn: JaxprEqn) -> list[JaxprEqn]:
     outs = [_named(names, a) for a in (*results, *ys)]
     more = [e.replace(invars=[_named(names, a) for a in e.invars]) for e in more]
     new = body.replace(invars=[*body.invars[: 1 + n], *carried], outvars=outs, eqns=[*eqns, *more])
-    params = eqn.params | {"body": prune(new, range(len(outs))), "n_carry": len(carried)}
+    names = []
+    for k, name in enumerate(eqn.params["names"]):
+        places = np.ndindex(*eqn.outvars[k].aval.shape) if k in parts else ()
+        names += [f"{name}[{', '.join(map(str, place))}]" for place in places] if k in parts else [name]
+    params = {"body": prune(new, range(len(outs))), "n_carry": len(carried), "names": tuple(names)}
+    params = eqn.params | params
     loop = eqn.replace(invars=[*eqn.invars[:n], *operands], outvars=[*outvars, *eqn.outvars[m:]], params=params)
     return [*before, loop, *after]
 

@@ -63,6 +63,16 @@ def _rewritten(eqn: JaxprEqn) -> list[JaxprEqn]:
         before, after = [*before, *first], [*last, *after]
 
 
+def window_depth(eqn: JaxprEqn, k: int) -> int | None:
+    """How many iterations back a loop reads the array that it carries in place `k`; None if it has no window."""
+    window = _Window(eqn, k)
+    try:
+        window.rewrite()
+    except _NoWindow:
+        return None
+    return window.depth
+
+
 def _candidate(eqn: JaxprEqn, tried: set[Any]) -> int | None:
     if eqn.params["length"] < 2:
         return None
@@ -93,6 +103,7 @@ class _Window:
         self.array = self.body.invars[1 + self.n + k]
         self.forms = Forms()
         self.accesses: list[_Access] = []
+        self.depth = 0
 
     def rewrite(self) -> tuple[list[JaxprEqn], JaxprEqn, list[JaxprEqn]]:
         """Equations before the loop (the window's first rows), the loop, and after it (the array)."""
@@ -209,7 +220,10 @@ class _Window:
         outvars = [v for j, v in enumerate(outs[: self.m]) if j != self.k]
         outvars += [Var(row_aval) for _ in window] + [*outs[self.m :], stacked]
         n_carry = self.m - 1 + len(window)
-        params = self.eqn.params | {"body": body, "n_consts": self.n + 1, "n_carry": n_carry}
+        name = self.eqn.params["names"][self.k]
+        names = [w for j, w in enumerate(self.eqn.params["names"]) if j != self.k]
+        names += [f"{name}[{lag} back]" for lag in range(1, self.depth + 1)]
+        params = self.eqn.params | {"body": body, "n_consts": self.n + 1, "n_carry": n_carry, "names": tuple(names)}
         loop = self.eqn.replace(invars=operands, outvars=outvars, params=params)
         return before, loop, self._reassembled(init, stacked, outs[self.k])
 
