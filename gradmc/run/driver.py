@@ -67,11 +67,11 @@ class Lane:
     divergences: np.ndarray  # after warmup, per chain
     gradients: np.ndarray  # evaluated, per chain
     ticks: float = FIRST_TICKS
-    failed: bool = False
+    failed: bool = False  # a chain found no starting point
 
 
 class Driver:
-    """Runs lanes to the end, or until `stop` is called.
+    """Runs lanes to the end, or until `stop` is called or a chain finds no starting point.
 
     `after_chunk(lane)` is called in the worker after the draws of a chunk are in the sink: the place for checkpoints.
     """
@@ -169,7 +169,9 @@ class Driver:
         lane.gradients += np.asarray(buffer.ticks)
         self._hand_over(lane, buffer, filled)
         lane.state = self._adapt_on_host(lane, state, filled)
-        lane.failed = bool(np.all(np.asarray(state.chain.phase) == FAILED))
+        lane.failed = bool(np.any(np.asarray(state.chain.phase) == FAILED))
+        if lane.failed:
+            self.stop()
         if self._after_chunk is not None:
             self._after_chunk(lane)
         self._report(lane)

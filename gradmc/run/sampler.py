@@ -22,7 +22,7 @@ from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
-from gradmc.run.machine import STATISTICS, Machine
+from gradmc.run.machine import FAILED, STATISTICS, Machine
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
 
@@ -103,12 +103,15 @@ class Sampler:
         return driver
 
     def _start_error(self, lane: Lane) -> StartError:
-        moving = lane.state.chain.trajectory.moving
-        position = np.asarray(moving.position).reshape(-1, self.density.dim)[0]
-        attempts = int(np.max(np.asarray(lane.state.chain.attempt)))
+        row = int(np.argmax(np.atleast_1d(lane.state.chain.phase) == FAILED))
+        own = (lambda leaf: np.asarray(leaf)[row]) if self.plan.compiled.batch is not None else np.asarray
+        chain = jax.tree.map(own, lane.state.chain)
+        with self.density.scope():
+            position = np.asarray(chain.trajectory.moving.position)
+        attempts = int(chain.attempt)
         tried = "the given starting point" if attempts == 1 else f"{attempts} starting points"
         return StartError(
-            f"no valid start for chain {lane.chains[0]}: at {tried} the log density or its gradient was not "
+            f"no valid start for chain {lane.chains[row]}: at {tried} the log density or its gradient was not "
             f"finite. At the last one:\n{self.density.describe_failure(position)}"
         )
 
@@ -125,16 +128,18 @@ class Sampler:
             ResumeError: the arrays are not those of this sampler.
         """
 
-        def load(path: Any, leaf: Any) -> Any:
-            name = jax.tree_util.keystr(path)
+        def load(name: str, like: Any) -> np.ndarray:
             saved = arrays.get(name)
-            if saved is None or saved.shape != leaf.shape or saved.dtype != leaf.dtype:
+            if saved is None or saved.shape != like.shape or saved.dtype != like.dtype:
                 raise ResumeError(f"the checkpoint does not fit this model and these settings (at {name})")
             return saved
 
-        lane.state = jax.tree_util.tree_map_with_path(load, lane.state)
-        for name in COUNTS:
-            setattr(lane, name, np.array(arrays[name]))
+        counts = {name: np.array(load(name, getattr(lane, name))) for name in COUNTS}
+        lane.state = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: load(jax.tree_util.keystr(path), leaf), lane.state
+        )
+        for name, count in counts.items():
+            setattr(lane, name, count)
 
 
 def prepare(
