@@ -193,9 +193,18 @@ class Trial:
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
         n = self.loop.source.length
         try:
-            return ir.for_loop(n, self._body, list(leaves), source=self.loop.place)
+            return ir.for_loop(n, self._body, list(leaves), source=self.loop.place, names=self._leaf_names())
         except ir.CarryError as error:
             raise CannotRoll(self.told(error)) from None
+
+    def _leaf_names(self) -> list[str]:
+        """What the carried leaves are called in the source, for explanations; "" where they have no name."""
+        stored: dict[int, str] = {}
+        for read in self.loop.stores:
+            name = (*read.__code__.co_freevars, *read.__code__.co_names, "")[0]
+            stored |= dict.fromkeys(foreseen((read,)), name)
+        names = [*self.names, *(stored.get(id(token), "") for token in self.tokens)]
+        return [name for name, (a, b) in zip(names, self.pack.spans, strict=True) for _ in range(a, b)]
 
     # --- what the body sees ----------------------------------------------------------------------
 
