@@ -12,6 +12,7 @@ from gradmc.program.middle.lowering import lower_noting
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.plan import plan
+from gradmc.program.middle.shorten import forwarded
 from gradmc.program.middle.windows import window_depth
 
 _WORST = ("written out", "vectorised", "chunked", "divided", "sequential")
@@ -65,8 +66,18 @@ def report(closed: Jaxpr, options: Options | None = None) -> list[LoopReport]:
         if old is None or _WORST.index(note.verdict) > _WORST.index(old.verdict):
             notes[source] = note
     body = normal(closed)
-    body = prune(body, range(len(body.outvars)))
+    body = _resolved(prune(body, range(len(body.outvars))))
     return [_report(eqn, depth, notes) for eqn, depth in _loops(body, 0)]
+
+
+def _resolved(body: Jaxpr) -> Jaxpr:
+    """The same with loads of what was just stored resolved, at any depth: `x[i] += v` is then one store."""
+    eqns = []
+    for eqn in body.eqns:
+        names = [n for n in ("then", "otherwise", "body", "cond") if eqn.primitive in ir.PRIMITIVES and n in eqn.params]
+        eqns.append(eqn.replace(params=eqn.params | {n: _resolved(eqn.params[n]) for n in names}))
+    body = forwarded(body.replace(eqns=eqns))
+    return prune(body, range(len(body.outvars)))
 
 
 def _loops(body: Jaxpr, depth: int) -> Iterator[tuple[JaxprEqn, int]]:
@@ -110,5 +121,7 @@ def _ordinary(eqn: JaxprEqn, k: int, delay: bool) -> str:
     if depth is not None:
         back = "" if not depth else f" and reads {'one iteration' if depth == 1 else f'up to {depth} iterations'} back"
         return f"an array that the loop fills{back}"
+    if eqn.outvars[k].aval.ndim and any(e.primitive is ir.store_p for e in eqn.params["body"].eqns):
+        return "an array that the loop fills and reads"
     return "what the iteration before computed" if delay else "a recurrence"
 

@@ -1,0 +1,157 @@
+"""`explain`: the user's source with a note at each loop, what the compiler made of it, and why.
+
+The notes come from the middle end's report; the cost of a loop is measured by compiling it alone, with
+its gradient, at a point near the origin of the parameters.
+"""
+
+import inspect
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradmc.errors import SourceLocation, UsageError
+from gradmc.program import compiler
+from gradmc.program.middle import LoopReport, lower, report
+from gradmc.program.middle.alone import loops_alone
+from gradmc.program.model import Model
+
+SECONDS = 0.05
+"""How long each measurement may take once a loop is compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A program's loops.
+
+    Attributes:
+        name: the model.
+        loops: what became of each loop, in the order of the source.
+        costs: by file and line, microseconds that value and gradient of an outermost loop take.
+        total: microseconds that value and gradient of the whole program take; None if not measured.
+        text: the source with the notes.
+    """
+
+    name: str
+    loops: tuple[LoopReport, ...]
+    costs: Mapping[tuple[str, int], float]
+    total: float | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> Explanation:
+    """Say what the compiler makes of a model's loops.
+
+    Args:
+        model: a `@gm.model` function.
+        data: its data.
+        measure: whether to compile the loops one by one and time them.
+
+    Returns:
+        An explanation; printed, it is the model's source with a note at each loop.
+
+    Raises:
+        UsageError: `model` is not a model.
+        DataError: the data do not fit.
+        ProgramError: the program cannot be compiled.
+    """
+    if not isinstance(model, Model):
+        raise UsageError(f"expected a model declared by @gm.model, got {type(model).__name__}")
+    with jax.enable_x64(True):
+        bound = model.bind(data)
+        values = tuple(jnp.full(p.shape, 0.5) for p in bound.parameters)
+        traced = compiler.trace(model.fn, values, dict(bound.data))
+        loops = tuple(report(traced.jaxpr))
+        costs, total = _measured(traced) if measure else ({}, None)
+    return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total))
+
+
+def _measured(traced: compiler.Traced) -> tuple[dict[tuple[str, int], float], float]:
+    costs: dict[tuple[str, int], float] = {}
+    for source, closed, inputs in loops_alone(traced.jaxpr, traced.inputs):
+        if isinstance(source, SourceLocation):
+            where = (source.file, source.line)
+            costs[where] = costs.get(where, 0.0) + _microseconds(lower(closed), inputs)
+    return costs, _microseconds(lower(traced.jaxpr), traced.inputs)
+
+
+def _microseconds(lowered: Any, inputs: list[Any]) -> float:
+    """The time of value and gradient with respect to all floating-point inputs, repeated inside one function."""
+    inputs = [jnp.asarray(x) for x in inputs]
+    moving = [k for k, x in enumerate(inputs) if jnp.issubdtype(x.dtype, jnp.floating)]
+
+    def value(some: list[Any]) -> Any:
+        full = list(inputs)
+        for k, x in zip(moving, some, strict=True):
+            full[k] = x
+        out = jax.core.eval_jaxpr(lowered, lowered.consts, *full)
+        return sum((jnp.sum(o) for o in out if jnp.issubdtype(o.dtype, jnp.floating)), jnp.zeros(()))
+
+    def repeated(count: Any, some: list[Any]) -> Any:
+        def once(_: Any, some: list[Any]) -> list[Any]:
+            gradient = jax.grad(value)(some)
+            return [x + 1e-12 * jnp.tanh(g) for x, g in zip(some, gradient, strict=True)]
+
+        return jax.lax.fori_loop(0, count, once, some)
+
+    some = [inputs[k] for k in moving]
+    run = jax.jit(repeated).lower(1, some).compile()
+    count, spent = 1, 0.0
+    while spent < SECONDS / 4 and count < 1 << 22:
+        count *= 4
+        start = time.perf_counter()
+        jax.block_until_ready(run(count, some))
+        spent = time.perf_counter() - start
+    return spent / count * 1e6
+
+
+# --- text ------------------------------------------------------------------------------------------
+
+
+def _text(model: Model, loops: tuple[LoopReport, ...], costs: Mapping[tuple[str, int], float], total: Any) -> str:
+    try:
+        lines, first = inspect.getsourcelines(model.fn)
+        file = inspect.getsourcefile(model.fn) or ""
+    except OSError:
+        lines, first, file = [], 1, ""
+    here: dict[int, list[str]] = {}
+    elsewhere: list[str] = []
+    for loop in loops:
+        source = loop.source
+        cost = costs.get((source.file, source.line)) if isinstance(source, SourceLocation) and not loop.depth else None
+        note = _note(loop, cost)
+        if isinstance(source, SourceLocation) and source.file == file and first <= source.line < first + len(lines):
+            here.setdefault(source.line, []).extend(note)
+        else:
+            elsewhere += [str(source), *note]
+    out = []
+    for number, line in enumerate(lines, first):
+        out.append(f"{number:5d}  {line.rstrip()}")
+        indent = len(line) - len(line.lstrip())
+        out += [f"       {' ' * indent}| {text}" for text in here.get(number, [])]
+    out += [f"       {text}" for text in elsewhere]
+    head = f"{model.name}: {len(loops)} loop{'s' if len(loops) != 1 else ''}"
+    if total is not None:
+        head += f", {total:.3g} µs for value and gradient"
+    return "\n".join([head, "", *out])
+
+
+def _note(loop: LoopReport, cost: float | None) -> list[str]:
+    times = "" if loop.length is None else f"{loop.length} iteration{'s' if loop.length != 1 else ''}, "
+    took = "" if cost is None else f" ({cost:.3g} µs)"
+    lines = [f"{times}{loop.verdict}{took}: {loop.reason}"]
+    named: dict[str, str] = {}
+    for carried in loop.carried:
+        named.setdefault(carried.name, carried.kind)
+    return [*lines, *(f"  {name}: {kind}" for name, kind in named.items())]
+
+
