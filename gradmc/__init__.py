@@ -46,11 +46,14 @@ _HOME = {
     ),
     "Density": "gradmc.density",
     "density": "gradmc.density",
+    "prior_density": "gradmc.density.prior",
     "check": "gradmc.check",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
     "SamplingWarning": "gradmc.sample",
+    "predict": "gradmc.predict",
     "sample": "gradmc.sample",
+    "sample_prior": "gradmc.predict",
 }
 
 __all__ = [*_HOME, "lpdf"]

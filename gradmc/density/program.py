@@ -64,6 +64,9 @@ class ProgramDensity(Density):
 
     @functools.cached_property
     def _marked(self) -> Traced:
+        return self._trace_marked()
+
+    def _trace_marked(self) -> Traced:
         with self.scope():
             return trace(self.bound, self.dtype, collect=True)
 

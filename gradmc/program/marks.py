@@ -13,6 +13,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from gradmc.errors import UsageError
 
 
@@ -38,6 +42,24 @@ def collecting(marks: Marks | None = None) -> Iterator[Marks]:
         collector.reset(token)
 
 
+prior_only: ContextVar[bool] = ContextVar("gradmc_prior_only", default=False)
+
+
+@contextmanager
+def without_likelihood() -> Iterator[None]:
+    """Make `observe` return 0 inside the `with` block: what is left of a program is its prior."""
+    token = prior_only.set(True)
+    try:
+        yield
+    finally:
+        prior_only.reset(token)
+
+
+def _nothing(value: Any) -> Any:
+    """Zero in the shape and kind of `value`."""
+    return jnp.zeros_like(value) if isinstance(value, jax.Array) else np.zeros_like(value, dtype=float)[()]
+
+
 def observe[T](name: str, value: T) -> T:
     """Mark a pointwise term of the log likelihood and return it unchanged.
 
@@ -58,7 +80,7 @@ def observe[T](name: str, value: T) -> T:
     if marks is not None:
         _checked(name, "observe", "record", marks.record)
         marks.observe.setdefault(name, []).append(value)
-    return value
+    return _nothing(value) if prior_only.get() else value
 
 
 def record[T](name: str, value: T) -> T:

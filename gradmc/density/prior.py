@@ -1,0 +1,49 @@
+"""The prior of a program: its density without the terms that it marks with `observe`."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from gradmc.density.base import Expanded, Precision, dtype_of
+from gradmc.density.program import ProgramDensity
+from gradmc.program.binding import BoundModel
+from gradmc.program.marks import without_likelihood
+from gradmc.program.model import Model
+from gradmc.program.tracing import Traced
+
+
+class PriorDensity(ProgramDensity):
+    """The density of the declared parameters before any data are observed."""
+
+    def __init__(self, bound: BoundModel, dtype: np.dtype) -> None:
+        with without_likelihood():
+            super().__init__(bound, dtype)
+
+    @functools.cached_property
+    def _marked(self) -> Traced:
+        with without_likelihood():
+            return self._trace_marked()
+
+    def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
+        """Return parameters and derived quantities for one draw."""
+        return {"posterior": super().expand(x, arguments)["posterior"]}
+
+
+def prior_density(
+    model: Model, data: Mapping[str, Any] | None = None, *, precision: Precision = "float64"
+) -> PriorDensity:
+    """Return the log density of a model's prior: the program with every observed term left out.
+
+    Args:
+        model: a function declared with `@gm.model` that marks its likelihood with `gm.observe`.
+        data: a value for every keyword-only argument of the model; sizes and covariates come from them.
+        precision: "float64" or "float32".
+
+    Raises:
+        DataError: the data do not fit the model.
+        ProgramError: the program raises, or uses something that cannot be compiled.
+    """
+    return PriorDensity(model.bind({} if data is None else data), dtype_of(precision))

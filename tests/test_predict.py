@@ -1,0 +1,75 @@
+"""Predictions from the posterior and the prior."""
+
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc import Data, Positive, Real
+from gradmc.errors import UsageError
+from gradmc.lpdf import exponential, normal
+
+Y = np.array([1.0, 2.0, 3.0, 2.5])
+
+
+@gm.model
+def centre(mu: Real, s: Positive, *, y: Data["n"]):
+    lp = normal(mu, 1.0, 2.0) + exponential(s, 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], mu, s))
+    gm.record("double", 2.0 * mu)
+    return lp
+
+
+@centre.simulator
+def new_data(rng, mu, s, *, y):
+    return {"y": rng.normal(mu, s, size=len(y))}
+
+
+@gm.model
+def silent(mu: Real, *, y: Data["n"]):
+    return normal(mu, 0.0, 1.0) + gm.observe("y", normal(y, mu, 1.0))
+
+
+@pytest.fixture(scope="module")
+def draws():
+    return gm.sample(centre, {"y": Y}, seed=3, draws=200, warmup=200, progress="none")
+
+
+def test_posterior_predictions_have_the_axes_of_the_data(draws):
+    predicted = gm.predict(centre, {"y": Y}, draws, seed=1)
+    y = predicted["posterior_predictive"]["y"]
+    assert y.dims == ("chain", "draw", "n")
+    assert y.shape == (4, 200, 4)
+    again = gm.predict(centre, {"y": Y}, draws, seed=1)["posterior_predictive"]["y"]
+    np.testing.assert_array_equal(y, again)
+    # Given mu and s the predictions are normal: their standardised mean has variance 1 / 3200; 5 sd, p < 1e-6.
+    posterior = draws["posterior"]
+    z = (y.values - posterior["mu"].values[..., None]) / posterior["s"].values[..., None]
+    assert abs(z.mean()) < 5 / np.sqrt(z.size)
+
+
+def test_the_prior_is_the_program_without_its_observed_terms():
+    prior = gm.prior_density(centre, {"y": Y})
+    values = {"mu": 0.3, "s": 0.7}
+    assert prior.log_density(values) == pytest.approx(normal(0.3, 1.0, 2.0) + exponential(0.7, 1.0), abs=1e-12)
+    whole = gm.density(centre, {"y": Y}).log_density(values)
+    assert whole == pytest.approx(prior.log_density(values) + normal(Y, 0.3, 0.7), abs=1e-12)
+
+
+def test_prior_draws_and_predictions():
+    prior = gm.sample_prior(centre, {"y": Y}, draws=500, seed=2)
+    assert set(prior.children) == {"prior", "prior_sample_stats", "prior_predictive"}
+    mu = prior["prior"]["mu"].values
+    # ESS is above 500 of 2,000: the mean of Normal(1, 2) is within 5 standard errors, p < 1e-6.
+    assert abs(mu.mean() - 1.0) < 5 * 2.0 / np.sqrt(500)
+    assert prior["prior_predictive"]["y"].shape == (4, 500, 4)
+
+
+def test_a_model_without_simulator_cannot_predict(draws):
+    with pytest.raises(UsageError, match="has no simulator"):
+        gm.predict(silent, {"y": Y}, draws)
+
+
+def test_draws_without_a_posterior_are_refused(draws):
+    with pytest.raises(UsageError, match="no group 'posterior'"):
+        gm.predict(centre, {"y": Y}, draws["sample_stats"])
