@@ -115,13 +115,14 @@ class Activity:
     Attributes:
         landings: steps that enter the density, and remainders.
         kinks: equations with a corner.
-        branches: conditions (of `if`, `where`, `while`) that depend on parameters, by the user's doing.
-        loads: for `index-as-number`: not used here.
+        branches: by line, conditions (of `if`, `where`, `while`) that depend on parameters, by the user's doing.
+        sites: the equations of these.
     """
 
     landings: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
     kinks: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
     branches: dict[int, Landing] = field(default_factory=dict)
+    sites: set[JaxprEqn] = field(default_factory=set)
 
     def run(self, body: Jaxpr, inputs: Sequence[Status], outer: Origin | None = None) -> list[Status]:
         """Interpret a jaxpr; returns the statuses of its results."""
@@ -262,6 +263,7 @@ class Activity:
         direct = at.called in DIRECT or not at.called or at.called in INLINED
         if test.parameters and direct and not at.law and at.location is not None:
             key = at.location.line
+            self.sites.add(eqn)
             self.branches.setdefault(key, Landing("jump", eqn.primitive.name, at, test.parameters))
 
     @staticmethod

@@ -9,7 +9,11 @@ import numpy as np
 from gradmc.check.codes import finding
 from gradmc.check.differentiable import differentiability
 from gradmc.check.finding import Finding, Report, in_order
+from gradmc.check.gradients import gradients, modes
+from gradmc.check.jumps import jumps
 from gradmc.check.nonfinite import nonfinite
+from gradmc.check.plain import plain
+from gradmc.check.reading import reading
 from gradmc.check.subject import Subject
 from gradmc.check.supports import supports
 from gradmc.density import ProgramDensity, density
@@ -20,10 +24,16 @@ FAST = {
     "differentiable": differentiability,
     "support": supports,
     "finite": nonfinite,
+    "jumps": jumps,
+    "gradient": gradients,
+    "plain": plain,
+    "source": reading,
 }
 """Checks that need one trace and one compilation."""
 
-FULL: dict[str, Any] = {}
+FULL: dict[str, Any] = {
+    "modes": modes,
+}
 """Checks that look for the mode or compile more."""
 
 

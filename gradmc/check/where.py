@@ -66,7 +66,8 @@ def origin(eqn: JaxprEqn) -> Origin:
             law = law or any(part in file for part in LAWS[1:])
         else:
             return Origin(_located(frame), called, law)
-    return NOWHERE
+    source = eqn.params.get("source")
+    return Origin(source) if isinstance(source, SourceLocation) else NOWHERE
 
 
 def _is_library(file: str) -> bool:

@@ -22,8 +22,9 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
+from gradmc.program.frontend.memory import TOKENS, Fields
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, changed
+from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
 
@@ -37,6 +38,10 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     target = users_function(function)
     if target is not None:
         return target(*args, **kwargs)
+    if isinstance(function, type) and (initialise := _users_initialiser(function)) is not None:
+        made = context.current().memory.bear_object(function.__new__(function))
+        initialise(made, *args, **kwargs)
+        return made
     if isinstance(function, functools.partial):
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     return library(function, args, kwargs)
@@ -59,6 +64,8 @@ def users_function(function: Any) -> Callable[..., Any] | None:
         return None if inner is None else functools.partial(inner, function.__self__)
     if isinstance(function, type):
         return None
+    if isinstance(function, jax.custom_jvp | jax.custom_vjp):
+        return None  # its derivative rule is the user's, and would be lost with the wrapper
     wrapped = getattr(function, "__wrapped__", None)
     if isinstance(wrapped, FunctionType) and type(function).__module__.split(".")[0] in (
         "jax",
@@ -74,6 +81,15 @@ def users_function(function: Any) -> Callable[..., Any] | None:
         inner = users_function(method)
         return None if inner is None else functools.partial(inner, function)
     return None
+
+
+def _users_initialiser(kind: type) -> Callable[..., Any] | None:
+    """The converted `__init__` of a class that the user wrote, if that is all there is to making an object of it."""
+    initialise = kind.__init__
+    plain = type(kind) is type and kind.__new__ is object.__new__
+    if not plain or not isinstance(initialise, FunctionType) or initialise.__code__.co_filename == "<string>":
+        return None
+    return users_function(initialise)
 
 
 @functools.cache
@@ -132,11 +148,11 @@ def present(value: Any) -> Any:
         if isinstance(content, list):
             new = [present(v) for v in content]
             return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
+        if type(content) is dict:
+            return {k: present(v) for k, v in content.items()}
         return content
     if type(value) is tuple:
         return tuple(present(v) for v in value)
-    if type(value) is dict:
-        return {k: present(v) for k, v in value.items()}
     if isinstance(value, FunctionType):
         return users_function(value) or value
     return value
@@ -162,11 +178,13 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return list_method(owner, name, args, kwargs)
     if isinstance(owner, np.ndarray | jax.Array):
         return _array_method(owner, name, args, kwargs)
-    if isinstance(owner, dict | set) and name in CHANGING and _shared(owner):
-        raise CannotRoll(f"a {type(owner).__name__} is changed ({name}) inside the loop or branch")
-    if isinstance(owner, dict) and args and is_traced(args[0]):
-        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
-    return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, dict):
+        return dict_method(owner, name, args, kwargs)
+    if isinstance(owner, set) and name in CHANGING and _shared(owner):
+        raise CannotRoll(f"a set is changed ({name}) inside the loop or branch")
+    if isinstance(owner, str) and any_traced(args):
+        raise CannotRoll(TEXT, TEXT_REMEDY)
+    return call(attribute(owner, name), *args, **kwargs)
 
 
 CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove"})
@@ -175,6 +193,17 @@ CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "add", 
 def _shared(owner: Any) -> bool:
     frames = context.current().memory.frames
     return bool(frames) and id(owner) not in frames[-1].born
+
+
+def dict_method(owner: dict, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a dict."""
+    if name in CHANGING:
+        key = args[0] if args and name in ("pop", "setdefault") else None
+        with changed(owner, key) as content:
+            return getattr(content, name)(*args, **kwargs)
+    if args and is_traced(args[0]):
+        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
+    return operators.made(getattr(context.current().memory.content(owner), name)(*args, **kwargs))
 
 
 def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
@@ -240,14 +269,27 @@ def attribute(owner: Any, name: str) -> Any:
             return getattr([], name)
     elif isinstance(owner, Unbound):
         owner.complain()
+    changed_fields = context.current().memory.fields(owner)
+    if name in changed_fields:
+        return changed_fields[name]
+    found = getattr(type(owner), name, None)
+    if isinstance(found, property) and (getter := users_function(found.fget)) is not None:
+        return getter(owner)
     return getattr(owner, name)
 
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
-    if _shared(owner):
-        raise CannotRoll(f"attribute {name!r} of a {type(owner).__name__} is changed inside the loop or branch")
-    setattr(owner, name, value)
+    memory = context.current().memory
+    if not _shared(owner):
+        setattr(owner, name, value)
+    elif hasattr(owner, name):
+        memory.write(owner, Fields({**memory.fields(owner), name: value}))
+    else:
+        raise CannotRoll(
+            f"attribute {name!r} of a {type(owner).__name__} is made inside the loop or branch",
+            "Set the attribute before it, so that it has a value on every path.",
+        )
 
 
 def delete_attribute(owner: Any, name: str) -> None:

@@ -1,0 +1,149 @@
+"""Checks by reading the source: a Jacobian written by hand, counts that are not whole, labels used as numbers."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gradmc.check.codes import finding
+from gradmc.check.finding import Finding
+from gradmc.check.subject import Subject
+
+BOUNDED = ("Positive", "Negative", "UnitInterval", "Interval", "PositiveOrdered", "Simplex")
+COUNTS = ("gradmc.lpdf.counts", "gradmc.lpdf.categories")
+CONTINUOUS = {"dirichlet"}
+
+
+def reading(subject: Subject) -> Iterator[Finding]:
+    """Report what the source shows."""
+    if subject.tree is None:
+        return
+    yield from _jacobians(subject, subject.tree)
+    yield from _fractions(subject, subject.tree)
+    yield from _labels(subject, subject.tree)
+
+
+def _jacobians(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
+    """A line that adds nothing but logarithms of constrained parameters."""
+    bounded = {p.name for p in subject.bound.parameters if p.support.label.startswith(BOUNDED)}
+    for node in ast.walk(tree):
+        added = _added(node)
+        if added is None:
+            continue
+        names = [_log_of(term, bounded) for term in _terms(added)]
+        if names and all(names):
+            told = " and ".join(sorted({name for name in names if name}))
+            yield finding(
+                "hand-jacobian",
+                f"log({told}) is added on a line of its own: is it the Jacobian of log({told})?",
+                location=subject.line(node.lineno),  # pyright: ignore[reportAttributeAccessIssue]
+                parameters=tuple(sorted({name for name in names if name})),
+            )
+
+
+def _added(node: ast.AST) -> ast.expr | None:
+    """The right side of `lp += ...` or of `lp = lp + ...`."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+        return node.value
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp) and isinstance(node.value.op, ast.Add):
+        (target, *_), left = node.targets, node.value.left
+        if isinstance(target, ast.Name) and isinstance(left, ast.Name) and left.id == target.id:
+            return node.value.right
+    return None
+
+
+def _terms(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_terms(node.left), *_terms(node.right)]
+    return [node]
+
+
+def _log_of(node: ast.expr, names: set[str]) -> str | None:
+    """The parameter p of `log(p)`, `log(p[k])`, `sum(log(p))`, `log1p(-p)`, `log(1 - p)`; else None."""
+    if not isinstance(node, ast.Call):
+        return None
+    called = _last(node.func)
+    if called == "sum" and isinstance(node.func, ast.Attribute) and not node.args:
+        return _log_of(node.func.value, names)
+    if len(node.args) != 1:
+        return None
+    if called == "sum":
+        return _log_of(node.args[0], names)
+    inner = node.args[0]
+    if called == "log1p" and isinstance(inner, ast.UnaryOp):
+        inner = inner.operand
+    elif called == "log" and isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub):
+        inner = inner.right if isinstance(inner.left, ast.Constant) else inner
+    elif called not in ("log", "log1p"):
+        return None
+    root = inner.value if isinstance(inner, ast.Subscript) else inner
+    return root.id if isinstance(root, ast.Name) and root.id in names else None
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _fractions(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
+    """A log mass of counts at data that are not whole numbers."""
+    data = {
+        name: value
+        for name, value in subject.bound.data.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.any(value != np.round(value))
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        root = node.args[0].value if isinstance(node.args[0], ast.Subscript) else node.args[0]
+        if isinstance(root, ast.Name) and root.id in data and _is_mass(_resolved(subject, node.func)):
+            bad = data[root.id][data[root.id] != np.round(data[root.id])][0]
+            yield finding(
+                "fractional-count",
+                f"{_last(node.func)} is a law of whole numbers, but {root.id} holds {bad:g}",
+                location=subject.line(node.lineno),
+            )
+
+
+def _is_mass(function: Any) -> bool:
+    return getattr(function, "__module__", "") in COUNTS and getattr(function, "__name__", "") not in CONTINUOUS
+
+
+def _resolved(subject: Subject, node: ast.expr) -> Any:
+    """What a name or a dotted name in the program stands for."""
+    if isinstance(node, ast.Name):
+        scope = inspect.getclosurevars(subject.bound.model.fn)
+        return scope.nonlocals.get(node.id, scope.globals.get(node.id))
+    if isinstance(node, ast.Attribute):
+        owner = _resolved(subject, node.value)
+        return getattr(owner, node.attr, None) if owner is not None else None
+    return None
+
+
+def _labels(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
+    """Integers that serve as a subscript in one place and as a factor of a parameter in another."""
+    whole = {
+        name for name, value in subject.bound.data.items() if isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+    }
+    parameters = {p.name for p in subject.bound.parameters}
+    subscripts = {
+        name for node in ast.walk(tree) if isinstance(node, ast.Subscript) for name in _roots(node.slice) & whole
+    }
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)):
+            continue
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            root = side.value if isinstance(side, ast.Subscript) else side
+            names = {n.id for n in ast.walk(other) if isinstance(n, ast.Name)}
+            if isinstance(root, ast.Name) and root.id in subscripts and names & parameters:
+                yield finding(
+                    "index-as-number",
+                    f"{root.id} is used as a subscript elsewhere, and here as a number",
+                    location=subject.line(node.lineno),
+                )
+
+
+def _roots(node: ast.expr) -> set[str]:
+    """Names of arrays that a subscript reads an entry of."""
+    return {n.value.id for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)}

@@ -1,0 +1,25 @@
+"""Healthy programs get no complaint: the shipped models, and the translations of the reference posteriors."""
+
+import pytest
+
+from gradmc.check import check
+from tests.models.shipped import NAMES, shipped
+from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_models_are_clean(name: str) -> None:
+    model = shipped(name)
+    report = check(model.density)
+    assert report.clean, str(report)
+    assert report.exit_code == 0
+
+
+@pytest.mark.skipif(
+    not COLLECTION.is_dir(),
+    reason="the reference posteriors are not beside the repository (set GRADMC_POSTERIORDB to their folder)",
+)
+@pytest.mark.parametrize("posterior", POSTERIORS, ids=lambda posterior: posterior.id)
+def test_translations_are_clean(posterior: Posterior) -> None:
+    report = check(posterior.model, posterior.data())
+    assert report.clean, str(report)

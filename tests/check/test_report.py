@@ -1,0 +1,59 @@
+"""The report in its forms."""
+
+import json
+import math
+
+import pytest
+
+import gradmc as gm
+from gradmc import Data, Real
+from gradmc.errors import UsageError
+from gradmc.lpdf import normal
+
+
+@gm.model
+def floored(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    return lp + normal(y, math.floor(mu), 1.0)
+
+
+@gm.model
+def healthy(mu: Real, *, y: Data["n"]):
+    return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
+
+
+DATA = {"y": [0.5, 1.5]}
+
+
+def test_text_json_and_html_agree() -> None:
+    report = gm.check(floored, DATA, fast=True)
+    (finding,) = report.errors
+    content = json.loads(json.dumps(report.as_json()))
+    assert content["passed"] is False
+    assert content["findings"][0]["location"]["line"] == finding.location.line
+    assert content["findings"][0]["parameters"] == ["mu"]
+    for text in (str(report), report._repr_html_()):
+        assert "math.floor(mu)" in text
+        assert finding.message.split("`")[1] in text
+    assert str(report).splitlines()[0] == "error[plateau]: `floor` of a value that depends on mu has derivative 0"
+    assert report.verdict() == "floored: 1 error."
+
+
+def test_a_healthy_model_passes() -> None:
+    report = gm.check(healthy, DATA, fast=True)
+    assert report.passed
+    assert report.clean
+    assert not report.findings
+    assert "nothing to complain about" in str(report)
+
+
+def test_only_programs_can_be_checked() -> None:
+    with pytest.raises(UsageError, match="got function: only programs can be checked"):
+        gm.check(lambda mu: mu)
+    with pytest.raises(UsageError, match="a density has its data already"):
+        gm.check(gm.density(healthy, DATA), DATA)
+
+
+def test_the_same_report_every_time() -> None:
+    first, second = (gm.check(floored, DATA, fast=True) for _ in range(2))
+    assert first.findings == second.findings
