@@ -18,7 +18,6 @@ from scipy import stats
 from gradmc.adaptation.schedule import Schedule
 from gradmc.kernels.kernel import Draw, Info
 
-
 DOUBLE = np.dtype(np.float64)
 
 
@@ -43,6 +42,9 @@ class Target:
         """The vector itself."""
         del arguments
         return {"posterior": {"x": x}}
+
+    def unconstrained_by_name(self, x: jax.Array) -> dict[str, jax.Array]:
+        return {"x": x}
 
     def describe_failure(self, x: np.ndarray) -> str:
         """Say where."""
@@ -100,11 +102,17 @@ def _misled_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[
     return jax.jvp(_normal, primals, (flipped,))
 
 
+def _nowhere(x: jax.Array) -> jax.Array:
+    """No density anywhere."""
+    return -jnp.inf * jnp.sum(x * x)
+
+
 MEMBERS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "normal": _normal,
     "funnel": _funnel,
     "wall": _wall,
     "misled": _misled,
+    "nowhere": _nowhere,
 }
 NAMES = tuple(MEMBERS)
 
@@ -119,7 +127,12 @@ def member(name: str) -> np.ndarray:
     return np.asarray(NAMES.index(name), np.int32)
 
 
-FAMILY = Target(function=family, dim=DIM, arguments=member("normal"))
+def target_of(law: str, dtype: type = np.float64) -> Target:
+    """A member as a target of its own; all members share their compiled code."""
+    return Target(function=family, dim=DIM, dtype=np.dtype(dtype), arguments=member(law))
+
+
+FAMILY = target_of("normal")
 
 
 def exact_draws(name: str, rng: np.random.Generator, count: int) -> np.ndarray:

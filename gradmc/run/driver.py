@@ -47,7 +47,6 @@ class Plan:
     warmup: int
     draws: int
     keep_warmup: bool
-    keep_unconstrained: bool
     scope: Callable[[], AbstractContextManager[Any]]  # JAX in the density's precision
     on_host: Callable[[Any, Any, int], Any] | None = None  # `gradmc.adaptation.windowed`
 
@@ -233,8 +232,6 @@ class Driver:
         groups["sample_stats"] = {
             name: statistics[:, i].astype(dtype) for i, (name, dtype) in enumerate(STATISTICS.items())
         }
-        if self.plan.keep_unconstrained:
-            groups["unconstrained_posterior"] = {"position": np.asarray(positions)}
         for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
             if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
                 self._sink.append(chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()})

@@ -20,7 +20,7 @@ from gradmc.errors import ResumeError, StartError
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
-from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
+from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
 from gradmc.run.machine import FAILED, STATISTICS, Machine
 from gradmc.run.progress import Progress
@@ -58,6 +58,10 @@ class SampledDensity(Protocol):
 
     def expand(self, x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
         """Named values at a flat vector, by group."""
+        ...
+
+    def unconstrained_by_name(self, x: jax.Array) -> dict[str, jax.Array]:
+        """The unconstrained coordinates of each transformed parameter."""
         ...
 
     def describe_failure(self, x: np.ndarray) -> str:
@@ -169,7 +173,7 @@ def prepare(
         lanes = _lanes(machine, settings, initial, batch)
         compiled: Compiled = compile_run(
             machine,
-            density.expand,
+            _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
             density.arguments,
             lanes[0].state,
             schedule,
@@ -184,7 +188,6 @@ def prepare(
         warmup=settings.warmup,
         draws=settings.draws,
         keep_warmup=settings.keep_warmup,
-        keep_unconstrained=settings.keep_unconstrained,
         scope=density.scope,
         on_host=machine.adaptation.on_host
         if isinstance(machine.adaptation, DenseAdaptation | LowRankAdaptation)
@@ -197,6 +200,16 @@ def prepare(
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
     )
+
+
+def _with_unconstrained(density: SampledDensity) -> Expand:
+    """`density.expand` with the group `unconstrained_posterior`, where a parameter is transformed at all."""
+
+    def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
+        named = density.unconstrained_by_name(x)
+        return {**density.expand(x, arguments), **({"unconstrained_posterior": named} if named else {})}
+
+    return expand
 
 
 def _machine(density: SampledDensity, settings: Settings) -> Machine:

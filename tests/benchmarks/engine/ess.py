@@ -9,6 +9,7 @@ import statistics
 import jax
 import numpy as np
 
+import gradmc as gm
 from tests.benchmarks.engine.targets import prepared, run
 from tests.posteriordb.reference import COLLECTION, POSTERIORS
 
@@ -33,8 +34,9 @@ def smallest_ess(positions: np.ndarray) -> float:
 
 def ours(target: object, seed: int) -> float:
     """ESS per gradient of gradmc."""
-    _, gradients, store = run(prepared(target, seed=seed, keep_unconstrained=True, **SIZES))
-    group = store.to_datatree()["unconstrained_posterior"]
+    flat = gm.from_logdensity(target, np.zeros(target.dim))
+    _, gradients, store = run(prepared(flat, seed=seed, **SIZES))
+    group = store.to_datatree()["posterior"]
     columns = [np.asarray(v).reshape(*v.shape[:2], -1) for v in group.data_vars.values()]
     return smallest_ess(np.concatenate(columns, axis=2)) / gradients
 
@@ -53,9 +55,7 @@ def theirs(target: object, seed: int) -> float:
             progress_bar=False,
         )
         starts = jax.random.uniform(jax.random.PRNGKey(seed + 100), (SIZES["chains"], target.dim), minval=-2, maxval=2)
-        sampler.warmup(
-            jax.random.PRNGKey(seed), init_params=starts, collect_warmup=True, extra_fields=("num_steps",)
-        )
+        sampler.warmup(jax.random.PRNGKey(seed), init_params=starts, collect_warmup=True, extra_fields=("num_steps",))
         gradients = float(sampler.get_extra_fields()["num_steps"].sum())
         sampler.run(sampler.post_warmup_state.rng_key, extra_fields=("num_steps",))
         gradients += float(sampler.get_extra_fields()["num_steps"].sum())
@@ -67,8 +67,6 @@ def main() -> None:
     if not COLLECTION.exists():
         print("skipped: the reference posteriors are not present beside the project")
         return
-    import gradmc as gm
-
     print(f"{'posterior':44}{'gradmc':>10}{'NumPyro':>10}{'ratio':>8}")
     ratios = []
     for folder in FOLDERS:

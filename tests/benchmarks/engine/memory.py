@@ -31,4 +31,3 @@ def main() -> None:
             [sys.executable, "-c", PROGRAM, f"{folder}/draws.zarr"], check=True, capture_output=True, text=True
         )
         print(f"peak resident memory {float(answer.stdout.split()[-1]):.0f} MB, {time.perf_counter() - began:.1f} s")
-

@@ -45,7 +45,8 @@ def yardstick() -> ModuleType | None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("nuts_single_kernel", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
