@@ -152,15 +152,15 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
     run.write_json(run.manifest, manifest)
     run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
     began = time.monotonic()
-    try:
-        with listening() as requests:
+    with listening() as requests:
+        try:
             outcome = _draw(run, manifest, problem, options, requests, resume=resume)
-    except BaseException as error:
-        with suppress(StorageError):
-            _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
-        raise
-    _close_session(run, manifest, outcome.ending, outcome.detail, began)
-    return _report(run, manifest, options)
+        except BaseException as error:
+            with suppress(StorageError):
+                _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
+            raise
+        _close_session(run, manifest, outcome.ending, outcome.detail, began)
+        return _report(run, manifest, options)
 
 
 def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:

@@ -22,7 +22,7 @@ from tests.cli.conftest import make_project
 KILLS = 25
 SETTINGS = [
     "--sampler.warmup=2000",
-    "--sampler.draws=20000",
+    "--sampler.draws=40000",
     "--output.keep_warmup=true",
     "--progress=none",
 ]
@@ -95,7 +95,7 @@ def begin_and_stop(server: Server, reference: Reference, out: Path, *numbers: in
         reference.project / "run.toml",
         *SETTINGS,
         f"--output.dir={out}",
-        signals=[(0.1 + 0.03 * i, int(number)) for i, number in enumerate(numbers)],
+        signals=[(0.02 + 0.1 * i, int(number)) for i, number in enumerate(numbers)],
         after=str(out / "state" / "chain-1.checkpoint"),
         chunk_seconds=0.02,
     )
@@ -181,7 +181,7 @@ def test_only_one_of_two_processes_resumes(server: Server, reference: Reference,
 
 def test_extending_equals_asking_for_more_at_first(server: Server, reference: Reference, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    shorter = [*SETTINGS, "--sampler.draws=15001", f"--output.dir={out}"]
+    shorter = [*SETTINGS, "--sampler.draws=35001", f"--output.dir={out}"]
     assert server("sample", reference.project / "run.toml", *shorter)["code"] == 0
     assert server("extend", out, "--draws", 4999, "--progress=none")["code"] == 0
     assert_same_run(reference.out, out)
