@@ -113,6 +113,7 @@ MEMBERS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "wall": _wall,
     "misled": _misled,
     "nowhere": _nowhere,
+    "unit": lambda x: standard_normal(x, ()),
 }
 NAMES = tuple(MEMBERS)
 

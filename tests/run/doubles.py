@@ -4,23 +4,13 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from gradmc.run.driver import Driver, Lane
 from gradmc.run.progress import ChainStatus
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
-from tests.targets import PRECISION, Target, correlated_normal, standard_normal
-
-NORMAL = Target(function=standard_normal, dim=3)
-CORRELATED = Target(function=correlated_normal, dim=3, arguments=PRECISION)
-
-
-def never_finite(x: Any, arguments: Any) -> Any:
-    """No density anywhere."""
-    del arguments
-    return -jnp.inf * jnp.sum(x * x)
+from tests.targets import FAMILY, Target
 
 
 class Sink:
@@ -65,7 +55,7 @@ class Quiet:
 
 
 def run(
-    target: Target = NORMAL,
+    target: Target = FAMILY,
     *,
     initial: Any = None,
     after_chunk: Callable[[Lane], None] | None = None,

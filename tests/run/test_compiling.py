@@ -1,5 +1,6 @@
 """The compiled unit: one native function, traced once, the same for every run of a model."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,15 @@ import pytest
 from gradmc.run.compiling import buffer_capacity, cache_directory, expand_rows
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
-from tests.run.doubles import CORRELATED, NORMAL, Quiet, Sink, whole
-from tests.targets import FAMILY, Target, scaled_normal, standard_normal
+from tests.run.doubles import Quiet, Sink, whole
+from tests.targets import FAMILY, PRECISION, Target, correlated_normal, scaled_normal, standard_normal, target_of
 
+CORRELATED = Target(function=correlated_normal, dim=3, arguments=PRECISION)
 TARGETS = {
-    "normal": NORMAL,
     "correlated": CORRELATED,
     "family": FAMILY,
     "scaled": Target(function=scaled_normal, dim=30, arguments=np.logspace(-3, 3, 30)),
-    "single": Target(function=standard_normal, dim=3, dtype=np.dtype(np.float32)),
+    "single": target_of("normal", np.float32),
 }
 
 
@@ -36,9 +37,9 @@ def entry_of(text: str) -> str:
     ("target", "kernel", "metric"),
     [
         *((target, "nuts", "low_rank") for target in TARGETS),
-        ("normal", "nuts", "diagonal"),
-        ("normal", "nuts", "dense"),
-        ("normal", "hmc", "low_rank"),
+        ("family", "nuts", "diagonal"),
+        ("family", "nuts", "dense"),
+        ("family", "hmc", "low_rank"),
     ],
 )
 def test_the_sampling_loop_is_one_native_function(target: str, kernel: Any, metric: Any) -> None:
@@ -73,17 +74,11 @@ def test_one_compilation_serves_all_settings_of_a_run() -> None:
     for _ in range(2):
         second = prepare(other, settings, initial=[np.ones(3), -np.ones(3)])
         if not tables:
-            second.plan = replace_compiled(second.plan, first.plan.compiled)
+            second.plan = dataclasses.replace(second.plan, compiled=first.plan.compiled)
         sink = Sink()
         second.run(sink, Quiet())
         tables.append([whole(sink, chain) for chain in range(2)])
     np.testing.assert_array_equal(tables[0], tables[1])
-
-
-def replace_compiled(plan: Any, compiled: Any) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(plan, compiled=compiled)
 
 
 class TestCache:
@@ -95,11 +90,11 @@ class TestCache:
         return cache_directory()
 
     def test_other_settings_compile_nothing_new(self, directory: Path) -> None:
-        prepare(NORMAL, Settings(seed=1, chains=1, warmup=10, draws=5))
+        prepare(FAMILY, Settings(seed=1, chains=1, warmup=10, draws=5))
         kept = set(directory.iterdir())
         assert len(kept) >= 2
         prepare(
-            NORMAL,
+            FAMILY,
             Settings(seed=5, chains=3, warmup=300, draws=7, target_accept=0.95, step_size=0.3, cores=1),
             initial=[np.ones(3)] * 3,
         )
@@ -108,7 +103,7 @@ class TestCache:
 
     def test_can_be_switched_off(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GRADMC_CACHE", "off")
-        prepare(NORMAL, Settings(seed=1, chains=1))
+        prepare(FAMILY, Settings(seed=1, chains=1))
         assert not directory.exists()
 
     def test_leaves_the_configuration_as_it_was(self, directory: Path) -> None:
@@ -119,11 +114,11 @@ class TestCache:
             "jax_enable_x64",
         ]
         before = [getattr(jax.config, name) for name in names]
-        prepare(NORMAL, Settings(seed=1, chains=1))
+        prepare(FAMILY, Settings(seed=1, chains=1))
         assert [getattr(jax.config, name) for name in names] == before
 
     def test_one_that_the_user_configured_stays(self, directory: Path, tmp_path: Path, configured: Path) -> None:
-        prepare(NORMAL, Settings(seed=1, chains=1))
+        prepare(FAMILY, Settings(seed=1, chains=1))
         assert jax.config.jax_compilation_cache_dir == str(configured)
         assert not directory.exists()
 
