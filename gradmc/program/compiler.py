@@ -22,7 +22,7 @@ from gradmc.program import marks
 from gradmc.program.frontend import complaints, context, failing, influence, marking, operators
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
-from gradmc.program.frontend.values import is_array, is_leaf, is_traced, strong
+from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
 from gradmc.program.middle import lower
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
@@ -104,7 +104,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
-    except Exception as error:
+    except (Exception, CannotRoll) as error:
         names = frozenset(k for k, v in kwargs.items() if is_traced(v))
         if names and complaints.is_concretization(error):
             raise ConcreteDataNeeded(names) from error

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, operators, tables
+from gradmc.program.frontend import comprehensions, context, operators, tables, text
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -156,6 +156,10 @@ def _array_or(plain: Callable[..., Any]) -> Callable[..., Any]:
     return lambda value, *rest: plain(_content(value), *rest)
 
 
+def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: plain(*map(text.formatted, args))
+
+
 HANDLERS: dict[Any, Callable[..., Any]] = {
     range: _range,
     len: _len,
@@ -181,6 +185,9 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     dict: _dict,
     set: _set,
     sorted: _sorted,
+    str: _text(str),
+    repr: _text(repr),
+    format: _text(format),
     isinstance: _isinstance,
     iter: lambda values, *rest: iter(values, *rest) if rest else iter(iterate(values)),
 }

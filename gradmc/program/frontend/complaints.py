@@ -25,14 +25,14 @@ NEEDED = (
 )
 
 
-def is_concretization(error: Exception) -> bool:
+def is_concretization(error: BaseException) -> bool:
     """Whether a traced value was needed as a plain one."""
     if isinstance(error, CONCRETIZATION):
         return True
     return isinstance(error, TypeError) and any(w in str(error) for w in ("Tracer", "concrete value", "traced"))
 
 
-def explained(error: Exception, fn: FunctionType) -> GradmcError:
+def explained(error: BaseException, fn: FunctionType) -> GradmcError:
     """The error to raise in place of `error`."""
     at = where.blame(error) or _definition(fn)
     if isinstance(error, ProgramError):

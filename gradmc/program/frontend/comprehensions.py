@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
-from gradmc.program.frontend.iterables import iterate, rollable
+from gradmc.program.frontend.iterables import iterate, materialised, rollable
 from gradmc.program.frontend.values import is_traced
 
 
@@ -81,7 +81,7 @@ def generate(
     source: Any, pattern: Any, condition: Callable[..., Any] | None, inner: Callable[..., Any], size: int
 ) -> Generation:
     """One `for` of a comprehension; `size` counts its expression nodes."""
-    return Generation(source, pattern, condition, inner, size)
+    return Generation(materialised(source), pattern, condition, inner, size)
 
 
 def comprehension(kind: str, generation: Generation) -> Any:

@@ -98,6 +98,11 @@ class Expressions:
                 return self._comprehension(node)
             case ast.Lambda():
                 return self._lambda(node)
+            case ast.FormattedValue():
+                spec = self._children(node.format_spec) if node.format_spec else None
+                return ast.FormattedValue(call_hook("formatted", [self(node.value)]), node.conversion, spec)
+            case ast.Dict():
+                return call_hook("made", [self._children(node)])
             case ast.List(ctx=ast.Load()):
                 return call_hook("made", [self._children(node)])
             case ast.Await():

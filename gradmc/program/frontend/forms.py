@@ -116,7 +116,7 @@ def _list_of_rows(item: Form, count: int, rest: Iterator[Any]) -> list:
 
 def _contain(kind: type, keys: tuple, values: list[Any]) -> Any:
     if issubclass(kind, dict):
-        return kind(zip(keys, values, strict=True))
+        return context.current().memory.bear(kind(zip(keys, values, strict=True)))
     if kind is tuple:
         return tuple(values)
     if kind is list:

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, forms
+from gradmc.program.frontend import context, forms, operators
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import LEAF, CannotRoll, Form, blank
@@ -53,7 +53,8 @@ class Growth:
 
     def during(self, buffers: Sequence[Any], i: Any) -> Growing:
         """The list at the start of iteration `i`."""
-        count = context.current().memory.listing(self.token).length() + self.per * i
+        before = context.current().memory.listing(self.token).length()
+        count = operators.binary("Add", before, operators.binary("Mult", self.per, i))
         return Growing((), tuple(buffers), self.form, count, 0)
 
     def after(self, buffers: Sequence[Any], n: int) -> Listing:

@@ -29,6 +29,7 @@ from gradmc.program.frontend.operators import (
     unary,
 )
 from gradmc.program.frontend.subscripts import delete_item, load, slice_, store, store_inplace, unpack
+from gradmc.program.frontend.text import formatted
 from gradmc.program.frontend.values import Unbound
 from gradmc.program.frontend.whiles import while_
 
@@ -46,6 +47,7 @@ __all__ = [
     "delete_attribute",
     "delete_item",
     "for_",
+    "formatted",
     "generate",
     "if_",
     "inplace",

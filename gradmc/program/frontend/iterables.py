@@ -4,7 +4,8 @@
 still be iterated by Python.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradmc.program.frontend import context, operators, subscripts, tables
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
 
+FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
 LONG_LIST = 8
 """Longer lists of numbers roll."""
 
@@ -125,20 +127,21 @@ def rollable(source: Any) -> Rollable | None:
         return _listing(content)
     if is_array(content):
         return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
-    if isinstance(content, list | tuple) and len(content) > LONG_LIST and all(map(_number, content)):
-        array = _array(content)
-        return Rollable(len(content), lambda i: subscripts.item(array, i))
+    if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(content[0]):
+        return _listing(Listing.of(content))
     return None
 
 
-def _number(value: Any) -> bool:
-    return is_leaf(value) and np.ndim(value) == 0 and not isinstance(value, bool | np.bool_)
+def _plain(item: Any) -> bool:
+    """Whether an item is a number or a tuple of numbers: the others of its list are likely to be so too."""
+    if isinstance(item, tuple):
+        return len(item) > 0 and all(map(_plain, item))
+    return is_leaf(item) and np.ndim(item) == 0
 
 
-def _array(numbers: Sequence[Any]) -> Any:
-    if any(map(is_traced, numbers)):
-        return jnp.stack([jnp.asarray(v) for v in numbers])
-    return np.asarray(numbers)
+def materialised(source: Any) -> Any:
+    """The items of an iterator of itertools or numpy in a list, so that they can be indexed."""
+    return list(source) if isinstance(source, (*FINITE, np.ndindex)) else source
 
 
 def _range(start: Any, length: Any, step: Any, most: int | None = None) -> Rollable:

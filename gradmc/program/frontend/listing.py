@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import forms
+from gradmc.program.frontend import forms, tables
 from gradmc.program.frontend.values import CannotRoll, Form, is_traced
 
 
@@ -201,7 +201,7 @@ class Growing(Listing):
     @override
     def item(self, k: Any) -> Any:
         if not is_traced(k) and k < 0:
-            k = self.count + k
+            k = tables.apply(self.count + k, lambda n, k=k: n + k, self.count)
         elif is_traced(k):
             k = jnp.where(k < 0, k + self.count, k)
         return Stack(self.leaves, self.form, 0).item(k)
@@ -217,7 +217,8 @@ class Growing(Listing):
     @override
     def append(self, item: Any) -> "Growing":
         grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
-        return replace(self, leaves=grown.leaves, count=self.count + 1, added=self.added + 1)
+        count = tables.apply(self.count + 1, lambda n: n + 1, self.count)
+        return replace(self, leaves=grown.leaves, count=count, added=self.added + 1)
 
     @override
     def concatenate(self, other: Listing) -> "Growing":

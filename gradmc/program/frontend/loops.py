@@ -11,9 +11,9 @@ from typing import Any
 
 from gradmc.program.frontend import branches, context, operators, unrolling, where
 from gradmc.program.frontend.bodies import State
-from gradmc.program.frontend.iterables import Rollable, rollable
+from gradmc.program.frontend.iterables import Rollable, materialised, rollable
 from gradmc.program.frontend.rolling import DataOnly, Loop
-from gradmc.program.frontend.values import is_traced
+from gradmc.program.frontend.values import CannotRoll, is_traced
 
 SHORT = 4
 """A loop of at most this many trips over a small body runs in Python: unrolled code of that size compiles as fast
@@ -48,6 +48,7 @@ def for_(
         augmented: variables that change only by `x += v` and the like.
         size: expression nodes in the body; negative if it holds a loop.
     """
+    iterable = materialised(iterable)
     source = rollable(iterable)
     if source is None:
         unrolling.unlike(iterable, body, ended)
@@ -68,7 +69,9 @@ def for_(
             Loop(source, body, state, carried, after, augmented, stores, where.here()).roll()
         except DataOnly:
             unrolling.plain(source, body, ended)
-        except unrolling.OBSTACLES as obstacle:
+        except (Exception, CannotRoll) as obstacle:
+            if not unrolling.is_obstacle(obstacle):
+                raise
             unrolling.instead(source, body, ended, obstacle)
 
 

@@ -12,7 +12,7 @@ any alias replaces the content of the token, so all aliases see it.
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from gradmc.program.frontend.values import CannotRoll
 if TYPE_CHECKING:
     from gradmc.program.frontend.listing import Listing
 
-TOKENS = (list, np.ndarray, jax.Array)
+TOKENS = (list, dict, np.ndarray, jax.Array)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,16 @@ class View:
     version: int
 
 
-class Retry(Exception):
+class Fields(dict[str, Any]):
+    """The content of an object whose attributes a loop or branch changes: their names and values."""
+
+    def settle(self, owner: Any) -> None:
+        """Change the object itself."""
+        for name, value in self.items():
+            setattr(owner, name, value)
+
+
+class Retry(BaseException):
     """The body of the frame at `depth` must be traced again, since it appends to a list and reads it."""
 
     def __init__(self, depth: int, token: list) -> None:
@@ -65,7 +74,6 @@ class Frame:
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
     read: dict[int, Any] = field(default_factory=dict)
     failures: list[Any] = field(default_factory=list)
-    undo: list[Callable[[], None]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +124,10 @@ class Memory:
         cell = self.cells.get(id(token))
         if cell is None or cell.token is not token:
             cell = self.cells[id(token)] = Cell(token, token)
+        if isinstance(content, Fields) and not self.frames:
+            content.settle(token)
+            del self.cells[id(token)]
+            return
         if self.frames and not self.owns(token):
             self.frames[-1].saved.setdefault(id(token), (cell, cell.content))
         cell.content = content
@@ -138,6 +150,22 @@ class Memory:
         if self.frames and isinstance(value, TOKENS) and not self.known(value):
             self.frames[-1].born[id(value)] = value
         return value
+
+    def bear_object(self, value: Any) -> Any:
+        """Note that an object of a class was made here and now; returns it."""
+        if self.frames:
+            self.frames[-1].born[id(value)] = value
+        return value
+
+    def present_fields(self, owner: Any, names: Iterable[str]) -> Fields:
+        """The present values of attributes of an object."""
+        changed = self.fields(owner)
+        return Fields({name: changed[name] if name in changed else getattr(owner, name) for name in names})
+
+    def fields(self, owner: Any) -> dict[str, Any]:
+        """The attributes of an object that a loop or branch has changed, and that it does not know of yet."""
+        cell = self.cells.get(id(owner))
+        return cell.content if cell is not None and isinstance(cell.content, Fields) else {}
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -204,8 +232,6 @@ class Memory:
         for cell, before in frame.saved.values():
             cell.content = before
             cell.version += 1
-        for undo in reversed(frame.undo):
-            undo()
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)

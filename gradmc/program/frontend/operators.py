@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -9,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import branches, context, tables
+from gradmc.program.frontend import branches, context, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.values import CannotRoll, Unbound, is_array, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -68,12 +69,37 @@ def binary(op: str, a: Any, b: Any) -> Any:
     a, b = content(a), content(b)
     if isinstance(a, Listing) or isinstance(b, Listing):
         return _lists(op, a, b)
+    if op == "Mod" and isinstance(a, str) and any_traced(b):
+        raise CannotRoll(text.TEXT, text.TEXT_REMEDY)
     if op == "Pow" and (is_traced(a) or is_traced(b)):
         return made(_power(a, b))
+    users = users_operator(BINARY[op], a, b)
+    if users is not NotImplemented:
+        return users
     result = BINARY[op](a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
+
+
+PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
+
+
+def users_operator(operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """The operator of a class that the user wrote; NotImplemented if there is none."""
+    if isinstance(a, PLAIN) and isinstance(b, PLAIN):
+        return NotImplemented
+    from gradmc.program.frontend.calls import users_function
+
+    name = operation.__name__.strip("_")
+    for owner, other, method in ((a, b, f"__{name}__"), (b, a, f"__r{name}__")):
+        found = getattr(type(owner), method, None)
+        converted = users_function(found) if isinstance(found, FunctionType) else None
+        if converted is not None:
+            result = converted(owner, other)
+            if result is not NotImplemented:
+                return result
+    return NotImplemented
 
 
 def _power(a: Any, b: Any) -> Any:

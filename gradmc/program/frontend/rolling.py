@@ -19,7 +19,7 @@ from gradmc.program.frontend import bodies, context, control, failing, forms, gr
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Retry
+from gradmc.program.frontend.memory import Fields, Retry
 from gradmc.program.frontend.values import (
     CannotRoll,
     Form,
@@ -42,8 +42,9 @@ class Crossing:
     """What is known to cross from one iteration to the next besides the values of variables.
 
     Attributes:
-        tokens: arrays and lists from outside into which the body stores.
+        tokens: arrays, lists, dicts and objects from outside that the body changes.
         growing: lists from outside that the body appends to and reads.
+        fields: names of the attributes that it changes, for those of the tokens that are objects.
         stacked: variables that hold lists to be carried as arrays.
         rebound: variables changed by `x += v` that end as another object.
         late: variables that get their first value in the body, with a value of the same form.
@@ -52,17 +53,18 @@ class Crossing:
 
     tokens: dict[int, Any] = field(default_factory=dict)
     growing: dict[int, growth.Growth] = field(default_factory=dict)
+    fields: dict[int, tuple[str, ...]] = field(default_factory=dict)
     stacked: frozenset[str] = frozenset()
     rebound: frozenset[str] = frozenset()
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
     tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
 
 
-class DataOnly(Exception):
+class DataOnly(BaseException):
     """The loop depends on data only: its results are plain values, which later code may need as such."""
 
 
-class _Again(Exception):
+class _Again(BaseException):
     """Passes through the tracer: trace again, knowing more."""
 
     def __init__(self, crossing: Crossing) -> None:
@@ -141,7 +143,7 @@ class Trial:
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
         for token in self.tokens:
-            self.pack.add(self._content(token), stack=True)
+            self.pack.add(self._content(token), stack=isinstance(token, list))
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         self.grown: list[tuple[list, list[growth.Item]]] = []
         self.marks: Any = None
@@ -218,13 +220,16 @@ class Trial:
     def _content(self, token: Any) -> Any:
         """The content of a token before the loop, as something to carry."""
         grows = self.crossing.growing.get(id(token))
-        return token if grows is None else grows.room(self.loop.source.length)
+        if grows is not None:
+            return grows.room(self.loop.source.length)
+        names = self.crossing.fields.get(id(token))
+        return token if names is None else self.memory.present_fields(token, names)
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
         def body() -> None:
-            tables.index(i, self.loop.source.length, self.label)
             self.loop.body(self.loop.source.item(i))
 
+        tables.index(i, self.loop.source.length, self.label)
         return self.within(body, i, leaves, self._finish)
 
     def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
@@ -294,7 +299,9 @@ class Trial:
             new = self._leaving(k, name, value, out, new)
         contents = {id(token): content for token, content in outcome.written}
         more = {id(t): t for t, _ in outcome.written if id(t) not in self.crossing.tokens}
-        new = replace(new, tokens={**new.tokens, **more}) if more else new
+        fields = {id(t): tuple(c) for t, c in outcome.written if isinstance(c, Fields)}
+        if more or fields != self.crossing.fields:
+            new = replace(new, tokens={**new.tokens, **more}, fields=fields)
         for k, token in enumerate(self.tokens):
             content = contents.get(id(token), self.memory.peek(token))
             new = self._leaving_token(len(self.names) + k, token, content, out, new)
@@ -327,9 +334,9 @@ class Trial:
             if content.added == grows.per:
                 return new
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
-        form = out.add(content, stack=True)
+        form = out.add(content, stack=isinstance(token, list))
         if form != self.pack.forms[k]:
-            raise CannotRoll("a list that the loop changes holds things of different structure")
+            raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
 
     def _after(self, token: Any, value: Any) -> Any:

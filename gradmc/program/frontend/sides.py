@@ -16,6 +16,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.frontend import bodies, context, failing, forms, sometimes, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import LEAF, CannotRoll, Fixed, Form, Missing, Unbound, strong
@@ -193,8 +194,10 @@ class Common:
             case ("variable", k):
                 return self.entry[k]
             case ("token", token):
-                subjects = {**self.yes.subjects, **self.no.subjects}
-                return context.current().memory.peek(subjects[token])
+                memory = context.current().memory
+                subject = {**self.yes.subjects, **self.no.subjects}[token]
+                other = self.yes.values.get(key, self.no.values.get(key))
+                return memory.present_fields(subject, other) if isinstance(other, Fields) else memory.peek(subject)
             case _:
                 return np.False_
 

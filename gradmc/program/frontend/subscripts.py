@@ -1,6 +1,8 @@
 """Subscripts: reading `x[i]` and storing `x[i] = v`, on arrays and lists, with plain and symbolic indices."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -63,7 +65,7 @@ def _from_listing(content: Listing, index: Any) -> Any:
     if isinstance(index, slice):
         n = content.length()
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
-            raise CannotRoll("a slice of the list has a length that changes")
+            return windows.of_listing(content, index)
         picked = range(*index.indices(n))
         return fresh_list(Listing.of([content.item(k) for k in picked]))
     return content.item(index)
@@ -203,6 +205,9 @@ def store(owner: Any, index: Any, value: Any) -> None:
         replace(owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner)))
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
+    elif isinstance(owner, dict):
+        with changed(owner, index) as content:
+            content[index] = value
     else:
         _store_in_object(owner, index, value)
 
@@ -299,10 +304,29 @@ def delete_item(owner: Any, index: Any) -> None:
     if isinstance(owner, list) and not isinstance(index, slice):
         list_method(owner, "pop", (index,))
         return
+    if isinstance(owner, dict):
+        with changed(owner, index) as content:
+            del content[index]
+        return
     memory = context.current().memory
     if memory.frames and id(owner) not in memory.frames[-1].born:
         raise CannotRoll(f"an item of a {type(owner).__name__} is deleted inside the loop or branch")
     del owner[index]
+
+
+@contextmanager
+def changed(owner: dict, key: Any = None) -> Iterator[dict]:
+    """The dict to change in place of `owner`: itself, or a copy that becomes its content."""
+    memory = context.current().memory
+    if any_traced(key):
+        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
+    present = memory.content(owner)
+    if present is owner and memory.owns(owner):
+        yield owner
+        return
+    new = copy.copy(present)
+    yield new
+    memory.write(owner, new)
 
 
 def slice_(start: Any, stop: Any, step: Any) -> slice:

@@ -8,11 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
-from gradmc.program.frontend import context, marking, where
+from gradmc.program.frontend import complaints, context, marking, where
 from gradmc.program.frontend.iterables import Rollable, iterate
 from gradmc.program.frontend.values import CannotRoll, is_traced
 
@@ -23,16 +21,6 @@ LIMIT = 200
 GARCH(1,1) take 38 s to compile, 800 do not end in 5 minutes)."""
 SHORT = "short, so it is written out"
 DATA = "depends on data only, so it is run while compiling"
-
-OBSTACLES = (
-    CannotRoll,
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.TracerBoolConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
-"""What is raised in a body that needs its index, or a value computed from it, as a plain number."""
 
 REMEDY = (
     "Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the "
@@ -136,13 +124,18 @@ def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] 
 
 
 def instead(
-    source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: Exception
+    source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: BaseException
 ) -> None:
     """Run a loop in Python that could not be traced once."""
     run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length))
 
 
-def reason(obstacle: Exception) -> str:
+def is_obstacle(error: BaseException) -> bool:
+    """Whether an error means that a body cannot be traced once, though it may run with a plain index."""
+    return isinstance(error, CannotRoll) or complaints.is_concretization(error)
+
+
+def reason(obstacle: BaseException) -> str:
     """Why a loop cannot be traced once."""
     if isinstance(obstacle, CannotRoll):
         return str(obstacle)

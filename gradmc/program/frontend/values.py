@@ -20,8 +20,10 @@ from gradmc.errors import ProgramError
 ALIKE = "Let both sides of a branch, and every iteration of a loop, change the same things in the same way."
 
 
-class CannotRoll(Exception):
+class CannotRoll(BaseException):
     """The loop or branch at hand cannot be traced; the text says why.
+
+    Like all that the compiler throws for itself it is no `Exception`: a program's own `except` must not catch it.
 
     A loop around it may still be unrolled. If none is, it becomes the user's error, with this remedy.
     """

@@ -60,8 +60,8 @@ def while_(
         Loop(source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
     except DataOnly:
         _in_python(test, body, unrolling.Unrolled(unrolling.DATA))
-    except unrolling.OBSTACLES as obstacle:
-        if is_traced(decided):
+    except (Exception, CannotRoll) as obstacle:
+        if is_traced(decided) or not unrolling.is_obstacle(obstacle):
             raise
         if not _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle))):
             raise

@@ -29,6 +29,26 @@ def load(content: Any, parts: Sequence[Any]) -> Any:
     return element(window, tuple(rest)) if rest else window
 
 
+def of_listing(content: Any, part: slice) -> Any:
+    """A moving slice of a list of numbers, as an array."""
+    leaves = content.leaves if content.grows else content.stacked().leaves
+    if len(leaves) != 1:
+        raise CannotRoll("a slice of a list of tuples moves with the loop")
+    n = content.length()
+    ends = [_counted(end, default, n) for end, default in ((part.start, 0), (part.stop, n))]
+    row = indices(slice(*ends, part.step), leaves[0].shape[0])
+    return ir.load(jnp.asarray(leaves[0]), row, source=where.here())
+
+
+def _counted(end: Any, default: Any, n: Any) -> Any:
+    """An end of a slice, counted from the front of a list of (perhaps traced) length `n`."""
+    from gradmc.program.frontend import operators
+
+    if end is None:
+        return default
+    return operators.binary("Add", n, end) if not is_traced(end) and end < 0 else end
+
+
 def store(content: Any, parts: Sequence[Any], value: Any) -> Any:
     """`content` after `content[parts] = value`."""
     axis, row, rest = _plan(content, parts)

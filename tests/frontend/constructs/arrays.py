@@ -204,6 +204,15 @@ def append_and_read(a, *, x):
     return sum(h) + h[-1] * len(h)
 
 
+@supported("lists", "the last items of a list that grows: `h[-2:]`, `h[t - 2:t]`", 0.3, x=X)
+def list_windows(a, *, x):
+    h = [a, 0.5]
+    for t in range(2, len(x)):
+        h.append(0.5 * sum(h[-2:]) + a * x[t])
+        h[t] += 0.1 * sum(h[t - 2 : t])
+    return sum(h)
+
+
 @supported("lists", "an empty list that grows and is read", 0.3, x=X)
 def from_empty(a, *, x):
     h = []

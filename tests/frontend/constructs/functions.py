@@ -117,6 +117,51 @@ def carried_objects(a, *, x):
     return point.y + state["v"] + pair[1][0] * pair[1][1]
 
 
+class Vector:
+    def __init__(self, x, y):
+        self.x = x
+        self.y = math.exp(y)
+        self.count = 0
+
+    def __add__(self, other):
+        return Vector(self.x + other.x, math.log(self.y + other.y))
+
+    def __rmul__(self, factor):
+        return Vector(factor * self.x, math.log(self.y))
+
+    @property
+    def norm(self):
+        return math.sqrt(self.x**2 + self.y**2)
+
+
+@supported("functions", "classes of your own: `__init__`, operators, properties", 0.7, x=X)
+def classes(a, *, x):
+    lp = 0.0
+    for v in x:
+        u = Vector(a, v) + 2.0 * Vector(v, a)
+        lp += u.norm + u.x
+    return lp
+
+
+@supported("functions", "attributes and items of dicts that change in a loop or branch", 0.7, x=X)
+def changing_objects(a, *, x):
+    vector = Vector(a, 0.5)
+    totals = {"up": 0.0, "down": a}
+    inner = {"deep": [0.0, 1.0]}
+    for v in x:
+        vector.x += a * v
+        vector.count += 1
+        if v > 0:
+            totals["up"] += v * a
+        else:
+            totals["down"] -= v
+        if v * a > 0.3:
+            vector.y = v
+        inner["deep"][1] += a
+    totals.update(up=totals["up"] * 2)
+    return vector.x * vector.count + vector.y + totals["up"] + totals["down"] * a + inner["deep"][1]
+
+
 @supported("functions", "`functools.partial` and `functools.reduce`", 0.7, x=X)
 def partials(a, *, x):
     scaled = functools.partial(helper, weight=a)
@@ -213,10 +258,13 @@ def conversions(a):
     return lp + (a if isinstance(a, float) else 100.0)
 
 
-@supported("numbers", "f-strings and printing of plain values", 0.7, names=["u", "v"])
+@supported("numbers", "f-strings of plain values, and of a short loop's index", 0.7, names=["u", "v"])
 def strings(a, *, names):
     table = {f"{name}_{k}": k for k, name in enumerate(names)}
-    return a * table["v_1"] + len("-".join(names))
+    lp = a * table["v_1"] + len("-".join(names)) + len("%d" % 12)
+    for k in range(8):
+        lp += len(f"{k:>3}") * a * k
+    return lp
 
 
 @supported("numbers", "marks return their value", 0.7, x=X, y=Y)

@@ -1,6 +1,7 @@
 """Loops."""
 # ruff: noqa: B007, C417
 
+import itertools
 import math
 
 import numpy as np
@@ -361,6 +362,20 @@ def unlike(a, *, groups):
     for name in ["one", "two"]:
         lp += len(name) * a
     return lp
+
+
+@supported("loops", "lists of tuples of numbers, itertools.product and combinations, np.ndindex", 0.5, x=X, m=M)
+def tuples(a, *, x, m):
+    lp = 0.0
+    for i, j in [(k, (3 * k) % 10) for k in range(10)]:
+        lp += a * x[i] * x[j]
+    for i, j in itertools.product(range(10), range(3)):
+        lp += a * m[i, j]
+    for i, j in itertools.combinations(range(6), 2):
+        lp += (x[i] - a * x[j]) ** 2
+    for i, j in np.ndindex(10, 3):
+        lp += m[i, j] ** 2 * a
+    return lp + sum(a * x[i] for i, j in itertools.product(range(4), range(5)))
 
 
 @supported("loops", "a dict", 0.5, effects={"u": 1.5, "v": -0.5})

@@ -144,6 +144,17 @@ def parameter_key(a, *, names):
 
 
 @refused(
+    "text made from a parameter",
+    2.0,
+    line='return a * len(f"{a:.3f}")',
+    message="the text of a value is needed that is not known while compiling",
+    remedy="Make text from data only; to look at values while sampling use gm.record, or jax.debug.print.",
+)
+def parameter_text(a):
+    return a * len(f"{a:.3f}")
+
+
+@refused(
     "an index beyond the array",
     0.7,
     x=X,
@@ -373,22 +384,22 @@ def returns_nothing(a):
 
 
 @refused(
-    "objects changed in a loop (attributes, dicts, sets)",
+    "attributes of objects, keys of dicts and members of sets that a long loop makes",
     3.0,
     x=np.arange(1200.0),
     line="for v in x",
-    message="attribute 'total' of a Box is changed inside the loop or branch",
+    message="attribute 'total' of a Box is made inside the loop or branch",
     remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def changes_object(a, *, x):
     box = Box()
     for v in x:
-        box.total = box.total + a * v
+        box.total = a * v
     return box.total
 
 
 class Box:
-    total = 0.0
+    pass
 
 
 @refused(
