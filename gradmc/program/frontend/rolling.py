@@ -1,12 +1,11 @@
-"""Trace a `for` once: find out what its body carries, and leave one `for` of the loop IR.
+"""Trace a `for` once, and leave one `for` of the loop IR.
 
-What has to cross from one iteration to the next is only known after the body has run: it may store into an
-array through an alias, or bind a variable for the first time. `Crossing` is what is known so far; a run of the
-body that needs more raises `_Again` with a larger one, and the body is traced again. Most loops need one run.
+A `Trial` traces the body on what is known to cross from one iteration to the next (`crossing`); if the body needs
+more it is traced again. Most loops need one run.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -15,8 +14,21 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, context, control, failing, forms, growth, marking, tables
+from gradmc.program.frontend import (
+    bodies,
+    context,
+    control,
+    failing,
+    forms,
+    growth,
+    marking,
+    operators,
+    tables,
+    unrolling,
+)
 from gradmc.program.frontend.bodies import Outcome, Pack, State
+from gradmc.program.frontend.crossing import Again, Crossing, foreseen
+from gradmc.program.frontend.identity import Peel, has_identity, settle, shared
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields, Retry
@@ -26,50 +38,20 @@ from gradmc.program.frontend.values import (
     Missing,
     Unbound,
     blank,
-    is_array,
     is_traced,
     strong,
 )
 
 IN_PYTHON = 1000
 """A loop over data is run by Python up to this length (some ms), and compiled and run at once beyond it."""
+MOST_PEELED = 2
+"""So many first iterations may differ from the others."""
 INTERNAL = "__gm_"
 MOST_TRIES = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """What is known to cross from one iteration to the next besides the values of variables.
-
-    Attributes:
-        tokens: arrays, lists, dicts and objects from outside that the body changes.
-        growing: lists from outside that the body appends to and reads.
-        fields: names of the attributes that it changes, for those of the tokens that are objects.
-        stacked: variables that hold lists to be carried as arrays.
-        rebound: variables changed by `x += v` that end as another object.
-        late: variables that get their first value in the body, with a value of the same form.
-        tabled: carried numbers by leaf, and what they are in every iteration (None: it cannot be told).
-    """
-
-    tokens: dict[int, Any] = field(default_factory=dict)
-    growing: dict[int, growth.Growth] = field(default_factory=dict)
-    fields: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    stacked: frozenset[str] = frozenset()
-    rebound: frozenset[str] = frozenset()
-    late: dict[str, tuple[Form, list]] = field(default_factory=dict)
-    tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
-
-
 class DataOnly(BaseException):
     """The loop depends on data only: its results are plain values, which later code may need as such."""
-
-
-class _Again(BaseException):
-    """Passes through the tracer: trace again, knowing more."""
-
-    def __init__(self, crossing: Crossing) -> None:
-        super().__init__("again")
-        self.crossing = crossing
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,6 +66,7 @@ class Loop:
     augmented: tuple[str, ...]
     stores: tuple[Callable[[], Any], ...]
     place: Any
+    peeled: int = 0
 
     def roll(self) -> None:
         """Trace the loop and set everything that it changes to what it is after the loop.
@@ -92,7 +75,22 @@ class Loop:
             CannotRoll: the body does not do the same in every iteration.
             DataOnly: it depends on data only, and Python is to run it.
         """
-        self.settle(lambda crossing: Trial(self, crossing).run())
+        try:
+            self.settle(lambda crossing: Trial(self, crossing).run())
+        except Peel:
+            self._peel()
+
+    def _peel(self) -> None:
+        """Run the first iteration by itself, and roll the others."""
+        n = self.source.length
+        if self.peeled >= MOST_PEELED or n < 2:
+            raise CannotRoll("its first iterations differ from the others")
+        first = unrolling.Unrolled(unrolling.FIRST)
+        first.iteration(lambda: self.body(self.source.item(0)))
+        first.end()
+        item = self.source.item
+        rest = Rollable(n - 1, lambda i: item(operators.binary("Add", i, 1)))
+        replace(self, source=rest, peeled=self.peeled + 1).roll()
 
     def settle(self, attempt: Callable[[Crossing], None]) -> None:
         """Trace until what crosses from one iteration to the next is known."""
@@ -100,25 +98,9 @@ class Loop:
         for _ in range(MOST_TRIES):
             try:
                 return attempt(crossing)
-            except _Again as again:
+            except Again as again:
                 crossing = again.crossing
         raise CannotRoll("what the body changes does not settle")
-
-
-def foreseen(stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
-    """The arrays and lists that a body stores into by name."""
-    memory = context.current().memory
-    tokens = {}
-    for read in stores:
-        try:
-            token = read()
-        except NameError:
-            continue
-        while (view := memory.parent(token)) is not None:
-            token = view.parent
-        if isinstance(token, list) or is_array(token):
-            tokens[id(token)] = token
-    return tokens
 
 
 class Trial:
@@ -137,8 +119,12 @@ class Trial:
         self.same = {
             name
             for name, value in zip(self.names, self.entry, strict=True)
-            if name in loop.augmented and name not in crossing.rebound and _has_identity(value)
+            if has_identity(value)
+            and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
         }
+        self.seen: list[Any] = []
+        self.after: dict[int, Any] = {}
+        self.shared: list[list[int]] = []
         self.pack = Pack()
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
@@ -177,17 +163,20 @@ class Trial:
         wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
         if wanted:
             found = control.carried(jaxpr, self.pack.leaves, wanted)
-            raise _Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
+            raise Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
 
     def assign(self, out: Sequence[Any]) -> None:
         """Set variables and tokens to what was carried out of the loop."""
         values = self.pack.values(out)
         now = []
-        for name, value, before in zip(self.names, values, self.entry, strict=False):
+        for k, (name, value, before) in enumerate(zip(self.names, values, self.entry, strict=False)):
             if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
                 now.append(before)
             else:
-                now.append(self.memory.bear(bodies.named(name, value)))
+                now.append(self.memory.bear(bodies.named(name, self.after.get(k, value))))
+        for first, *others in self.shared:
+            for k in others:
+                now[k] = now[first]
         bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
             self.memory.write(token, self._after(token, value))
@@ -243,9 +232,10 @@ class Trial:
                 late = name in self.crossing.late and not name.startswith(INTERNAL)
                 seen.append(before if name in self.same else Unbound(name) if late else value)
             for value in seen:
-                if not _has_identity(value) or all(value is not e for e in self.entry):
+                if not has_identity(value) or all(value is not e for e in self.entry):
                     self.memory.bear(value)
-            bodies.put(self.loop.state, [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)])
+            self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
+            bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
 
@@ -255,15 +245,7 @@ class Trial:
         except Retry as retry:
             if retry.depth != depth:
                 raise
-            raise _Again(self._with_growing(retry.token)) from None
-
-    def _with_growing(self, token: list) -> Crossing:
-        grows = growth.Growth.of(token)
-        return replace(
-            self.crossing,
-            tokens={**self.crossing.tokens, id(token): token},
-            growing={**self.crossing.growing, id(token): grows},
-        )
+            raise Again(self.crossing.with_growing(retry.token)) from None
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -294,7 +276,12 @@ class Trial:
 
     def leaving(self, outcome: Outcome) -> list[Any]:
         """The carried leaves at the body's end."""
+        self.after = settle(self.entry, self.seen, outcome, self.crossing.tokens, self.memory)
+        self.shared = shared(outcome.values)
         out, new = Pack(), self.crossing
+        kept = {self.names[k] for k, value in self.after.items() if value is self.entry[k]}
+        if kept - self.crossing.kept:
+            new = replace(new, kept=new.kept | kept)
         for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
             new = self._leaving(k, name, value, out, new)
         contents = {id(token): content for token, content in outcome.written}
@@ -306,7 +293,7 @@ class Trial:
             content = contents.get(id(token), self.memory.peek(token))
             new = self._leaving_token(len(self.names) + k, token, content, out, new)
         if new is not self.crossing:
-            raise _Again(new)
+            raise Again(new)
         return out.leaves
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
@@ -357,10 +344,6 @@ def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
     with jax.ensure_compile_time_eval():
         out = jax.jit(jaxpr_as_fun(jaxpr))(*leaves)
     return [np.asarray(v)[()] for v in out]
-
-
-def _has_identity(value: Any) -> bool:
-    return isinstance(value, list) or is_array(value)
 
 
 def _told(name: str) -> str:

@@ -20,6 +20,7 @@ LIMIT = 200
 """More iterations than this are not unrolled: compile time grows faster than their number (200 steps of
 GARCH(1,1) take 38 s to compile, 800 do not end in 5 minutes)."""
 SHORT = "short, so it is written out"
+FIRST = "the first iteration differs from the others, so it is written out"
 DATA = "depends on data only, so it is run while compiling"
 
 REMEDY = (
@@ -69,7 +70,7 @@ class Unrolled:
             here.copies = copies
         self.made.append(made)
         self.trips += 1
-        if here.traced > traced and self.why not in (SHORT, DATA):
+        if here.traced > traced and self.why not in (SHORT, DATA, FIRST):
             self.busy += 1
             self._watch(copies)
 

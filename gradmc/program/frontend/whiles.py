@@ -13,10 +13,11 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, control, loops, operators, tables, unrolling, where
+from gradmc.program.frontend import bodies, control, identity, loops, operators, tables, unrolling, where
 from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.iterables import Rollable
-from gradmc.program.frontend.rolling import INTERNAL, Crossing, DataOnly, Loop, Trial
+from gradmc.program.frontend.rolling import INTERNAL, DataOnly, Loop, Trial
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
@@ -138,7 +139,10 @@ class _While(Trial):
         def body() -> None:
             self.loop.body(self.loop.source.item(i))
 
-        return [i + 1, *self.within(body, i, leaves, self._end)]
+        try:
+            return [i + 1, *self.within(body, i, leaves, self._end)]
+        except identity.Peel:
+            raise CannotRoll(identity.SHARED, identity.REMEDY) from None
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:

@@ -159,6 +159,24 @@ def buffers(p, *, x):
     return np.sum(now)
 
 
+@supported("arrays", "two names of one buffer (`now = new` without a copy)", np.array([0.1, 0.5, 0.2]), x=X)
+def one_buffer(p, *, x):
+    now = np.ones(3)
+    new = np.zeros(3)
+    for v in x:
+        for j in range(3):
+            new[j] = now[j] * p[j] + v * now[(j + 1) % 3]
+        now = new
+    now[0] = 5.0
+    best = np.zeros(3)
+    for k, v in enumerate(x):
+        made = p * v
+        best = made
+        last = made
+    last[1] = 7.0
+    return np.sum(now) + 2 * np.sum(new) + 3 * np.sum(best) + np.sum(last)
+
+
 @supported("arrays", "an array made anew in every iteration", np.array([0.1, 0.5, 0.2]), x=X)
 def fresh(p, *, x):
     now = np.ones(3)

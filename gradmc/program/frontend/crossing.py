@@ -1,0 +1,72 @@
+"""What crosses from one iteration of a traced loop to the next.
+
+It is only known after the body has run: the body may store into an array through another name, or bind a variable
+for the first time. A run that finds more than was known raises `Again` with a larger `Crossing`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from gradmc.program.frontend import context
+from gradmc.program.frontend.growth import Growth
+from gradmc.program.frontend.values import Form, is_array
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What is known to cross from one iteration to the next besides the values of variables.
+
+    Attributes:
+        tokens: arrays, lists, dicts and objects from outside that the body changes.
+        growing: lists from outside that the body appends to and reads.
+        fields: names of the attributes that it changes, for those of the tokens that are objects.
+        stacked: variables that hold lists to be carried as arrays.
+        kept: variables that hold the same object in all iterations.
+        rebound: variables changed by `x += v` that end as another object.
+        late: variables that get their first value in the body, with a value of the same form.
+        tabled: carried numbers by leaf, and what they are in every iteration (None: it cannot be told).
+    """
+
+    tokens: dict[int, Any] = field(default_factory=dict)
+    growing: dict[int, Growth] = field(default_factory=dict)
+    fields: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    stacked: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    rebound: frozenset[str] = frozenset()
+    late: dict[str, tuple[Form, list]] = field(default_factory=dict)
+    tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
+
+    def with_growing(self, token: list) -> "Crossing":
+        """With a list that the body appends to and reads."""
+        return replace(
+            self,
+            tokens={**self.tokens, id(token): token},
+            growing={**self.growing, id(token): Growth.of(token)},
+        )
+
+
+class Again(BaseException):
+    """Passes through the tracer: trace again, knowing more."""
+
+    def __init__(self, crossing: Crossing) -> None:
+        super().__init__("again")
+        self.crossing = crossing
+
+
+def foreseen(stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
+    """The arrays and lists that a body stores into by name."""
+    memory = context.current().memory
+    tokens = {}
+    for read in stores:
+        try:
+            token = read()
+        except NameError:
+            continue
+        while (view := memory.parent(token)) is not None:
+            token = view.parent
+        if isinstance(token, list) or is_array(token):
+            tokens[id(token)] = token
+    return tokens
