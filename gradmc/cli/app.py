@@ -248,6 +248,31 @@ class Commands:
 
         return optimize(config, self.overrides, restarts=restarts, jacobian=jacobian, draws=draws, common=common)
 
+    def calibrate(
+        self,
+        config: Configuration,
+        *,
+        replications: int = 200,
+        ranked: int = 63,
+        warmup: int = 400,
+        common: Common = COMMON,
+    ) -> int:
+        """Check by simulation that program, simulator and sampler agree; exits with 4 if they do not.
+
+        Draws parameters from the prior, simulates data with them, samples the posterior of these data, and
+        ranks the parameters among the draws: the ranks must be uniform.
+
+        Example: `gradmc calibrate models/eight_schools/run.toml --replications 100`
+
+        Args:
+            replications: Data sets to simulate and fit.
+            ranked: Posterior draws per data set that the true value is ranked among.
+            warmup: Warmup transitions per data set.
+        """
+        from gradmc.cli.calibrating import calibrate
+
+        return calibrate(config, self.overrides, replications=replications, ranked=ranked, warmup=warmup, common=common)
+
     def completion(self, shell: Literal["bash", "zsh", "fish"], *, common: Common = COMMON) -> int:
         """Print a script that completes commands and options in a shell.
 
@@ -331,6 +356,7 @@ def build_app(overrides: Overrides) -> App:
         commands.export,
         commands.predict,
         commands.optimize,
+        commands.calibrate,
         commands.doctor,
         commands.completion,
     ):

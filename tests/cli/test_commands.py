@@ -15,6 +15,7 @@ from tests.cli.conftest import Gradmc
 
 COMMANDS = [
     *("sample", "check", "resume", "extend", "summary", "diagnose", "status", "export", "predict", "optimize"),
+    "calibrate",
     *("doctor", "completion", "config show", "config init", "config schema"),
 ]
 

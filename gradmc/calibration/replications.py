@@ -1,0 +1,188 @@
+"""Replications of simulation-based calibration that share one compiled sampler.
+
+A replication draws parameters from the prior, simulates data with them, and samples the posterior of these
+data. The data are arguments of the compiled functions, so all replications run the same executables; they
+differ in the arguments and in the seed. Several run at the same time, one per core.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradmc.density import Density, ProgramDensity
+from gradmc.density.prior import PriorDensity
+from gradmc.errors import UsageError
+from gradmc.program.binding import BoundModel
+from gradmc.program.model import Model
+from gradmc.results.prediction import simulate
+from gradmc.run.driver import Driver
+from gradmc.run.progress import NoProgress
+from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.settings import Settings
+
+PRIOR_THIN = 10
+"""Draws of the prior's chains of which one is used."""
+
+PRIOR_CHAINS = 4
+SPREAD = 8
+"""Posterior draws of which one is ranked, so that those ranked are nearly independent (Talts et al. 2018, 5.1)."""
+
+type Wrap = Callable[[Density], Density]
+
+
+class Sink:
+    """Keeps draws as they come, by chain."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[int, list[Mapping[str, Mapping[str, np.ndarray]]]] = {}
+
+    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Keep a chunk."""
+        if not warmup:
+            self.chunks.setdefault(chain, []).append(groups)
+
+    def joined(self, chain: int) -> dict[str, dict[str, np.ndarray]]:
+        """All draws of a chain."""
+        chunks = self.chunks[chain]
+        return {
+            group: {name: np.concatenate([c[group][name] for c in chunks]) for name in variables}
+            for group, variables in chunks[0].items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """One replication.
+
+    Attributes:
+        truth: value of every quantity at the parameters that made the data.
+        draws: posterior draws of it, thinned, leading axis the draw.
+        divergences: divergent transitions among all posterior draws.
+    """
+
+    truth: dict[str, np.ndarray]
+    draws: dict[str, np.ndarray]
+    divergences: int
+
+
+def prior_draws(bound: BoundModel, dtype: np.dtype, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Nearly independent draws of the parameters from the program without its observed terms."""
+    density = PriorDensity(bound, dtype)
+    per_chain = -(-count // PRIOR_CHAINS) * PRIOR_THIN
+    settings = Settings(seed=seed, chains=PRIOR_CHAINS, warmup=1000, draws=per_chain, metric="diagonal")
+    sink = Sink()
+    prepare(density, settings).run(sink, NoProgress())
+    chains = [sink.joined(chain)["posterior"] for chain in range(PRIOR_CHAINS)]
+    names = [p.name for p in bound.parameters]
+    return {name: np.concatenate([c[name][PRIOR_THIN - 1 :: PRIOR_THIN] for c in chains])[:count] for name in names}
+
+
+def replicate(
+    model: Model,
+    data: Mapping[str, Any],
+    *,
+    replications: int,
+    ranked: int,
+    warmup: int,
+    seed: int,
+    wrap: Wrap | None = None,
+) -> list[Replication]:
+    """Run all replications; arguments as for `calibrate`, `wrap` changes the density that is sampled (for tests)."""
+    dtype = np.dtype(float)
+    first = model.bind(data)
+    if model.simulate is None:
+        raise UsageError(
+            f"model {model.name} has no simulator, which calibration needs; write one under "
+            f"`@{model.name}.simulator`: a function (rng, parameters, *, data) that returns simulated data"
+        )
+    truths = prior_draws(first, dtype, replications, seed)
+    simulated = [_simulated(first, {k: v[r] for k, v in truths.items()}, [seed, r]) for r in range(replications)]
+    bounds = [model.bind({**data, **values}) for values in simulated]
+    _check(first, simulated[0])
+    target = ProgramDensity(bounds[0], dtype)
+    _check_shared(target, simulated[0])
+    sampled = target if wrap is None else wrap(target)
+    settings = Settings(
+        seed=seed + 1, chains=replications, warmup=warmup, draws=ranked * SPREAD, metric="diagonal", target_accept=0.9
+    )
+    sampler = prepare(sampled, settings)
+
+    def one(r: int) -> Replication:
+        values = {name: array[r] for name, array in truths.items()}
+        arguments = tuple(bounds[r].data[name].astype(dtype) for name in target._program.traced)
+        return _one(sampler, target, r, values, arguments)
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        return list(pool.map(one, range(replications)))
+
+
+def _simulated(bound: BoundModel, parameters: Mapping[str, Any], seed: list[int]) -> dict[str, np.ndarray]:
+    """Simulated data as real numbers, so that they can be arguments of a compiled function."""
+    assert bound.model.simulate is not None
+    values = {name: v.item() if np.ndim(v) == 0 else np.asarray(v) for name, v in parameters.items()}
+    made = simulate(bound.model.simulate, bound, values, seed)
+    known = {field.name for field in bound.model.data}
+    return {name: value.astype(float) for name, value in made.items() if name in known}
+
+
+def _check(bound: BoundModel, simulated: Mapping[str, Any]) -> None:
+    if not simulated:
+        raise UsageError(
+            f"the simulator of {bound.model.name} returns none of the data "
+            f"({', '.join(field.name for field in bound.model.data)}); its keys must be names of data"
+        )
+
+
+def _check_shared(density: ProgramDensity, simulated: Mapping[str, Any]) -> None:
+    """The likelihood must be marked, and simulated data must be arguments of the compiled function."""
+    if "log_likelihood" not in density.group_dims:
+        raise UsageError(
+            f"model {density.bound.model.name} marks no likelihood, so its prior is not known; write "
+            'gm.observe("y", term) around the terms of the data'
+        )
+    built_in = [name for name in simulated if name not in density._program.traced]
+    if built_in:
+        raise UsageError(
+            f"the program needs {', '.join(built_in)} while it is compiled (as a subscript, a size or a condition), "
+            "so replications cannot share a compiled function; calibrate a variant that does not"
+        )
+
+
+def _one(
+    sampler: Sampler, target: ProgramDensity, r: int, parameters: Mapping[str, Any], arguments: tuple[Any, ...]
+) -> Replication:
+    sink = Sink()
+    plan = dataclasses.replace(sampler.plan, arguments=arguments)
+    lane = sampler.lanes[r]
+    Driver(plan, [lane], sink, NoProgress(), workers=1).run(interval=0.01)
+    if lane.failed:
+        raise sampler._start_error(lane)
+    groups = sink.joined(r)
+    with target.scope():
+        position = np.zeros((plan.compiled.capacity, target.dim), target.dtype)
+        position[0] = np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
+        expanded = plan.compiled.expand(position, np.int32(1), arguments)
+    truth = {group: {name: np.asarray(v)[:1] for name, v in of.items()} for group, of in expanded.items()}
+    divergences = int(groups["sample_stats"]["diverging"].sum())
+    return Replication(
+        truth={name: value[0] for name, value in quantities(truth).items()},
+        draws={name: value[SPREAD - 1 :: SPREAD] for name, value in quantities(groups).items()},
+        divergences=divergences,
+    )
+
+
+def quantities(groups: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The test quantities: parameters and derived quantities, log likelihood, log prior (Modrák et al. 2023).
+
+    The joint log likelihood finds errors that ranks of the parameters alone cannot: a posterior that ignores
+    the data equals the prior, whose ranks are uniform.
+    """
+    found = {str(name): np.asarray(value) for name, value in groups["posterior"].items()}
+    terms = groups["log_likelihood"].values()
+    found["log_likelihood"] = np.sum([np.sum(t.reshape(len(t), -1), axis=1) for t in terms], axis=0)
+    found["log_prior"] = np.asarray(groups["log_prior"]["log_prior"])
+    return found

@@ -1,0 +1,26 @@
+"""`gradmc calibrate`: do program, simulator and sampler of a configuration agree?"""
+
+from pathlib import Path
+
+from gradmc.cli.app import Common, Overrides
+from gradmc.cli.output import emit
+from gradmc.config import load_config
+from gradmc.config.data_files import load_data
+from gradmc.config.target import load_model
+
+
+def calibrate(path: Path, overrides: Overrides, *, replications: int, ranked: int, warmup: int, common: Common) -> int:
+    """Print the verdict; exit code 4 if ranks are not uniform."""
+    from gradmc.calibration import calibrate as calibrate_model
+
+    config = load_config(path, overrides).config
+    outcome = calibrate_model(
+        load_model(config.model.target),
+        load_data(config.data),
+        replications=replications,
+        ranked=ranked,
+        warmup=warmup,
+        seed=config.sampler.seed or 0,
+    )
+    emit(str(outcome), outcome.as_json(), as_json=common.json)
+    return outcome.exit_code

@@ -1,0 +1,146 @@
+"""Right models pass; a wrong Jacobian, a wrong sampler and a wrong simulator are caught."""
+
+import contextlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc import Data, Positive, Real
+from gradmc.calibration.calibrate import Calibration, calibrate_with
+from gradmc.density import Density
+from gradmc.errors import UsageError
+from gradmc.lpdf import half_normal, normal
+from tests.models.shipped import shipped
+
+SEED = 11
+
+
+@gm.model
+def line(mu: Real, sigma: Positive, *, y: Data["n"]):
+    """Normal data; the prior of sigma matters, so a missing Jacobian shows."""
+    lp = normal(mu, 0.0, 1.0) + half_normal(sigma, 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], mu, sigma))
+    return lp
+
+
+@line.simulator
+def simulate(rng, mu, sigma, *, y):
+    return {"y": rng.normal(mu, sigma, size=len(y))}
+
+
+DATA = {"y": np.zeros(3)}
+
+
+class Wrong:
+    """A density with another function in its place for the sampler."""
+
+    def __init__(self, density: Density, logdensity: Any) -> None:
+        self.density = density
+        self.logdensity = logdensity
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.density, name)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        return self.density.scope()
+
+
+def without_jacobian(density: Any) -> Any:
+    def logdensity(x: Any, arguments: Any) -> Any:
+        _, log_det = density.layout.constrain(x, density._data(arguments))
+        return density.logdensity(x, arguments) - log_det
+
+    return Wrong(density, logdensity)
+
+
+def ignoring_a_coordinate(density: Any) -> Any:
+    """Leapfrog steps that do not feel the first coordinate's gradient, nor its share of the energy.
+
+    With the right energy such steps would be inefficient but still exact: any force that depends on the position
+    alone keeps leapfrog reversible and volume-preserving.
+    """
+
+    def logdensity(x: Any, arguments: Any) -> Any:
+        held = jax.lax.stop_gradient(x[0])
+        still = density.logdensity(jnp.zeros_like(x).at[0].set(held), arguments)
+        return density.logdensity(x.at[0].set(held), arguments) - still
+
+    return Wrong(density, logdensity)
+
+
+def calibrated(wrap: Any, replications: int = 100) -> Calibration:
+    return calibrate_with(line, DATA, replications=replications, ranked=31, warmup=200, seed=SEED, wrap=wrap)
+
+
+def test_a_right_model_passes() -> None:
+    outcome = calibrated(None)
+    assert outcome.passed, outcome.verdict()
+    assert outcome.exit_code == 0
+    assert set(outcome.p_values) == {"mu", "sigma", "log_likelihood", "log_prior"}
+    group = outcome.tree["prior_sbc"]
+    assert dict(group.sizes) == {"chain": 1, "draw": 100}
+    assert float(group["mu"].min()) > 0.0
+    assert float(group["mu"].max()) < 1.0
+    again = calibrated(None)
+    assert again.p_values == outcome.p_values
+
+
+def test_a_wrong_jacobian_is_caught() -> None:
+    outcome = calibrated(without_jacobian)
+    assert not outcome.passed
+    assert outcome.exit_code == 4
+    assert "sigma" in outcome.failures
+    assert "the posterior lies too low" in outcome.verdict()
+
+
+def test_a_wrong_sampler_is_caught() -> None:
+    outcome = calibrated(ignoring_a_coordinate)
+    assert not outcome.passed
+    assert "mu" in outcome.failures
+
+
+def test_a_wrong_simulator_is_caught() -> None:
+    @gm.model
+    def scaled(mu: Real, *, y: Data["n"]):
+        lp = normal(mu, 0.0, 1.0)
+        return lp + gm.observe("y", normal(y, mu, 0.5, pointwise=True)).sum()
+
+    @scaled.simulator
+    def variance_for_scale(rng, mu, *, y):
+        return {"y": rng.normal(mu, 2.0, size=len(y))}
+
+    outcome = calibrate_with(scaled, DATA, replications=80, ranked=31, warmup=200, seed=SEED, wrap=None)
+    assert {"mu", "log_likelihood"} <= set(outcome.failures)
+    assert "the posterior is too narrow" in outcome.verdict()
+
+
+@pytest.mark.parametrize("name", ["eight_schools", "linear_regression", "garch11"])
+def test_shipped_models_are_calibrated(name: str) -> None:
+    model = shipped(name)
+    data = {key: value[:60] if np.ndim(value) else value for key, value in model.data.items()}
+    outcome = gm.calibrate(model.model, data, replications=100, ranked=31, seed=SEED)
+    assert outcome.passed, outcome.verdict()
+    assert outcome.as_json()["replications"] == 100
+
+
+def test_what_calibration_needs() -> None:
+    @gm.model
+    def bare(mu: Real, *, y: Data["n"]):
+        return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
+
+    with pytest.raises(UsageError, match="model bare has no simulator, which calibration needs"):
+        gm.calibrate(bare, DATA, replications=20)
+
+    @bare.simulator
+    def simulated(rng, mu, *, y):
+        return {"y": rng.normal(mu, 1.0, size=len(y))}
+
+    with pytest.raises(UsageError, match="marks no likelihood, so its prior is not known"):
+        gm.calibrate(bare, DATA, replications=20)
+    with pytest.raises(UsageError, match="expected at least 20 replications"):
+        gm.calibrate(line, DATA, replications=5)
