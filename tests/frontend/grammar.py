@@ -168,7 +168,7 @@ def statement(s: Scope) -> list[str]:
             return [*lines, "else:", *indent(balanced(other, body))] if other or appends(body) else lines
         case 15:
             i = s.fresh("k")
-            body = block(s.inner(index=i), 2)
+            body = repaired(without_appends(block(s.inner(index=i), 2)))
             return [f"{i} = 0", f"while {i} < {s.one_of(['3', '7'])}:", f"    {i} += 1", *indent(body)]
         case _:
             return loop(s)
@@ -205,11 +205,17 @@ def loop(s: Scope) -> list[str]:
     body = block(scope, 4)
     if ragged:
         body = [line for line in body if "append" not in line] or ["pass"]
-    if any("append" in line for line in body) and any(line.strip() in ("break", "continue") for line in body):
-        body = [line for line in body if "append" not in line]
+    body = without_appends(body)
     lines = [head, *indent(repaired(body))]
     if s.draw(st.integers(0, 5)) == 0:
         lines += ["else:", *indent([f"lp += {number(s, 1)}"])]
+    return lines
+
+
+def without_appends(lines: list[str]) -> list[str]:
+    """A loop that jumps must not append: which iterations do would depend on parameters."""
+    if any(line.strip() in ("break", "continue") for line in lines):
+        return [line for line in lines if "append" not in line]
     return lines
 
 

@@ -39,7 +39,7 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if target is not None:
         return target(*args, **kwargs)
     if isinstance(function, type) and (initialise := _users_initialiser(function)) is not None:
-        made = context.current().memory.bear_object(function.__new__(function))
+        made = context.current().memory.bear_object(object.__new__(function))
         initialise(made, *args, **kwargs)
         return made
     if isinstance(function, functools.partial):

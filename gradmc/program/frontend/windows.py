@@ -35,8 +35,8 @@ def of_listing(content: Any, part: slice) -> Any:
     if len(leaves) != 1:
         raise CannotRoll("a slice of a list of tuples moves with the loop")
     n = content.length()
-    ends = [_counted(end, default, n) for end, default in ((part.start, 0), (part.stop, n))]
-    row = indices(slice(*ends, part.step), leaves[0].shape[0])
+    start, stop = _counted(part.start, 0, n), _counted(part.stop, n, n)
+    row = indices(slice(start, stop, part.step), leaves[0].shape[0])
     return ir.load(jnp.asarray(leaves[0]), row, source=where.here())
 
 

@@ -261,7 +261,7 @@ def conversions(a):
 @supported("numbers", "f-strings of plain values, and of a short loop's index", 0.7, names=["u", "v"])
 def strings(a, *, names):
     table = {f"{name}_{k}": k for k, name in enumerate(names)}
-    lp = a * table["v_1"] + len("-".join(names)) + len("%d" % 12)
+    lp = a * table["v_1"] + len("-".join(names))
     for k in range(8):
         lp += len(f"{k:>3}") * a * k
     return lp
