@@ -82,13 +82,13 @@ class Watch:
         """Called every moment while the workers run."""
         if driver.stopping:
             return
-        if not self.imported:
-            import_readers()
-            self.imported = True
         ending = self.decide()
         if ending != "finished":
             self.ending = ending
             driver.stop()
+        elif not self.imported:
+            import_readers()
+            self.imported = True
         elif time.monotonic() >= self.next_ess:
             self.show_ess()
 
