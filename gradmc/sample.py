@@ -138,12 +138,17 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     """Flat unconstrained starting points, one per chain.
 
     Raises:
-        UsageError: the number of mappings is not the number of chains.
+        UsageError: the number of mappings is not the number of chains, or they are something else.
     """
     if initial is None:
         return None
     if isinstance(initial, Mapping):
         return [np.asarray(target.unconstrain(initial))] * chains
+    if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
+        raise UsageError(
+            "initial must map parameter names to values, or be a list of such mappings, one per chain; "
+            f"got {initial!r}"
+        )
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
     return [np.asarray(target.unconstrain(values)) for values in initial]

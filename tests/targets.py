@@ -44,6 +44,7 @@ class Target:
         return {"posterior": {"x": x}}
 
     def unconstrained_by_name(self, x: jax.Array) -> dict[str, jax.Array]:
+        """The vector itself, as if it were transformed."""
         return {"x": x}
 
     def describe_failure(self, x: np.ndarray) -> str:
