@@ -19,6 +19,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.emit import Context, NotVectorisable
 from gradmc.program.middle.roles import is_logaddexp
+from gradmc.program.middle.take import take
 from gradmc.program.middle.values import Axis, Value, traced, union
 
 
@@ -126,6 +127,40 @@ def total(running: Accumulator, init: Value | None, context: Context) -> Value:
 
 def _neutral(operation: str, value: Value) -> bool:
     return value.known and bool((value.array == identity(operation, value.dtype)).all())
+
+
+def spread_back(running: Accumulator, context: Context) -> Accumulator:
+    """The same with terms that stand on a part of a loop still going on spread over all its iterations."""
+    return replace(running, terms=tuple(_spread_term(t, running.operation, context) for t in running.terms))
+
+
+def _spread_term(term: Term, operation: str, context: Context) -> Term:
+    for part in term.pending:
+        around = part.parent(context.loops)
+        if around is None:
+            continue
+        pending = tuple(a for a in term.pending if a is not part)
+        axes = tuple(sorted({*term.value.axes, part}, key=lambda a: a.level))
+        value = context.widen(term.value, axes)
+        while part is not around:
+            value, part = _filled(value, part, operation), part.within
+        term = Term(value, pending)
+    return term
+
+
+def _filled(value: Value, part: Axis, operation: str) -> Value:
+    """A value on a part of an axis, on the whole of it; elsewhere it changes nothing."""
+    whole, k = part.within, value.axes.index(part)
+    assert whole is not None and part.index is not None
+    axes = tuple(whole if a is part else a for a in value.axes)
+    table = np.full(whole.size, -1)
+    table[part.index] = np.arange(part.size)
+    hole = (table < 0).reshape(*[1] * k, -1, *[1] * (value.array.ndim - k - 1))
+    neutral = identity(operation, value.dtype)
+    if value.known:
+        return Value(np.where(hole, neutral, value.array.take(np.maximum(table, 0), k)), axes)
+    array = jnp.moveaxis(take(jnp.moveaxis(value.array, k, 0), table), 0, k)
+    return Value(array if operation == "add" else jnp.where(hole, neutral, array), axes)
 
 
 def reduce_axes(operation: str, value: Value, pending: Sequence[Axis]) -> Value:

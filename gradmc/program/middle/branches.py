@@ -18,7 +18,7 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.program import ir
-from gradmc.program.middle.accumulate import Accumulator, Term, identity, total
+from gradmc.program.middle.accumulate import Accumulator, Term, identity, spread_back, total
 from gradmc.program.middle.cost import GATHER, loads, tame, weight
 from gradmc.program.middle.depends import needed, operands
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, run
@@ -81,7 +81,8 @@ def _divided(sides: Sequence[Jaxpr], pred: Value, values: Sequence[Any], context
             _fresh(_part(v, axis, part)) if var in live else v for v, var in zip(values, side.invars, strict=True)
         ]
         guards = tuple(_part(g, axis, part) for g in context.guards)
-        outs.append(run(side, inner, replace(context.inside(), guards=guards)))
+        loops = tuple(part if a is axis else a for a in context.loops)
+        outs.append(run(side, inner, replace(context.inside(), guards=guards, loops=loops)))
         parts.append(part)
     return [_merged(a, b, parts, pred, _before(a, b, values), context) for a, b in zip(*outs, strict=True)]
 
@@ -199,12 +200,14 @@ def _chosen_terms(a: Accumulator, b: Accumulator, pred: Value, before: Accumulat
     if not a.terms and not b.terms:
         return before
     nothing = Value(np.broadcast_to(identity(before.operation, before.aval.dtype), before.aval.shape))
-    one, two = (total(x, None, context) if x.terms else nothing for x in (a, b))
+    one, two = (total(spread_back(x, context), None, context) if x.terms else nothing for x in (a, b))
     return before.plus(Term(_select(pred, one, two, context)))
 
 
 def _chosen_entries(a: Stores, b: Stores, pred: Value, before: Stores, context: Context) -> Stores:
     """Entries whose value is what would be stored: the other side's, or what was there."""
+    if any(x.parent(context.loops) for e in (*a.entries, *b.entries) for x in e.pending):
+        raise NotVectorisable
     if any(e.adds for e in (*a.entries, *b.entries)):
         added = [_masked(e, pred, True, context) for e in a.entries]
         added += [_masked(e, pred, False, context) for e in b.entries]
@@ -274,5 +277,5 @@ def _running(eqn: JaxprEqn, k: int, values: Sequence[Any]) -> Accumulator | None
 
 def _array(out: Any, axes: tuple[Axis, ...], context: Context) -> Any:
     if isinstance(out, Accumulator):
-        out = total(out, None, context.inside())
+        out = total(spread_back(out, context.inside()), None, context.inside())
     return traced(context.inside().widen(out, axes))

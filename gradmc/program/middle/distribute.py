@@ -134,9 +134,13 @@ def _hoisted(body: Jaxpr, once: list[Var], inner: dict[Var, Any]) -> list[JaxprE
     def outer(atom: Any) -> Any:
         return atom if isinstance(atom, Literal) else inner.get(atom, atom)
 
-    return [
-        e.replace(invars=[outer(a) for a in e.invars]) for e in body.eqns if once and any(v in live for v in e.outvars)
-    ]
+    moved = []
+    for eqn in body.eqns if once else ():
+        outs = [k for k, v in enumerate(eqn.outvars) if v in live]
+        if outs:
+            part = restrict(eqn, outs)
+            moved.append(part.replace(invars=[outer(a) for a in part.invars]))
+    return moved
 
 
 def _first_loop(eqn: JaxprEqn, body: Jaxpr, each: list[Var]) -> tuple[list[JaxprEqn], dict[Var, Var]]:

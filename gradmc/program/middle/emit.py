@@ -35,6 +35,7 @@ class Context:
 
     guards: predicates of the branches around it that are computed for all iterations
     masked: whether such a branch is around it: what it computes may not count
+    loops: the axes of the vectorised loops around it; in a branch on data, the part of the axis
     wide: values already spread over axes, in the trace that is being recorded
     notes: what was decided about each loop, for `report`
     level: depth of the next axis
@@ -45,6 +46,7 @@ class Context:
     guards: tuple[Value, ...] = ()
     masked: bool = False
     level: int = 0
+    loops: tuple[Axis, ...] = ()
     wide: dict[Any, tuple[Any, Value]] = field(default_factory=dict)
 
     def inside(self) -> "Context":

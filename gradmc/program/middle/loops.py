@@ -141,7 +141,7 @@ class _Loop:
 
     def vectorised(self) -> list[Any]:
         axis = Axis(self.length, self.context.level)
-        inner = replace(self.context, level=self.context.level + 1)
+        inner = replace(self.context, level=self.context.level + 1, loops=(*self.context.loops, axis))
         env = self._start(axis)
         self.context.notes.append(self._note())
         chunk = self._chunk()

@@ -50,7 +50,7 @@ def roles(eqn: JaxprEqn) -> list[Role]:
 
 def _role(body: Jaxpr, var: Var, k: int) -> Role:
     end = chain(body, {var})
-    if end is None or body.outvars[k] not in end.variables or end.results != (k,):
+    if end is None or end.results != (k,):
         return Role("ordinary")
     if end.operation == "":
         return Role("invariant")

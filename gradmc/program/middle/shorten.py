@@ -227,15 +227,16 @@ def _literal_place(indices: Sequence[Any], shape: Sequence[int]) -> tuple[int, .
 
 
 def _touched_only(body: Jaxpr, array: Var, links: list[JaxprEqn], shape: Sequence[int], k: int) -> bool:
-    """Whether loads at literal places and the chain of stores are all that reads the array."""
+    """Whether loads at literal places and the chain of stores are all that reads the array and its versions."""
+    versions = {array, *(link.outvars[0] for link in links)}
     for eqn in body.eqns:
         for j, atom in enumerate(eqn.invars):
-            if atom is not array:
+            if not isinstance(atom, Var) or atom not in versions:
                 continue
-            load = eqn.primitive is ir.load_p and _literal_place(eqn.invars[1:], shape) is not None
+            load = atom is array and eqn.primitive is ir.load_p and _literal_place(eqn.invars[1:], shape) is not None
             if j or not (load or any(eqn is link for link in links)):
                 return False
-    return not any(a is array for j, a in enumerate(body.outvars) if j != k)
+    return all(a is body.outvars[k] or not isinstance(a, Var) or a not in versions for a in body.outvars)
 
 
 def _outside(eqn: JaxprEqn, parts: dict[int, _Parts]) -> tuple[list[JaxprEqn], list[Any], list[Var], list[JaxprEqn]]:

@@ -31,6 +31,13 @@ class Axis:
     def root(self) -> "Axis":
         return self if self.within is None else self.within.root
 
+    def parent(self, loops: Sequence["Axis"]) -> "Axis | None":
+        """The loop among `loops`, not yet ended, of which this is a part."""
+        around = self.within
+        while around is not None and around not in loops:
+            around = around.within
+        return around
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
