@@ -14,9 +14,7 @@ from gradmc.config.load import check, load_config
 from gradmc.config.schema import SECTIONS, toml_value
 from gradmc.errors import ConfigError
 
-ADVICE = re.compile(
-    r"did you mean|known are|write|belongs under|check the path|has no keys|there is|is not valid TOML"
-)
+ADVICE = re.compile(r"did you mean|known are|write|belongs under|check the path|has no keys|there is|is not valid TOML")
 scalars = st.one_of(
     st.none().map(lambda _: "x"),
     st.booleans(),
@@ -38,9 +36,7 @@ keys = st.one_of(
     st.from_regex(r"[a-zA-Z_]{1,10}", fullmatch=True),
 )
 tables = st.dictionaries(keys, values, max_size=5)
-sections = st.one_of(
-    st.sampled_from([*SECTIONS, "data"]), st.sampled_from(["modle", "sample", "outptu", "draws"])
-)
+sections = st.one_of(st.sampled_from([*SECTIONS, "data"]), st.sampled_from(["modle", "sample", "outptu", "draws"]))
 files = st.dictionaries(sections, st.one_of(tables, tables, tables, values), max_size=5)
 
 
