@@ -92,10 +92,10 @@ CODES: dict[str, Code] = {
         "Keep the argument away from the point without a derivative:\n    math.sqrt(x**2 + 1e-12) instead of "
         "math.sqrt(x**2); np.where(safe, x, 1.0) before, not after, the function",
     ),
-    "overflow": Code(
+    "far-away": Code(
         "note",
-        "Far from the bulk a number gets too large for floating point. Trajectories do not go there once warmup has "
-        "found the bulk.",
+        "Far from the bulk the density cannot be computed: a number gets too large for floating point, or an "
+        "approximation breaks down. Trajectories do not go there once warmup has found the bulk.",
         "If chains fail to start, work with logarithms: logsumexp, log1p, expm1, poisson_log.",
     ),
     "support": Code(

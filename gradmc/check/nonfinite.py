@@ -16,6 +16,10 @@ from gradmc.check.subject import Points, Subject
 from gradmc.check.tape import Culprit, TooLong, backward_culprit, forward_culprit, record
 
 MOST_TAPES = 3
+HALVINGS = 4
+OUT_OF_REACH = 100.0
+"""A log density this much below that of good points belongs to a region that no trajectory enters."""
+
 DOMAIN = {"log", "log1p", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh", "acosh", "log2", "lgamma", "erf_inv"}
 SPOKEN = {"div": "a division", "integer_pow": "a power", "pow": "a power", "mul": "a product", "sub": "a difference"}
 
@@ -32,7 +36,7 @@ def nonfinite(subject: Subject) -> Iterator[Finding]:
         bad = [int(k) for k in np.flatnonzero(~points.good) if not _explained(subject, points.x[k])]
         for k in _varied(points, bad, 1 if zone == "tail" else MOST_TAPES):
             for found in _examined(subject, points.where(np.array([k])), zone):
-                line = found.location.line if found.location and found.code != "overflow" else 0
+                line = found.location.line if found.location and found.code != "far-away" else 0
                 if (found.code, line) not in known:
                     known.add((found.code, line))
                     yield found
@@ -91,21 +95,39 @@ def _finding(subject: Subject, point: _Point, culprit: Culprit, zone: str) -> Fi
     told = described(culprit)
     where = _at(subject, point.x)
     if np.isfinite(point.value):
-        code = "bad-gradient" if near or _domain(culprit) else "overflow"
+        code = "bad-gradient" if near or _domain(culprit) else "far-away"
         return finding(code, f"the derivative of {told} is not finite, at {where}", location=culprit.at.location)
     if point.value == -np.inf and (culprit.at.law or not _domain(culprit)):
         if culprit.name in ("select_n", "stack", "if") or culprit.at.law:
-            code = "hole" if near else "overflow"
+            code = "hole" if near else "far-away"
             message = f"the density is 0 at {where}, inside the declared supports"
             return finding(code, message, location=culprit.at.location)
-        return finding("overflow", f"{told} is infinite at {where}", location=culprit.at.location)
-    wrong = _domain(culprit) or (near and not _too_large(culprit))
+        return finding("far-away", f"{told} is infinite at {where}", location=culprit.at.location)
+    wrong = (_domain(culprit) or (near and not _too_large(culprit))) and (
+        zone == "edge" or _reachable(subject, point.x)
+    )
     kind = "not a number" if np.isnan(point.value) else "infinite"
     return finding(
-        "nan" if wrong else "overflow",
+        "nan" if wrong else "far-away",
         f"the density is {kind} because of {told}, at {where}",
         location=culprit.at.location,
     )
+
+
+def _reachable(subject: Subject, x: np.ndarray) -> bool:
+    """Whether the density next to the bad region, on the way from the bulk, is not hopelessly small."""
+    if not len(subject.typical.x):
+        return True
+    good, bad = subject.typical.x[0], x
+    value = subject.typical.value[0]
+    for _ in range(HALVINGS):
+        middle = 0.5 * (good + bad)
+        there = subject.at(middle[None])
+        if there.good[0]:
+            good, value = middle, there.value[0]
+        else:
+            bad = middle
+    return bool(subject.typical.value[0] - value < OUT_OF_REACH)
 
 
 def described(culprit: Culprit) -> str:

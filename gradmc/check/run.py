@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from gradmc.check.codes import finding
+from gradmc.check.cost import costs
 from gradmc.check.differentiable import differentiability
 from gradmc.check.finding import Finding, Report, in_order
 from gradmc.check.gradients import gradients, modes
+from gradmc.check.identify import identifiability
 from gradmc.check.jumps import jumps
 from gradmc.check.nonfinite import nonfinite
 from gradmc.check.plain import plain
@@ -33,6 +35,7 @@ FAST = {
 
 FULL: dict[str, Any] = {
     "modes": modes,
+    "identifiability": identifiability,
 }
 """Checks that look for the mode or compile more."""
 
@@ -71,7 +74,10 @@ def check(
         with np.errstate(all="ignore"):
             findings += run(subject)
         seconds[name] = time.perf_counter() - began
-    return Report(subject.bound.model.name, in_order(findings), tuple(checks), seconds)
+    began = time.perf_counter()
+    measured = costs(subject, fast=fast)
+    seconds["cost"] = time.perf_counter() - began
+    return Report(subject.bound.model.name, in_order(findings), tuple(checks), seconds, measured)
 
 
 def _density(model: Any, data: Mapping[str, Any] | None) -> ProgramDensity:

@@ -82,12 +82,23 @@ class Subject:
     def _compiled(self) -> Any:
         density = self.density
 
-        def rows(xs: Any, arguments: Any) -> Any:
-            return lax.map(lambda x: jax.value_and_grad(density.logdensity)(x, arguments), xs)
+        def rows(xs: Any, count: Any, arguments: Any) -> Any:
+            def row(i: Any, results: Any) -> Any:
+                made = jax.value_and_grad(density.logdensity)(xs[i], arguments)
+                return tuple(whole.at[i].set(one) for whole, one in zip(results, made, strict=True))
+
+            empty = jnp.zeros(ROWS, density.dtype), jnp.zeros_like(xs)
+            return lax.fori_loop(0, count, row, empty)
 
         with density.scope():
             shape = jax.ShapeDtypeStruct((ROWS, self.dim), density.dtype)
-            return jax.jit(rows).lower(shape, density.arguments).compile()
+            whole = jax.ShapeDtypeStruct((), np.int32)
+            return jax.jit(rows).lower(shape, whole, density.arguments).compile()
+
+    def gradient_bytes(self) -> int:
+        """Working memory of the compiled gradient."""
+        analysis = self._compiled.memory_analysis()
+        return int(getattr(analysis, "temp_size_in_bytes", 0))
 
     def at(self, x: np.ndarray) -> Points:
         """Values and gradients at the rows of x, shape (n, dim)."""
@@ -98,8 +109,7 @@ class Subject:
                 block = np.zeros((ROWS, self.dim), self.density.dtype)
                 count = min(ROWS, len(x) - first)
                 block[:count] = x[first : first + count]
-                block[count:] = block[0]
-                value, gradient = self._compiled(block, self.density.arguments)
+                value, gradient = self._compiled(block, np.int32(count), self.density.arguments)
                 values.append(np.asarray(value)[:count])
                 gradients.append(np.asarray(gradient)[:count])
         if not values:
