@@ -12,53 +12,119 @@ draws = gm.sample(coin, {"heads": 7, "tosses": 10}, seed=1)
 import importlib
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradmc import _xla
 
 _xla.configure()
 
+_SUPPORTS = (
+    "Real",
+    "Positive",
+    "Negative",
+    "Interval",
+    "UnitInterval",
+    "Simplex",
+    "Ordered",
+    "PositiveOrdered",
+    "ZeroSum",
+    "CholeskyCorr",
+    "Correlation",
+    "CholeskyCov",
+    "Covariance",
+    "UnitVector",
+    "Circular",
+)
 _HOME = {
-    "model": "gradmc.program.model",
-    "Model": "gradmc.program.model",
     "Data": "gradmc.program.data",
-    "observe": "gradmc.program.marks",
-    "record": "gradmc.program.marks",
-    **dict.fromkeys(
-        (
-            "Real",
-            "Positive",
-            "Negative",
-            "Interval",
-            "UnitInterval",
-            "Simplex",
-            "Ordered",
-            "PositiveOrdered",
-            "ZeroSum",
-            "CholeskyCorr",
-            "Correlation",
-            "CholeskyCov",
-            "Covariance",
-            "UnitVector",
-            "Circular",
-        ),
-        "gradmc.program.supports",
-    ),
     "Density": "gradmc.density",
-    "density": "gradmc.density",
-    "prior_density": "gradmc.density.prior",
+    "Model": "gradmc.program.model",
+    "SamplingWarning": "gradmc.sample",
+    **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
     "calibrate": "gradmc.calibration",
     "check": "gradmc.check",
+    "density": "gradmc.density",
     "diagnose": "gradmc.diagnostics",
+    "explain": "gradmc.program.explain",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
-    "SamplingWarning": "gradmc.sample",
+    "model": "gradmc.program.model",
+    "observe": "gradmc.program.marks",
     "predict": "gradmc.predict",
+    "prior_density": "gradmc.density.prior",
+    "record": "gradmc.program.marks",
     "sample": "gradmc.sample",
     "sample_prior": "gradmc.predict",
 }
 
-__all__ = [*_HOME, "lpdf"]
+if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
+    from gradmc import lpdf
+    from gradmc.calibration import calibrate
+    from gradmc.check import check
+    from gradmc.density import Density, density
+    from gradmc.density.prior import prior_density
+    from gradmc.diagnostics import diagnose
+    from gradmc.foreign import from_logdensity, from_numpyro
+    from gradmc.predict import predict, sample_prior
+    from gradmc.program.data import Data
+    from gradmc.program.explain import explain
+    from gradmc.program.marks import observe, record
+    from gradmc.program.model import Model, model
+    from gradmc.program.supports import (
+        CholeskyCorr,
+        CholeskyCov,
+        Circular,
+        Correlation,
+        Covariance,
+        Interval,
+        Negative,
+        Ordered,
+        Positive,
+        PositiveOrdered,
+        Real,
+        Simplex,
+        UnitInterval,
+        UnitVector,
+        ZeroSum,
+    )
+    from gradmc.sample import SamplingWarning, sample
+
+__all__ = [
+    "CholeskyCorr",
+    "CholeskyCov",
+    "Circular",
+    "Correlation",
+    "Covariance",
+    "Data",
+    "Density",
+    "Interval",
+    "Model",
+    "Negative",
+    "Ordered",
+    "Positive",
+    "PositiveOrdered",
+    "Real",
+    "SamplingWarning",
+    "Simplex",
+    "UnitInterval",
+    "UnitVector",
+    "ZeroSum",
+    "calibrate",
+    "check",
+    "density",
+    "diagnose",
+    "explain",
+    "from_logdensity",
+    "from_numpyro",
+    "lpdf",
+    "model",
+    "observe",
+    "predict",
+    "prior_density",
+    "record",
+    "sample",
+    "sample_prior",
+]
 
 
 def __getattr__(name: str) -> Any:
