@@ -36,11 +36,11 @@ STEEP = 1.6
 
 def identifiability(subject: Subject) -> Iterator[Finding]:
     """Report flat directions; note strong correlations and funnels."""
-    yield from _funnels(subject)
-    if subject.dim > MOST_COORDINATES or not len(subject.typical.x):
+    if not len(subject.typical.x):
         return
     mode = find_mode(subject)
-    if mode is None:
+    yield from _funnels(subject, subject.typical.x[0] if mode is None else mode)
+    if mode is None or subject.dim > MOST_COORDINATES:
         return
     hessian = curvature(subject, mode)
     diagonal = np.diag(hessian)
@@ -125,11 +125,8 @@ def _number(size: float) -> str:
     return "" if abs(size - 1.0) < 0.005 else f"{size:.2g} "
 
 
-def _funnels(subject: Subject) -> Iterator[Finding]:
+def _funnels(subject: Subject, x: np.ndarray) -> Iterator[Finding]:
     """Positive scalars that scale a group of real parameters."""
-    good = subject.typical.x[:1]
-    if not len(good):
-        return
     starts = np.cumsum([0, *subject.density.layout.sizes])
     parameters = subject.bound.parameters
     for i, scale in zip(starts, parameters, strict=False):
@@ -137,8 +134,8 @@ def _funnels(subject: Subject) -> Iterator[Finding]:
             continue
         for first, group in zip(starts, parameters, strict=False):
             size = int(np.prod(group.shape, dtype=int))
-            if group.support.is_identity and size >= 3 and _is_funnel(subject, good[0], int(i), int(first), size):
-                message = f"{scale.name} is the scale of {group.name} in centred form, and little else determines it"
+            if group.support.is_identity and size >= 3 and _is_funnel(subject, x, int(i), int(first), size):
+                message = f"{scale.name} is the scale of {group.name} in centred form: the density does not fall as both shrink"
                 yield finding(
                     "funnel",
                     message,

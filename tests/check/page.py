@@ -1,0 +1,92 @@
+"""Writes docs/check.md: a section per finding code, each with a program of the zoo that gets it.
+
+`python -m tests.check.page` writes the page; a test holds it up to date.
+"""
+
+import ast
+import inspect
+import textwrap
+from pathlib import Path
+
+from gradmc.check.codes import CODES
+from tests.check.zoo import MARK, Ill, load
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "check.md"
+INTRO = """# Checking a model
+
+`gradmc check run.toml`, or `gm.check(model, data)`, asks whether a program is differentiable, correct and well
+posed, before any sampling. Exit code 3 says that there is an error. `--fast` leaves out what needs the mode or
+further compilation; `--json` prints the report for machines.
+
+```python
+import gradmc as gm
+from gradmc import Data, Real
+from gradmc.lpdf import normal
+
+@gm.model
+def line(slope: Real, *, x: Data["n"], y: Data["n"]):
+    return normal(slope, 0.0, 1.0) + normal(y, slope * x, 1.0)
+
+report = gm.check(line, {"x": [1.0, 2.0, 3.0], "y": [1.1, 1.9, 3.2]}, fast=True)
+assert report.passed
+print(report)
+```
+
+What is looked at:
+
+1. The traced program: operations that the gradient does not see, on a way from a parameter to the density.
+2. Branches on parameters: the boundary is found by bisection, and value and gradient on both sides are compared.
+3. The gradient: reverse mode against forward mode and against finite differences of sixth order.
+4. Points in the support with a density that is NaN, or finite with a gradient that is not; the first operation
+   that made it is named.
+5. The supports: is the density positive on them, does it depend on every parameter?
+6. The program as ordinary Python on floats against the compiled one.
+7. The cost: time and memory of a gradient, what became of the loops, and how long a run may take.
+8. The mode: flat directions, correlations, funnels.
+
+The same machinery says what to blame when no chain finds a start.
+
+## `gm.calibrate`: do program, simulator and sampler agree?
+
+`gradmc calibrate run.toml` draws parameters from the prior (the program without its observed terms), simulates data
+with the model's simulator, samples the posterior of these data, and ranks the parameters among the draws. If all
+agree, the ranks are uniform; the log likelihood is ranked too, since it finds what the parameters alone do not.
+Exit code 4 says that they are not. The result holds a DataTree with the group `prior_sbc` for ArviZ's plots.
+
+# Findings
+
+An *error* makes the check fail, a *warning* deserves a look, a *note* explains. Each finding shows your line.
+The marked line is the one that is named.
+"""
+
+
+def render() -> str:
+    """The page."""
+    cases: dict[str, Ill] = {}
+    for case in load():
+        cases.setdefault(case.code, case)
+    parts = [INTRO]
+    for code, common in CODES.items():
+        lines = [f"## {code}", f"*{common.severity}*. {common.meaning}"]
+        if code in cases:
+            lines.append(f"```py\n{example(cases[code])}\n```")
+        remedy = common.remedy.splitlines()
+        words = " ".join(line for line in remedy if not line.startswith(" "))
+        code_lines = [line.strip() for line in remedy if line.startswith(" ")]
+        lines.append(f"**Remedy.** {words}")
+        if code_lines:
+            lines.append("```py\n" + "\n".join(code_lines) + "\n```")
+        parts.append("\n\n".join(textwrap.fill(p, 118) if not p.startswith("```") else p for p in lines) + "\n")
+    return "\n".join(parts)
+
+
+def example(case: Ill) -> str:
+    """The source of a case without its decorators, with an arrow at the line that is named."""
+    source = textwrap.dedent(inspect.getsource(case.model.fn))
+    definition = ast.parse(source).body[0]
+    lines = source.splitlines()[definition.lineno - 1 :]
+    return "\n".join(line.replace(MARK, "# <--") for line in ["@gm.model", *lines])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render())
