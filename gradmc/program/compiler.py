@@ -106,7 +106,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
     except (Exception, CannotRoll) as error:
         names = frozenset(k for k, v in kwargs.items() if is_traced(v))
-        if names and complaints.is_concretization(error):
+        if names and (isinstance(error, CannotRoll) or complaints.is_concretization(error)):
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)

@@ -1,8 +1,9 @@
-"""Which inputs of a traced program decide its branches.
+"""Which inputs of a traced program decide its branches and the lengths of its loops.
 
 A branch whose condition depends on data alone has a known side at every index, if the data are known while
-compiling: the middle end then splits the loop and computes each side only where it holds. Data given as arguments
-hide that. `deciding` finds the branches whose conditions depend on such data and on nothing else.
+compiling: the middle end then splits the loop and computes each side only where it holds. A `while` whose test
+depends on data alone has a known length. Data given as arguments hide that. `deciding` finds the conditions that
+depend on such data and on nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ type Decide = Callable[[int], None]
 
 
 def deciding(jaxpr: Jaxpr, data: Sequence[int]) -> set[int]:
-    """Positions of data inputs on which alone the condition of some branch depends.
+    """Positions of data inputs on which alone the condition of some branch or `while` depends.
 
     Args:
         jaxpr: a program.
@@ -62,6 +63,7 @@ def _through(eqn: JaxprEqn, masks: list[int], decide: Decide) -> list[int]:
             n = eqn.params["n_consts"]
             carry = _around(eqn.params["body"], masks[:n], masks[n:], decide)
             (test,) = _follow(eqn.params["cond"], [*masks[:n], *carry], decide)
+            decide(test)
             return [test | c for c in carry]
         case _:
             return [reduce(or_, masks, 0)] * len(eqn.outvars)

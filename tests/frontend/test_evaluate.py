@@ -1,0 +1,127 @@
+"""`evaluate` under JAX's transformations, in float32, and where plain Python would raise."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gradmc.errors import ProgramError
+from gradmc.program.compiler import evaluate
+
+X = np.array([0.3, -1.2, 0.8, 2.0, -0.5, 1.1])
+
+
+def program(a, theta, *, x):
+    lp = 0.0
+    for i in range(len(x)):
+        if x[i] > 0:
+            lp -= (x[i] - a * theta[i % 2]) ** 2
+        else:
+            lp += math.log(1 + a * a) * theta[1]
+    return lp
+
+
+def value(a: Any, theta: Any, x: Any = X) -> Any:
+    return evaluate(program, (a, theta), {"x": x})[0]
+
+
+THETA = np.array([0.5, 1.5])
+
+
+def test_under_jit_grad_vmap_and_jvp(x64: None) -> None:
+    want = program(0.7, THETA, x=X)
+    assert float(value(0.7, THETA)) == pytest.approx(want, rel=1e-12)
+    assert float(jax.jit(value)(0.7, THETA)) == pytest.approx(want, rel=1e-12)
+    many = jax.vmap(value, in_axes=(0, None))(jnp.array([0.1, 0.7]), THETA)
+    assert np.asarray(many) == pytest.approx([program(0.1, THETA, x=X), want], rel=1e-12)
+    gradient = jax.jit(jax.grad(value, argnums=(0, 1)))(0.7, THETA)
+    _, slope = jax.jvp(value, (0.7, THETA), (1.0, np.ones(2)))
+    assert float(gradient[0] + gradient[1].sum()) == pytest.approx(float(slope), rel=1e-12)
+    hessian = jax.hessian(value)(0.7, THETA)
+    assert hessian.shape == ()
+
+
+def test_data_as_arguments(x64: None) -> None:
+    def smooth(a, *, x):
+        return sum(math.sin(a * v) for v in x)
+
+    fn = jax.jit(lambda a, x: evaluate(smooth, (a,), {"x": x})[0])
+    for scale in (1.0, 2.0):
+        assert float(fn(0.7, X * scale)) == pytest.approx(smooth(0.7, x=X * scale), rel=1e-12)
+    assert fn._cache_size() == 1
+
+
+def test_in_single_precision() -> None:
+    single = value(jnp.float32(0.7), THETA.astype(np.float32))
+    assert single.dtype == np.float32
+    assert float(single) == pytest.approx(program(0.7, THETA, x=X), rel=1e-5)
+
+
+def test_the_callers_data_are_not_changed(x64: None) -> None:
+    def changing(a, *, x, names, table):
+        x[0] = a
+        names.append("more")
+        table["key"] = a
+        return np.sum(x) * len(names) + table["key"]
+
+    x, names, table = X.copy(), ["one"], {"key": 1.0}
+    results = [float(evaluate(changing, (2.0,), {"x": x, "names": names, "table": table})[0]) for _ in range(2)]
+    assert results[0] == results[1]
+    assert np.array_equal(x, X)
+    assert (names, table) == (["one"], {"key": 1.0})
+
+
+def failing(a, *, x):
+    lp = 0.0
+    for v in x:
+        assert v * a < 5
+        lp += a * v
+    if a < 0:
+        raise ValueError("negative")
+    if a > 2:
+        assert a < 2.2, "not between"
+        lp += a
+    return lp
+
+
+@pytest.mark.parametrize(("a", "fails"), [(0.7, False), (2.1, False), (-0.5, True), (2.3, True), (40.0, True)])
+def test_where_plain_python_raises_the_value_is_nan(a: float, fails: bool, x64: None) -> None:
+    got = float(jax.jit(lambda v: evaluate(failing, (v,), {"x": X})[0])(a))
+    if fails:
+        with pytest.raises((AssertionError, ValueError), match=r"negative|not between|"):
+            failing(a, x=X)
+        assert math.isnan(got)
+    else:
+        assert got == pytest.approx(failing(a, x=X), rel=1e-12)
+
+
+def test_plain_assertions_raise_at_the_users_line(x64: None) -> None:
+    def checked(a, *, x):
+        assert len(x) == 3, f"three values, not {len(x)}"
+        return a
+
+    with pytest.raises(ProgramError, match="AssertionError: three values, not 6") as caught:
+        evaluate(checked, (1.0,), {"x": X})
+    assert caught.value.location is not None
+    assert "assert len(x) == 3" in caught.value.location.text
+
+
+def test_an_except_of_the_program_does_not_catch_the_compiler(x64: None) -> None:
+    def catching(a, *, x):
+        out = [a]
+        lp = 0.0
+        for t in range(1, len(x)):
+            try:
+                out.append(0.5 * out[t - 1] + x[t])
+            except Exception:
+                lp += 1000.0
+        return sum(out) + lp
+
+    assert float(evaluate(catching, (1.0,), {"x": X})[0]) == pytest.approx(catching(1.0, x=X), rel=1e-12)
+
+
+def test_a_number_that_is_no_float_becomes_one(x64: None) -> None:
+    assert evaluate(lambda a: 3, (1.0,), {})[0].dtype == np.float64

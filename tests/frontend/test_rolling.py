@@ -1,0 +1,210 @@
+"""Which loops are traced once, how often a body is traced, and what is said when a loop is unrolled."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from gradmc.program import ir
+from gradmc.program.compiler import ConcreteDataNeeded, UnrolledLoopWarning, evaluate, trace
+from gradmc.program.frontend import rolling, unrolling
+
+
+def garch(mu, omega, alpha, beta, *, y):
+    h = omega / (1 - alpha - beta)
+    lp = 0.0
+    for t in range(len(y)):
+        if t > 0:
+            h = omega + alpha * (y[t - 1] - mu) ** 2 + beta * h
+        lp += -0.5 * math.log(h) - 0.5 * (y[t] - mu) ** 2 / h
+    return lp
+
+
+def forward(p, m, *, y):
+    states = 3
+    alpha = np.zeros(states)
+    for t in range(len(y)):
+        new = np.zeros(states)
+        for j in range(states):
+            total = 0.0
+            for k in range(states):
+                total += math.exp(alpha[k]) * (p if j == k else (1 - p) / 2)
+            new[j] = math.log(total) - 0.5 * (y[t] - m * j) ** 2
+        alpha = new
+    return np.logaddexp.reduce(alpha)
+
+
+def gaussian_process(scale, *, x):
+    n = len(x)
+    cov = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            cov[i, j] = math.exp(-((x[i] - x[j]) ** 2) / scale)
+        cov[i, i] += 0.1
+    return np.linalg.slogdet(cov)[1]
+
+
+def listed(a, b, *, y):
+    h = [a]
+    for t in range(1, len(y)):
+        h.append(a + b * h[t - 1] + y[t])
+    return sum(v * v for v in h)
+
+
+def triangle(a, *, x):
+    lp = 0.0
+    for i in range(len(x)):
+        for j in range(i):
+            lp += a * x[i] * x[j]
+    return lp
+
+
+def counter(a, *, x):
+    i, lp = 0, 0.0
+    while i < len(x):
+        lp += a * x[i]
+        i += 1
+    return lp
+
+
+PROGRAMS: list[tuple[Callable[..., Any], tuple, str]] = [
+    (garch, (0.1, 0.2, 0.3, 0.4), "y"),
+    (forward, (0.8, 0.5), "y"),
+    (gaussian_process, (0.7,), "x"),
+    (listed, (0.7, 0.2), "y"),
+    (triangle, (0.7,), "x"),
+    (counter, (0.7,), "x"),
+]
+
+
+def traced(fn: Callable[..., Any], args: tuple, **data: Any) -> Any:
+    with jax.enable_x64(True):
+        return trace(fn, args, data)
+
+
+def equations(jaxpr: Any) -> int:
+    inner = (p for e in jaxpr.eqns for p in e.params.values() if isinstance(p, type(jaxpr)))
+    return len(jaxpr.eqns) + sum(map(equations, inner))
+
+
+@pytest.mark.parametrize(("fn", "args", "name"), PROGRAMS, ids=lambda v: getattr(v, "__name__", ""))
+def test_the_program_does_not_grow_with_the_data(fn: Callable[..., Any], args: tuple, name: str) -> None:
+    short, long = (traced(fn, args, **{name: np.linspace(0.1, 1.0, n)}) for n in (20, 200))
+    assert equations(short.jaxpr) == equations(long.jaxpr)
+    assert any(e.primitive is ir.for_p for e in long.jaxpr.eqns)
+    assert all(loop.why == unrolling.SHORT for loop in long.python_loops)
+
+
+@pytest.mark.parametrize(
+    ("fn", "args", "name", "most"),
+    [(*p, most) for p, most in zip(PROGRAMS, (1, 2, 2, 3, 2, 2), strict=True)],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_bodies_are_traced_once(
+    fn: Callable[..., Any], args: tuple, name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trial per loop statement; a list that is read while it grows, and a counted while, take one more."""
+    trials = []
+    original = rolling.Trial.__init__
+
+    def counted(self: Any, *a: Any) -> None:
+        trials.append(self)
+        original(self, *a)
+
+    monkeypatch.setattr(rolling.Trial, "__init__", counted)
+    traced(fn, args, **{name: np.linspace(0.1, 1.0, 50)})
+    assert len(trials) == most
+
+
+def many_kinds(a, *, items):
+    lp = 0.0
+    for item in items:
+        lp += a * item["u"]
+    return lp
+
+
+def test_unrolling_warns_with_line_and_reason() -> None:
+    items = [{"u": float(k)} for k in range(unrolling.QUIET + 5)]
+    line = many_kinds.__code__.co_firstlineno + 2
+    with pytest.warns(UnrolledLoopWarning) as caught:
+        value = evaluate(many_kinds, (0.5,), {"items": items})[0]
+    assert float(value) == pytest.approx(many_kinds(0.5, items=items))
+    (warning,) = caught
+    assert str(warning.message).startswith(f"{__file__}:{line}: this loop is unrolled, since its items (of a list)")
+    assert (warning.filename, warning.lineno) == (__file__, line)
+
+
+def test_few_iterations_do_not_warn_but_are_told() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loops = traced(many_kinds, (0.5,), items=[{"u": 1.0}, {"u": 2.0}]).python_loops
+    (loop,) = loops
+    assert loop.trips == 2
+    assert "no common form" in loop.why
+    assert loop.source.line == many_kinds.__code__.co_firstlineno + 2
+
+
+def by_name(a, *, x):
+    table = {0: 1.0, 1: 2.0, 2: 3.0}
+    lp = 0.0
+    for i in range(len(x)):
+        lp += a * table[i % 3] * x[i]
+    return lp
+
+
+def test_an_index_needed_as_a_number_is_told() -> None:
+    with pytest.warns(UnrolledLoopWarning, match="since a dict is indexed by a value that is not known"):
+        evaluate(by_name, (0.5,), {"x": np.ones(40)})
+
+
+def decided_by_data(a, *, x, y):
+    lp = 0.0
+    for i in range(len(x)):
+        if x[i] > 0:
+            lp += a * y[i]
+    return lp
+
+
+def decided_by_both(a, *, x, y):
+    lp = 0.0
+    for i in range(len(x)):
+        if x[i] > a:
+            lp += a * y[i]
+    return lp
+
+
+def sized_by_data(a, *, x, y):
+    return a * np.sum(y[: int(x[0])])
+
+
+def needs(fn: Callable[..., Any]) -> frozenset[str]:
+    x = np.array([1.0, -1.0, 2.0])
+    try:
+        jax.jit(lambda u, v: evaluate(fn, (0.5,), {"x": u, "y": v})[0])(x, x)
+    except ConcreteDataNeeded as needed:
+        return needed.names
+    return frozenset()
+
+
+def test_data_that_alone_decide_are_asked_for() -> None:
+    assert needs(decided_by_data) == {"x"}
+    assert needs(decided_by_both) == frozenset()
+    assert "x" in needs(sized_by_data)
+
+
+def data_loops(a, *, group):
+    counts = np.zeros(3, dtype=int)
+    for g in group:
+        counts[g] += 1
+    return a * len(np.zeros(counts[0]))
+
+
+@pytest.mark.parametrize("n", [30, 3 * rolling.IN_PYTHON])
+def test_loops_over_data_give_plain_values(n: int) -> None:
+    group = np.arange(n) % 3
+    with jax.enable_x64(True):
+        assert float(evaluate(data_loops, (2.0,), {"group": group})[0]) == 2.0 * n / 3
