@@ -23,7 +23,8 @@ from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
-from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, changed
+from gradmc.program.frontend.stores import changed
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
 
@@ -240,7 +241,7 @@ def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | No
 
 
 def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-    from gradmc.program.frontend.subscripts import replace
+    from gradmc.program.frontend.stores import replace
 
     content = context.current().memory.content(owner)
     plain_args = tuple(present(a) for a in args)

@@ -15,7 +15,7 @@ line and column.
 import ast
 from collections.abc import Iterable, Sequence
 
-from gradmc.program.frontend import liveness
+from gradmc.program.frontend import liveness, scanning
 from gradmc.program.frontend.expressions import Expressions, call_hook, constant, lambda_of, names_tuple
 from gradmc.program.frontend.jumps import remove_jumps
 from gradmc.program.frontend.nodes import assign, at, load
@@ -34,7 +34,7 @@ class Function:
 
     def __init__(self, node: ast.FunctionDef, guarded: frozenset[str] = frozenset()) -> None:
         self.node = node
-        self.generator = _is_generator(node)
+        self.generator = scanning.is_generator(node)
         self.body = node.body if self.generator else remove_jumps(node.body)
         self.parameters = liveness.parameters(node.args)
         self.shared = liveness.declared(self.body, ast.Nonlocal)
@@ -45,7 +45,7 @@ class Function:
         liveness.Liveness(captured, by_calls).block(self.body, set())
         self.captured = captured
         own = liveness.stored(self.body) | self.parameters
-        states = {n for s in ast.walk(ast.Module(self.body, [])) for n in _state(s)} - self.parameters
+        states = {n for s in ast.walk(ast.Module(self.body, [])) for n in scanning.shared_by(s)} - self.parameters
         deleted = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del)}
         self.guarded = frozenset((guarded - own) | (states - self.shared) | deleted)
         self.expressions = Expressions(self.guarded)
@@ -89,7 +89,7 @@ class Function:
         `keep` are the names that belong to a scope around it, or are parameters. The others that loops and
         branches share with their bodies are bound first, to a value that says that they are not set yet.
         """
-        mine = sorted(_shared_below(stmts) - set(keep))
+        mine = sorted(scanning.shared_below(stmts) - set(keep))
         where = stmts[0]
         first = [assign(name, call_hook("unbound", [constant(name)]), where) for name in mine]
         return [*first, *self.block(stmts)]
@@ -129,11 +129,11 @@ class Function:
         new = self.expressions
         match s:
             case ast.For():
-                return self._plain_for(s) if self.generator and _yields(s) else self._for(s)
+                return self._plain_for(s) if self.generator and scanning.yields(s) else self._for(s)
             case ast.While():
-                return self._plain_while(s) if self.generator and _yields(s) else self._while(s)
+                return self._plain_while(s) if self.generator and scanning.yields(s) else self._while(s)
             case ast.If():
-                return self._plain_if(s) if self.generator and _yields(s) else self._if(s)
+                return self._plain_if(s) if self.generator and scanning.yields(s) else self._if(s)
             case ast.Assign():
                 return self._assign(s)
             case ast.AnnAssign():
@@ -308,8 +308,8 @@ class Function:
         test = flags[0] if len(flags) == 1 else ast.BoolOp(ast.Or(), flags)
         ended = lambda_of(test if len(flags) == 1 else self.expressions(at(test, s))) if flags else constant(None)
         inside = liveness.stored(s.body) | target
-        augmented = sorted(_augmented(s.body) - target)
-        names = sorted(_mutated(s.body) - inside)
+        augmented = sorted(scanning.augmented(s.body) - target)
+        names = sorted(scanning.mutated(s.body) - inside)
         stores = ast.Tuple([lambda_of(load(n)) for n in names], ast.Load())
         size = sum(isinstance(n, ast.expr) for b in s.body for n in ast.walk(b))
         nested = any(isinstance(n, ast.For | ast.While) for b in s.body for n in ast.walk(b))
@@ -359,69 +359,3 @@ def _define(
         defaults=[],
     )
     return at(ast.FunctionDef(name, spec, [*head, *body], [], None, None, []), where)
-
-
-def _state(s: ast.AST) -> set[str]:
-    """The names that a loop or branch shares with the scope around it."""
-    if isinstance(s, ast.For | ast.While):
-        return getattr(s, "carried", set()) | getattr(s, "after", set())
-    if isinstance(s, ast.If):
-        return getattr(s, "results", set()) | getattr(s, "scratch", set())
-    return set()
-
-
-def _shared_below(stmts: Sequence[ast.stmt]) -> set[str]:
-    """What the loops and branches that stand directly in this scope share with it."""
-    out: set[str] = set()
-    for s in stmts:
-        match s:
-            case ast.For() | ast.While() | ast.If():
-                out |= _state(s)
-            case ast.With():
-                out |= _shared_below(s.body)
-            case ast.Try() | ast.TryStar():
-                out |= _shared_below([*s.body, *s.orelse, *s.finalbody])
-                out |= _shared_below([b for h in s.handlers for b in h.body])
-            case ast.Match():
-                out |= _shared_below([b for c in s.cases for b in c.body])
-            case _:
-                pass
-    return out
-
-
-def _mutated(stmts: Sequence[ast.stmt]) -> set[str]:
-    """Names into which the statements store by subscript (`x[i] = v`, `x[i] += v`, `x[i][j] = v`)."""
-    out: set[str] = set()
-    for n in liveness.own_nodes(stmts):
-        targets: list[ast.expr] = []
-        if isinstance(n, ast.Assign):
-            targets = n.targets
-        elif isinstance(n, ast.AugAssign):
-            targets = [n.target]
-        for t in targets:
-            for part in t.elts if isinstance(t, ast.Tuple | ast.List) else [t]:
-                base = part
-                while isinstance(base, ast.Subscript):
-                    base = base.value
-                if isinstance(base, ast.Name) and base is not part:
-                    out.add(base.id)
-    return out
-
-
-def _augmented(stmts: Sequence[ast.stmt]) -> set[str]:
-    """Names that the statements assign by `x += v` and the like, and in no other way."""
-    nodes = list(liveness.own_nodes(stmts))
-    targets = [n.target for n in nodes if isinstance(n, ast.AugAssign)]
-    names = {t.id for t in targets if isinstance(t, ast.Name)}
-    apart = {id(t) for t in targets}
-    return names - {
-        n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in apart
-    }
-
-
-def _yields(node: ast.AST) -> bool:
-    return any(isinstance(n, ast.Yield | ast.YieldFrom) for n in liveness.own_nodes([node]))
-
-
-def _is_generator(node: ast.FunctionDef) -> bool:
-    return any(_yields(s) for s in node.body)

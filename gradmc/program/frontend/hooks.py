@@ -28,7 +28,8 @@ from gradmc.program.frontend.operators import (
     truth,
     unary,
 )
-from gradmc.program.frontend.subscripts import delete_item, load, slice_, store, store_inplace, unpack
+from gradmc.program.frontend.stores import delete_item, store, store_inplace
+from gradmc.program.frontend.subscripts import load, slice_, unpack
 from gradmc.program.frontend.text import formatted
 from gradmc.program.frontend.values import Unbound
 from gradmc.program.frontend.whiles import while_

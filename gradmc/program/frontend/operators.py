@@ -146,13 +146,13 @@ def inplace(op: str, a: Any, b: Any) -> Any:
         return binary(op, a, b)
     if not is_array(a):
         return binary(op, a, b)
-    from gradmc.program.frontend import subscripts
+    from gradmc.program.frontend import stores
 
     now = content(a)
     result = BINARY[op](now, content(b))
     if np.shape(result) != now.shape or result.dtype != now.dtype:
         return made(result)
-    subscripts.replace(a, result)
+    stores.replace(a, result)
     return a
 
 

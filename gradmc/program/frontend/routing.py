@@ -171,7 +171,7 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
 
 
 def _fill_diagonal(array: Any, value: Any, **_: Any) -> None:
-    from gradmc.program.frontend.subscripts import replace
+    from gradmc.program.frontend.stores import replace
 
     replace(array, jnp.fill_diagonal(jnp.asarray(array), value, inplace=False))
 

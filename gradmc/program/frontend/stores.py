@@ -1,0 +1,165 @@
+"""Storing by subscript: `x[i] = v`, `x[i] += v` and `del x[i]`, on arrays, lists, dicts and views of them."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program import ir
+from gradmc.program.frontend import context, where, windows
+from gradmc.program.frontend.subscripts import (
+    KEYED,
+    KEYED_REMEDY,
+    check_bounds,
+    fresh_list,
+    is_full,
+    is_integer,
+    load,
+    parts_of,
+    present_index,
+    symbolic_index,
+)
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+
+
+def store(owner: Any, index: Any, value: Any) -> None:
+    """`owner[index] = value`."""
+    memory = context.current().memory
+    index = present_index(index)
+    if isinstance(owner, Unbound):
+        owner.complain()
+    if isinstance(value, Unbound):
+        value.complain()
+    if isinstance(owner, list):
+        _store_in_list(owner, index, value)
+    elif is_array(owner):
+        content = memory.content(owner)
+        replace(owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner)))
+    elif isinstance(owner, np.ndarray | jax.Array):
+        raise TypeError("a number cannot be indexed; store into an array with at least one axis")
+    elif isinstance(owner, dict):
+        with changed(owner, index) as content:
+            content[index] = value
+    else:
+        _store_in_object(owner, index, value)
+
+
+def operand(value: Any) -> Any:
+    """A value to be stored: a list becomes the array it stands for."""
+    from gradmc.program.frontend.operators import content, whole_array
+
+    return whole_array(content(value))
+
+
+def replace(owner: Any, content: Any) -> None:
+    """Give an array new content; a view passes it on to what it is a part of."""
+    memory = context.current().memory
+    view = memory.parent(owner)
+    if view is None:
+        memory.write(owner, content)
+    else:
+        store(view.parent, view.index, content)
+
+
+def _store_in_list(owner: list, index: Any, value: Any) -> None:
+    memory = context.current().memory
+    present = memory.peek(owner)
+    plain = present is owner and memory.parent(owner) is None
+    if plain and memory.owns(owner) and not any_traced(index):
+        owner[index] = value
+        return
+    if isinstance(index, slice):
+        raise CannotRoll("a slice of a list is replaced")
+    memory.content(owner)
+    new = memory.listing(owner).store(index, value)
+    view = memory.parent(owner)
+    if view is None:
+        memory.write(owner, new)
+    else:
+        store(view.parent, view.index, fresh_list(new))
+
+
+def _store_in_object(owner: Any, index: Any, value: Any) -> None:
+    memory = context.current().memory
+    if any_traced(index):
+        raise CannotRoll(f"a {type(owner).__name__} {KEYED}", KEYED_REMEDY)
+    if memory.frames and id(owner) not in memory.frames[-1].born:
+        raise CannotRoll(f"a {type(owner).__name__} is changed inside the loop or branch")
+    owner[index] = value
+
+
+def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
+    """The content after a store."""
+    if isinstance(content, np.ndarray) and not symbolic_index(index) and not is_traced(value):
+        new = content if owned else content.copy()
+        new[index] = value
+        return new
+    context.current().traced += 1
+    parts = parts_of(content, index)
+    check_bounds(content, parts)
+    if all(map(is_integer, parts)):
+        return ir.store(content, value, *parts, source=where.here())
+    if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
+        return windows.store(content, parts, value)
+    if all(is_integer(p) or isinstance(p, slice) for p in parts) and any_traced(parts):
+        return _store_moved(content, parts, value)
+    value = jnp.asarray(value)
+    array = jnp.asarray(content)
+    return array.at[tuple(parts)].set(value.astype(array.dtype))
+
+
+def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
+    """Store along the axes of the integers, which are moved to the front."""
+    if any(isinstance(p, slice) and not is_full(p) for p in parts):
+        return jnp.asarray(content).at[tuple(parts)].set(value)
+    axes = [k for k, p in enumerate(parts) if is_integer(p)]
+    front = list(range(len(axes)))
+    moved = jnp.moveaxis(jnp.asarray(content), axes, front)
+    new = ir.store(moved, value, *(parts[k] for k in axes), source=where.here())
+    return jnp.moveaxis(new, front, axes)
+
+
+def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
+    """`owner[index] op= value`."""
+    from gradmc.program.frontend.operators import inplace
+
+    was = load(owner, index)
+    now = inplace(op, was, value)
+    if now is not was or context.current().memory.parent(was) is None:
+        store(owner, index, now)
+
+
+def delete_item(owner: Any, index: Any) -> None:
+    """`del owner[index]`."""
+    from gradmc.program.frontend.calls import list_method
+
+    if isinstance(owner, list) and not isinstance(index, slice):
+        list_method(owner, "pop", (index,))
+        return
+    if isinstance(owner, dict):
+        with changed(owner, index) as content:
+            del content[index]
+        return
+    memory = context.current().memory
+    if memory.frames and id(owner) not in memory.frames[-1].born:
+        raise CannotRoll(f"an item of a {type(owner).__name__} is deleted inside the loop or branch")
+    del owner[index]
+
+
+@contextmanager
+def changed(owner: dict, key: Any = None) -> Iterator[dict]:
+    """The dict to change in place of `owner`: itself, or a copy that becomes its content."""
+    memory = context.current().memory
+    if any_traced(key):
+        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
+    present = memory.content(owner)
+    if present is owner and memory.owns(owner):
+        yield owner
+        return
+    new = copy.copy(present)
+    yield new
+    memory.write(owner, new)
