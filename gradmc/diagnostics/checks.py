@@ -164,7 +164,7 @@ def check_trees(saturated: np.ndarray) -> Check:
         return Check("tree_depth", True, 0.0, 0.0, "no saturated trees")
     share = _percent(count, saturated.size)
     finding = f"{count} of {saturated.size:,} trajectories ({share}) were cut off at the largest tree depth"
-    advice = "scales differ too much: try sampler.mass_matrix = 'dense', rescale, or raise sampler.max_tree_depth"
+    advice = "scales differ too much: try sampler.metric = 'dense', rescale, or raise sampler.max_tree_depth"
     return Check("tree_depth", False, float(count), 0.0, finding, advice)
 
 
@@ -186,6 +186,11 @@ def check_energy(energy: np.ndarray) -> Check:
 
 
 def _divergence_advice(lean: Lean) -> str:
+    if lean.side == "small" and not lean.positive:
+        return (
+            f"the density narrows at small {lean.name}: if {lean.name} is the log of a scale, write what it scales in "
+            f"non-centred form; otherwise tighten the prior of {lean.name}, and raise sampler.target_accept to 0.95"
+        )
     if lean.side == "small":
         return (
             f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-LEAN_MIN = 0.75
+LEAN_MIN = 0.62
 """Least probability that a divergent draw lies on the named side of another draw (0.5 means no relation)."""
 
-DIVERGENT_MIN = 10
-"""With fewer divergent draws, some quantity out of many leans by chance."""
+DIVERGENT_MIN = 6
+LEAN_SIGNIFICANT = 4.0
+"""Standard errors by which the measure must differ from 0.5: out of hundreds of quantities none does by chance."""
 
 MAX_QUANTITIES = 500
 
@@ -23,6 +24,7 @@ class Lean:
     side: str
     there: float
     elsewhere: float
+    positive: bool = True
 
 
 def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
@@ -41,9 +43,11 @@ def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
             best = (exceed, name, flat)
     if best is None or max(best[0], 1 - best[0]) < LEAN_MIN:
         return None
+    if abs(best[0] - 0.5) * np.sqrt(12 * marked.sum()) < LEAN_SIGNIFICANT:
+        return None
     exceed, name, flat = best
     side = "large" if exceed > 0.5 else "small"
-    return Lean(name, side, float(np.median(flat[marked])), float(np.median(flat[~marked])))
+    return Lean(name, side, float(np.median(flat[marked])), float(np.median(flat[~marked])), bool(np.all(flat > 0)))
 
 
 def exceedance(values: np.ndarray, marked: np.ndarray) -> float:

@@ -1,0 +1,152 @@
+"""Models made to have one illness each: it is named, with numbers and the remedy that fits; healthy ones are silent.
+
+Every illness is strong, so that the outcome does not hang on the seed.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc import Data, Positive, Real
+from gradmc.diagnostics import diagnose
+from gradmc.lpdf import cauchy, gamma, half_cauchy, normal
+from gradmc.program.model import Model
+
+Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+S = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+GROUPS = np.concatenate([np.linspace(-8, -4, 10), np.linspace(4, 8, 10)])
+
+
+@gm.model
+def centred(mu: Real, tau: Positive, theta: Real["n"], *, y: Data["n"], s: Data["n"]):
+    lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
+    for j in range(len(y)):
+        lp += normal(theta[j], mu, tau) + normal(y[j], theta[j], s[j])
+    return lp
+
+
+@gm.model
+def neal(v: Real, x: Real[9]):
+    return normal(v, 0.0, 3.0) + normal(x, 0.0, math.exp(v / 2))
+
+
+@gm.model
+def two_modes(mu: Real):
+    return np.logaddexp(normal(mu, -10.0, 0.5), normal(mu, 10.0, 0.5))
+
+
+@gm.model
+def swapped_labels(m: Real[2], *, y: Data["n"]):
+    lp = normal(m, 0.0, 10.0)
+    for i in range(len(y)):
+        lp += np.logaddexp(normal(y[i], m[0], 1.0), normal(y[i], m[1], 1.0))
+    return lp
+
+
+@gm.model
+def heavy_tails(x: Real[20]):
+    return cauchy(x, 0.0, 1.0)
+
+
+@gm.model
+def ridge(a: Real, b: Real):
+    return normal(a + b, 0.0, 0.001) + normal(a - b, 0.0, 1.0)
+
+
+@gm.model
+def wall(mu: Real, x: Real):
+    lp = normal(x, 0.0, 1.0) + mu
+    if mu > 0.0:
+        lp = -math.inf
+    return lp
+
+
+@gm.model
+def only_the_sum(a: Real, b: Real, *, y: Data["n"]):
+    return normal(y, a + b, 10.0)
+
+
+@gm.model
+def banana(x: Real, y: Real):
+    return normal(x, 0.0, 3.0) + normal(y, x**2, 0.02)
+
+
+@gm.model
+def healthy(mu: Real, x: Positive[3]):
+    return normal(mu, 0.0, 1.0) + gamma(x, 3.0, 2.0)
+
+
+@gm.model
+def non_centred(mu: Real, tau: Positive, z: Real["n"], *, y: Data["n"], s: Data["n"]):
+    lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
+    for j in range(len(y)):
+        lp += normal(z[j], 0.0, 1.0) + normal(y[j], mu + tau * z[j], s[j])
+    return lp
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, how it is sampled, and a piece of the finding or advice expected of a check."""
+
+    name: str
+    model: Model
+    check: str
+    words: tuple[str, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+SCHOOLS = {"y": Y, "s": S}
+CASES = [
+    Case(
+        "funnel",
+        centred,
+        "divergences",
+        ("where tau is small", "non-centred form"),
+        {"y": Y, "s": 3 * S},
+        {"target_accept": 0.5, "draws": 1500},
+    ),
+    Case("log-scale funnel", neal, "bfmi", ("explored the energies slowly", "non-centred")),
+    Case("two modes", two_modes, "r_hat", ("stay near -", "near 10", "several modes")),
+    Case("swapped labels", swapped_labels, "r_hat", ("m[", "order or constrain what can be swapped"), {"y": GROUPS}),
+    Case("heavy tails", heavy_tails, "bfmi", ("the tails are heavy",)),
+    Case(
+        "ridge",
+        ridge,
+        "tree_depth",
+        ("cut off at the largest tree depth", "sampler.metric = 'dense'"),
+        settings={"metric": "diagonal", "max_tree_depth": 4},
+    ),
+    Case("wall", wall, "divergences", ("where mu is large", "look at the prior of mu")),
+    Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
+    Case("banana", banana, "r_hat", ("the chains disagree about x and y",)),
+    Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
+]
+
+
+def run(model: Model, data: dict[str, Any], settings: dict[str, Any]) -> Any:
+    chosen = {"chains": 4, "warmup": 300, "draws": 400, "seed": 3, "progress": "none"} | settings
+    return gm.sample(model, data or None, **chosen)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_illness_is_named(case: Case) -> None:
+    diagnosis = diagnose(run(case.model, case.data, case.settings))
+    assert not diagnosis.passed
+    found = {check.name: f"{check.finding}. {check.advice}" for check in diagnosis.failures}
+    assert case.check in found, found
+    assert all(word in found[case.check] for word in case.words), found[case.check]
+    (check,) = (check for check in diagnosis.failures if check.name == case.check)
+    assert check.value is not None
+    assert any(character.isdigit() for character in check.finding), "a finding cites its numbers"
+
+
+@pytest.mark.parametrize(("model", "data"), [(healthy, {}), (non_centred, SCHOOLS)], ids=["healthy", "non-centred"])
+def test_healthy_models_are_silent(model: Model, data: dict[str, Any]) -> None:
+    diagnosis = diagnose(run(model, data, {"draws": 800, "target_accept": 0.95}))
+    assert diagnosis.passed, diagnosis.failures
+    assert not [check.advice for check in diagnosis.checks if check.advice]
