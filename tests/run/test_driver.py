@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradmc.adaptation.schedule import final_start
 from gradmc.errors import ResumeError, StartError
 from gradmc.run import driver as driver_module
 from gradmc.run.driver import Driver, Lane
-from gradmc.run.machine import STATISTICS
+from gradmc.run.machine import RUN, SEARCH, STATISTICS
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 from tests.run.doubles import Quiet, Sink, run, whole
@@ -344,6 +345,23 @@ class TestReports:
             assert lane.divergences.tolist() == [diverging.sum()]
             assert [s for s in progress.statuses if s.chain == chain][-1].divergences == diverging.sum()
         assert sum(int(lane.divergences.sum()) for lane in sampler.lanes) > 0
+
+
+def test_a_new_metric_from_the_host_calls_for_a_new_step_size(tiny_chunks: None) -> None:
+    """The chain stops at the transition where one is due, takes it, and searches."""
+    due = final_start(30)
+    phases: list[int] = []
+    metrics: list[np.ndarray] = []
+
+    def record(lane: Lane) -> None:
+        metrics.append(np.asarray(lane.state.chain.metric.factor))
+        if int(lane.done[0]) == due:
+            phases.append(int(lane.state.chain.phase))
+
+    run(NORMAL, metric="dense", chains=1, warmup=30, draws=3, after_chunk=record)
+    assert phases[0] == SEARCH
+    assert phases[-1] == RUN
+    assert len({metric.tobytes() for metric in metrics[5:]}) == 2, "before and after"
 
 
 @pytest.mark.parametrize(("warmup", "draws"), [(0, 0), (0, 5), (5, 0), (1, 1), (10, 3), (20, 3)])

@@ -11,6 +11,7 @@ import pytest
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation
 from gradmc.adaptation.schedule import make_schedule
+from gradmc.adaptation.step_size import T0, dual_average, initial_step_size
 from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.metric import DenseMetric
@@ -271,6 +272,46 @@ def test_a_given_step_size_is_not_searched_for(adaptive: tuple[Machine, Advance]
     schedule = make_schedule(0, search=False, dtype=FAMILY.dtype)
     state, buffer = advance(state, schedule, member("normal"), np.int32(8), np.int32(10**5), CAPACITY)
     np.testing.assert_array_equal(statistics_of(buffer)["step_size"], np.full(8, 0.123))
+
+
+def test_a_given_step_size_begins_the_dual_averaging(adaptive: tuple[Machine, Advance]) -> None:
+    machine, advance = adaptive
+    state = machine.initial(chain_key(0, 0), position=np.array([0.1, 0.2, 0.3]), step_size=0.123)
+    schedule = make_schedule(20, search=False, dtype=FAMILY.dtype)
+    _, buffer = advance(state, schedule, member("normal"), np.int32(20), np.int32(10**5), CAPACITY)
+    got = statistics_of(buffer)
+    assert got["step_size"][0] == 0.123
+    expected = dual_average(
+        initial_step_size(jnp.asarray(0.123)),
+        jnp.asarray(got["acceptance_rate"][0]),
+        jnp.asarray(schedule.target_accept),
+    )
+    np.testing.assert_allclose(got["step_size"][1], expected.value, rtol=1e-12)
+    assert np.all(np.isfinite(got["step_size"]) & (got["step_size"] > 0))
+
+
+def test_the_acceptance_that_the_step_size_adapts_to(seed: int) -> None:
+    """Plain in the early phase, symmetric afterwards; read off the running mean of dual averaging."""
+    machine = dataclasses.replace(family_machine(Hmc(), None), adaptation=DiagonalAdaptation())
+    advance, schedule = compile_machine(machine), make_schedule(60, dtype=FAMILY.dtype)
+    state, compared = machine.initial(chain_key(seed, 0)), [0, 0]
+    for t in range(60):
+        before = state
+        state, buffer = advance(state, schedule, member("normal"), np.int32(1), np.int32(10**5), CAPACITY)
+        old, new = before.chain.step, state.chain.step
+        if float(new.count) != float(old.count) + 1:  # a search went before
+            continue
+        weight = 1 / (float(new.count) + T0)
+        used = 0.8 - (float(new.error_mean) - (1 - weight) * float(old.error_mean)) / weight
+        got = {name: values[0] for name, values in statistics_of(buffer).items()}
+        size = np.exp(-abs(got["energy_error"]))
+        if t < schedule.early_end:
+            assert used == pytest.approx(got["acceptance_rate"], abs=1e-9)
+            compared[0] += 1
+        elif got["energy_error"] != 0:  # accepted
+            assert used == pytest.approx(2 * size / (1 + size), abs=1e-9)
+            compared[1] += 1
+    assert min(compared) > 3
 
 
 def test_after_warmup_nothing_adapts(adaptive: tuple[Machine, Advance], seed: int) -> None:
