@@ -41,9 +41,11 @@ class Accumulator:
     terms: tuple[Term, ...] = ()
 
     def plus(self, *terms: Term) -> "Accumulator":
+        """With more terms."""
         return replace(self, terms=(*self.terms, *terms))
 
     def fresh(self) -> "Accumulator":
+        """Without terms."""
         return replace(self, terms=())
 
     def closed(self, axis: Axis) -> "Accumulator":
@@ -151,7 +153,8 @@ def _spread_term(term: Term, operation: str, context: Context) -> Term:
 def _filled(value: Value, part: Axis, operation: str) -> Value:
     """A value on a part of an axis, on the whole of it; elsewhere it changes nothing."""
     whole, k = part.within, value.axes.index(part)
-    assert whole is not None and part.index is not None
+    assert whole is not None
+    assert part.index is not None
     axes = tuple(whole if a is part else a for a in value.axes)
     table = np.full(whole.size, -1)
     table[part.index] = np.arange(part.size)

@@ -17,12 +17,14 @@ class Form:
     terms: Mapping[Var, int] = field(default_factory=dict)
 
     def plus(self, other: "Form", times: int = 1) -> "Form":
+        """This form plus `times` times another."""
         terms = dict(self.terms)
         for var, coefficient in other.terms.items():
             terms[var] = terms.get(var, 0) + times * coefficient
         return Form(self.constant + times * other.constant, {v: c for v, c in terms.items() if c})
 
     def times(self, factor: int) -> "Form":
+        """This form times a constant."""
         return Form().plus(self, factor) if factor else Form()
 
 

@@ -37,5 +37,3 @@ def loops_alone(closed: Jaxpr, inputs: Sequence[Any]) -> Iterator[tuple[Hashable
             outvars=list(eqn.outvars),
         )
         yield eqn.params["source"], alone, [values[v] for v in entering]
-
-

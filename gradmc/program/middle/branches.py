@@ -1,11 +1,11 @@
 """Branches, by what their predicate is.
 
-    known and the same everywhere    the side that is taken, alone
-    known, along one loop            the iterations are divided: each side runs where it is taken
-                                     (unless dividing costs more than computing both sides)
-    otherwise, in a vectorised loop  both sides for all iterations, and a selection. The inputs of each side are
-                                     guarded, so that no NaN of a side not taken reaches a gradient
-    in sequential code               a real branch, unless both sides are a few operations
+known and the same everywhere    the side that is taken, alone
+known, along one loop            the iterations are divided: each side runs where it is taken
+                                 (unless dividing costs more than computing both sides)
+otherwise, in a vectorised loop  both sides for all iterations, and a selection. The inputs of each side are
+                                 guarded, so that no NaN of a side not taken reaches a gradient
+in sequential code               a real branch, unless both sides are a few operations
 """
 
 from collections.abc import Sequence
@@ -77,9 +77,7 @@ def _divided(sides: Sequence[Jaxpr], pred: Value, values: Sequence[Any], context
     for side, positions in zip(sides, (np.flatnonzero(pred.array), np.flatnonzero(~pred.array)), strict=True):
         part = Axis(len(positions), axis.level, axis, positions)
         live = needed(side, side.outvars)
-        inner = [
-            _fresh(_part(v, axis, part)) if var in live else v for v, var in zip(values, side.invars, strict=True)
-        ]
+        inner = [_fresh(_part(v, axis, part)) if var in live else v for v, var in zip(values, side.invars, strict=True)]
         guards = tuple(_part(g, axis, part) for g in context.guards)
         loops = tuple(part if a is axis else a for a in context.loops)
         outs.append(run(side, inner, replace(context.inside(), guards=guards, loops=loops)))
@@ -269,9 +267,7 @@ def _axes_of(eqn: JaxprEqn, k: int, values: Sequence[Any]) -> tuple[Axis, ...]:
 
 def _running(eqn: JaxprEqn, k: int, values: Sequence[Any]) -> Accumulator | None:
     used = {id(a) for a in operands(eqn, k)[1:]}
-    found = [
-        v for a, v in zip(eqn.invars[1:], values, strict=True) if id(a) in used and isinstance(v, Accumulator)
-    ]
+    found = [v for a, v in zip(eqn.invars[1:], values, strict=True) if id(a) in used and isinstance(v, Accumulator)]
     return found[0] if found else None
 
 

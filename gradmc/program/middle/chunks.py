@@ -54,7 +54,7 @@ def run_in_chunks(
     Returns:
         What each accumulator gathers, and the stacked results.
     """
-    env = _with_loads(body, env, context)
+    env = prepared(body, env, axis, context)
     values = {v: x for v, x in env.items() if isinstance(x, Value)}
     axes = tuple(a for a in union(values.values()) if a is not axis)
     moving = {v: move_axis_first(x, axis) for v, x in values.items() if axis in x.axes}
@@ -94,14 +94,20 @@ def run_in_chunks(
     return gathered, [Value(s, axes) for s in stacked]
 
 
-def _with_loads(body: Jaxpr, env: dict[Var, Any], context: Context) -> dict[Var, Any]:
-    """The environment with loads from outside, and arithmetic on their indices, done for all iterations."""
+def prepared(body: Jaxpr, env: dict[Var, Any], axis: Axis, context: Context) -> dict[Var, Any]:
+    """The environment with what is no work per iteration: loads from outside for all iterations, arithmetic on
+    their indices, and whatever does not depend on the iteration.
+    """
     env = dict(env)
     for eqn in body.eqns:
-        cheap = eqn.primitive is ir.load_p or all(np.issubdtype(v.aval.dtype, np.integer) for v in eqn.outvars)
-        plain = eqn.primitive not in (ir.for_p, ir.while_p, ir.if_p)
-        if cheap and plain and all(isinstance(a, Literal) or isinstance(env.get(a), Value) for a in eqn.invars):
-            env |= zip(eqn.outvars, apply(eqn, [read(env, a) for a in eqn.invars], context), strict=True)
+        if eqn.primitive in (ir.for_p, ir.while_p, ir.if_p):
+            continue
+        if not all(isinstance(a, Literal) or isinstance(env.get(a), Value) for a in eqn.invars):
+            continue
+        args = [read(env, a) for a in eqn.invars]
+        whole = all(np.issubdtype(v.aval.dtype, np.integer) or v.aval.dtype == np.bool_ for v in eqn.outvars)
+        if eqn.primitive is ir.load_p or whole or not any(axis in a.axes for a in args):
+            env |= zip(eqn.outvars, apply(eqn, args, context), strict=True)
     return env
 
 

@@ -2,7 +2,8 @@
 
 from math import prod
 
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
@@ -63,6 +64,11 @@ def equation_size(eqn: JaxprEqn) -> int:
     bodies = [eqn.params[name] for name in ("then", "otherwise", "body", "cond") if name in eqn.params]
     inner = sum(size(b) for b in bodies if isinstance(b, Jaxpr))
     return eqn.params.get("length", 1) * inner if inner else 1
+
+
+def is_float(var: Var) -> bool:
+    """Whether a variable is a real or complex number or an array of them."""
+    return np.issubdtype(var.aval.dtype, np.inexact)
 
 
 def footprint(body: Jaxpr) -> int:

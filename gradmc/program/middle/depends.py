@@ -35,6 +35,16 @@ def needed(body: Jaxpr, outs: Iterable[Any]) -> set[Var]:
     return seen
 
 
+def spread_from(body: Jaxpr, start: Iterable[Var]) -> set[Var]:
+    """All variables of `body` that depend on `start`."""
+    found = set(start)
+    for eqn in body.eqns:
+        for k, var in enumerate(eqn.outvars):
+            if any(isinstance(a, Var) and a in found for a in operands(eqn, k)):
+                found.add(var)
+    return found
+
+
 def operands(eqn: JaxprEqn, k: int) -> list[Any]:
     """The operands that result `k` of an equation needs."""
     if eqn.primitive not in (ir.for_p, ir.while_p, ir.if_p):

@@ -17,7 +17,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_eff
 
 from gradmc.program import ir
 from gradmc.program.middle.cost import weigh
-from gradmc.program.middle.depends import needed, operands, producers, prune, restrict
+from gradmc.program.middle.depends import needed, operands, producers, prune, restrict, spread_from
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.plan import plan
 
@@ -69,11 +69,11 @@ def _divided(eqn: JaxprEqn, outside: set[Var], varying: set[Var]) -> list[JaxprE
     moving = {v for v, a in inner.items() if isinstance(a, Var) and a in varying}
     body = body.replace(eqns=_divide_all(body, tainted, moving))
     made_by = producers(body)
-    tainted = _spread(body, tainted)
+    tainted = spread_from(body, tainted)
     cut = [v for v in _frontier(body, tainted, made_by) if _worth_it(body, v, made_by, moving)]
     if not cut:
         return [eqn.replace(params=eqn.params | {"body": body})]
-    loop_dependent = _spread(body, {body.invars[0], *body.invars[1 + n :]})
+    loop_dependent = spread_from(body, {body.invars[0], *body.invars[1 + n :]})
     once = [v for v in cut if v not in loop_dependent]
     each = [v for v in cut if v in loop_dependent]
     hoisted = _hoisted(body, once, inner)
@@ -86,7 +86,7 @@ def _carried_along(eqn: JaxprEqn, tainted: set[Var]) -> set[Var]:
     body, n = eqn.params["body"], eqn.params["n_consts"]
     carried = body.invars[1 + n :]
     while True:
-        spread = _spread(body, tainted)
+        spread = spread_from(body, tainted)
         more = {
             v
             for v, out in zip(carried, body.outvars, strict=False)
@@ -95,16 +95,6 @@ def _carried_along(eqn: JaxprEqn, tainted: set[Var]) -> set[Var]:
         if not more:
             return tainted
         tainted = tainted | more
-
-
-def _spread(body: Jaxpr, start: set[Var]) -> set[Var]:
-    """All variables that depend on `start`."""
-    found = set(start)
-    for eqn in body.eqns:
-        for k, var in enumerate(eqn.outvars):
-            if any(isinstance(a, Var) and a in found for a in operands(eqn, k)):
-                found.add(var)
-    return found
 
 
 def _frontier(body: Jaxpr, tainted: set[Var], made_by: dict) -> list[Var]:

@@ -75,6 +75,7 @@ def run(body: Jaxpr, args: Sequence[Any], context: Context) -> list[Any]:
 
 
 def read(env: dict[Var, Any], atom: Any) -> Any:
+    """The value of an atom: a literal's own, or a variable's in `env`."""
     return value_of(atom.val, atom.aval) if isinstance(atom, Literal) else env[atom]
 
 

@@ -43,4 +43,3 @@ def _slice_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
 
 RULES[jp.gather_p] = _gather_rule
 RULES[jp.dynamic_slice_p] = _slice_rule
-

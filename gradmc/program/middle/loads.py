@@ -180,8 +180,10 @@ def _dynamic(array: Value, indices: list[Value], context: Context) -> Value:
     sizes = array.element[: len(indices)]
     sure = all(inside(i, n) for i, n in zip(indices, sizes, strict=True))
     if all(i.known for i in indices):
-        return _known(array, [Value(np.where(i.array < 0, i.array + n, i.array), i.axes)
-                              for i, n in zip(indices, sizes, strict=True)])
+        return _known(
+            array,
+            [Value(np.where(i.array < 0, i.array + n, i.array), i.axes) for i, n in zip(indices, sizes, strict=True)],
+        )
     if not axes:
         where = [wrapped(i, n) for i, n in zip(indices, sizes, strict=True)]
         return Value(_slice(traced(array), where, sure))

@@ -9,7 +9,7 @@ everything after runs vectorised on the stacked results (loop fission).
 
 from dataclasses import dataclass
 
-from jax.extend.core import JaxprEqn, Literal, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program.middle.depends import needed, operands, restrict
 from gradmc.program.middle.roles import Role, roles
@@ -65,8 +65,7 @@ def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> Plan:
     sequential = {v for inside in insides.values() for v in inside} | {carried[k] for k in grouped}
     steps = {s: _steps(body, inside) for s, inside in insides.items()}
     externals = {
-        s: tuple(dict.fromkeys(a for e in steps[s] for a in e.invars if _free(a, insides[s], s, carried)))
-        for s in sets
+        s: tuple(dict.fromkeys(a for e in steps[s] for a in e.invars if _free(a, insides[s], s, carried))) for s in sets
     }
     wanted = [a for k, a in enumerate(body.outvars) if k >= m or (found[k].kind != "invariant" and k not in grouped)]
     wanted += [v for s in sets for v in externals[s]]
@@ -78,7 +77,7 @@ def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> Plan:
     return Plan(tuple(found), groups, delays, frozenset(demand - sequential))
 
 
-def _reach(body, start: dict[Var, int]) -> dict[Var, int]:
+def _reach(body: Jaxpr, start: dict[Var, int]) -> dict[Var, int]:
     """For each variable, as bits, the ordinary carried values on which it depends within one iteration."""
     reach = dict(start)
     for eqn in body.eqns:
@@ -101,14 +100,14 @@ def _closure(edges: dict[int, int]) -> dict[int, int]:
     return closure
 
 
-def _inside(body, members: tuple[int, ...], reach: dict[Var, int]) -> tuple[Var, ...]:
+def _inside(body: Jaxpr, members: tuple[int, ...], reach: dict[Var, int]) -> tuple[Var, ...]:
     """Variables on a path from the group's carried values to their next values, in order."""
     mask = sum(1 << k for k in members)
     wanted = needed(body, [body.outvars[k] for k in members])
     return tuple(v for e in body.eqns for v in e.outvars if v in wanted and reach.get(v, 0) & mask)
 
 
-def _steps(body, inside: tuple[Var, ...]) -> tuple[JaxprEqn, ...]:
+def _steps(body: Jaxpr, inside: tuple[Var, ...]) -> tuple[JaxprEqn, ...]:
     members = set(inside)
     steps = []
     for eqn in body.eqns:
@@ -122,7 +121,7 @@ def _free(atom: object, inside: tuple[Var, ...], members: tuple[int, ...], carri
     return not isinstance(atom, Literal) and atom not in inside and atom not in [carried[k] for k in members]
 
 
-def _demand(body, wanted: list, sequential: set[Var]) -> set[Var]:
+def _demand(body: Jaxpr, wanted: list, sequential: set[Var]) -> set[Var]:
     """Variables that the vectorised parts of the loop read, those that a group computes among them."""
     made_by = {v: (e, k) for e in body.eqns for k, v in enumerate(e.outvars)}
     demand: set[Var] = set()

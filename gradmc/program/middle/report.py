@@ -124,4 +124,3 @@ def _ordinary(eqn: JaxprEqn, k: int, delay: bool) -> str:
     if eqn.outvars[k].aval.ndim and any(e.primitive is ir.store_p for e in eqn.params["body"].eqns):
         return "an array that the loop fills and reads"
     return "what the iteration before computed" if delay else "a recurrence"
-

@@ -116,9 +116,7 @@ def _started(primals: Sequence[Any], dots: Sequence[Any], n_consts: int, moving:
     """Tangents of the constants that move, and of all inexact carried values at the start."""
     given = dict(zip(moving, dots, strict=True))
     const_dots = [given[k] for k in moving if k < n_consts]
-    carry_dots = [
-        given.get(n_consts + k, jnp.zeros_like(c)) for k, c in enumerate(primals[n_consts:]) if _inexact(c)
-    ]
+    carry_dots = [given.get(n_consts + k, jnp.zeros_like(c)) for k, c in enumerate(primals[n_consts:]) if _inexact(c)]
     return const_dots, carry_dots
 
 
@@ -134,8 +132,12 @@ def _by_jacobian(
 
     def step(state: Any) -> Any:
         carry, columns = state
-        new = along(consts, carry, [jnp.zeros_like(consts[k]) for k in moving if k < n_consts], [
-            jnp.zeros_like(c) for c in carry if _inexact(c)])[0]
+        new = along(
+            consts,
+            carry,
+            [jnp.zeros_like(consts[k]) for k in moving if k < n_consts],
+            [jnp.zeros_like(c) for c in carry if _inexact(c)],
+        )[0]
         moved = jax.vmap(lambda d, c: along(consts, carry, d, c)[1])(start[0], columns)
         return new, moved
 
@@ -156,9 +158,7 @@ def _basis(values: Sequence[Any]) -> list[Any]:
 # --- many inputs: checkpoints ----------------------------------------------------------------------
 
 
-def _tangent(
-    count: Any, *operands: Any, body: Jaxpr, n_consts: int, moving: tuple[int, ...]
-) -> list[Any]:
+def _tangent(count: Any, *operands: Any, body: Jaxpr, n_consts: int, moving: tuple[int, ...]) -> list[Any]:
     """Forward mode: the tangents of the carried values after `count` iterations."""
     split = len(body.in_avals)
     primals, dots = operands[:split], operands[split:]
@@ -288,7 +288,10 @@ def _tangent_batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) 
 
 
 def _tangent_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
-    dots = [jnp.zeros_like(p) if isinstance(t, ad.Zero) and _inexact(p) else t for p, t in zip(primals, tangents, strict=True)]
+    dots = [
+        jnp.zeros_like(p) if isinstance(t, ad.Zero) and _inexact(p) else t
+        for p, t in zip(primals, tangents, strict=True)
+    ]
     moving = [k for k, p in enumerate(primals) if _inexact(p)]
 
     def of(*some: Any) -> list[Any]:

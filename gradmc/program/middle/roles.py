@@ -73,9 +73,7 @@ def chain(body: Jaxpr, start: set[Var]) -> Chain | None:
     current, operation = set(start), ""
     while True:
         uses = [eqn for eqn in body.eqns if any(a in current for a in eqn.invars if isinstance(a, Var))]
-        results = tuple(
-            k for k, a in enumerate(body.outvars) if not isinstance(a, Literal) and a in current
-        )
+        results = tuple(k for k, a in enumerate(body.outvars) if not isinstance(a, Literal) and a in current)
         if not uses:
             return Chain(operation, frozenset(current), results)
         step = None if results else _step(body, uses, current)
@@ -141,8 +139,11 @@ def same(a: Any, b: Any, made_by: dict[Var, tuple[JaxprEqn, int]]) -> bool:
         return False
     (one, k), (two, m) = made_by[a], made_by[b]
     alike = one.primitive is two.primitive and k == m and len(one.invars) == len(two.invars)
-    return alike and len(one.outvars) == 1 and str(one.params) == str(two.params) and all(
-        same(x, y, made_by) for x, y in zip(one.invars, two.invars, strict=True)
+    return (
+        alike
+        and len(one.outvars) == 1
+        and str(one.params) == str(two.params)
+        and all(same(x, y, made_by) for x, y in zip(one.invars, two.invars, strict=True))
     )
 
 

@@ -87,6 +87,7 @@ class Slot:
 
     @staticmethod
     def RULE(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
+        """An addition to what was loaded."""
         where = next(k for k, a in enumerate(args) if isinstance(a, Slot))
         if eqn.primitive not in (jp.add_p, jp.sub_p) or len(args) != 2 or (eqn.primitive is jp.sub_p and where):
             raise NotVectorisable
@@ -196,10 +197,7 @@ def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: 
     mine = union(entry.indices)
     value = entry.value
     others = [a for a in entry.pending if a not in mine]
-    if entry.adds:
-        value = reduce_axes("add", value, others)
-    else:
-        value = _last(value, others)
+    value = reduce_axes("add", value, others) if entry.adds else _last(value, others)
     places = np.zeros((1,) * len(mine), np.int64)
     for index, size in zip(entry.indices, shape, strict=True):
         table = np.expand_dims(index.array, [k for k, a in enumerate(mine) if a not in index.axes])
@@ -260,7 +258,11 @@ def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
         alone = index.size <= base.shape[0] and (np.bincount(index, minlength=1) <= 1).all()
         inverse = np.full(base.shape[0], -1, np.int64)
         inverse[index] = np.arange(index.size)
-        more = take(jnp.asarray(x), inverse) if alone else sum_by(jnp.asarray(x), Table(index.astype(np.int32), base.shape[0]))
+        more = (
+            take(jnp.asarray(x), inverse)
+            if alone
+            else sum_by(jnp.asarray(x), Table(index.astype(np.int32), base.shape[0]))
+        )
         out = more if out is None else out + more
     return out
 

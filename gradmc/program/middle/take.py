@@ -34,6 +34,7 @@ class Table:
 
     @property
     def holes(self) -> bool:
+        """Whether some positions are negative, that is, stand for nothing."""
         return bool(self.index.size) and bool(self.index.min() < 0)
 
 

@@ -29,6 +29,7 @@ class Axis:
 
     @property
     def root(self) -> "Axis":
+        """The axis of the whole loop."""
         return self if self.within is None else self.within.root
 
     def parent(self, loops: Sequence["Axis"]) -> "Axis | None":
@@ -52,18 +53,22 @@ class Value:
 
     @property
     def known(self) -> bool:
+        """Whether the entries are known while compiling."""
         return isinstance(self.array, np.ndarray)
 
     @property
     def element(self) -> tuple[int, ...]:
+        """Shape of what one iteration sees."""
         return tuple(self.array.shape[len(self.axes) :])
 
     @property
     def dtype(self) -> np.dtype:
+        """Dtype of the entries."""
         return self.array.dtype
 
     @property
     def differentiable(self) -> bool:
+        """Whether a gradient can flow through it."""
         return not self.known and jnp.issubdtype(self.dtype, jnp.inexact)
 
 

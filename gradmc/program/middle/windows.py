@@ -331,7 +331,9 @@ class _Window:
         self._last_outs = {k for k, a in enumerate(body.outvars) if isinstance(a, Var) and a in rows.held}
         invars = [held.get(v, v) for v in body.invars]
         split = at + shift
-        return body.replace(invars=[*invars[:split], *mine, *invars[split:]], outvars=[rows[a] for a in body.outvars], eqns=eqns)
+        return body.replace(
+            invars=[*invars[:split], *mine, *invars[split:]], outvars=[rows[a] for a in body.outvars], eqns=eqns
+        )
 
 
 def extras_row(extras: Sequence[Var], array: Var) -> Any:
