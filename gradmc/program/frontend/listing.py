@@ -5,6 +5,7 @@ Listing    the items of a list in order: runs of single items, and stacks
 Growing    a list while a traced loop appends to it and reads it: a buffer and a count so far
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, override
@@ -160,9 +161,16 @@ def _stack(items: list) -> Stack:
 
 
 def _column(values: Sequence[Any]) -> Any:
-    if any(is_traced(v) for v in values):
-        return jnp.stack([jnp.asarray(v) for v in values])
-    return np.stack([np.asarray(v) for v in values])
+    """The values as one array; stretches of plain numbers, which may be long, enter it as one constant each."""
+    if not any(is_traced(v) for v in values):
+        return np.stack([np.asarray(v) for v in values])
+    kinds = {type(v): v for v in values if not np.ndim(v) and not is_traced(v)}
+    dtype = jnp.result_type(*kinds.values(), *(v for v in values if np.ndim(v) or is_traced(v)))
+    parts = []
+    for traced, group in itertools.groupby(values, is_traced):
+        run = list(group)
+        parts += [jnp.asarray(v, dtype)[None] for v in run] if traced else [np.stack(run).astype(dtype)]
+    return jnp.concatenate(parts)
 
 
 def _stored(stack: Stack, k: Any, value: Any) -> Stack:

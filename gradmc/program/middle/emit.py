@@ -4,6 +4,7 @@ Equations without a rule of their own are elementwise (one equation on the commo
 are mapped over the axes. Rules for the IR's primitives are added to `RULES` by the modules that hold them.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,12 +18,14 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.guard import guard_p
-from gradmc.program.middle.known import ELEMENTWISE, LARGEST, fold_elementwise, run_now, uniform
+from gradmc.program.middle.known import ELEMENTWISE, LARGEST, fold_elementwise, fold_structural, run_now, uniform
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.values import Axis, Value, traced, union, value_of, widen
 
 Rule = Callable[[JaxprEqn, list[Any], "Context"], list[Any]]
 RULES: dict[Any, Rule] = {}
+# A stack of more values than this is put together from stretches.
+MANY = 16
 
 
 class NotVectorisable(Exception):
@@ -156,12 +159,27 @@ def mapped(eqn: JaxprEqn, args: list[Value], context: Context) -> list[Value]:
     """Any other equation, mapped over the axes of its operands one by one."""
     axes = union(args)
     primitive = eqn.primitive
+    if not axes and all(a.known for a in args):
+        folded = fold_structural(eqn, [a.array for a in args])
+        if folded is not None:
+            return [Value(folded)]
+    if primitive.name == "stack" and not axes and len(args) > MANY:
+        return [Value(_stacked(args, eqn.params["axis"]))]
 
     def bind(*arrays: Any) -> list[Any]:
         out = primitive.bind(*arrays, **primitive.get_bind_params(eqn.params))
         return list(out) if primitive.multiple_results else [out]
 
     return spread(bind, args, context, axes)
+
+
+def _stacked(args: list[Value], axis: int) -> Any:
+    """Many values stacked: stretches of known ones are one constant each."""
+    parts = []
+    for known, run in itertools.groupby(args, lambda a: a.known):
+        arrays = [a.array for a in run]
+        parts += [jnp.asarray(np.stack(arrays, axis))] if known else [jnp.expand_dims(a, axis) for a in arrays]
+    return parts[0] if len(parts) == 1 else lax.concatenate(parts, axis)
 
 
 def spread(fn: Callable[..., list[Any]], args: list[Value], context: Context, axes: tuple[Axis, ...]) -> list[Value]:

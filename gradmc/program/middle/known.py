@@ -5,6 +5,7 @@ NumPy lacks and what is worth it (integer and Boolean results, and special funct
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import jax
@@ -137,6 +138,44 @@ _NUMPY: dict[Any, Callable[..., Any]] = {
     jp.integer_pow_p: lambda a, y: a**y,
     jp.convert_element_type_p: lambda a, new_dtype, **_: a.astype(new_dtype),
 }
+
+
+_STRUCTURAL: dict[str, Callable[..., Any]] = {
+    "stack": lambda arrays, p: np.stack(arrays, p["axis"]),
+    "concatenate": lambda arrays, p: np.concatenate(arrays, p["dimension"]),
+    "reshape": lambda arrays, p: arrays[0].reshape(p["new_sizes"]) if p["dimensions"] is None else None,
+    "squeeze": lambda arrays, p: np.squeeze(arrays[0], tuple(p["dimensions"])),
+    "transpose": lambda arrays, p: np.transpose(arrays[0], p["permutation"]),
+    "rev": lambda arrays, p: np.flip(arrays[0], p["dimensions"]),
+    "broadcast_in_dim": lambda arrays, p: _broadcast(arrays[0], p["shape"], p["broadcast_dimensions"]),
+    "iota": lambda arrays, p: _iota(p["dtype"], p["shape"], p["dimension"]),
+    "slice": lambda arrays, p: arrays[0][
+        tuple(
+            slice(a, b, s)
+            for a, b, s in zip(
+                p["start_indices"], p["limit_indices"], p["strides"] or [1] * arrays[0].ndim, strict=True
+            )
+        )
+    ],
+}
+
+
+def fold_structural(eqn: JaxprEqn, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The result of an equation that only moves known numbers about, or None."""
+    rule = _STRUCTURAL.get(eqn.primitive.name)
+    if rule is None or prod(eqn.outvars[0].aval.shape) > LARGEST:
+        return None
+    out = rule(arrays, eqn.params)
+    return None if out is None else np.asarray(out, eqn.outvars[0].aval.dtype)
+
+
+def _broadcast(x: np.ndarray, shape: Sequence[int], dims: Sequence[int]) -> np.ndarray:
+    return np.broadcast_to(np.expand_dims(x, [k for k in range(len(shape)) if k not in dims]), shape)
+
+
+def _iota(dtype: Any, shape: Sequence[int], dimension: int) -> np.ndarray:
+    line = np.arange(shape[dimension], dtype=dtype)
+    return _broadcast(line, shape, (dimension,))
 
 
 def _whole(a: np.ndarray, b: np.ndarray) -> np.ndarray:
