@@ -135,7 +135,10 @@ def _funnels(subject: Subject, x: np.ndarray) -> Iterator[Finding]:
         for first, group in zip(starts, parameters, strict=False):
             size = int(np.prod(group.shape, dtype=int))
             if group.support.is_identity and size >= 3 and _is_funnel(subject, x, int(i), int(first), size):
-                message = f"{scale.name} is the scale of {group.name} in centred form: the density does not fall as both shrink"
+                message = (
+                    f"{scale.name} is the scale of {group.name} in centred form: "
+                    "the density does not fall as both shrink"
+                )
                 yield finding(
                     "funnel",
                     message,

@@ -21,7 +21,6 @@ OUT_OF_REACH = 100.0
 """A log density this much below that of good points belongs to a region that no trajectory enters."""
 
 DOMAIN = {"log", "log1p", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh", "acosh", "log2", "lgamma", "erf_inv"}
-SPOKEN = {"div": "a division", "integer_pow": "a power", "pow": "a power", "mul": "a product", "sub": "a difference"}
 
 
 def nonfinite(subject: Subject) -> Iterator[Finding]:

@@ -18,7 +18,6 @@ import numpy as np
 from jax import lax
 
 from gradmc.check.activity import Activity, Status, interpret
-from gradmc.check.finding import Finding
 from gradmc.density import ProgramDensity
 from gradmc.errors import SourceLocation
 from gradmc.program.binding import BoundModel
@@ -174,16 +173,9 @@ class Subject:
         return self.density.layout.parameters[int(np.searchsorted(ends, coordinate, side="right"))].name
 
 
-type Check = Any
-"""A function of a `Subject` that yields findings."""
-
-
 def _parts(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return points.x, points.value, points.gradient
 
 
 def _column(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
     return mask if like.ndim == 1 else mask[:, None]
-
-
-__all__ = ["ROWS", "Check", "Finding", "Points", "Subject"]
