@@ -23,6 +23,9 @@ NORMAL, FUNNEL, WALL, NOWHERE, UNIT = map(target_of, ("normal", "funnel", "wall"
 SINGLE = target_of("normal", np.float32)
 
 
+SLOW_BATCH = pytest.param("diagonal", "batch", marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of one tick, but for the first of each chain."""
@@ -130,7 +133,7 @@ class TestResuming:
 
     @pytest.mark.parametrize(
         ("metric", "executor"),
-        [("diagonal", "threads"), ("low_rank", "threads"), ("dense", "threads"), ("diagonal", "batch")],
+        [("diagonal", "threads"), ("low_rank", "threads"), ("dense", "threads"), SLOW_BATCH],
     )
     def test_a_restored_chain_goes_on_bit_by_bit(
         self, metric: str, executor: str, tiny_chunks: None, rng: np.random.Generator
@@ -377,6 +380,7 @@ def test_a_given_step_size_stays_without_warmup() -> None:
     np.testing.assert_array_equal(sink.draws(0, group="sample_stats", name="step_size"), 0.25)
 
 
+@pytest.mark.slow
 def test_more_draws_than_the_buffer_holds() -> None:
     """A chunk ends when the buffer is full."""
     large = Target(function=standard_normal, dim=10_000)
