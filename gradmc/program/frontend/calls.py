@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, operators, routing, where
+from gradmc.program.frontend import builtin, context, operators, routing, tables, where
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
@@ -151,7 +151,7 @@ def present(value: Any) -> Any:
             return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
         if type(content) is dict:
             return {k: present(v) for k, v in content.items()}
-        return content
+        return tables.plain(content)
     if type(value) is tuple:
         return tuple(present(v) for v in value)
     if isinstance(value, FunctionType):

@@ -74,55 +74,65 @@ def _stand_in(var: Var, value: Any) -> Any:
     return np.zeros(var.aval.shape, var.aval.dtype) if is_traced(value) else value  # type: ignore[attr-defined]
 
 
-def carried(jaxpr: Jaxpr, inputs: Sequence[Any], wanted: Iterable[int]) -> dict[int, np.ndarray | None]:
-    """What carried values of the one `for` in a jaxpr are at the start of every iteration.
+@dataclass(frozen=True, eq=False, slots=True)
+class Carried:
+    """A value that a `for` carries and that depends on data only.
 
-    Args:
-        jaxpr: holds the loop.
-        inputs: what it is applied to.
-        wanted: positions among the carried values.
-
-    Returns:
-        For each, its values along the loop; None if it depends on something traced.
+    Attributes:
+        step: the part of the body that computes it: (index, constants, carried values) -> carried values.
+        consts: the constants.
+        start: the carried values before the loop.
+        at: which of them it is.
+        length: number of iterations.
     """
-    return {k: _along(jaxpr, inputs, k) for k in wanted}
 
+    step: Jaxpr
+    consts: list[Any]
+    start: list[Any]
+    at: int
+    length: int
 
-def _along(jaxpr: Jaxpr, inputs: Sequence[Any], leaf: int) -> np.ndarray | None:
-    (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.for_p)
-    body, n = loop.params["body"], 1 + loop.params["n_consts"]
-    needed = _closed({0, n + leaf}, body, n)
-    kept = sorted(needed)
-    start = _values(jaxpr, inputs, [loop.invars[k - 1] for k in kept if k])
-    if start is None:
-        return None
-    step = _over(_prune(body, [body.outvars[k - n] for k in kept if k >= n]), kept)
-    split = sum(0 < k < n for k in kept)
-    at = [k for k in kept if k >= n].index(n + leaf)
+    @staticmethod
+    def of(jaxpr: Jaxpr, inputs: Sequence[Any], leaf: int) -> "Carried | None":
+        """A carried value of the one `for` in a jaxpr, applied to `inputs`; None if it depends on anything traced."""
+        (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.for_p)
+        body, n = loop.params["body"], 1 + loop.params["n_consts"]
+        kept = sorted(_closed({0, n + leaf}, body, n))
+        start = _values(jaxpr, inputs, [loop.invars[k - 1] for k in kept if k])
+        if start is None:
+            return None
+        carry = [k for k in kept if k >= n]
+        step = _over(_prune(body, [body.outvars[k - n] for k in carry]), kept)
+        split = len(kept) - 1 - len(carry)
+        return Carried(step, start[:split], start[split:], carry.index(n + leaf), loop.params["length"])
 
-    length = loop.params["length"]
-    try:
-        return _along_here(step, start[:split], start[split:], length, at)
-    except interpret.NotSimple:
-        pass
+    def along(self) -> np.ndarray:
+        """What it is at the start of every iteration, and at the end."""
+        if self.length <= MOST_HERE:
+            try:
+                return self._here()
+            except interpret.NotSimple:
+                pass
+        return self._compiled()
 
-    def once(carry: tuple, i: Any) -> tuple[tuple, Any]:
-        return tuple(jaxpr_as_fun(step)(i, *start[:split], *carry)), carry[at]
+    def _here(self) -> np.ndarray:
+        carry, values = list(self.start), [np.asarray(self.start[self.at])]
+        for i in range(self.length):
+            carry = interpret.run(self.step, [np.asarray(i), *self.consts, *carry])
+            values.append(np.asarray(carry[self.at]))
+        return np.asarray(values)
 
-    with jax.ensure_compile_time_eval():
-        index = jnp.arange(length, dtype=body.invars[0].aval.dtype)
-        return np.asarray(jax.jit(lambda c: jax.lax.scan(once, c, index)[1])(tuple(start[split:])))
+    def _compiled(self) -> np.ndarray:
+        step = jaxpr_as_fun(self.step)
 
+        def once(carry: tuple, i: Any) -> tuple[tuple, Any]:
+            new = tuple(step(i, *self.consts, *carry))
+            return new, new[self.at]
 
-def _along_here(step: Jaxpr, consts: list, carry: list, length: int, at: int) -> np.ndarray:
-    """What one carried value is at the start of every iteration, in NumPy."""
-    if length > MOST_HERE:
-        raise interpret.NotSimple
-    values = []
-    for i in range(length):
-        values.append(np.asarray(carry[at]))
-        carry = interpret.run(step, [np.asarray(i), *consts, *carry])
-    return np.asarray(values)
+        with jax.ensure_compile_time_eval():
+            index = jnp.arange(self.length, dtype=ir.types(self.step.in_avals)[0].dtype)
+            later = jax.jit(lambda c: jax.lax.scan(once, c, index)[1])(tuple(self.start))
+            return np.concatenate([np.asarray(self.start[self.at])[None], np.asarray(later)])
 
 
 def _closed(needed: set[int], body: Jaxpr, first: int) -> set[int]:

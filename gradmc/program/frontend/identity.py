@@ -14,14 +14,18 @@ from typing import Any
 
 from gradmc.program.frontend.bodies import Outcome
 from gradmc.program.frontend.memory import Memory
-from gradmc.program.frontend.values import CannotRoll, is_array
+from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 
 SHARED = "two variables mean the same array or list at the end of an iteration, and the next one stores into it"
 REMEDY = "Copy the array when you keep it under a second name (now = new.copy())."
 
 
 class Peel(BaseException):
-    """The first iteration differs from the others: it must be run by itself."""
+    """The first iteration differs from the others: it must be run by itself. The text says in what it differs."""
+
+    def __init__(self, why: str, remedy: str = ALIKE) -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 def has_identity(value: Any) -> bool:
@@ -60,7 +64,7 @@ def settle(
         if outside.get(id(value)) is value:
             after[k] = value
             if (id(value) in written or k in stored) and entry[k] is not value:
-                raise Peel
+                raise Peel(SHARED, REMEDY)
     if any(len(group) > 1 and stored & set(group) for group in holders.values()):
         raise CannotRoll(SHARED, REMEDY)
     if any(_reachable(entry, k, tokens, memory) for k in stored):

@@ -12,8 +12,8 @@ from typing import Any
 from gradmc.program.frontend import branches, context, operators, unrolling, where
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.iterables import Rollable, materialised, rollable
-from gradmc.program.frontend.rolling import DataOnly, Loop
-from gradmc.program.frontend.values import CannotRoll, is_traced
+from gradmc.program.frontend.rolling import Loop
+from gradmc.program.frontend.values import is_traced
 
 SHORT = 4
 """A loop of at most this many trips over a small body runs in Python: unrolled code of that size compiles as fast
@@ -65,14 +65,7 @@ def for_(
     elif stays_in_python(source.length, size):
         unrolling.short(source, body, ended)
     else:
-        try:
-            Loop(source, body, state, carried, after, augmented, stores, where.here()).roll()
-        except DataOnly:
-            unrolling.plain(source, body, ended)
-        except (Exception, CannotRoll) as obstacle:
-            if not unrolling.is_obstacle(obstacle):
-                raise
-            unrolling.instead(source, body, ended, obstacle)
+        Loop(source, body, state, carried, after, augmented, stores, where.here(), ended).run()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

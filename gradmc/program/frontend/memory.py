@@ -192,6 +192,12 @@ class Memory:
             raise Retry(loop, token)
         self.frames[-1].grown.setdefault(id(token), (token, []))[1].append(item)
 
+    def may_grow(self, token: list) -> None:
+        """An item was read that a list does not have: if a loop around appends to it, it may have it later."""
+        loop = self._loop_around(token)
+        if loop is not None and id(token) not in self.frames[loop].saved:
+            raise Retry(loop, token)
+
     def _loop_around(self, token: Any) -> int | None:
         """The innermost loop being traced outside of which the token was made."""
         for depth in reversed(range(len(self.frames))):

@@ -66,7 +66,19 @@ class Loop:
     augmented: tuple[str, ...]
     stores: tuple[Callable[[], Any], ...]
     place: Any
+    ended: Callable[[], Any] | None = None
     peeled: int = 0
+
+    def run(self) -> None:
+        """Trace the loop; if that cannot be done, run it in Python."""
+        try:
+            self.roll()
+        except DataOnly:
+            unrolling.plain(self.source, self.body, self.ended)
+        except (Exception, CannotRoll) as obstacle:
+            if not unrolling.is_obstacle(obstacle):
+                raise
+            unrolling.instead(self.source, self.body, self.ended, obstacle)
 
     def roll(self) -> None:
         """Trace the loop and set everything that it changes to what it is after the loop.
@@ -77,20 +89,20 @@ class Loop:
         """
         try:
             self.settle(lambda crossing: Trial(self, crossing).run())
-        except Peel:
-            self._peel()
+        except Peel as peel:
+            self._peel(peel)
 
-    def _peel(self) -> None:
+    def _peel(self, peel: Peel) -> None:
         """Run the first iteration by itself, and roll the others."""
         n = self.source.length
         if self.peeled >= MOST_PEELED or n < 2:
-            raise CannotRoll("its first iterations differ from the others")
+            raise CannotRoll(str(peel), peel.remedy) from None
         first = unrolling.Unrolled(unrolling.FIRST)
         first.iteration(lambda: self.body(self.source.item(0)))
         first.end()
         item = self.source.item
         rest = Rollable(n - 1, lambda i: item(operators.binary("Add", i, 1)))
-        replace(self, source=rest, peeled=self.peeled + 1).roll()
+        replace(self, source=rest, peeled=self.peeled + 1).run()
 
     def settle(self, attempt: Callable[[Crossing], None]) -> None:
         """Trace until what crosses from one iteration to the next is known."""
@@ -150,6 +162,7 @@ class Trial:
         else:
             flat = _now(jaxpr, self.pack.leaves)
         out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
+        self._note_ends(jaxpr, out)
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
             self.memory.append(token, Listing((growth.after(items, leaves, n, self.label),)))
@@ -162,8 +175,16 @@ class Trial:
         demands = context.current().demands
         wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
         if wanted:
-            found = control.carried(jaxpr, self.pack.leaves, wanted)
+            slices = {k: control.Carried.of(jaxpr, self.pack.leaves, k) for k in wanted}
+            found = {k: carried.along()[:-1] if carried else None for k, carried in slices.items()}
             raise Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
+
+    def _note_ends(self, jaxpr: Any, out: Sequence[Any]) -> None:
+        """Note what carried whole numbers are after the loop, where data tell."""
+        for k, leaf in enumerate(out):
+            carried = control.Carried.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
+            if carried is not None:
+                tables.note(leaf, tables.Table((), lambda carried=carried: carried.along()[-1]))
 
     def assign(self, out: Sequence[Any]) -> None:
         """Set variables and tokens to what was carried out of the loop."""
@@ -186,7 +207,7 @@ class Trial:
         try:
             return ir.for_loop(n, self._body, list(leaves), source=self.loop.place, names=self._leaf_names())
         except ir.CarryError as error:
-            raise CannotRoll(self.told(error)) from None
+            raise Peel(self.told(error)) from None
 
     def _leaf_names(self) -> list[str]:
         """What the carried leaves are called in the source, for explanations; "" where they have no name."""
@@ -312,7 +333,7 @@ class Trial:
             value.complain()
         if name not in self.crossing.stacked and name not in self.crossing.late:
             return replace(new, stacked=new.stacked | {name})
-        raise CannotRoll(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
+        raise Peel(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
 
     def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
         grows = self.crossing.growing.get(id(token))
@@ -320,6 +341,8 @@ class Trial:
             out.add(tuple(content.leaves))
             if content.added == grows.per:
                 return new
+            if not content.added:
+                raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
         if form != self.pack.forms[k]:

@@ -35,6 +35,12 @@ def load(owner: Any, index: Any) -> Any:
         return result
     if isinstance(content, Unbound):
         content.complain()
+    if isinstance(content, list) and not symbolic_index(index):
+        try:
+            return content[index]
+        except IndexError:
+            here.memory.may_grow(owner)
+            raise
     if not symbolic_index(index):
         return content[index]
     return _symbolic(owner, content, index)

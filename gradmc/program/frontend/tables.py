@@ -61,6 +61,12 @@ def known(value: Any) -> Table | None:
     return None
 
 
+def plain(value: Any) -> Any:
+    """A traced number that does not depend on any loop's index, as a plain one; other values as they are."""
+    table = known(value) if is_traced(value) and not value.ndim else None
+    return value if table is None or table.loops else table.values[()].item()
+
+
 def note(value: Any, table: Table | None) -> Any:
     """Note the table of a traced value; returns the value."""
     if table is not None and is_traced(value):

@@ -141,8 +141,8 @@ class _While(Trial):
 
         try:
             return [i + 1, *self.within(body, i, leaves, self._end)]
-        except identity.Peel:
-            raise CannotRoll(identity.SHARED, identity.REMEDY) from None
+        except identity.Peel as peel:
+            raise CannotRoll(str(peel), peel.remedy) from None
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:

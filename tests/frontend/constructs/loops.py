@@ -323,6 +323,19 @@ def rebound(a, *, x):
     return last * len(text)
 
 
+@supported("loops", "a first iteration that differs: `prev = None`, `if prev is not None`", 0.5, x=X)
+def first_differs(a, *, x):
+    prev = None
+    trend = np.zeros(1)
+    total = 0.0
+    for v in np.concatenate([x] * 5):
+        if prev is not None:
+            total += (v - a * prev) ** 2
+        prev = v
+        trend = 0.5 * trend + a * np.array([v, 1.0])
+    return total + np.sum(trend)
+
+
 @supported("loops", "whole numbers that become floats", 0.5, x=X)
 def promoted(a, *, x):
     lp = 0
@@ -398,6 +411,24 @@ def short_lists(a, b):
     for w in [1.0, 0.5, 0.25]:
         lp += w * a * b
     return lp
+
+
+@supported("loops", "a counter of a loop that decides later ones", 0.5, x=X)
+def counter_after(a, *, x):
+    count = 0
+    last = -1
+    lp = 0.0
+    for i in range(len(x)):
+        lp += a * x[i]
+        if x[i] > 0:
+            count += 1
+            last = i
+    while count > 2:
+        count -= 1
+        lp += x[count] ** 2 * a
+    if last > 0:
+        lp += np.sum(x[:last]) * a
+    return lp * len(np.zeros(last))
 
 
 @supported(

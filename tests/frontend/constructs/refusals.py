@@ -76,7 +76,7 @@ def one_path(a):
     0.7,
     x=X,
     line="for v in np.concatenate",
-    message="'out' has shape (1,) at first and (2,) after an iteration",
+    message="'out' has shape (3,) at first and (4,) after an iteration",
     remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def growing_array(a, *, x):
