@@ -101,9 +101,7 @@ def hidden_markov(p):
 
     def step(t, alpha):
         def to(j, new):
-            acc = ir.for_loop(
-                2, lambda k, a: (jnp.logaddexp(a, ir.load(alpha, k) + ir.load(A, k, j)), ()), -jnp.inf
-            )[0]
+            acc = ir.for_loop(2, lambda k, a: (jnp.logaddexp(a, ir.load(alpha, k) + ir.load(A, k, j)), ()), -jnp.inf)[0]
             return ir.store(new, acc + normal(ir.load(Y, t), ir.load(p, j), 1.0), j), ()
 
         return ir.for_loop(2, to, jnp.zeros(2))[0], ()
@@ -211,7 +209,9 @@ def change_point_accumulating(p):
 @program
 def mixture(p):
     def body(i, lp):
-        terms = ir.for_loop(3, lambda k, a: (ir.store(a, normal(ir.load(Y, i), ir.load(p, k), p[3]), k), ()), jnp.zeros(3))
+        terms = ir.for_loop(
+            3, lambda k, a: (ir.store(a, normal(ir.load(Y, i), ir.load(p, k), p[3]), k), ()), jnp.zeros(3)
+        )
         return lp + logsumexp(terms[0]), ()
 
     return ir.for_loop(7, body, 0.0)[0]
@@ -237,7 +237,9 @@ def kernel_matrix(p):
 def upper_triangle(p):
     def row(i, lp):
         def cell(j, lp):
-            return ir.cond(i < j, lambda lp: lp + jnp.exp(ir.load(Y, i) * p[0] - ir.load(Y, j) * p[1]), lambda lp: lp, lp), ()
+            return ir.cond(
+                i < j, lambda lp: lp + jnp.exp(ir.load(Y, i) * p[0] - ir.load(Y, j) * p[1]), lambda lp: lp, lp
+            ), ()
 
         return ir.for_loop(7, cell, lp)[0], ()
 
@@ -504,7 +506,9 @@ def tree(p):
 @program
 def while_inside(p):
     def body(i, lp):
-        count, x = ir.while_loop(lambda c: c[1] > 0.3, lambda c: (c[0] + 1, c[1] * 0.5 * jnp.tanh(p[0])), (0, p[1] + i), 20)
+        count, x = ir.while_loop(
+            lambda c: c[1] > 0.3, lambda c: (c[0] + 1, c[1] * 0.5 * jnp.tanh(p[0])), (0, p[1] + i), 20
+        )
         return lp + x * count, ()
 
     return ir.for_loop(4, body, 0.0)[0]
@@ -602,3 +606,39 @@ def array_indexing(p):
         return lp + jnp.sum(p[index] * Y[:5]) * i + jnp.sum(M[index, 1]) + jnp.sum(jnp.diag(M)[1:3]), ()
 
     return ir.for_loop(3, body, 0.0)[0] + jnp.sum(M[1:, np.array([[0, 1], [1, 1]])]) + jnp.sum(M[:, p.size - 1])
+
+
+@program
+def log_sum_exp_by_hand(p):
+    def body(i, lp):
+        x = [p[k] * ir.load(Y, i) for k in range(3)]
+        top = jnp.maximum(jnp.maximum(x[0], x[1]), x[2])
+        return lp + (top + jnp.log(sum(jnp.exp(v - top) for v in x))), ()
+
+    return ir.for_loop(7, body, 0.0)[0]
+
+
+@program
+def log_sum_exp_by_loops(p):
+    def body(i, lp):
+        def x(k):
+            return ir.load(p, k) * ir.load(Y, i)
+
+        top = ir.for_loop(4, lambda k, m: (jnp.maximum(m, x(k)), ()), -jnp.inf)[0]
+        total_ = ir.for_loop(4, lambda k, s: (s + jnp.exp(x(k) - top), ()), 0.0)[0]
+        return lp + (top + jnp.log(total_)), ()
+
+    return ir.for_loop(7, body, 0.0)[0]
+
+
+@program
+def not_a_log_sum_exp(p):
+    def body(i, lp):
+        x = [p[k] * ir.load(Y, i) for k in range(3)]
+        top = jnp.maximum(jnp.maximum(x[0], x[1]), x[2])
+        first = top + jnp.log(jnp.exp(x[0] - top) + 2 * jnp.exp(x[1] - top))
+        other = jnp.maximum(x[0], x[1])
+        second = other + jnp.log(jnp.exp(x[0] - other) + jnp.exp(2 * x[1] - 2 * other))
+        return lp + first + second + top, ()
+
+    return ir.for_loop(7, body, 0.0)[0]

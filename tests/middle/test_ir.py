@@ -23,9 +23,7 @@ def garch(p):
 
 def stores(p):
     def body(i, x):
-        x = ir.cond(
-            p[0] > i, lambda: ir.store(x, p[1] * i, i), lambda: ir.store(x, p[2] * ir.load(x, i - 1), i)
-        )
+        x = ir.cond(p[0] > i, lambda: ir.store(x, p[1] * i, i), lambda: ir.store(x, p[2] * ir.load(x, i - 1), i))
         return x, ir.load(x, i)
 
     x, ys = ir.for_loop(4, body, jnp.zeros(5) + p[0])
@@ -87,13 +85,15 @@ def test_carried_values_promote_as_in_python():
 def test_an_empty_loop_returns_what_it_was_given():
     with jax.enable_x64(True):
         carry, ys = ir.for_loop(0, lambda i, c: (c + 1.0, c), 2.0)
-        assert carry == 2.0 and ys.shape == (0,)
+        assert carry == 2.0
+        assert ys.shape == (0,)
 
 
 def test_indices_are_pythons():
     with jax.enable_x64(True):
         assert ir.load(Y, -1) == Y[-1]
-        assert np.isnan(ir.load(Y, 5)) and np.isnan(ir.load(Y, -6))
+        assert np.isnan(ir.load(Y, 5))
+        assert np.isnan(ir.load(Y, -6))
         np.testing.assert_array_equal(ir.load(np.arange(6).reshape(2, 3), -1), [3, 4, 5])
         np.testing.assert_array_equal(ir.store(Y, 9, -1), [*Y[:-1], 9])
         np.testing.assert_array_equal(ir.store(Y, 9, 5), Y)

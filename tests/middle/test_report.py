@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradmc.program import ir
-from gradmc.program.middle import Options, report
+from gradmc.program.middle import Options, lower, report
 from tests.middle.programs import PROGRAMS, Y
 
 P = np.array([0.7, 0.4, 0.9, 1.3])
@@ -83,3 +83,12 @@ def test_reasons():
     assert of(long, vectorise=False)[0].reason == "vectorising is switched off"
     empty = of(lambda p: ir.for_loop(0, lambda i, c: (c + p[0], ()), p[1], source="a")[0])
     assert empty[0].reason == "it has no iterations"
+
+
+@pytest.mark.parametrize(
+    "name, shifts", [("log_sum_exp_by_hand", 1), ("log_sum_exp_by_loops", 1), ("not_a_log_sum_exp", 0)]
+)
+def test_shifts_are_found(name, shifts):
+    with jax.enable_x64(True):
+        lowered = lower(jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P)))
+        assert sum(e.primitive.name == "stop_gradient" for e in lowered.eqns) == shifts

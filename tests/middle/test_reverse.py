@@ -33,11 +33,11 @@ def decay(x):
 
 
 def counted(x):
-    k, z = ir.while_loop(lambda c: c[0] < 200, lambda c: (c[0] + 1, jnp.cos(c[1]) * x), (0, x))
+    _k, z = ir.while_loop(lambda c: c[0] < 200, lambda c: (c[0] + 1, jnp.cos(c[1]) * x), (0, x))
     return jnp.sum(z)
 
 
-@pytest.mark.parametrize("program, size", [(newton, 2), (decay, 9), (counted, 9), (counted, 2)])
+@pytest.mark.parametrize(("program", "size"), [(newton, 2), (decay, 9), (counted, 9), (counted, 2)])
 def test_both_modes_agree_with_differences(program, size):
     with jax.enable_x64(True):
         x = jnp.linspace(0.4, 0.9, size)

@@ -144,7 +144,7 @@ def _spread_term(term: Term, operation: str, context: Context) -> Term:
         pending = tuple(a for a in term.pending if a is not part)
         axes = tuple(sorted({*term.value.axes, part}, key=lambda a: a.level))
         value = context.widen(term.value, axes)
-        while part is not around:
+        while part is not None and part is not around:
             value, part = _filled(value, part, operation), part.within
         term = Term(value, pending)
     return term

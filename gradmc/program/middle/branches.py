@@ -122,7 +122,8 @@ def _merged(a: Any, b: Any, parts: Sequence[Axis], pred: Value, before: Any, con
     axis = pred.axes[0]
     if parts[0] not in a.axes and parts[1] not in b.axes:
         return _select(pred, a, b, context)
-    if parts[1].index[0] < parts[0].index[0]:
+    firsts = [p.index[0] for p in parts if p.index is not None]
+    if firsts[1] < firsts[0]:
         a, b, parts = b, a, parts[::-1]
     both = [_along(v, p, union((a, b)), parts, context) for v, p in zip((a, b), parts, strict=True)]
     axes = tuple(axis if x is parts[0] else x for x in both[0].axes)

@@ -15,6 +15,7 @@ from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.notes import Note
 from gradmc.program.middle.options import Options
+from gradmc.program.middle.shift import without_shifts
 from gradmc.program.middle.shorten import shortened
 from gradmc.program.middle.values import traced, value_of
 from gradmc.program.middle.where import with_safe_selections
@@ -29,7 +30,7 @@ def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
 def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
     """The lowered function, and what was decided about its loops."""
     body = normal(closed)
-    body = with_safe_selections(prune(body, range(len(body.outvars))))
+    body = with_safe_selections(without_shifts(prune(body, range(len(body.outvars)))))
     body = with_distribution(shortened(with_windows(shortened(body))))
     context = Context(options, [])
 

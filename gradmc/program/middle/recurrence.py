@@ -85,7 +85,7 @@ class Scan:
             Value(np.broadcast_to(identity(s.operation, s.start.aval.dtype), s.start.aval.shape)) for s in self.sums
         ]
         carry: Sequence[Any] = [traced(self.context.widen(v, axes)) for v in (*init, *start)]
-        parts = []
+        parts: list[list[Any]] = []
         for low, high in self._stretches():
             carry, ys = self._stretch(low, high, carry, axes)
             parts.append(ys)

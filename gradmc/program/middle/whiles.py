@@ -30,7 +30,7 @@ def _while_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
         return jax.make_jaxpr(call)(*ir.types([jax.typeof(x) for x in arrays]))
 
     def loop(*arrays: Any) -> list[Any]:
-        arrays = [jnp.asarray(x) for x in arrays]
+        arrays = tuple(jnp.asarray(x) for x in arrays)
         split = n - len(fixed)
         cond, body = (lowered(eqn.params[name], arrays) for name in ("cond", "body"))
         limit = eqn.params["max_steps"]

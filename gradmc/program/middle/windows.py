@@ -267,18 +267,18 @@ class _Window:
         self, body: Jaxpr, rows: dict[Var, Any], alias: dict[Var, Any], extras: Sequence[Var]
     ) -> tuple[list[JaxprEqn], "_Rows"]:
         """The equations of a body with the array's variables replaced by rows."""
-        rows, eqns = _Rows(rows, alias), []
+        held, eqns = _Rows(rows, alias), []
         for eqn in body.eqns:
-            if not any(isinstance(a, Var) and a in rows.held for a in eqn.invars):
-                eqns.append(eqn.replace(invars=[rows[a] for a in eqn.invars]))
+            if not any(isinstance(a, Var) and a in held.held for a in eqn.invars):
+                eqns.append(eqn.replace(invars=[held[a] for a in eqn.invars]))
             elif eqn.primitive is ir.load_p:
-                eqns += self._load(eqn, rows, extras)
+                eqns += self._load(eqn, held, extras)
             elif eqn.primitive is ir.store_p:
-                eqns += self._store(eqn, rows)
+                eqns += self._store(eqn, held)
             else:
-                eqns.append(self._nested(eqn, rows, extras))
-        self._last = rows
-        return eqns, rows
+                eqns.append(self._nested(eqn, held, extras))
+        self._last = held
+        return eqns, held
 
     def _resolve(self, atom: Any) -> Any:
         return self._last[atom]
