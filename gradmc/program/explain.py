@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import eval_jaxpr
 
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program import compiler
@@ -93,7 +94,7 @@ def _microseconds(lowered: Any, inputs: list[Any]) -> float:
         full = list(inputs)
         for k, x in zip(moving, some, strict=True):
             full[k] = x
-        out = jax.core.eval_jaxpr(lowered, lowered.consts, *full)
+        out = eval_jaxpr(lowered, lowered.consts, *full)
         return sum((jnp.sum(o) for o in out if jnp.issubdtype(o.dtype, jnp.floating)), jnp.zeros(()))
 
     def repeated(count: Any, some: list[Any]) -> Any:
@@ -153,5 +154,3 @@ def _note(loop: LoopReport, cost: float | None) -> list[str]:
     for carried in loop.carried:
         named.setdefault(carried.name, carried.kind)
     return [*lines, *(f"  {name}: {kind}" for name, kind in named.items())]
-
-

@@ -91,9 +91,7 @@ def while_plain(
     again, step = run(cond), run(body)
     if max_steps is None:
         return list(
-            lax.while_loop(
-                lambda carry: again(*consts, *carry)[0], lambda carry: tuple(step(*consts, *carry)), init
-            )
+            lax.while_loop(lambda carry: again(*consts, *carry)[0], lambda carry: tuple(step(*consts, *carry)), init)
         )
 
     def guarded(carry: tuple, _: Any) -> tuple[tuple, None]:
@@ -103,9 +101,7 @@ def while_plain(
     return list(lax.scan(guarded, init, None, length=max_steps)[0])
 
 
-def if_plain(
-    pred: Any, *operands: Any, then: Jaxpr, otherwise: Jaxpr, run: Run = _direct, **_: Any
-) -> list[Any]:
+def if_plain(pred: Any, *operands: Any, then: Jaxpr, otherwise: Jaxpr, run: Run = _direct, **_: Any) -> list[Any]:
     """An `if` as `cond`."""
     yes, no = run(then), run(otherwise)
     return list(lax.cond(pred, lambda *o: tuple(yes(*o)), lambda *o: tuple(no(*o)), *operands))
@@ -330,7 +326,8 @@ def for_loop(
 ) -> tuple[Any, Any]:
     """Run `body_fn(i, carry) -> (carry, ys)` for i = 0 .. length - 1.
 
-    `names` say what the leaves of the carry are called in the source, for explanations. Returns the final carry and the ys stacked along a new leading axis of size `length`.
+    `names` say what the leaves of the carry are called in the source, for explanations. Returns the final carry and
+    the ys stacked along a new leading axis of size `length`.
     Carried values are promoted as Python would (an integer to which a float is added becomes a float).
     Raises CarryError when a carried value changes its shape.
     """

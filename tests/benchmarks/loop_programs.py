@@ -64,9 +64,7 @@ def regression_vector(p, *, x, y):
 
 def regression_scan(p, *, x, y):
     sigma = jnp.exp(p[2])
-    return scanned(
-        lambda lp, xy: lp - 0.5 * ((xy[1] - p[0] - p[1] * xy[0]) / sigma) ** 2 - jnp.log(sigma), 0.0, (x, y)
-    )
+    return scanned(lambda lp, xy: lp - 0.5 * ((xy[1] - p[0] - p[1] * xy[0]) / sigma) ** 2 - jnp.log(sigma), 0.0, (x, y))
 
 
 case(
@@ -493,10 +491,7 @@ def change_plain(p, *, y):
     tau, early, late = p[0], exp(p[1]), exp(p[2])
     lp = 0.0
     for t in range(len(y)):
-        if t < tau:
-            rate = early
-        else:
-            rate = late
+        rate = early if t < tau else late
         lp += y[t] * log(rate) - rate
     return lp
 

@@ -159,7 +159,8 @@ def main() -> None:
     options = parser.parse_args()
     with jax.enable_x64(True):
         if options.compile or options.memory:
-            return compile_table() if options.compile else memory_table()
+            compile_table() if options.compile else memory_table()
+            return
         rows = []
         print(f"{'program':24s} {'size':>7s} {'plain us':>10s} {'hand us':>10s} {'ratio':>6s} {'compile s':>14s}")
         for case in CASES:

@@ -42,11 +42,13 @@ def test_notes_stand_at_their_loops():
 
 def test_costs_are_measured():
     told = explain(volatility, DATA)
-    assert told.total is not None and told.total > 0
-    assert len(told.costs) == 2 and all(cost > 0 for cost in told.costs.values())
+    assert told.total is not None
+    assert told.total > 0
+    assert len(told.costs) == 2
+    assert all(cost > 0 for cost in told.costs.values())
     assert "µs for value and gradient" in str(told)
 
 
 def test_only_models_are_explained():
-    with pytest.raises(UsageError, match="expected a model declared by @gm.model, got function"):
+    with pytest.raises(UsageError, match=r"expected a model declared by @gm\.model, got function"):
         explain(lambda: 0, {})

@@ -89,7 +89,7 @@ class Scan:
         for low, high in self._stretches():
             carry, ys = self._stretch(low, high, carry, axes)
             parts.append(ys)
-        return carry, [jnp.concatenate(p) if len(p) > 1 else p[0] for p in zip(*parts, strict=True)]
+        return carry, [jnp.concatenate(p) if len(p) > 1 else p[0] for p in map(list, zip(*parts, strict=True))]
 
     def _stretches(self) -> list[tuple[int, int]]:
         """Ranges of iterations in each of which every known predicate is constant."""

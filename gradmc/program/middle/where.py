@@ -151,7 +151,8 @@ def _accumulating(body: Jaxpr, eqn: JaxprEqn, made_by: dict[Var, JaxprEqn], user
     slices = [[], []]
     for k, (step, kept) in enumerate(((yes, no), (no, yes))):
         made = made_by.get(step) if isinstance(step, Var) else None
-        once = made is not None and made.primitive in (jp.add_p, jp.sub_p) and users[step] == 1
-        if once and any(a is kept for a in made.invars):
+        if made is None or made.primitive not in (jp.add_p, jp.sub_p) or users[step] != 1:
+            continue
+        if any(a is kept for a in made.invars):
             slices[k] = [made]
     return _branch(body, eqn, slices) if any(slices) else eqn
