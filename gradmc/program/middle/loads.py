@@ -117,10 +117,10 @@ class _Picture:
 
     def select(self, tables: list[Value]) -> Value:
         pending = dict(enumerate(tables))
-        for k, table in list(pending.items()):
-            if not table.axes:
-                self.pick(k, int(table.array))
-                del pending[k]
+        fixed = {k: int(t.array) for k, t in pending.items() if not t.axes}
+        if fixed:
+            self.pick(fixed)
+            pending = {k: t for k, t in pending.items() if k not in fixed}
         for k, table in list(pending.items()):
             if len(table.axes) == 1 and not self.taken(table.axes[0], k, pending):
                 self.along(k, table)
@@ -132,10 +132,13 @@ class _Picture:
     def taken(self, axis: Axis, k: int, pending: dict[int, Value]) -> bool:
         return axis in self.labels or any(axis in t.axes for m, t in pending.items() if m != k)
 
-    def pick(self, k: int, index: int) -> None:
-        dim = self.labels.index(k)
-        self.x = lax.index_in_dim(self.x, index, dim, keepdims=False)
-        del self.labels[dim]
+    def pick(self, fixed: dict[int, int]) -> None:
+        """Cut out one position of some dimensions."""
+        dims = {self.labels.index(k): index for k, index in fixed.items()}
+        low = [dims.get(d, 0) for d in range(self.x.ndim)]
+        high = [dims.get(d, n - 1) + 1 for d, n in enumerate(self.x.shape)]
+        self.x = lax.squeeze(lax.slice(self.x, low, high), tuple(dims))
+        self.labels = [label for d, label in enumerate(self.labels) if d not in dims]
 
     def along(self, k: int, table: Value) -> None:
         dim = self.labels.index(k)
@@ -204,7 +207,7 @@ def _cut_out(array: Value, indices: list[Value], context: Context) -> tuple[Valu
             continue
         x = traced(array)
         start = [np.int32(0)] * x.ndim
-        start[dim] = lax.convert_element_type(wrapped(index, size), np.int32)
+        start[dim] = int32(wrapped(index, size))
         cut = dynamic_slice(x, start, [1 if d == dim else n for d, n in enumerate(x.shape)])
         array = Value(lax.squeeze(cut, (dim,)), array.axes)
     return array, rest
@@ -221,7 +224,7 @@ def _slice(x: Any, indices: list[Any], sure: bool) -> Any:
     """One element (or sub-array), without a gather: its transpose needs no scatter."""
     n = len(indices)
     start = [*indices, *[np.zeros((), indices[0].dtype)] * (x.ndim - n)]
-    start = [lax.convert_element_type(s, np.int32) for s in start]
+    start = [int32(s) for s in start]
     got = lax.squeeze(dynamic_slice(x, start, (*[1] * n, *x.shape[n:])), range(n))
     return got if sure else jnp.where(within(indices, x.shape), got, missing(got.dtype))
 
@@ -231,8 +234,15 @@ def dynamic_slice(x: Any, start: Sequence[Any], sizes: Sequence[int]) -> Any:
     return dynamic_slice_p.bind(x, *start, slice_sizes=tuple(sizes))
 
 
+def int32(index: Any) -> Any:
+    """The index in the type that slices take."""
+    return np.asarray(index, np.int32) if isinstance(index, np.ndarray) else lax.convert_element_type(index, np.int32)
+
+
 def wrapped(index: Value, size: int) -> Any:
     """An index counted from 0; one that is known not to be negative is left alone."""
+    if index.known:
+        return np.where(index.array < 0, index.array + size, index.array)
     x = traced(index)
     return x if index.bounds is not None and index.bounds[0] >= 0 else ir.wrap_index(x, size)
 

@@ -65,6 +65,23 @@ def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[At
     return [read(a) for a in closed.outvars]
 
 
+def merged(body: Jaxpr) -> Jaxpr:
+    """The same jaxpr with equations that compute the same made once, at any depth."""
+    seen: dict[Any, list[Var]] = {}
+    names: dict[Var, Atom] = {}
+    eqns = []
+    for eqn in body.eqns:
+        inputs = [names.get(a, a) if isinstance(a, Var) else a for a in eqn.invars]
+        params = eqn.params | {n: merged(eqn.params[n]) for n in _BODIES.get(eqn.primitive, ())}
+        key = _key(eqn, inputs)
+        if key in seen:
+            names |= zip(eqn.outvars, seen[key], strict=True)
+            continue
+        seen[key] = list(eqn.outvars)
+        eqns.append(eqn.replace(invars=inputs, params=params))
+    return body.replace(eqns=eqns, outvars=[names.get(a, a) if isinstance(a, Var) else a for a in body.outvars])
+
+
 def _key(eqn: JaxprEqn, inputs: list[Atom]) -> Any:
     """What two equations that compute the same have in common."""
     if eqn.primitive in _BODIES:

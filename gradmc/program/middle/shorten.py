@@ -15,6 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.middle.affine import Forms
@@ -93,50 +94,103 @@ def _stack(atoms: Sequence[Any], shape: Sequence[int]) -> tuple[list[JaxprEqn], 
 
 
 def forwarded(body: Jaxpr) -> Jaxpr:
-    """Loads of an element that was stored before become the stored value."""
-    forms, names, stores, eqns = Forms(), {}, {}, []
+    """Loads of what was stored before become the stored values."""
+    found = _Stored()
+    eqns = []
     for eqn in body.eqns:
-        eqn = eqn.replace(invars=[_named(names, a) for a in eqn.invars])
-        forms.see(eqn)
+        eqn = eqn.replace(invars=[_named(found.names, a) for a in eqn.invars])
+        found.forms.see(eqn)
         if eqn.primitive is ir.load_p:
-            eqn = eqn.replace(invars=[_source(eqn.invars[0], eqn.invars[1:], stores, forms), *eqn.invars[1:]])
-            found = _stored(eqn.invars[0], eqn.invars[1:], stores, forms)
-            if found is not None:
-                names[eqn.outvars[0]] = found
+            eqn = eqn.replace(invars=[found.source(eqn.invars[0], eqn.invars[1:]), *eqn.invars[1:]])
+            more = found.load(eqn)
+            if more is not None:
+                eqns += more
                 continue
-        if eqn.primitive is ir.store_p:
-            again = _stored_again(eqn, stores, forms)
-            if again is not None:
-                eqn = eqn.replace(invars=[again, *eqn.invars[1:]])
-            stores[eqn.outvars[0]] = eqn
+        elif eqn.primitive is ir.store_p:
+            eqn = found.store(eqn)
+        else:
+            found.see(eqn)
         eqns.append(eqn)
-    return body.replace(eqns=eqns, outvars=[_named(names, a) for a in body.outvars])
+    return body.replace(eqns=eqns, outvars=[_named(found.names, a) for a in body.outvars])
 
 
-def _source(array: Any, indices: Sequence[Any], stores: dict, forms: Forms) -> Any:
-    """The array before all stores that surely went to other places."""
-    while isinstance(array, Var) and array in stores:
-        last = stores[array]
-        if _compare(last, indices, forms) != "apart":
-            return array
-        array = last.invars[0]
-    return array
+class _Stored:
+    """What is known about arrays while going through a body.
 
+    stores: the store that made an array
+    cells: the elements of an array that was put together from scalars
+    names: variables that are other names of something
+    """
 
-def _stored(array: Any, indices: Sequence[Any], stores: dict, forms: Forms) -> Any:
-    last = stores.get(array) if isinstance(array, Var) else None
-    if last is None or len(last.invars) - 2 != len(indices) or _compare(last, indices, forms) != "same":
-        return None
-    return last.invars[1]
+    def __init__(self) -> None:
+        self.forms = Forms()
+        self.names: dict[Var, Any] = {}
+        self.stores: dict[Any, JaxprEqn] = {}
+        self.cells: dict[Any, list[Any]] = {}
 
+    def see(self, eqn: JaxprEqn) -> None:
+        """Note arrays made of scalars."""
+        if eqn.primitive.name == "stack" and eqn.outvars[0].aval.ndim == 1:
+            self.cells[eqn.outvars[0]] = list(eqn.invars)
+        elif eqn.primitive is jp.reshape_p and isinstance(eqn.invars[0], Var) and eqn.invars[0] in self.cells:
+            self.cells[eqn.outvars[0]] = self.cells[eqn.invars[0]]
 
-def _stored_again(eqn: JaxprEqn, stores: dict, forms: Forms) -> Any:
-    """The array before a store that this one overwrites."""
-    array = eqn.invars[0]
-    last = stores.get(array) if isinstance(array, Var) else None
-    if last is None or len(last.invars) != len(eqn.invars) or _compare(last, eqn.invars[2:], forms) != "same":
-        return None
-    return last.invars[0]
+    def source(self, array: Any, indices: Sequence[Any]) -> Any:
+        """The array before all stores that surely went to other places."""
+        while isinstance(array, Var) and array in self.stores:
+            last = self.stores[array]
+            if _compare(last, indices, self.forms) != "apart":
+                return array
+            array = last.invars[0]
+        return array
+
+    def load(self, eqn: JaxprEqn) -> list[JaxprEqn] | None:
+        """Equations in place of a load, if it need not be made; its result gets its name."""
+        array, *indices = eqn.invars
+        if not isinstance(array, Var):
+            return None
+        last = self.stores.get(array)
+        if last is not None and len(last.invars) - 2 == len(indices) and _compare(last, indices, self.forms) == "same":
+            self.names[eqn.outvars[0]] = last.invars[1]
+            return []
+        place = _literal_place(indices, array.aval.shape)
+        if place is not None and array in self.cells:
+            self.names[eqn.outvars[0]] = self.cells[array][int(np.ravel_multi_index(place, array.aval.shape))]
+            return []
+        return self.row(eqn, array, indices)
+
+    def row(self, eqn: JaxprEqn, array: Var, indices: Sequence[Any]) -> list[JaxprEqn] | None:
+        """A small row all of whose elements were stored at literal places."""
+        shape = array.aval.shape
+        head = _literal_place(indices, shape[: len(indices)])
+        rest = shape[len(indices) :]
+        if head is None or not 0 < prod(rest) <= ELEMENTS:
+            return None
+        cells: dict[tuple[int, ...], Any] = {}
+        while isinstance(array, Var) and array in self.stores and len(cells) < prod(rest):
+            store = self.stores[array]
+            place = _literal_place(store.invars[2:], shape)
+            if place is None:
+                return None
+            if place[: len(head)] == head:
+                cells.setdefault(place[len(head) :], store.invars[1])
+            array = store.invars[0]
+        if len(cells) < prod(rest):
+            return None
+        more, whole = _stack([cells[place] for place in np.ndindex(*rest)], rest)
+        for made in more:
+            self.see(made)
+        self.names[eqn.outvars[0]] = whole
+        return more
+
+    def store(self, eqn: JaxprEqn) -> JaxprEqn:
+        """Note a store; one that overwrites the store before makes that superfluous."""
+        last = self.stores.get(eqn.invars[0]) if isinstance(eqn.invars[0], Var) else None
+        if last is not None and len(last.invars) == len(eqn.invars):
+            if _compare(last, eqn.invars[2:], self.forms) == "same":
+                eqn = eqn.replace(invars=[last.invars[0], *eqn.invars[1:]])
+        self.stores[eqn.outvars[0]] = eqn
+        return eqn
 
 
 def _compare(store: JaxprEqn, indices: Sequence[Any], forms: Forms) -> str:
@@ -220,6 +274,7 @@ def _parts(body: Jaxpr, array: Var, k: int) -> _Parts | None:
 
 
 def _literal_place(indices: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...] | None:
+    """The place that literal indices mean, if they are as many as the dimensions."""
     if len(indices) != len(shape) or not all(isinstance(i, Literal) and np.ndim(i.val) == 0 for i in indices):
         return None
     place = tuple(int(i.val) + (n if i.val < 0 else 0) for i, n in zip(indices, shape, strict=True))

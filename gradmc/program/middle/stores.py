@@ -20,7 +20,7 @@ from jax.extend.core.primitives import dynamic_update_slice_p
 from gradmc.program import ir
 from gradmc.program.middle.accumulate import closed, reduce_axes
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
-from gradmc.program.middle.loads import dynamic_slice, inside, out_of_range, within, wrapped
+from gradmc.program.middle.loads import dynamic_slice, inside, int32, out_of_range, within, wrapped
 from gradmc.program.middle.take import Table, sum_by, take
 from gradmc.program.middle.values import Axis, Value, traced, union
 
@@ -132,7 +132,7 @@ def _rewrite(x: Any, value: Any, *indices: Any) -> Any:
 def _update(x: Any, value: Any, indices: Sequence[Value]) -> Any:
     n = len(indices)
     where = [wrapped(i, size) for i, size in zip(indices, x.shape, strict=False)]
-    start = [lax.convert_element_type(i, np.int32) for i in (*where, *[np.int32(0)] * (x.ndim - n))]
+    start = [int32(i) for i in (*where, *[np.zeros((), np.int32)] * (x.ndim - n))]
     shape = (*[1] * n, *x.shape[n:])
     value = value.reshape(shape)
     if not all(inside(i, size) for i, size in zip(indices, x.shape, strict=False)):

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
+from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.middle.affine import Form, Forms
@@ -32,8 +34,13 @@ class _NoWindow(Exception):
 def with_windows(body: Jaxpr) -> Jaxpr:
     """The same jaxpr, every loop in it that carries such an array rewritten, at any depth."""
     eqns: list[JaxprEqn] = []
+    ends: dict[Any, _End] = {}
     for eqn in body.eqns:
-        eqns += _rewritten(eqn) if eqn.primitive is ir.for_p else [eqn]
+        array = eqn.invars[0] if eqn.primitive is ir.load_p else None
+        if isinstance(array, Var) and array in ends:
+            eqns += ends[array].load(eqn)
+        else:
+            eqns += _rewritten(eqn, ends) if eqn.primitive is ir.for_p else [eqn]
     eqns = [_deeper(eqn) for eqn in eqns]
     body = body.replace(eqns=eqns)
     return prune(body, range(len(body.outvars)))
@@ -46,7 +53,24 @@ def _deeper(eqn: JaxprEqn) -> JaxprEqn:
     return eqn.replace(params=eqn.params | {name: with_windows(eqn.params[name]) for name in names})
 
 
-def _rewritten(eqn: JaxprEqn) -> list[JaxprEqn]:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """An array after its loop: the row stored last, as the window holds it."""
+
+    place: int
+    row: Var
+
+    def load(self, eqn: JaxprEqn) -> list[JaxprEqn]:
+        """A load of the last row, or from it, without the array."""
+        array, index, *rest = eqn.invars
+        if not isinstance(index, Literal) or np.ndim(index.val) or int(index.val) % array.aval.shape[0] != self.place:
+            return [eqn]
+        if rest:
+            return [eqn.replace(invars=[self.row, *rest])]
+        return [new_jaxpr_eqn([self.row], list(eqn.outvars), jp.copy_p, {}, no_effects)]
+
+
+def _rewritten(eqn: JaxprEqn, ends: dict[Any, _End]) -> list[JaxprEqn]:
     """The loop with one array after the other replaced by its window."""
     before: list[JaxprEqn] = []
     after: list[JaxprEqn] = []
@@ -56,10 +80,13 @@ def _rewritten(eqn: JaxprEqn) -> list[JaxprEqn]:
         if k is None:
             return [*before, eqn, *after]
         tried.add(eqn.outvars[k])
+        array, window = eqn.outvars[k], _Window(eqn, k)
         try:
-            first, eqn, last = _Window(eqn, k).rewrite()
+            first, eqn, last = window.rewrite()
         except _NoWindow:
             continue
+        if window.depth:
+            ends[array] = _End(window.start + window.step * (window.length - 1), window.newest)
         before, after = [*before, *first], [*last, *after]
 
 
@@ -218,7 +245,9 @@ class _Window:
         stacked = Var(row_aval.update(shape=(self.length, *row_aval.shape)))
         outs = self.eqn.outvars
         outvars = [v for j, v in enumerate(outs[: self.m]) if j != self.k]
-        outvars += [Var(row_aval) for _ in window] + [*outs[self.m :], stacked]
+        finals = [Var(row_aval) for _ in window]
+        self.newest = finals[0] if finals else stacked
+        outvars += [*finals, *outs[self.m :], stacked]
         n_carry = self.m - 1 + len(window)
         name = self.eqn.params["names"][self.k]
         names = [w for j, w in enumerate(self.eqn.params["names"]) if j != self.k]
