@@ -6,7 +6,7 @@ its gradient, at a point near the origin of the parameters.
 
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,16 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> E
         traced = compiler.trace(model.fn, values, dict(bound.data))
         loops = tuple(report(traced.jaxpr))
         costs, total = _measured(traced) if measure else ({}, None)
+    loops = (*loops, *_by_python(traced.python_loops))
     return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total))
+
+
+def _by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:
+    """The loops that Python ran while the program was traced, each line and reason once."""
+    once = {(loop.source, loop.why): loop for loop in reversed(loops)}
+    return [
+        LoopReport(source, 0, loop.trips, "run by Python", why, ()) for (source, why), loop in reversed(once.items())
+    ]
 
 
 def _measured(traced: compiler.Traced) -> tuple[dict[tuple[str, int], float], float]:

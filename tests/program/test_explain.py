@@ -40,6 +40,30 @@ def test_notes_stand_at_their_loops():
     assert repr(told) == str(told)
 
 
+@gm.model
+def names(a: gm.Real, *, x: gm.Data["n"], table):
+    """Loops that Python runs."""
+    lp = 0.0
+    for key in table:
+        lp += a * table[key]
+    total = 0.0
+    for v in range(10):
+        total += v
+    for v in range(len(x)):
+        lp += a * total * x[v]
+    return lp
+
+
+def test_loops_run_by_python_are_told():
+    told = explain(names, {"x": np.ones(9), "table": {"u": 1.0, "v": 2.0}}, measure=False)
+    text = str(told).splitlines()
+    assert text[0] == "names: 3 loops"
+    first = next(k for k, line in enumerate(text) if "for key in" in line)
+    assert "2 iterations, run by Python: its items (of a dict) have no common form" in text[first + 1]
+    second = next(k for k, line in enumerate(text) if "range(10)" in line)
+    assert "10 iterations, run by Python: depends on data only, so it is run while compiling" in text[second + 1]
+
+
 def test_costs_are_measured():
     told = explain(volatility, DATA)
     assert told.total is not None
