@@ -146,8 +146,7 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
         return [np.asarray(target.unconstrain(initial))] * chains
     if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
         raise UsageError(
-            "initial must map parameter names to values, or be a list of such mappings, one per chain; "
-            f"got {initial!r}"
+            f"initial must map parameter names to values, or be a list of such mappings, one per chain; got {initial!r}"
         )
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")

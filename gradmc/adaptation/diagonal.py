@@ -77,9 +77,7 @@ def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> 
 class DiagonalAdaptation:
     """Adapts a `DiagonalMetric` inside the compiled loop."""
 
-    def initial(
-        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
-    ) -> tuple[DiagonalMetric, Windows]:
+    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DiagonalMetric, Windows]:
         """Metric and state at the start: the inverse mass is 1 / |gradient|."""
         pair = jnp.stack([position, gradient])
         moments = _add(_no_moments(pair), pair, jnp.ones((), pair.dtype))
@@ -97,9 +95,7 @@ class DiagonalAdaptation:
     ) -> tuple[DiagonalMetric, Windows, Bool[Array, ""]]:
         """After warmup transition `transition` (from 0); says whether this is the first estimate from draws."""
         pair = jnp.stack([draw.position, draw.gradient])
-        good = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0) & (
-            transition < schedule.final_start
-        )
+        good = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0) & (transition < schedule.final_start)
         weight = good.astype(pair.dtype)
         foreground = _add(windows.foreground, pair, weight)
         background = _add(windows.background, pair, weight)

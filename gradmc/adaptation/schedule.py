@@ -28,9 +28,7 @@ class Schedule:
     final_start: Int[Array, ""]
     target_accept: Float[Array, ""]
     search: Bool[Array, ""]  # look for a first step size; false when one was given
-    keep_metric: Bool[
-        Array, ""
-    ]  # start with the metric that the chain has; false to take it from the gradient
+    keep_metric: Bool[Array, ""]  # start with the metric that the chain has; false to take it from the gradient
     max_attempts: Int[Array, ""]  # tries for a starting point
 
 

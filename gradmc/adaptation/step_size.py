@@ -46,9 +46,7 @@ def initial_step_size(value: Float[Array, ""]) -> StepSize:
     )
 
 
-def search(
-    step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]
-) -> tuple[StepSize, Bool[Array, ""]]:
+def search(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]) -> tuple[StepSize, Bool[Array, ""]]:
     """One step of the search, and whether it is over.
 
     `acceptance` is that of one leapfrog step with `step.value`.  When the search is over, dual averaging starts anew.
@@ -58,9 +56,7 @@ def search(
     low, high = SEARCH_LIMITS
     over = (above != (trend > 0)) | (step.value < low) | (step.value > high)
     factor = jnp.where(over, 1.0, jnp.where(trend > 0, 2.0, 0.5)).astype(step.value.dtype)
-    return dataclasses.replace(
-        initial_step_size(step.value * factor), trend=jnp.where(over, jnp.int32(0), trend)
-    ), over
+    return dataclasses.replace(initial_step_size(step.value * factor), trend=jnp.where(over, jnp.int32(0), trend)), over
 
 
 def dual_average(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]) -> StepSize:

@@ -28,9 +28,7 @@ from gradmc.records import record
 
 HISTORY_BYTES = 8 << 20
 MAX_HISTORY = 1024
-SHRINKAGE = (
-    0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
-)
+SHRINKAGE = 0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
 FIRST_UPDATE = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass
 LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
@@ -213,9 +211,7 @@ class LowRankAdaptation:
 class DenseAdaptation:
     """Adapts a `DenseMetric`: for strongly correlated posteriors of up to some hundred dimensions."""
 
-    def initial(
-        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
-    ) -> tuple[DenseMetric, History]:
+    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DenseMetric, History]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
         diagonal, _ = DiagonalAdaptation().initial(position, gradient)
         return DenseMetric(factor=jnp.diag(diagonal.scale)), empty_history(position)
