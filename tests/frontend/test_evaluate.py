@@ -10,6 +10,9 @@ import pytest
 
 from gradmc.errors import ProgramError
 from gradmc.program.compiler import evaluate
+from tests.frontend.constructs import INDEX, Supported, arrays, branches, functions, loops
+
+del arrays, branches, functions, loops  # imported for their entries
 
 X = np.array([0.3, -1.2, 0.8, 2.0, -0.5, 1.1])
 
@@ -58,6 +61,16 @@ def test_in_single_precision() -> None:
     single = value(jnp.float32(0.7), THETA.astype(np.float32))
     assert single.dtype == np.float32
     assert float(single) == pytest.approx(program(0.7, THETA, x=X), rel=1e-5)
+
+
+@pytest.mark.parametrize("entry", INDEX.supported[::4], ids=lambda e: e.fn.__name__)
+def test_constructs_in_single_precision(entry: Supported) -> None:
+    with jax.enable_x64(True):
+        want = float(entry.fn(*entry.args, **{k: v.copy() if hasattr(v, "copy") else v for k, v in entry.data.items()}))
+    args = tuple(np.asarray(a, np.float32) for a in entry.args)
+    got = jax.jit(lambda *p: evaluate(entry.fn, p, entry.data)[0])(*args)
+    assert got.dtype == np.float32
+    assert float(got) == pytest.approx(want, rel=2e-3, abs=2e-3)
 
 
 def test_the_callers_data_are_not_changed(x64: None) -> None:

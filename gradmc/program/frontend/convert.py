@@ -84,12 +84,18 @@ def _module(node: source.FunctionNode, original: CodeType) -> ast.Module:
         node = _as_def(node)
     node.args.defaults = []
     node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
-    made = Function(node).rewrite()
+    made = Function(node, owner=_owner(original)).rewrite()
     made.name = FUNCTION
     arguments = [ast.arg(n) for n in (HOOKS, *original.co_freevars)]
     spec = ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[])
     factory = at(ast.FunctionDef(FACTORY, spec, [made], [], None, None, []), node)
     return ast.Module([factory], [])
+
+
+def _owner(code: CodeType) -> str:
+    """The class whose method a function is, by its qualified name."""
+    parts = code.co_qualname.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else ""
 
 
 def _as_def(node: ast.Lambda) -> ast.FunctionDef:

@@ -43,10 +43,21 @@ def names_tuple(names: Sequence[str]) -> ast.expr:
 
 
 class Expressions:
-    """Rewrites expressions, given the names whose reads must be checked."""
+    """Rewrites expressions.
 
-    def __init__(self, guarded: frozenset[str]) -> None:
+    Args:
+        guarded: the names whose reads must be checked.
+        owner: the class that they stand in, whose private names (`__x`) bear its name.
+    """
+
+    def __init__(self, guarded: frozenset[str], owner: str = "") -> None:
         self.guarded = guarded
+        self.owner = owner
+
+    def attribute(self, name: str) -> ast.Constant:
+        """The name of an attribute, as Python looks it up."""
+        private = self.owner and name.startswith("__") and not name.endswith("__")
+        return constant(f"_{self.owner.lstrip('_')}{name}" if private else name)
 
     def __call__(self, node: ast.expr) -> ast.expr:
         """The rewritten expression, at the same position."""
@@ -91,7 +102,7 @@ class Expressions:
             case ast.Subscript():
                 return call_hook("load", [self(node.value), self.index(node.slice)])
             case ast.Attribute():
-                return call_hook("attribute", [self(node.value), constant(node.attr)])
+                return call_hook("attribute", [self(node.value), self.attribute(node.attr)])
             case ast.Call():
                 return self._call(node)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
@@ -138,12 +149,12 @@ class Expressions:
         keywords = [ast.keyword(k.arg, self(k.value)) for k in node.keywords]
         if isinstance(node.func, ast.Attribute):
             owner = self(node.func.value)
-            return call_hook("method", [owner, constant(node.func.attr), *arguments], keywords)
+            return call_hook("method", [owner, self.attribute(node.func.attr), *arguments], keywords)
         return call_hook("call", [self(node.func), *arguments], keywords)
 
     def _lambda(self, node: ast.Lambda) -> ast.expr:
         own = liveness.parameters(node.args)
-        inner = Expressions(self.guarded - own)
+        inner = Expressions(self.guarded - own, self.owner)
         spec = node.args
         arguments = ast.arguments(
             posonlyargs=spec.posonlyargs,
@@ -160,7 +171,7 @@ class Expressions:
         kind = type(node).__name__
         inner: ast.expr | None = None
         bound: set[str] = set().union(*(liveness.stored(g.target) for g in node.generators))
-        within = Expressions(self.guarded - bound)
+        within = Expressions(self.guarded - bound, self.owner)
         for depth in reversed(range(len(node.generators))):
             g = node.generators[depth]
             if g.is_async:

@@ -30,9 +30,10 @@ class Function:
     Args:
         node: the function (not changed: the statements must be a copy).
         guarded: names of the scopes around it that may be unbound when read.
+        owner: the class whose method it is, or is part of.
     """
 
-    def __init__(self, node: ast.FunctionDef, guarded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, node: ast.FunctionDef, guarded: frozenset[str] = frozenset(), owner: str = "") -> None:
         self.node = node
         self.generator = scanning.is_generator(node)
         self.body = node.body if self.generator else remove_jumps(node.body)
@@ -48,7 +49,7 @@ class Function:
         states = {n for s in ast.walk(ast.Module(self.body, [])) for n in scanning.shared_by(s)} - self.parameters
         deleted = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del)}
         self.guarded = frozenset((guarded - own) | (states - self.shared) | deleted)
-        self.expressions = Expressions(self.guarded)
+        self.expressions = Expressions(self.guarded, owner)
         self.count = 0
 
     def rewrite(self) -> ast.FunctionDef:
@@ -193,7 +194,7 @@ class Function:
             case ast.Subscript():
                 return [ast.Expr(call_hook("store", [new(target.value), new.index(target.slice), value]))]
             case ast.Attribute():
-                return [ast.Expr(call_hook("set_attribute", [new(target.value), constant(target.attr), value]))]
+                return [ast.Expr(call_hook("set_attribute", [new(target.value), new.attribute(target.attr), value]))]
             case ast.Tuple() | ast.List():
                 return self._unpack(target, value)
             case _:
@@ -234,7 +235,7 @@ class Function:
                 return [ast.Expr(call_hook("store_inplace", [op, *place, value]))]
             case ast.Attribute():
                 owner = self.fresh("owner")
-                attribute = constant(s.target.attr)
+                attribute = new.attribute(s.target.attr)
                 was = call_hook("attribute", [load(owner), attribute])
                 now = call_hook("inplace", [op, was, value])
                 return [
@@ -252,14 +253,14 @@ class Function:
             case ast.Subscript():
                 return [ast.Expr(call_hook("delete_item", [new(target.value), new.index(target.slice)]))]
             case ast.Attribute():
-                return [ast.Expr(call_hook("delete_attribute", [new(target.value), constant(target.attr)]))]
+                return [ast.Expr(call_hook("delete_attribute", [new(target.value), new.attribute(target.attr)]))]
             case ast.Tuple() | ast.List():
                 return [d for t in target.elts for d in self._delete(t)]
             case _:
                 raise AssertionError(ast.dump(target))
 
     def _function(self, s: ast.FunctionDef) -> list[ast.stmt]:
-        made = Function(s, self.guarded).rewrite()
+        made = Function(s, self.guarded, self.expressions.owner).rewrite()
         made.args = self.arguments(s.args)
         value: ast.expr = load(s.name)
         if not s.decorator_list:

@@ -150,10 +150,15 @@ def inplace(op: str, a: Any, b: Any) -> Any:
 
     now = content(a)
     result = BINARY[op](now, content(b))
-    if np.shape(result) != now.shape or result.dtype != now.dtype:
+    if np.shape(result) != now.shape or _canonical(result) != _canonical(now):
         return made(result)
     stores.replace(a, result)
     return a
+
+
+def _canonical(array: Any) -> Any:
+    """The type that JAX gives an array: float32 for numpy's float64 in single precision."""
+    return jax.dtypes.canonicalize_dtype(array.dtype)
 
 
 def unary(op: str, a: Any) -> Any:
