@@ -86,7 +86,7 @@ def test_reasons():
 
 
 @pytest.mark.parametrize(
-    "name, shifts", [("log_sum_exp_by_hand", 1), ("log_sum_exp_by_loops", 1), ("not_a_log_sum_exp", 0)]
+    ("name", "shifts"), [("log_sum_exp_by_hand", 1), ("log_sum_exp_by_loops", 1), ("not_a_log_sum_exp", 0)]
 )
 def test_shifts_are_found(name, shifts):
     with jax.enable_x64(True):

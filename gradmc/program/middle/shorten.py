@@ -174,7 +174,10 @@ class _Stored:
                 return None
             if place[: len(head)] == head:
                 cells.setdefault(place[len(head) :], store.invars[1])
-            array = store.invars[0]
+            below = store.invars[0]
+            if not isinstance(below, Var):
+                break
+            array = below
         if len(cells) < prod(rest):
             return None
         more, whole = _stack([cells[place] for place in np.ndindex(*rest)], rest)
@@ -186,9 +189,13 @@ class _Stored:
     def store(self, eqn: JaxprEqn) -> JaxprEqn:
         """Note a store; one that overwrites the store before makes that superfluous."""
         last = self.stores.get(eqn.invars[0]) if isinstance(eqn.invars[0], Var) else None
-        if last is not None and len(last.invars) == len(eqn.invars):
-            if _compare(last, eqn.invars[2:], self.forms) == "same":
-                eqn = eqn.replace(invars=[last.invars[0], *eqn.invars[1:]])
+        same = (
+            last is not None
+            and len(last.invars) == len(eqn.invars)
+            and _compare(last, eqn.invars[2:], self.forms) == "same"
+        )
+        if last is not None and same:
+            eqn = eqn.replace(invars=[last.invars[0], *eqn.invars[1:]])
         self.stores[eqn.outvars[0]] = eqn
         return eqn
 
