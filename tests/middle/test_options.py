@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradmc.program import ir
 from gradmc.program.middle import Options, lower, lower_plain
 from tests.middle.programs import PROGRAMS
 from tests.middle.test_laws import P, answers
@@ -29,3 +30,45 @@ def test_without_vectorising(name):
             answers(lower(closed, Options(vectorise=False))), answers(lower_plain(closed)), strict=True
         ):
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+def two_states(p):
+    def body(t, c):
+        lp, u, v = c
+        y = jnp.sin(0.1 * t)
+        u, v = 0.5 * p[0] * u - 0.2 * v + y, v * 0.3 + p[1] * u / (1 + y**2)
+        return (lp + jnp.sin(u) * v, u, v), u
+
+    (lp, u, v), us = ir.for_loop(90, body, (0.0, p[2], p[3]))
+    return lp + u * v + jnp.sum(us**2)
+
+
+def garch(p):
+    def body(t, c):
+        lp, h = c
+        h = p[0] + 0.1 * jnp.cos(t * 1.0) ** 2 + 0.5 * p[1] * h
+        return (lp - jnp.log(h), h), ()
+
+    return ir.for_loop(200, body, (0.0, p[2]))[0][0]
+
+
+def batch_of_series(p):
+    def series(i, lp):
+        def body(t, c):
+            lp, h = c
+            h = ir.load(p, i) * 0.5 * h + jnp.sin(t * 1.0)
+            return (lp + h**2, h), ()
+
+        return ir.for_loop(70, body, (lp, 0.1 * i))[0][0], ()
+
+    return ir.for_loop(4, series, 0.0)[0]
+
+
+@pytest.mark.parametrize("program", [two_states, garch, batch_of_series])
+def test_linear_recurrences_as_prefix_products(program):
+    with jax.enable_x64(True):
+        closed = jax.make_jaxpr(program)(jnp.asarray(P))
+        lowered = lower(closed, Options(associative=True))
+        assert "scan[" not in str(lowered)
+        for got, expected in zip(answers(lowered), answers(lower_plain(closed)), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)

@@ -14,6 +14,7 @@ from gradmc.program.middle.chunks import chunk_length, prepared, run_in_chunks
 from gradmc.program.middle.cost import equation_size, is_float, size, weigh
 from gradmc.program.middle.depends import operands, restrict, spread_from
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run, spread
+from gradmc.program.middle.linear import run_linear, wanted
 from gradmc.program.middle.notes import Note
 from gradmc.program.middle.plan import Plan, plan
 from gradmc.program.middle.recurrence import Scan, Sum, run_group
@@ -192,6 +193,8 @@ class _Loop:
         kinds = {r.kind for r in self.plan.roles}
         if not self.plan.groups or "stores" in kinds:
             return False
+        if any(wanted(g, self.length, self.context) for g in self.plan.groups):
+            return False
         moving = spread_from(self.body, {self.body.invars[0], *self._carried})
         outside = [e for e in self.body.eqns if any(v in self.plan.vectorised and v in moving for v in e.outvars)]
         loaded = {v for e in self.body.eqns if e.primitive is ir.load_p for v in e.outvars}
@@ -269,7 +272,8 @@ class _Loop:
         for group in groups:
             if all(v in env for v in group.externals):
                 init = [self.init[k] for k in group.members]
-                last, exported = run_group(group, self.body, self._carried, init, env, axis, context)
+                run_it = run_linear if wanted(group, self.length, context) else run_group
+                last, exported = run_it(group, self.body, self._carried, init, env, axis, context)
                 finals |= zip(group.members, last, strict=True)
                 env |= exported
                 groups.remove(group)
@@ -278,10 +282,7 @@ class _Loop:
 
     def _results(self, env: dict[Var, Any], finals: dict[int, Value], axis: Axis) -> list[Any]:
         m = len(self.init)
-        carry = [
-            self._final(k, read(env, a), axis) if k not in finals else finals[k]
-            for k, a in enumerate(self.body.outvars[:m])
-        ]
+        carry = [finals[k] if k in finals else self._final(k, env, axis) for k in range(m)]
         ys = []
         for atom in self.body.outvars[m:]:
             value = read(env, atom)
@@ -289,11 +290,11 @@ class _Loop:
             ys.append(move_axis_in(self.context.widen(value, axes), axis))
         return [*carry, *ys]
 
-    def _final(self, k: int, end: Any, axis: Axis) -> Any:
+    def _final(self, k: int, env: dict[Var, Any], axis: Axis) -> Any:
         role, init = self.plan.roles[k], self.init[k]
         if role.kind == "invariant":
             return init
-        done = end.closed(axis)
+        done = read(env, self.body.outvars[k]).closed(axis)
         if role.kind == "accumulator":
             if isinstance(init, Accumulator):
                 return init.plus(*done.terms)

@@ -62,6 +62,8 @@ def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[At
             eqns.append(eqn.replace(invars=inputs, outvars=outvars, params=params))
             seen[key] = outvars
         env |= zip(eqn.outvars, seen[key], strict=True)
+        if eqn.primitive is ir.for_p:
+            env |= _unchanged(eqn, params, inputs)
     return [read(a) for a in closed.outvars]
 
 
@@ -137,6 +139,14 @@ def _branch(eqn: JaxprEqn, params: dict, inputs: list[Atom], eqns: list[JaxprEqn
         params = params | {"then": sides[0], "otherwise": sides[1]}
         eqns.append(eqn.replace(invars=inputs, outvars=[outs[k] for k in keep], params=params))
     return outs
+
+
+def _unchanged(eqn: JaxprEqn, params: dict, inputs: list[Atom]) -> dict[Var, Atom]:
+    """Carried values that a loop returns as they came are the operands."""
+    body, n = params["body"], params["n_consts"]
+    return {
+        eqn.outvars[k]: inputs[n + k] for k in range(params["n_carry"]) if body.outvars[k] is body.invars[1 + n + k]
+    }
 
 
 def _passed(side: Jaxpr, k: int, operands: list[Atom]) -> Atom | None:
