@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, operators, tables, text
+from gradmc.program.frontend import comprehensions, context, operators, stores, tables, text
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -156,6 +156,15 @@ def _array_or(plain: Callable[..., Any]) -> Callable[..., Any]:
     return lambda value, *rest: plain(_content(value), *rest)
 
 
+def _fill_diagonal(array: Any, value: Any, wrap: bool = False) -> None:
+    content, value = jnp.asarray(_content(array)), _content(value)
+    stores.replace(array, jnp.fill_diagonal(content, value, wrap=wrap, inplace=False))
+
+
+def _copyto(array: Any, value: Any) -> None:
+    stores.store(array, Ellipsis, value)
+
+
 def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: plain(*map(text.formatted, args))
 
@@ -185,6 +194,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     dict: _dict,
     set: _set,
     sorted: _sorted,
+    np.fill_diagonal: _fill_diagonal,
+    np.copyto: _copyto,
     str: _text(str),
     repr: _text(repr),
     format: _text(format),

@@ -26,7 +26,7 @@ from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_traced
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _hashable(function: Any) -> bool:
-    return isinstance(function, BuiltinFunctionType | type | FunctionType)
+    return isinstance(function, BuiltinFunctionType | type | FunctionType | type(np.fill_diagonal))
 
 
 def users_function(function: Any) -> Callable[..., Any] | None:
@@ -250,8 +250,9 @@ def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) ->
     if name == "fill":
         replace(owner, routing.full_like(content, *plain_args))
         return None
-    if name == "sort" and isinstance(content, np.ndarray) and not is_traced(content) and is_array(content):
-        replace(owner, np.sort(content, *plain_args, **plain_kwargs))
+    if name == "sort" and content.ndim:
+        numpy = jax.numpy if is_traced(content) else np
+        replace(owner, numpy.sort(content, *plain_args, **plain_kwargs))
         return None
     if isinstance(content, np.ndarray) and (any_traced(plain_args) or any_traced(plain_kwargs)):
         content = jax.numpy.asarray(content)

@@ -4,7 +4,6 @@ numpy and `jax.numpy` share names, so a numpy function's counterpart is looked u
 the differences are listed. What has no counterpart is an error that says so.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -112,8 +111,7 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
         return _named(jnp, function, "math")
     if isinstance(owner, np.ufunc):
         return _ufunc_method(owner, function.__name__)
-    if module == "numpy.random" or module.startswith("numpy.random."):
-        refuse_random(function)
+    refuse_random(function)
     if module.split(".")[0] == "numpy":
         return _numpy(function, module)
     if module.split(".")[0] == "scipy" or type(owner).__module__.split(".")[0] == "scipy":
@@ -143,9 +141,9 @@ def _named(place: Any, function: Any, library: str) -> Callable[..., Any]:
 
 def _numpy(function: Any, module: str) -> Callable[..., Any]:
     if isinstance(function, np.vectorize):
-        return jnp.vectorize(function.pyfunc)
-    if function.__name__ == "fill_diagonal":
-        return _fill_diagonal
+        from gradmc.program.frontend.calls import present
+
+        return jnp.vectorize(present(function.pyfunc))
     place = jnp
     for part in ("linalg", "fft"):
         if module.startswith(f"numpy.{part}") and hasattr(getattr(jnp, part), function.__name__):
@@ -168,12 +166,6 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
         return found(*args, **kwargs)
 
     return call
-
-
-def _fill_diagonal(array: Any, value: Any, **_: Any) -> None:
-    from gradmc.program.frontend.stores import replace
-
-    replace(array, jnp.fill_diagonal(jnp.asarray(array), value, inplace=False))
 
 
 def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,30 +216,30 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
         if found is not None:
             return found
     told = f"{family}.{name}" if family else name
+    density = "Use the log density of gradmc.lpdf or numpyro.distributions instead."
     raise ProgramError(
         f"scipy's {told} cannot be applied to a value that is not known while compiling",
         location=where.here(),
-        remedy="Use the log density of gradmc.lpdf or numpyro.distributions instead.",
+        remedy=density if family else "jax.scipy has no such function; write it with loops, or with functions of jax.",
     )
 
 
 def _family(owner: Any) -> str:
+    """The name of a distribution of scipy.stats."""
+    if owner is None:
+        return ""
     name = getattr(owner, "name", "") or type(owner).__name__.removesuffix("_gen")
     return name if isinstance(name, str) else ""
 
 
-@functools.cache
-def _random_modules() -> frozenset[str]:
-    return frozenset({"random", "numpy.random", "numpy.random.mtrand", "numpy.random._generator"})
+RANDOM = ("random", "numpy.random")
 
 
 def refuse_random(function: Any) -> None:
-    """Random numbers in a program would be drawn once, while compiling."""
+    """Refuse random numbers: they would be drawn once, while compiling."""
     owner = getattr(function, "__self__", None)
-    modules = {getattr(function, "__module__", None), type(owner).__module__}
-    if (owner is not None and not isinstance(owner, type) and modules & _random_modules()) or (
-        getattr(function, "__module__", None) in ("numpy.random", "random") and not isinstance(function, type)
-    ):
+    places = [getattr(function, "__module__", None) or "", type(owner).__module__]
+    if not isinstance(function, type) and any(p == r or p.startswith(f"{r}.") for p in places for r in RANDOM):
         raise ProgramError(
             "a program must not draw random numbers: it is compiled once and evaluated many times",
             location=where.here(),

@@ -1,6 +1,7 @@
 """Arrays and lists."""
 # ruff: noqa: B007, B033
 
+import copy
 import math
 
 import numpy as np
@@ -194,6 +195,27 @@ def integer_store(a, *, x):
     for i in range(4):
         h[i] = a * (i + 1)
     return a * np.sum(h)
+
+
+@supported(
+    "arrays", "np.fill_diagonal, np.copyto, `x.fill`, `x.sort()`, copies by np.array and copy.deepcopy", 0.3, x=X
+)
+def numpy_in_place(a, *, x):
+    m = np.zeros((3, 3))
+    same = m
+    np.fill_diagonal(m, a)
+    h = np.zeros(10)
+    for i in range(10):
+        h[i] = a * x[i]
+        np.fill_diagonal(m, h[i])
+    kept = np.array(h)
+    deep = copy.deepcopy([h, {"u": h}])
+    np.copyto(h, kept * 2)
+    deep[0][0] = 7.0
+    part = np.ones(3)
+    part.fill(a)
+    h.sort()
+    return np.sum(same) + np.sum(h * x) + np.sum(kept) + np.sum(deep[0]) + deep[1]["u"][1] + np.sum(part)
 
 
 @supported("arrays", "array methods and attributes", np.array([0.1, 0.5, 0.2]), m=M)
