@@ -26,7 +26,7 @@ from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_plain_jax, is_traced
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -126,7 +126,13 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return _new(other(*plain_args, **plain_kwargs), args)
     else:
         routing.refuse_random(function)
+        if _is_jaxs(function) and not any(map(callable, plain_args)):
+            return _new(at_once(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _is_jaxs(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).split(".")[0] == "jax"
 
 
 def _new(result: Any, args: tuple) -> Any:
@@ -260,7 +266,10 @@ def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) ->
         return content[plain_args] if plain_args else content.reshape(())
     if name == "tolist" and is_traced(content):
         return list(iterate(owner)) if content.ndim else content
-    return _new(getattr(content, name)(*plain_args, **plain_kwargs), (owner,))
+    bound = getattr(content, name)
+    if is_plain_jax(content) and not any_traced(plain_args):
+        return _new(at_once(bound, *plain_args, **plain_kwargs), (owner,))
+    return _new(bound(*plain_args, **plain_kwargs), (owner,))
 
 
 def attribute(owner: Any, name: str) -> Any:

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from gradmc.program.frontend import branches, context, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -64,6 +64,13 @@ def made(value: Any) -> Any:
     return context.current().memory.bear(value) if isinstance(value, TOKENS) else value
 
 
+def applied(operation: Callable[..., Any], *operands: Any) -> Any:
+    """An operator on values; of known numbers it is a known number."""
+    if any(map(is_plain_jax, operands)) and not any(map(is_traced, operands)):
+        return at_once(operation, *operands)
+    return operation(*operands)
+
+
 def binary(op: str, a: Any, b: Any) -> Any:
     """`a op b`."""
     a, b = content(a), content(b)
@@ -76,7 +83,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
-    result = BINARY[op](a, b)
+    result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
@@ -164,7 +171,7 @@ def _canonical(array: Any) -> Any:
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
     a = content(a)
-    result = UNARY[op](a)
+    result = applied(UNARY[op], a)
     return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(result)
 
 
@@ -179,7 +186,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
     a, b = _comparable(a, b), _comparable(b, a)
-    result = COMPARE[op](a, b)
+    result = applied(COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
     return made(result)

@@ -10,7 +10,7 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import context, tables, where, windows
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
@@ -150,6 +150,8 @@ def parts_of(content: Any, index: Any) -> list[Any]:
 def _element(content: Any, index: Any) -> Any:
     if isinstance(content, np.ndarray) and not symbolic_index(index):
         return content[index]
+    if is_plain_jax(content) and not symbolic_index(index):
+        return at_once(lambda: content[index])
     context.current().traced += 1
     parts = parts_of(content, index)
     check_bounds(content, parts)

@@ -7,7 +7,7 @@ Unbound      stands for a variable that is not set; reading it is the user's err
 """
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -156,6 +156,17 @@ def blank(leaf: Any) -> Any:
     """Zeros of a leaf's shape and type."""
     aval = jax.typeof(strong(leaf))
     return np.zeros(aval.shape, aval.dtype)
+
+
+def at_once(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run an operation of JAX on plain values now: inside a trace it would give a traced value."""
+    with jax.ensure_compile_time_eval():
+        return operation(*args, **kwargs)
+
+
+def is_plain_jax(value: Any) -> bool:
+    """Whether a value is a JAX array whose numbers are known."""
+    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
 
 
 def strong(value: Any) -> Any:

@@ -239,6 +239,18 @@ def jaxs(p, *, x):
     return float(lp)
 
 
+@supported("numbers", "sizes and conditions that jax.numpy computes from data", 0.7, x=X)
+def jaxs_on_data(a, *, x):
+    positive = jnp.asarray(x) > 0
+    count = jnp.sum(positive) + 1
+    lp = 0.0
+    for k in range(int(count)):
+        lp += a * x[k]
+    if positive[0] and jnp.max(jnp.asarray(x)) > 1.9:
+        lp += len(np.zeros(int(count - 2))) * a
+    return lp + positive.sum().item() * a
+
+
 @supported("numbers", "scipy.stats log densities and scipy.special", 0.7, 1.3, x=X)
 def scipys(a, s, *, x):
     lp = scipy.special.gammaln(a) + scipy.special.expit(a) + scipy.special.logsumexp([a, s])
