@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
 from gradmc.program.middle import Options, lower, lower_plain
@@ -72,3 +73,35 @@ def test_linear_recurrences_as_prefix_products(program):
         assert "scan[" not in str(lowered)
         for got, expected in zip(answers(lowered), answers(lower_plain(closed)), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["matrix_vector", "item_response", "autoregression_inner", "products"])
+def test_large_sums_of_products_are_dots(name):
+    with jax.enable_x64(True):
+        closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
+        lowered = lower(closed, Options(dot_limit=0))
+        assert "dot_general" in str(lowered) or name != "products"
+        for got, expected in zip(answers(lowered), answers(lower_plain(closed)), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_design_matrix_meets_its_coefficients_in_a_dot():
+    def program(p):
+        X, b = p[:400].reshape(40, 10), p[400:410]
+
+        def row(i, lp):
+            eta = ir.for_loop(10, lambda j, e: (e + ir.load(X, i, j) * ir.load(b, j), ()), 0.3)[0]
+            return lp + jnp.sin(eta), ()
+
+        return ir.for_loop(40, row, 0.0)[0]
+
+    with jax.enable_x64(True):
+        p = jnp.linspace(0.0, 1.0, 410)
+        closed = jax.make_jaxpr(program)(p)
+        lowered = lower(closed, Options(dot_limit=100))
+        assert "dot_general" in str(lowered) and "dot_general" not in str(lower(closed))
+        got, expected = (
+            jax.jit(jax.value_and_grad(lambda p, c=c: jaxpr_as_fun(c)(p)[0]))(p) for c in (lowered, lower_plain(closed))
+        )
+        np.testing.assert_allclose(got[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(got[1], expected[1], rtol=1e-10)

@@ -120,7 +120,7 @@ def total(running: Accumulator, init: Value | None, context: Context) -> Value:
         groups[key] = term.value if old is None else combine(running.operation, old, term.value, context)
     result = init
     for (_, pending), value in groups.items():
-        reduced = reduce_axes(running.operation, value, pending)
+        reduced = reduce_axes(running.operation, value, pending, context)
         result = reduced if result is None else combine(running.operation, result, reduced, context)
     if result is None:
         result = Value(np.broadcast_to(identity(running.operation, running.aval.dtype), running.aval.shape))
@@ -166,16 +166,35 @@ def _filled(value: Value, part: Axis, operation: str) -> Value:
     return Value(array if operation == "add" else jnp.where(hole, neutral, array), axes)
 
 
-def reduce_axes(operation: str, value: Value, pending: Sequence[Axis]) -> Value:
+def reduce_axes(operation: str, value: Value, pending: Sequence[Axis], context: Context) -> Value:
     """Reduce a value over loop axes, those it does not depend on included."""
+    times = prod(a.size for a in pending if a not in value.axes)
+    if operation == "add" and value.factors is not None:
+        value = _contracted(value, pending, context)
     dims = tuple(k for k, a in enumerate(value.axes) if a in pending)
     rest = tuple(a for a in value.axes if a not in pending)
-    times = prod(a.size for a in pending if a not in value.axes)
     if value.known:
         array = np.asarray(_reduced(operation, value.array, dims, times, _REDUCE_NOW), value.dtype)
     else:
         array = _reduced(operation, value.array, dims, times, _REDUCE)
     return Value(array, rest)
+
+
+def _contracted(value: Value, pending: Sequence[Axis], context: Context) -> Value:
+    """A large sum of products as a product of matrices, as far as both factors depend on what is summed over."""
+    assert value.factors is not None
+    a, b = value.factors
+    summed = [x for x in a.axes if x in b.axes and x in pending]
+    small = prod(x.size for x in value.axes) <= context.options.dot_limit
+    if small or not summed or a.axes == b.axes or not jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    batch = [x for x in a.axes if x in b.axes and x not in pending]
+    numbers = tuple((tuple(v.axes.index(x) for x in summed), tuple(v.axes.index(x) for x in batch)) for v in (a, b))
+    (sum_a, batch_a), (sum_b, batch_b) = numbers
+    out = lax.dot_general(traced(a), traced(b), ((sum_a, sum_b), (batch_a, batch_b)))
+    axes = [*batch, *(x for v in (a, b) for x in v.axes if x not in summed and x not in batch)]
+    order = sorted(range(len(axes)), key=lambda k: axes[k].level)
+    return Value(lax.transpose(out, order), tuple(axes[k] for k in order))
 
 
 def _reduced(operation: str, x: Any, dims: tuple[int, ...], times: int, reduce: dict[str, Any]) -> Any:

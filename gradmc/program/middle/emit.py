@@ -111,7 +111,9 @@ def elementwise(eqn: JaxprEqn, args: list[Value], context: Context) -> list[Valu
     power = _power(eqn, args)
     if power is not None:
         return [Value(power(traced(wide[0])), axes)]
-    return [Value(eqn.primitive.bind(*map(traced, wide), **eqn.params), axes)]
+    out = eqn.primitive.bind(*map(traced, wide), **eqn.params)
+    product = eqn.primitive is jp.mul_p and len(axes) > 1 and not wide[0].element
+    return [Value(out, axes, factors=(args[0], args[1]) if product else None)]
 
 
 def _collapsed(value: Value) -> Value:

@@ -197,7 +197,7 @@ def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: 
     mine = union(entry.indices)
     value = entry.value
     others = [a for a in entry.pending if a not in mine]
-    value = reduce_axes("add", value, others) if entry.adds else _last(value, others)
+    value = reduce_axes("add", value, others, context) if entry.adds else _last(value, others)
     places = np.zeros((1,) * len(mine), np.int64)
     for index, size in zip(entry.indices, shape, strict=True):
         table = np.expand_dims(index.array, [k for k, a in enumerate(mine) if a not in index.axes])

@@ -44,12 +44,14 @@ class Axis:
 class Value:
     """An array of shape (*sizes of axes, *element).
 
+    `factors` are two values whose product it is, where that may be worth knowing.
     `bounds` are the least and greatest entry, where the array is traced but its entries are known to lie there.
     """
 
     array: Any
     axes: tuple[Axis, ...] = ()
     bounds: tuple[int, int] | None = None
+    factors: "tuple[Value, Value] | None" = None
 
     @property
     def known(self) -> bool:
