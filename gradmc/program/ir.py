@@ -39,6 +39,8 @@ store_p = Primitive("store")
 for _primitive in (for_p, while_p, if_p):
     _primitive.multiple_results = True
 
+BODIES = {for_p: ("body",), while_p: ("cond", "body"), if_p: ("then", "otherwise")}
+"""The parameters of a primitive that are jaxprs."""
 PRIMITIVES = frozenset({for_p, while_p, if_p, load_p, store_p})
 
 

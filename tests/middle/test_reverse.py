@@ -7,7 +7,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.middle import lower, reverse
+from gradmc.program.middle import checkpoints, lower
 
 
 def compiled(program, x):
@@ -50,8 +50,8 @@ def test_both_modes_agree_with_differences(program, size):
 
 
 def test_several_levels_of_checkpoints(monkeypatch):
-    monkeypatch.setattr(reverse, "SLOTS", 4)
-    monkeypatch.setattr(reverse, "BOUND", 64)
+    monkeypatch.setattr(checkpoints, "SLOTS", 4)
+    monkeypatch.setattr(checkpoints, "BOUND", 64)
 
     def loop(x, n):
         return jnp.sum(ir.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, jnp.sin(c[1]) + x), (0, x))[1])

@@ -26,7 +26,7 @@ def with_distribution(body: Jaxpr) -> Jaxpr:
     """The same jaxpr with the inner loops of every sequential loop divided, at any depth."""
     eqns = []
     for eqn in body.eqns:
-        names = {ir.for_p: ("body",), ir.while_p: ("body",), ir.if_p: ("then", "otherwise")}.get(eqn.primitive, ())
+        names = ir.BODIES.get(eqn.primitive, ())
         if eqn.primitive is ir.for_p and eqn.params["length"] > 1:
             eqn = _distributed(eqn)
         eqns.append(eqn.replace(params=eqn.params | {n: with_distribution(eqn.params[n]) for n in names}))

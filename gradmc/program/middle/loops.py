@@ -13,11 +13,12 @@ from gradmc.program.middle.accumulate import Accumulator, Term, combine, total
 from gradmc.program.middle.chunks import chunk_length, prepared, run_in_chunks
 from gradmc.program.middle.cost import equation_size, is_float, size, weigh
 from gradmc.program.middle.depends import operands, restrict, spread_from
-from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run, spread
+from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run
 from gradmc.program.middle.linear import run_linear, wanted
 from gradmc.program.middle.notes import Note
 from gradmc.program.middle.plan import Plan, plan
 from gradmc.program.middle.recurrence import Scan, Sum, run_group
+from gradmc.program.middle.sequential import sequential
 from gradmc.program.middle.stores import Stores, assemble
 from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_out, traced, union
 
@@ -42,30 +43,6 @@ def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
             del context.notes[mark:]
     context.notes.append(Note(eqn, "sequential", "its stores could not be put in order while compiling"))
     return sequential(eqn, args, context)
-
-
-def sequential(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
-    """The whole loop as one `scan`."""
-    if not all(isinstance(a, Value) for a in args):
-        raise NotVectorisable
-    n = eqn.params["n_consts"]
-    moving = [a for a in args if not a.known or a.axes]
-    inner = context.inside()
-
-    def lowered(body: Any) -> Any:
-        def call(i: Any, *arrays: Any) -> list[Any]:
-            consts = [a if a.known and not a.axes else Value(x) for a, x in zip(args[:n], arrays, strict=False)]
-            carry = [Value(x) for x in arrays[n:]]
-            return [traced(v) for v in run(body, [Value(i), *consts, *carry], inner)]
-
-        return call
-
-    def loop(*arrays: Any) -> list[Any]:
-        rest = iter(arrays)
-        full = [a.array if a.known and not a.axes else next(rest) for a in args]
-        return ir.for_plain(*full, **eqn.params, run=lowered)
-
-    return spread(loop, moving, context, union(args))
 
 
 # What a value that crosses between a scan and the vectorised code around it costs, in nanoseconds per

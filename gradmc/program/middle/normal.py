@@ -5,7 +5,7 @@ passes on become aliases, and constants of inner jaxprs become literals. What st
 own bodies and the functions with derivative rules of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,6 @@ from gradmc.program import ir
 Atom = Any  # Var | Literal
 
 _CALLS = frozenset({jp.jit_p, jp.closed_call_p, jp.call_p})
-_BODIES = {ir.for_p: ("body",), ir.while_p: ("cond", "body"), ir.if_p: ("then", "otherwise")}
 
 
 def normal(closed: Jaxpr) -> Jaxpr:
@@ -51,7 +50,7 @@ def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[At
             constants = [Literal(c, v.aval) for c, v in zip(inner.consts, inner.constvars, strict=True)]
             env |= zip(eqn.outvars, copied(inner, [*constants, *inputs], eqns), strict=True)
             continue
-        names = _BODIES.get(eqn.primitive, ())
+        names = ir.BODIES.get(eqn.primitive, ())
         params = eqn.params | {name: normal(eqn.params[name]) for name in names}
         if eqn.primitive is ir.if_p:
             env |= zip(eqn.outvars, _branch(eqn, params, inputs, eqns), strict=True)
@@ -73,20 +72,20 @@ def merged(body: Jaxpr) -> Jaxpr:
     names: dict[Var, Atom] = {}
     eqns = []
     for eqn in body.eqns:
-        inputs = [names.get(a, a) if isinstance(a, Var) else a for a in eqn.invars]
-        params = eqn.params | {n: merged(eqn.params[n]) for n in _BODIES.get(eqn.primitive, ())}
+        inputs = [named(names, a) for a in eqn.invars]
+        params = eqn.params | {n: merged(eqn.params[n]) for n in ir.BODIES.get(eqn.primitive, ())}
         key = _key(eqn, inputs)
         if key in seen:
             names |= zip(eqn.outvars, seen[key], strict=True)
             continue
         seen[key] = list(eqn.outvars)
         eqns.append(eqn.replace(invars=inputs, params=params))
-    return body.replace(eqns=eqns, outvars=[names.get(a, a) if isinstance(a, Var) else a for a in body.outvars])
+    return body.replace(eqns=eqns, outvars=[named(names, a) for a in body.outvars])
 
 
 def _key(eqn: JaxprEqn, inputs: list[Atom]) -> Any:
     """What two equations that compute the same have in common."""
-    if eqn.primitive in _BODIES:
+    if eqn.primitive in ir.BODIES:
         return object()
     atoms = tuple((str(a.val), a.aval.str_short()) if _scalar(a) else id(a) for a in inputs)
     params = tuple((k, v) for k, v in sorted(eqn.params.items()) if k != "source")
@@ -154,6 +153,11 @@ def _passed(side: Jaxpr, k: int, operands: list[Atom]) -> Atom | None:
     if isinstance(out, Literal) or out not in side.invars:
         return None
     return operands[side.invars.index(out)]
+
+
+def named(names: Mapping[Var, Atom], atom: Atom) -> Atom:
+    """What an atom is called now."""
+    return names.get(atom, atom) if isinstance(atom, Var) else atom
 
 
 def inlined(fn: Callable[..., Any], atoms: Sequence[Atom]) -> tuple[list[JaxprEqn], Atom]:

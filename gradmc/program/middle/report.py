@@ -12,7 +12,7 @@ from gradmc.program.middle.lowering import lower_noting
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.options import Options
 from gradmc.program.middle.plan import plan
-from gradmc.program.middle.shorten import forwarded
+from gradmc.program.middle.stored import forwarded
 from gradmc.program.middle.windows import window_depth
 
 _WORST = ("written out", "vectorised", "chunked", "divided", "sequential")
@@ -74,7 +74,7 @@ def _resolved(body: Jaxpr) -> Jaxpr:
     """The same with loads of what was just stored resolved, at any depth: `x[i] += v` is then one store."""
     eqns = []
     for eqn in body.eqns:
-        names = [n for n in ("then", "otherwise", "body", "cond") if eqn.primitive in ir.PRIMITIVES and n in eqn.params]
+        names = ir.BODIES.get(eqn.primitive, ())
         eqns.append(eqn.replace(params=eqn.params | {n: _resolved(eqn.params[n]) for n in names}))
     body = forwarded(body.replace(eqns=eqns))
     return prune(body, range(len(body.outvars)))

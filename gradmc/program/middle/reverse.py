@@ -23,11 +23,9 @@ from jax.extend.core import Jaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 from gradmc.program import ir
+from gradmc.program.middle.checkpoints import Back, is_inexact
 from gradmc.program.middle.guard import guard
 
-SLOTS = 64
-LEVELS = 3
-BOUND = SLOTS**LEVELS
 # Up to this many inputs the Jacobian costs less than going back (a step forward, one kept, and one back).
 FEW = 6
 
@@ -51,12 +49,8 @@ def _types(*operands: Any, body: Jaxpr, **_: Any) -> list[Any]:
     return list(body.out_avals)
 
 
-def _inexact(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.inexact)
-
-
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int) -> tuple:
-    moving = tuple(k for k, t in enumerate(tangents) if not isinstance(t, ad.Zero) and _inexact(primals[k]))
+    moving = tuple(k for k, t in enumerate(tangents) if not isinstance(t, ad.Zero) and is_inexact(primals[k]))
     dots = [tangents[k] for k in moving]
     params = {"body": body, "n_consts": n_consts, "moving": moving}
     if sum(np.size(primals[k]) for k in moving) <= FEW:
@@ -66,7 +60,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond: Jaxpr, body: 
         count, *out = _counted(primals, cond, body, n_consts)
         out_dots = tangent_p.bind(count, *primals, *dots, **params)
     rest = iter(out_dots)
-    return out, [next(rest) if _inexact(o) else ad.Zero(jax.typeof(o).to_tangent_aval()) for o in out]
+    return out, [next(rest) if is_inexact(o) else ad.Zero(jax.typeof(o).to_tangent_aval()) for o in out]
 
 
 def _counted(primals: Sequence[Any], cond: Jaxpr, body: Jaxpr, n_consts: int) -> list[Any]:
@@ -95,7 +89,7 @@ def _step_with_tangents(body: Jaxpr, n_consts: int, moving: Sequence[int]) -> Ca
 
     def along(consts: Any, carry: Any, const_dots: Any, carry_dots: Any) -> Any:
         which = [k for k in moving if k < n_consts]
-        floats = [k for k, c in enumerate(carry) if _inexact(c)]
+        floats = [k for k, c in enumerate(carry) if is_inexact(c)]
 
         def of(some_consts: Any, some_carry: Any) -> list[Any]:
             full_consts, full = list(consts), list(carry)
@@ -116,7 +110,7 @@ def _started(primals: Sequence[Any], dots: Sequence[Any], n_consts: int, moving:
     """Tangents of the constants that move, and of all inexact carried values at the start."""
     given = dict(zip(moving, dots, strict=True))
     const_dots = [given[k] for k in moving if k < n_consts]
-    carry_dots = [given.get(n_consts + k, jnp.zeros_like(c)) for k, c in enumerate(primals[n_consts:]) if _inexact(c)]
+    carry_dots = [given.get(n_consts + k, jnp.zeros_like(c)) for k, c in enumerate(primals[n_consts:]) if is_inexact(c)]
     return const_dots, carry_dots
 
 
@@ -136,7 +130,7 @@ def _by_jacobian(
             consts,
             carry,
             [jnp.zeros_like(consts[k]) for k in moving if k < n_consts],
-            [jnp.zeros_like(c) for c in carry if _inexact(c)],
+            [jnp.zeros_like(c) for c in carry if is_inexact(c)],
         )[0]
         moved = jax.vmap(lambda d, c: along(consts, carry, d, c)[1])(start[0], columns)
         return new, moved
@@ -176,7 +170,7 @@ def _tangent(count: Any, *operands: Any, body: Jaxpr, n_consts: int, moving: tup
 
 
 def _tangent_types(count: Any, *operands: Any, body: Jaxpr, **_: Any) -> list[Any]:
-    return [a for a in body.out_avals if _inexact(a)]
+    return [a for a in body.out_avals if is_inexact(a)]
 
 
 def _transpose(
@@ -185,68 +179,14 @@ def _transpose(
     """Reverse mode: from the cotangents of the results to those of the inputs that move."""
     split = len(body.in_avals)
     primals = operands[:split]
-    out = [a for a in body.out_avals if _inexact(a)]
+    out = [a for a in body.out_avals if is_inexact(a)]
     cts = [jnp.zeros(a.shape, a.dtype) if isinstance(c, ad.Zero) else c for c, a in zip(cotangents, out, strict=True)]
-    back = _Back(body, n_consts, [k for k in moving if k < n_consts], primals[:n_consts])
+    back = Back(body, n_consts, [k for k in moving if k < n_consts], primals[:n_consts])
     const_cts, cts = back.run(list(primals[n_consts:]), count, cts)
-    floats = [k for k, a in enumerate(body.out_avals) if _inexact(a)]
+    floats = [k for k, a in enumerate(body.out_avals) if is_inexact(a)]
     given = dict(zip((k for k in moving if k < n_consts), const_cts, strict=True))
     given |= {n_consts + k: c for k, c in zip(floats, cts, strict=True)}
     return [None] * (1 + split) + [given[k] for k in moving]
-
-
-class _Back:
-    """The way back over a loop's iterations."""
-
-    def __init__(self, body: Jaxpr, n_consts: int, which: Sequence[int], consts: Sequence[Any]) -> None:
-        self.step, self.which, self.consts = jaxpr_as_fun(body), which, list(consts)
-        self.floats = [k for k, a in enumerate(body.out_avals) if _inexact(a)]
-
-    def run(self, init: list[Any], count: Any, cts: list[Any]) -> tuple[list[Any], list[Any]]:
-        sums = [jnp.zeros_like(self.consts[k]) for k in self.which]
-        sums, cts = self.segment(LEVELS, init, jnp.minimum(count, BOUND), sums, cts)
-        poison = jnp.where(count <= BOUND, 0.0, jnp.nan)
-        return [s + poison.astype(s.dtype) for s in sums], [c + poison.astype(c.dtype) for c in cts]
-
-    def forward(self, carry: list[Any], steps: Any) -> list[Any]:
-        return lax.fori_loop(0, steps, lambda _, c: self.step(*self.consts, *c), carry)
-
-    def segment(self, level: int, start: list[Any], length: Any, sums: list[Any], cts: list[Any]) -> tuple:
-        """Back over `length` iterations from the state `start`."""
-        if level == 0:
-            return self.once(start, sums, cts)
-        apart = SLOTS ** (level - 1)
-        parts = (length + apart - 1) // apart
-
-        def keep(k: Any, state: Any) -> Any:
-            carry, kept = state
-            kept = [lax.dynamic_update_index_in_dim(b, c, k, 0) for b, c in zip(kept, carry, strict=True)]
-            ahead = jnp.where(k + 1 < parts, apart, 0)
-            return self.forward(carry, ahead), kept
-
-        empty = [jnp.zeros((SLOTS, *np.shape(c)), c.dtype) for c in start]
-        _, kept = lax.fori_loop(0, parts, keep, (start, empty))
-
-        def back(j: Any, state: Any) -> Any:
-            k = parts - 1 - j
-            begin = [lax.dynamic_index_in_dim(b, k, 0, keepdims=False) for b in kept]
-            return self.segment(level - 1, begin, jnp.minimum(apart, length - k * apart), *state)
-
-        return lax.fori_loop(0, parts, back, (sums, cts))
-
-    def once(self, carry: list[Any], sums: list[Any], cts: list[Any]) -> tuple:
-        def of(some_consts: Any, some_carry: Any) -> list[Any]:
-            consts, full = list(self.consts), list(carry)
-            for k, c in zip(self.which, some_consts, strict=True):
-                consts[k] = c
-            for k, c in zip(self.floats, some_carry, strict=True):
-                full[k] = c
-            out = self.step(*consts, *full)
-            return [out[k] for k in self.floats]
-
-        point = [self.consts[k] for k in self.which], [carry[k] for k in self.floats]
-        const_cts, cts = jax.vjp(of, *point)[1](cts)
-        return [a + b for a, b in zip(sums, const_cts, strict=True)], cts
 
 
 # --- rules -----------------------------------------------------------------------------------------
@@ -267,7 +207,7 @@ def _batch(operands: Sequence[Any], dims: Sequence[Any], *, cond: Jaxpr, body: J
         return jax.vmap(lambda *a: again(*a)[0], in_axes=(*consts_in, *[0] * len(carry)))(*args)
 
     def one(on: Any, *args: Any) -> list[Any]:
-        safe = [guard(a, jnp.broadcast_to(on, jnp.shape(a))) if _inexact(a) else a for a in args]
+        safe = [guard(a, jnp.broadcast_to(on, jnp.shape(a))) if is_inexact(a) else a for a in args]
         return [jnp.where(on, new, old) for new, old in zip(step(*safe), args[n_consts:], strict=True)]
 
     def held(*args: Any) -> list[Any]:
@@ -289,10 +229,10 @@ def _tangent_batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) 
 
 def _tangent_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple:
     dots = [
-        jnp.zeros_like(p) if isinstance(t, ad.Zero) and _inexact(p) else t
+        jnp.zeros_like(p) if isinstance(t, ad.Zero) and is_inexact(p) else t
         for p, t in zip(primals, tangents, strict=True)
     ]
-    moving = [k for k, p in enumerate(primals) if _inexact(p)]
+    moving = [k for k, p in enumerate(primals) if is_inexact(p)]
 
     def of(*some: Any) -> list[Any]:
         full = list(primals)

@@ -18,8 +18,6 @@ from jax.extend.core import primitives as jp
 from gradmc.program import ir
 from gradmc.program.middle.roles import chain
 
-_NESTED = {ir.for_p: ("body",), ir.while_p: ("cond", "body"), ir.if_p: ("then", "otherwise")}
-
 
 def without_shifts(body: Jaxpr) -> Jaxpr:
     """The same jaxpr, the shifts of its log-sum-exps constants of differentiation, at any depth."""
@@ -27,7 +25,7 @@ def without_shifts(body: Jaxpr) -> Jaxpr:
     users = _users(body)
     constant: dict[Var, Var] = {}
     for eqn in body.eqns:
-        names = _NESTED.get(eqn.primitive, ())
+        names = ir.BODIES.get(eqn.primitive, ())
         eqn = eqn.replace(
             invars=[constant.get(a, a) if isinstance(a, Var) else a for a in eqn.invars],
             params=eqn.params | {n: without_shifts(eqn.params[n]) for n in names},

@@ -18,12 +18,10 @@ from gradmc.program import ir
 from gradmc.program.middle.cost import equation_size, tame_equation
 from gradmc.program.middle.guard import guard_p
 from gradmc.program.middle.known import ELEMENTWISE
-from gradmc.program.middle.normal import normal
+from gradmc.program.middle.normal import named, normal
 
 # A slice holds at most this many equations that others need as well, and that are therefore computed twice.
 MOST_DOUBLED = 400
-
-_NESTED = {ir.for_p: ("body",), ir.while_p: ("cond", "body"), ir.if_p: ("then", "otherwise")}
 
 
 def with_safe_selections(body: Jaxpr) -> Jaxpr:
@@ -32,7 +30,7 @@ def with_safe_selections(body: Jaxpr) -> Jaxpr:
     made_by: dict[Var, JaxprEqn] = {}
     users = _users(body)
     for eqn in body.eqns:
-        names = _NESTED.get(eqn.primitive, ())
+        names = ir.BODIES.get(eqn.primitive, ())
         eqn = eqn.replace(params=eqn.params | {n: with_safe_selections(eqn.params[n]) for n in names})
         new = _safe(body, eqn, made_by, users) if eqn.primitive is jp.select_n_p and len(eqn.invars) == 3 else [eqn]
         eqns += new
@@ -133,14 +131,10 @@ def _guarded(eqn: JaxprEqn, slices: Sequence[list[JaxprEqn]]) -> list[JaxprEqn]:
                 out.append(new_jaxpr_eqn([var, keep], [names[var]], guard_p, {}, no_effects))
         for e in side:
             fresh = [Var(v.aval) for v in e.outvars]
-            out.append(e.replace(invars=[_named(names, a) for a in e.invars], outvars=fresh))
+            out.append(e.replace(invars=[named(names, a) for a in e.invars], outvars=fresh))
             names |= zip(e.outvars, fresh, strict=True)
-        ends.append(_named(names, end))
+        ends.append(named(names, end))
     return [*out, eqn.replace(invars=[pred, ends[1], ends[0]])]
-
-
-def _named(names: dict[Var, Any], atom: Any) -> Any:
-    return names.get(atom, atom) if isinstance(atom, Var) else atom
 
 
 def _accumulating(body: Jaxpr, eqn: JaxprEqn, made_by: dict[Var, JaxprEqn], users: dict[Var, int]) -> JaxprEqn:
