@@ -12,10 +12,13 @@ from typing import Any, override
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.program import ir
 from gradmc.program.frontend import forms, tables
 from gradmc.program.frontend.values import CannotRoll, Form, is_traced
+
+_PLAIN = frozenset({float, int, bool})
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +151,10 @@ class Listing:
 
 def _stack(items: list) -> Stack:
     """Single items as one stack."""
-    taken = [forms.apart(item) for item in items]
+    if set(map(type, items)) <= _PLAIN:
+        return Stack((_column(items),), forms.LEAF, len(items))
+    runs = [(kind, list(group)) for kind, group in itertools.groupby(items, type)]
+    taken = [forms.apart(item) for kind, run in runs for item in (run[:1] if kind in _PLAIN else run)]
     form = taken[0][1]
     if any(f != form for _, f in taken):
         raise CannotRoll("the list holds items of different structure")
@@ -157,20 +163,28 @@ def _stack(items: list) -> Stack:
     columns = list(zip(*(leaves for leaves, _ in taken), strict=True))
     if any(len({np.shape(v) for v in column}) > 1 for column in columns):
         raise CannotRoll("the list holds arrays of different shapes")
+    if form == forms.LEAF:
+        columns = [items]
     return Stack(tuple(_column(column) for column in columns), form, len(items))
 
 
 def _column(values: Sequence[Any]) -> Any:
     """The values as one array; stretches of plain numbers, which may be long, enter it as one constant each."""
-    if not any(is_traced(v) for v in values):
-        return np.stack([np.asarray(v) for v in values])
-    kinds = {type(v): v for v in values if not np.ndim(v) and not is_traced(v)}
-    dtype = jnp.result_type(*kinds.values(), *(v for v in values if np.ndim(v) or is_traced(v)))
-    parts = []
-    for traced, group in itertools.groupby(values, is_traced):
-        run = list(group)
-        parts += [jnp.asarray(v, dtype)[None] for v in run] if traced else [np.stack(run).astype(dtype)]
+    runs = [(kind, list(group)) for kind, group in itertools.groupby(values, type)]
+    if not any(issubclass(kind, Tracer) for kind, _ in runs):
+        return np.concatenate([_known(kind, run) for kind, run in runs])
+    dtype = jnp.result_type(*(v for kind, run in runs for v in (run[:1] if kind in _PLAIN else run)))
+    parts: list[Any] = []
+    for kind, run in runs:
+        if issubclass(kind, Tracer):
+            parts += [jnp.asarray(v, dtype)[None] for v in run]
+        else:
+            parts.append(_known(kind, run).astype(dtype))
     return jnp.concatenate(parts)
+
+
+def _known(kind: type, run: Sequence[Any]) -> np.ndarray:
+    return np.asarray(run) if kind in _PLAIN else np.stack([np.asarray(v) for v in run])
 
 
 def _stored(stack: Stack, k: Any, value: Any) -> Stack:

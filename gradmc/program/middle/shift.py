@@ -38,6 +38,36 @@ def without_shifts(body: Jaxpr) -> Jaxpr:
     return body.replace(eqns=eqns)
 
 
+def with_early_stops(body: Jaxpr) -> Jaxpr:
+    """The same jaxpr, each maximum that is a constant of differentiation one of constants, at any depth.
+
+    JAX's rule for the derivative of a maximum is twenty equations long, which would be written only to be dropped.
+    """
+    users = _users(body)
+    eqns: list[JaxprEqn] = []
+    constant: set[Var] = set()
+    for eqn in reversed(body.eqns):
+        names = ir.BODIES.get(eqn.primitive, ())
+        eqn = eqn.replace(params=eqn.params | {n: with_early_stops(eqn.params[n]) for n in names})
+        uses = users.get(eqn.outvars[0], ())
+        if eqn.primitive is jp.max_p and uses and all(_stops(u, constant) for u in uses):
+            constant.add(eqn.outvars[0])
+            fresh = [Var(a.aval) if isinstance(a, Var) else a for a in eqn.invars]
+            pairs = [(a, b) for a, b in zip(eqn.invars, fresh, strict=True) if a is not b]
+            eqns.append(eqn.replace(invars=fresh))
+            eqns += [new_jaxpr_eqn([a], [b], jp.stop_gradient_p, {}, no_effects) for a, b in pairs]
+        else:
+            eqns.append(eqn)
+    return body.replace(eqns=eqns[::-1])
+
+
+def _stops(eqn: JaxprEqn | None, constant: set[Var]) -> bool:
+    """Whether an equation takes its operand as a constant of differentiation."""
+    if eqn is None:
+        return False
+    return eqn.primitive is jp.stop_gradient_p or (eqn.primitive is jp.max_p and eqn.outvars[0] in constant)
+
+
 def _users(body: Jaxpr) -> dict[Var, list[JaxprEqn | None]]:
     """The equations that read each variable, once per operand; None stands for a result of the body."""
     users: dict[Var, list[JaxprEqn | None]] = {}
