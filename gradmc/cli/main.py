@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradmc.cli.output import report_error
-from gradmc.cli.overrides import split_overrides
+from gradmc.cli.overrides import refuse_misplaced, split_overrides
 from gradmc.errors import GradmcError
 
 
@@ -21,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     warnings.showwarning = show_warning
     try:
         rest, overrides = split_overrides(arguments)
+        refuse_misplaced(rest, overrides)
         from gradmc.cli.app import build_app
         from gradmc.cli.parsing import call
 

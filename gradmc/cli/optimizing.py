@@ -10,6 +10,7 @@ from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem
 from gradmc.config import load_config
 from gradmc.errors import UsageError
+from gradmc.results.labels import Labels, resolve_axes
 from gradmc.run.optimum import Optimum, find_mode, laplace_draws
 
 NO_MAXIMUM = 3
@@ -25,7 +26,7 @@ def optimize(path: Path, overrides: Overrides, *, restarts: int, jacobian: bool,
     jacobian = jacobian or draws > 0
     seed = problem.settings.seed
     optimum = find_mode(problem.density, seed=seed, restarts=restarts, jacobian=jacobian)
-    rows = table(optimum)
+    rows = table(optimum, Labels.of_density(problem.density))
     if draws and optimum.covariance is not None:
         add_quantiles(rows, laplace_draws(problem.density, optimum, draws, seed))
     content = {
@@ -40,12 +41,14 @@ def optimize(path: Path, overrides: Overrides, *, restarts: int, jacobian: bool,
     return 0 if optimum.converged else NO_MAXIMUM
 
 
-def table(optimum: Optimum) -> list[dict[str, Any]]:
-    """One row per scalar parameter."""
+def table(optimum: Optimum, labels: Labels) -> list[dict[str, Any]]:
+    """One row per scalar parameter, named as in summaries."""
     rows: list[dict[str, Any]] = []
+    axes = resolve_axes({name: value.shape for name, value in optimum.values.items()}, labels)
     for name, value in optimum.values.items():
         for index in np.ndindex(*value.shape):
-            label = f"{name}[{', '.join(map(str, index))}]" if index else name
+            names = [str(axes.coords[dim][i]) for dim, i in zip(axes.dims[name], index, strict=True)]
+            label = f"{name}[{', '.join(names)}]" if names else name
             error = float(optimum.errors[name][index])
             rows.append({"name": label, "mode": float(value[index]), "se": error})
     return rows

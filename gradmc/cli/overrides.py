@@ -3,9 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from gradmc.errors import ConfigError
+from gradmc.errors import ConfigError, UsageError
 
 OPTION = re.compile(r"--([A-Za-z_]\w*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
+
+CONFIGURED = ("sample", "check", "optimize", "calibrate", "config")
+"""Commands that read a configuration."""
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -32,3 +35,17 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str
             raise ConfigError(f"option --{key} needs a value, for example --sampler.draws 2000")
         overrides.append((key, value))
     return rest, overrides
+
+
+def refuse_misplaced(arguments: Sequence[str], overrides: Sequence[tuple[str, str]]) -> None:
+    """Refuse overrides for a command that has no configuration to override, rather than ignore them.
+
+    Raises:
+        UsageError: an override stands with another command than those in `CONFIGURED`.
+    """
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if overrides and command and command not in CONFIGURED and "--help" not in arguments:
+        raise UsageError(
+            f"`gradmc {command}` has no configuration that --{overrides[0][0]} could override; a run keeps the one it "
+            "began with (`gradmc extend` adds draws)"
+        )

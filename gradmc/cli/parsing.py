@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
+from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
 USAGE = 2
 
@@ -20,10 +21,25 @@ def call(app: App, arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        message = str(error).strip()
+        message = describe(error)
         if "--json" in arguments:
             print(json.dumps({"error": {"type": "UsageError", "message": message, "exit_code": USAGE}}))
         print(f"error: {message}", file=sys.stderr)
-        print("`gradmc --help` lists the commands, `gradmc COMMAND --help` their options.", file=sys.stderr)
+        command = " ".join(("gradmc", *(error.command_chain or ())))
+        known = f"`{command} --help` shows its options and an example."
+        print(known if error.command_chain else "`gradmc --help` lists the commands.", file=sys.stderr)
         return USAGE
     return code if isinstance(code, int) else 0
+
+
+def describe(error: CycloptsError) -> str:
+    """What is wrong with a command line: cyclopts' words, but for what a beginner meets first."""
+    command = " ".join(("gradmc", *(error.command_chain or ())))
+    match error:
+        case MissingArgumentError(argument=argument, keyword=None) if argument is not None:
+            name = argument.names[0] if argument.field_info.is_keyword_only else argument.names[0].strip("-").upper()
+            help_text = argument.parameter.help or ""
+            return f"`{command}` needs {name}" + (f": {help_text[0].lower()}{help_text[1:]}" if help_text else "")
+        case UnusedCliTokensError(unused_tokens=[*left]) if left:
+            return f"`{command}` has no use for {' '.join(map(repr, left))}"
+    return str(error).strip()

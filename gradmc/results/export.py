@@ -85,9 +85,12 @@ def _write_netcdf(tree: Any, path: Path, groups: Sequence[str]) -> None:
         raise UsageError("NetCDF needs h5netcdf and h5py: `pip install 'gradmc[netcdf]'`")
     plain = tree.copy()
     for node in plain.subtree:
-        for name in [*node.coords, *node.data_vars]:
-            if node[name].dtype.kind == "T":
-                node[name] = node[name].astype(str)
+        dataset = node.to_dataset(inherit=False)
+        texts = {str(name): array for name, array in dataset.variables.items() if array.dtype.kind == "T"}
+        # NumPy cannot say how long the texts of a StringDType are, so they go through a list.
+        fixed = {name: (array.dims, np.array(array.values.tolist(), str)) for name, array in texts.items()}
+        coords = {name: value for name, value in fixed.items() if name in dataset.coords}
+        node.dataset = dataset.assign_coords(coords).assign({n: v for n, v in fixed.items() if n not in coords})
     plain.to_netcdf(path, engine="h5netcdf")
 
 

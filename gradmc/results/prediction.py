@@ -27,9 +27,11 @@ def predict_draws(bound: Any, tree: Any, seed: int) -> Iterator[tuple[int, dict[
         The position of a chain and the simulated variables of its next draws, leading axis the draw.
 
     Raises:
-        UsageError: the model has no simulator.
+        UsageError: the model has no simulator, or the seed is negative.
         ProgramError: the simulator raised, or its results change shape.
     """
+    if seed < 0:
+        raise UsageError(f"seed must be a whole number, at least 0; got {seed}")
     model = bound.model
     if model.simulate is None:
         arguments = ", ".join(parameter.name for parameter in bound.parameters)

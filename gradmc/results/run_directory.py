@@ -119,7 +119,7 @@ class RunDirectory:
         """
         try:
             content = json.loads(self.manifest.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UsageError(
                 f"{self.path} is not a run directory (it has no manifest.json); "
                 "expected the output directory of `gradmc sample`"

@@ -150,8 +150,8 @@ def _covariance(objective: Objective, position: np.ndarray, names: tuple[str, ..
     if not np.all(np.isfinite(curvatures)) or curvatures[0] <= 1e-10 * max(1.0, curvatures[-1]):
         flat = names[int(np.argmax(np.abs(directions[:, 0])))]
         return None, (
-            f"the density has no maximum here: it is flat or grows without bound along {flat}; "
-            "give it a prior, or sample instead of optimising"
+            f"no maximum was found: the density is flat or goes on rising along {flat}; if its mode lies at an end of "
+            "the support, --jacobian finds that of the unconstrained scale; if not, give it a prior, or sample instead"
         )
     covariance = directions @ np.diag(1 / curvatures) @ directions.T
     gradient = objective(position)[1]

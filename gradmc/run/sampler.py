@@ -135,7 +135,10 @@ class Sampler:
         def load(name: str, like: Any) -> np.ndarray:
             saved = arrays.get(name)
             if saved is None or saved.shape != like.shape or saved.dtype != like.dtype:
-                raise ResumeError(f"the checkpoint does not fit this model and these settings (at {name})")
+                raise ResumeError(
+                    f"the checkpoint does not fit this model and these settings (at {name}); it may be that of another "
+                    "version of gradmc: go on with that version, or start a new run"
+                )
             return saved
 
         counts = {name: np.array(load(name, getattr(lane, name))) for name in COUNTS}
