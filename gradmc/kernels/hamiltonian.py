@@ -16,13 +16,25 @@ type LogDensityAndGradient = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
 
 @record
-class Point:
-    """A point of phase space with what is known of the density there."""
+class Phase:
+    """A point of phase space and the force there: all that the next leapfrog step needs."""
 
     position: Float[Array, "dim"]
     momentum: Float[Array, "dim"]
+    force: Float[Array, "dim"]  # F' grad log density(q)
+
+
+@record
+class Point(Phase):
+    """A point of phase space with what is known of the density there."""
+
     log_density: Float[Array, ""]
     gradient: Float[Array, "dim"]
+
+    @property
+    def phase(self) -> Phase:
+        """The point alone."""
+        return Phase(position=self.position, momentum=self.momentum, force=self.force)
 
 
 def energy(point: Point) -> Float[Array, ""]:
@@ -31,11 +43,12 @@ def energy(point: Point) -> Float[Array, ""]:
 
 
 def leapfrog(
-    log_density_and_gradient: LogDensityAndGradient, metric: Metric, point: Point, step_size: Float[Array, ""]
+    log_density_and_gradient: LogDensityAndGradient, metric: Metric, phase: Phase, step_size: Float[Array, ""]
 ) -> Point:
     """One leapfrog step: half a kick, a drift, half a kick.  A negative step size integrates backwards in time."""
-    momentum = point.momentum + 0.5 * step_size * metric.pull(point.gradient)
-    position = point.position + step_size * metric.push(momentum)
+    momentum = phase.momentum + 0.5 * step_size * phase.force
+    position = phase.position + step_size * metric.push(momentum)
     log_density, gradient = log_density_and_gradient(position)
-    momentum = momentum + 0.5 * step_size * metric.pull(gradient)
-    return Point(position=position, momentum=momentum, log_density=log_density, gradient=gradient)
+    force = metric.pull(gradient)
+    momentum = momentum + 0.5 * step_size * force
+    return Point(position=position, momentum=momentum, force=force, log_density=log_density, gradient=gradient)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.kernels.branching import pick
-from gradmc.kernels.hamiltonian import Point, energy
+from gradmc.kernels.hamiltonian import Phase, Point, energy
 from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
 from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
@@ -22,7 +22,7 @@ from gradmc.records import record
 class HmcTrajectory:
     """The state of one HMC transition."""
 
-    moving: Point
+    moving: Phase
     direction: Float[Array, ""]
     tally: Tally
     length: Int[Array, ""]
@@ -55,7 +55,7 @@ class Hmc:
         factor = 1 + self.jitter * (2 * uniform(word, dtype) - 1)
         steps = jnp.clip(jnp.ceil(self.integration_time * factor / step_size), 1, self.max_steps)
         return HmcTrajectory(
-            moving=point,
+            moving=point.phase,
             direction=jnp.ones_like(start_energy),
             tally=new_tally(start_energy),
             length=steps.astype(jnp.int32),
@@ -68,7 +68,7 @@ class Hmc:
         self,
         trajectory: HmcTrajectory,
         workspace: tuple[()],
-        before: Point,
+        before: Phase,
         point: Point,
         event: Event,
     ) -> tuple[HmcTrajectory, tuple[()], Bool[Array, ""]]:
@@ -80,7 +80,7 @@ class Hmc:
         last = tally.n_steps >= trajectory.length
         accept = last & ~tally.diverging & (jnp.log(uniform(event.word(0), end_energy.dtype)) < -error)
         grown = HmcTrajectory(
-            moving=point,
+            moving=point.phase,
             direction=trajectory.direction,
             tally=tally,
             length=trajectory.length,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from gradmc.kernels.hamiltonian import Point
+from gradmc.kernels.hamiltonian import Phase, Point
 from gradmc.kernels.random import Event
 from gradmc.records import record
 
@@ -58,7 +58,7 @@ class Trajectory(Protocol):
     """What the machine reads of a kernel's trajectory."""
 
     @property
-    def moving(self) -> Point:
+    def moving(self) -> Phase:
         """The end that the next leapfrog step starts from."""
         ...
 
@@ -85,7 +85,7 @@ class Kernel[T: Trajectory, W](Protocol):
         ...
 
     def extend(
-        self, trajectory: T, workspace: W, before: Point, point: Point, event: Event
+        self, trajectory: T, workspace: W, before: Phase, point: Point, event: Event
     ) -> tuple[T, W, Bool[Array, ""]]:
         """The trajectory with the step from `before` to `point`, and whether it is done.
 

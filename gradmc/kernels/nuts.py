@@ -25,7 +25,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.kernels.branching import branch, pick
-from gradmc.kernels.hamiltonian import Point, energy
+from gradmc.kernels.hamiltonian import Phase, Point, energy
 from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
 from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
@@ -67,7 +67,7 @@ class NutsTrajectory:
     change of a number and moves no vectors.
     """
 
-    ends: Point  # row 0: backward in time, row 1: forward
+    ends: Phase  # row 0: backward in time, row 1: forward
     side: Int[Array, ""]  # the row of the moving end
     proposals: Draw  # of the tree and of the subtree
     chosen: Int[Array, ""]  # the row of the tree's proposal
@@ -77,7 +77,7 @@ class NutsTrajectory:
     subtree: Subtree
 
     @property
-    def moving(self) -> Point:
+    def moving(self) -> Phase:
         """The end that grows."""
         return _row(self.ends, self.side)
 
@@ -127,10 +127,17 @@ def _twice[S](value: S) -> S:
 def _subtree_is_turning(
     checkpoints: Checkpoints,
     leaf: Int[Array, ""],
+    previous: Float[Array, "dim"],
     momentum: Float[Array, "dim"],
     rho: Float[Array, "dim"],
 ) -> Bool[Array, ""]:
-    """Check every complete subtree that ends at `leaf`; `rho` sums the subtree's momenta up to it."""
+    """Check every complete subtree that ends at `leaf`; `rho` sums the subtree's momenta up to it.
+
+    An odd leaf completes a pair with the `previous` one.  The halves of a pair are single points, so that the three
+    criteria are one.
+    """
+    odd = leaf & 1
+    pair = branch(odd == 1, _pair_is_turning, jnp.bool_(False), (previous, momentum))
     top = lax.population_count(leaf)
     bottom = top + 1 - lax.population_count(leaf ^ (leaf + 1))
 
@@ -147,7 +154,12 @@ def _subtree_is_turning(
         )
         return row, turning
 
-    return lax.while_loop(lambda carry: (carry[0] > bottom) & ~carry[1], check, (top, jnp.bool_(False)))[1]
+    return lax.while_loop(lambda carry: (carry[0] > bottom) & ~carry[1], check, (top - odd, pair))[1]
+
+
+def _pair_is_turning(_: Bool[Array, ""], pair: tuple[Float[Array, "dim"], Float[Array, "dim"]]) -> Bool[Array, ""]:
+    first, last = pair
+    return is_turning(first + last, first, last)
 
 
 @record
@@ -215,7 +227,7 @@ class Nuts:
         del step_size
         start_energy = energy(point)
         return NutsTrajectory(
-            ends=_twice(point),
+            ends=_twice(point.phase),
             side=_side(word, jnp.int32(0)),
             proposals=_twice(draw_at(point, start_energy)),
             chosen=jnp.int32(0),
@@ -236,7 +248,7 @@ class Nuts:
         self,
         trajectory: NutsTrajectory,
         workspace: Checkpoints,
-        before: Point,
+        before: Phase,
         point: Point,
         event: Event,
     ) -> tuple[NutsTrajectory, Checkpoints, Bool[Array, ""]]:
@@ -260,11 +272,11 @@ class Nuts:
             ),
             row,
         )
-        turning = _subtree_is_turning(checkpoints, subtree.leaf, point.momentum, rho)
+        turning = _subtree_is_turning(checkpoints, subtree.leaf, before.momentum, point.momentum, rho)
         broken = turning | tally.diverging
         leaf = subtree.leaf + 1
         full = ~broken & (leaf >= jnp.int32(1) << tree.depth)
-        ends = _write(trajectory.ends, point, trajectory.side)
+        ends = _write(trajectory.ends, point.phase, trajectory.side)
         spare = 1 - trajectory.chosen
         proposal = pick(take, draw_at(point, end_energy), _row(trajectory.proposals, spare))
         doubling = branch(

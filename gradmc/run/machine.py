@@ -47,6 +47,10 @@ STATISTICS: dict[str, np.dtype] = {
     "max_energy_error": np.dtype(float),
 }
 
+# XLA computes a momentum again for each of its uses. From about this many coordinates on, storing it is cheaper
+# (measured on normals: 5 % slower with 10 coordinates, 10 % faster with 100).
+LONG = 32
+
 type LogDensity = Callable[[jax.Array, Any], jax.Array]
 
 
@@ -128,7 +132,7 @@ class Machine:
     def _template(self, position: Float[Array, "dim"]) -> State:
         """A state at `position` before anything is known of the density there."""
         zero = jnp.zeros((), self.dtype)
-        point = Point(position=position, momentum=position, log_density=zero, gradient=position)
+        point = Point(position=position, momentum=position, force=position, log_density=zero, gradient=position)
         metric, adaptation = self.adaptation.initial(position, position)
         step = initial_step_size(zero)
         chain = Chain(
@@ -303,10 +307,13 @@ class Machine:
     def _begin(self, chain: Chain, draw: Draw, key: UInt32[Array, "2"]) -> Chain:
         transition = chain.transition.astype(jnp.uint32)
         momentum = normal_vector(key, transition, self.dim, self.dtype)
+        if self.dim >= LONG:
+            momentum = lax.optimization_barrier(momentum)
         word, _ = threefry(key, transition, jnp.uint32(TRAJECTORY))
         point = Point(
             position=draw.position,
             momentum=jnp.where(chain.phase == START, 0, momentum).astype(self.dtype),
+            force=chain.metric.pull(draw.gradient),
             log_density=draw.log_density,
             gradient=draw.gradient,
         )

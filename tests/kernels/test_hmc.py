@@ -103,4 +103,4 @@ def _point() -> Any:
     from gradmc.kernels.hamiltonian import Point
 
     x = jnp.zeros(2)
-    return Point(position=x, momentum=x, log_density=jnp.asarray(0.0), gradient=x)
+    return Point(position=x, momentum=x, force=x, log_density=jnp.asarray(0.0), gradient=x)

@@ -48,7 +48,7 @@ def test_a_gain_of_energy_never_diverges() -> None:
 def test_dtypes_are_kept(dtype: type) -> None:
     tally = counted(0.0, [1.0, np.nan], dtype)
     x = jnp.zeros(2, dtype)
-    point = Point(position=x, momentum=x, log_density=jnp.asarray(0, dtype), gradient=x)
+    point = Point(position=x, momentum=x, force=x, log_density=jnp.asarray(0, dtype), gradient=x)
     info = summarise(
         tally,
         draw_at(point, jnp.asarray(1, dtype)),
@@ -63,7 +63,7 @@ def test_dtypes_are_kept(dtype: type) -> None:
 
 def test_a_trajectory_without_steps_has_no_division_by_zero() -> None:
     x = jnp.zeros(1)
-    point = Point(position=x, momentum=x, log_density=jnp.asarray(0.0), gradient=x)
+    point = Point(position=x, momentum=x, force=x, log_density=jnp.asarray(0.0), gradient=x)
     info = summarise(
         new_tally(jnp.asarray(0.0)),
         draw_at(point, jnp.asarray(0.0)),

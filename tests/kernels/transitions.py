@@ -53,7 +53,13 @@ class Stepper:
             return self.kernel.extend(trajectory, workspace, before, point, event)
 
         log_density, gradient = value_and_gradient(position)
-        start = Point(position=position, momentum=momentum, log_density=log_density, gradient=gradient)
+        start = Point(
+            position=position,
+            momentum=momentum,
+            force=metric.pull(gradient),
+            log_density=log_density,
+            gradient=gradient,
+        )
         trajectory = self.kernel.start(start, directions, step_size)
         workspace = self.kernel.workspace(position.shape[0], position.dtype)
         # rubbish in the workspace must not matter
