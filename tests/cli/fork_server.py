@@ -1,12 +1,13 @@
 """Runs `gradmc` in forked processes that need not import anything, so that many can be started and killed.
 
 Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
-writing starts the clock of the signals, and `chunk_seconds`.
+writing starts the clock of the signals, `chunk_seconds`, and `every_chunk` for a checkpoint after each.
 Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`.
 """
 
 import importlib
 import json
+import math
 import os
 import signal
 import sys
@@ -16,22 +17,23 @@ import time
 from pathlib import Path
 
 from gradmc.cli.main import run
-from gradmc.run import driver
+from gradmc.run import driver, recorder
 
 MODULES = ("gradmc.sample", "numpyro.distributions", "gradmc.cli.sampling", "xarray", "zarr", "arviz_stats")
 
 
-def child(arguments: list[str], chunk_seconds: float | None, stderr: int) -> None:
+def child(request: dict, stderr: int) -> None:
     """Become `gradmc`."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(stderr, 2)
-    if chunk_seconds is not None:
-        driver.CHUNK_SECONDS = chunk_seconds
+    driver.CHUNK_SECONDS = request.get("chunk_seconds", driver.CHUNK_SECONDS)
+    if request.get("every_chunk"):
+        recorder.CHECKPOINT_SHARE = math.inf
     code = 1
     try:
-        code = run(arguments)
+        code = run(request["arguments"])
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -62,7 +64,7 @@ def serve(request: dict) -> dict:
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            child(request["arguments"], request.get("chunk_seconds"), stderr.fileno())
+            child(request, stderr.fileno())
         status = stop(pid, request) if request.get("signals") else None
         if status is None:
             _, status = os.waitpid(pid, 0)

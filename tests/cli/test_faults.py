@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from gradmc.adaptation.windowed import FIRST_UPDATE
 from gradmc.results.checkpoint import checkpoint_path, load_checkpoint
 from tests.cli.conftest import make_project
 
@@ -127,6 +128,53 @@ def test_killed_25_times(server: Server, reference: Reference, tmp_path: Path, r
                 command = ["resume", out, "--progress=none"]
         assert_same_run(reference.out, out)
         runs += 1
+
+
+CORRELATED = """
+import gradmc as gm
+from gradmc.lpdf import normal
+
+@gm.model
+def walk(x: gm.Real["n"], *, y: gm.Data["n"]):
+    \"\"\"A random walk: neighbours are correlated, so that dense and low-rank metrics have something to find.\"\"\"
+    lp = normal(x[0], 0.0, 1.0) + normal(y, x, 3.0)
+    for i in range(1, len(y)):
+        lp += normal(x[i], x[i - 1], 0.1)
+    return lp
+"""
+WARMUP = 20_000
+
+
+@pytest.mark.parametrize("metric", ["low_rank", "dense"])
+def test_killed_in_warmup_while_the_host_computes_metrics(
+    server: Server, tmp_path: Path, rng: np.random.Generator, metric: str
+) -> None:
+    """Chunks of another size after each kill; the metrics, computed between chunks, are the same in the end."""
+    project = make_project(tmp_path / "project")
+    (project / "model.py").write_text(CORRELATED)
+    (project / "run.toml").write_text((project / "run.toml").read_text().replace(":line", ":walk"))
+    settings = [f"--sampler.warmup={WARMUP}", "--sampler.draws=500", f"--sampler.metric={metric}", "--progress=none"]
+    begin: list[Any] = ["sample", project / "run.toml", *settings, "--output.keep_warmup=true"]
+    complete, out = tmp_path / "complete", tmp_path / "out"
+    assert server(*begin, f"--output.dir={complete}")["code"] == 0
+    command: list[Any] = [*begin, f"--output.dir={out}"]
+    reached: set[int] = set()
+    for _ in range(20):
+        fault: dict[str, Any] = {"signals": [(float(rng.uniform(0.1, 0.4)), int(signal.SIGKILL))]}
+        fault["after"] = str(out / "state" / "chain-0.checkpoint")
+        result = server(*command, chunk_seconds=float(rng.uniform(0.005, 0.05)), every_chunk=True, **fault)
+        assert result["code"] in (0, -signal.SIGKILL), result["err"]
+        command = ["resume", out, "--progress=none"]
+        checkpoint = load_checkpoint(out / "state", 0)
+        assert checkpoint is not None
+        done = int(checkpoint.arrays["done"][0])
+        if FIRST_UPDATE < done < WARMUP:
+            reached.add(done)
+        if result["code"] == 0 or len(reached) == 2:
+            break
+    assert len(reached) == 2, "two kills in warmup, after the first metric from the host"
+    assert server("resume", out, "--progress=none")["code"] == 0
+    assert_same_run(complete, out)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
