@@ -122,7 +122,8 @@ def model(fn: Callable[..., Any]) -> Model:
     if not inspect.isfunction(fn):
         raise DeclarationError(
             f"@gm.model expects a plain function, got {fn!r} of type {type(fn).__name__}; "
-            "write @gm.model above the def, without brackets"
+            "write @gm.model above the def, without brackets; for a method, a functools.partial or another object that "
+            "can be called, write a function that calls it"
         )
     if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn):
         raise DeclarationError(f"{_where(fn)}: expected a plain function, got a generator or coroutine")

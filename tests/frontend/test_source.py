@@ -1,9 +1,13 @@
 """Where a program's source comes from: files, notebook cells, the REPL, exec; and what happens without it."""
 
+import functools
 import importlib.util
 import linecache
+import os
+import subprocess
 import sys
 import textwrap
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +16,8 @@ import jax
 import numpy as np
 import pytest
 
-from gradmc.errors import ProgramError
+import gradmc as gm
+from gradmc.errors import DeclarationError, ProgramError
 from gradmc.program.compiler import evaluate
 
 PROGRAM = """
@@ -60,33 +65,87 @@ def test_exec_without_source_says_what_to_do() -> None:
     assert "linecache.cache" in caught.value.remedy
 
 
+def test_a_name_given_to_two_texts() -> None:
+    first = executed(PROGRAM, "<twice>", keep=True)
+    assert value(first) == pytest.approx(0.5 * X.sum())
+    other = executed(PROGRAM, "<again>", keep=True)
+    second = executed(PROGRAM.replace("a * v", "a + v"), "<again>", keep=True)
+    assert value(second) == pytest.approx(3.0 + X.sum())
+    with pytest.raises(ProgramError, match="cannot be had: the text kept for '<again>' is another"):
+        value(other)
+
+
 def test_notebook_cells_by_ipython() -> None:
     shell_module = pytest.importorskip("IPython.core.interactiveshell")
     shell = shell_module.InteractiveShell.instance()
     try:
-        result = shell.run_cell(textwrap.dedent(PROGRAM), store_history=True)
-        assert result.success
-        assert value(shell.user_ns["program"]) == pytest.approx(0.5 * X.sum())
-        shell.run_cell("second = lambda a, *, x: sum(a * v for v in x)", store_history=True)
-        assert value(shell.user_ns["second"]) == pytest.approx(0.5 * X.sum())
+
+        def run(text: str) -> Any:
+            assert shell.run_cell(textwrap.dedent(text), store_history=True).success
+            return shell.user_ns["program"]
+
+        first = run(PROGRAM)
+        assert value(first) == pytest.approx(0.5 * X.sum())
+        second = run(PROGRAM.replace("a * v", "a + v"))
+        assert value(second) == pytest.approx(3.0 + X.sum())
+        assert value(first) == pytest.approx(0.5 * X.sum())
+        assert value(run("program = lambda a, *, x: sum(a * v for v in x)")) == pytest.approx(0.5 * X.sum())
+        run("from __future__ import annotations")
+        assert value(run(PROGRAM)) == pytest.approx(0.5 * X.sum())
+        with pytest.raises(ProgramError, match="'nothing' is not defined") as caught:
+            value(run("# a comment\n" + textwrap.dedent(PROGRAM.replace("a * v", "a * nothing"))))
+        assert caught.value.location is not None
+        assert (caught.value.location.line, caught.value.location.text.strip()) == (6, "lp += a * nothing")
     finally:
         shell_module.InteractiveShell.clear_instance()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="the REPL keeps its source from Python 3.13 on")
-def test_interactive_session() -> None:
-    import subprocess
+INTERACTIVE = [
+    "import jax, numpy as np",
+    "from gradmc.program.compiler import evaluate",
+    *textwrap.dedent(PROGRAM).strip().splitlines(),
+    "",
+    "print('value', float(evaluate(program, (0.5,), {'x': np.ones(9)})[0]))",
+    "",
+]
+KEEPS_SOURCE = sys.version_info >= (3, 13)
 
-    lines = [
-        "import jax, numpy as np",
-        "from gradmc.program.compiler import evaluate",
-        *textwrap.dedent(PROGRAM).strip().splitlines(),
-        "",
-        "print('value', float(evaluate(program, (0.5,), {'x': np.ones(9)})[0]))",
-        "",
-    ]
-    done = subprocess.run([sys.executable, "-i"], input="\n".join(lines), text=True, capture_output=True, check=False)
-    assert "value 4.5" in done.stdout, done.stderr
+
+@pytest.mark.parametrize("how", ["-i", "-c"])
+def test_without_a_file(how: str) -> None:
+    text = "\n".join(INTERACTIVE)
+    command = [sys.executable, how, *([text] if how == "-c" else [])]
+    done = subprocess.run(command, input="" if how == "-c" else text, text=True, capture_output=True, check=False)
+    if KEEPS_SOURCE:
+        assert "value 4.5" in done.stdout, done.stderr
+    else:
+        assert "the source of program cannot be had" in done.stderr
+        assert "interactive interpreter of Python 3.13 or later" in done.stderr
+
+
+@pytest.mark.skipif(
+    not KEEPS_SOURCE or sys.platform == "win32", reason="the coloured REPL, on a terminal, from 3.13 on"
+)
+def test_interactive_terminal() -> None:
+    import pty
+
+    ours, its = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.Popen([sys.executable, "-q"], stdin=its, stdout=its, stderr=its, env=environment)
+    os.close(its)
+    seen = ""
+    try:
+        while ">>> " not in seen:
+            seen += os.read(ours, 65536).decode()
+        pasted = "\n".join(INTERACTIVE)
+        os.write(ours, f"\x1b[200~{pasted}\x1b[201~\nexit()\n".encode())
+        while "value 4.5" not in seen and "Error" not in seen:
+            seen += os.read(ours, 65536).decode()
+    finally:
+        done.kill()
+        done.wait()
+        os.close(ours)
+    assert "value 4.5" in seen
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
@@ -95,6 +154,104 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     path.write_text("# a new first line\n" + path.read_text().replace("def program(a", "def program(b"))
     with pytest.raises(ProgramError, match="has changed since it was defined"):
         value(module.program)
+
+
+def test_a_changed_body_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "changing_inside.py"
+    program = imported(path, PROGRAM).program
+    path.write_text(path.read_text().replace("a * v", "a - v"))
+    with pytest.raises(ProgramError, match="has changed since it was defined"):
+        value(program)
+    assert value(imported(path, path.read_text()).program) == pytest.approx(3.0 - X.sum())
+
+
+def test_the_same_text_in_two_files(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        module = imported(tmp_path / f"{name}.py", PROGRAM.replace("a * v", "a * nothing"))
+        with pytest.raises(ProgramError, match="'nothing' is not defined") as caught:
+            value(module.program)
+        assert caught.value.location is not None
+        assert Path(caught.value.location.file).name == f"{name}.py"
+
+
+def asserting(a, *, x):
+    assert a > 0, f"a is {a}"
+    lp = 0.0
+    for v in x:
+        assert v < 10.0
+        lp += a * v
+    return lp
+
+
+def test_a_module_that_pytest_rewrites() -> None:
+    assert "@py_assert" in " ".join(asserting.__code__.co_varnames)
+    assert value(asserting) == pytest.approx(0.5 * X.sum())
+
+
+@pytest.mark.parametrize(("change", "same"), [("a * v", True), ("a - v", False), ("a * v * v", False)])
+def test_import_hooks_may_add_but_not_change(tmp_path: Path, change: str, same: bool) -> None:
+    class Hook(SourceFileLoader):
+        def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> Any:
+            text = bytes(data).decode()
+            return compile(text.replace("    lp = 0.0\n", "    lp = 0.0; print(end='')\n"), path, "exec")
+
+    path = tmp_path / "hooked.py"
+    path.write_text(textwrap.dedent(PROGRAM))
+    loader = Hook("hooked", str(path))
+    spec = importlib.util.spec_from_loader("hooked", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    path.write_text(path.read_text().replace("a * v", change))
+    if same:
+        assert value(module.program) == pytest.approx(0.5 * X.sum())
+    else:
+        with pytest.raises(ProgramError, match="has changed since it was defined"):
+            value(module.program)
+
+
+class Holder:
+    k = 2.0
+
+    def method(self, a, *, x):
+        return sum(a * v * self.k for v in x)
+
+    @staticmethod
+    def static(a, *, x):
+        return sum(a * v for v in x)
+
+    @classmethod
+    def of_class(cls, a, *, x):
+        return sum(a * v * cls.k for v in x)
+
+
+def doubled(fn: Any) -> Any:
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return 2.0 * fn(*args, **kwargs)
+
+    return wrapper
+
+
+@doubled
+def decorated(a, *, x):
+    return sum(a * v for v in x)
+
+
+@pytest.mark.parametrize(
+    ("fn", "times"),
+    [(Holder().method, 2), (Holder.static, 1), (Holder.of_class, 2), (decorated, 2), (doubled(decorated), 4)],
+)
+def test_methods_and_decorators(fn: Any, times: float) -> None:
+    assert value(fn) == pytest.approx(0.5 * times * X.sum())
+
+
+@pytest.mark.parametrize(
+    "thing", [functools.partial(decorated, 1.0), Holder().method, functools.lru_cache(decorated), Holder, len]
+)
+def test_a_model_is_a_function(thing: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"expects a plain function, got .* write a function that calls it"):
+        gm.model(thing)
 
 
 def test_functions_are_found_by_position(tmp_path: Path) -> None:

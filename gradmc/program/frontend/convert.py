@@ -8,7 +8,6 @@ Conversion is cached per code object; the original function stays as it is.
 import ast
 import copy
 import functools
-from collections.abc import Iterator
 from types import CellType, CodeType, FunctionType
 
 from gradmc.errors import ProgramError
@@ -73,7 +72,7 @@ def _converted_code(original: CodeType, filename: str, of: _Source) -> CodeType:
     compiled = compile(module, filename, "exec", dont_inherit=True)
     inner = _named(_named(compiled, FACTORY), FUNCTION)
     inner = _renamed(inner, original.co_name)
-    _made.update(_below(inner))
+    _made.update(source.code_and_inner(inner))
     return inner
 
 
@@ -115,10 +114,3 @@ def _renamed(code: CodeType, name: str) -> CodeType:
     name = name if code.co_name.startswith(HOOKS) else code.co_name
     inner = tuple(_renamed(c, name) if isinstance(c, CodeType) else c for c in code.co_consts)
     return code.replace(co_name=name, co_qualname=name, co_consts=inner)
-
-
-def _below(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _below(constant)

@@ -2,17 +2,32 @@
 
 The whole file is parsed (once, cached by content) and the function's node is found by its position, so every
 node keeps the line and column of the user's own file. Text comes from `linecache`, which knows files, IPython
-cells, the REPL of Python 3.13 and later, and whatever a caller of `exec` has put there.
+cells, the REPL of Python 3.13 and later, and whatever a caller of `exec` has put there. It is trusted only if,
+compiled, it gives the function's own code: a file may have changed since it was imported, and many pieces of code
+are called `<string>`.
 """
 
+import __future__
+
 import ast
+import dis
 import functools
 import inspect
 import linecache
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
 
 from gradmc.errors import ProgramError, SourceLocation
+
+FUTURE = functools.reduce(
+    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+"""Flags of a code object that say how its text is to be compiled."""
+
+PLAIN_LOADERS = (SourceFileLoader,)
+"""Loaders that compile a file as it stands."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -28,13 +43,7 @@ def function_node(fn: FunctionType) -> FunctionNode:
     at = [node for node in _functions(tree) if _first_line(node) == code.co_firstlineno and _fits(node, code)]
     if len(at) > 1:
         at = [node for node in at if _column_fits(node, code)] or at
-    if not at:
-        raise ProgramError(
-            f"the source of {fn.__qualname__} has changed since it was defined",
-            location=SourceLocation(code.co_filename, code.co_firstlineno, "", fn.__name__),
-            remedy="Import or run the file again, so that the function and its source agree.",
-        )
-    if len(at) > 1:
+    if len(at) != 1:
         raise ProgramError(
             f"line {code.co_firstlineno} holds several functions that cannot be told apart",
             location=location(code, code.co_firstlineno),
@@ -51,26 +60,89 @@ def location(code: CodeType, line: int | None) -> SourceLocation:
 
 
 def _text(fn: FunctionType) -> str:
+    """The text in which `fn` was defined: as it was read first, or as it is now."""
     name = fn.__code__.co_filename
+    text = "".join(linecache.getlines(name, fn.__globals__))
+    if text and _agrees(text, fn):
+        return text
     linecache.checkcache(name)
-    lines = linecache.getlines(name, fn.__globals__)
-    if not lines:
-        lines = _module_lines(fn)
-    if not lines:
+    text = "".join(linecache.getlines(name, fn.__globals__))
+    if text and _agrees(text, fn):
+        return text
+    where = SourceLocation(name, fn.__code__.co_firstlineno, "", fn.__name__)
+    if text and not name.startswith("<"):
         raise ProgramError(
-            f"the source of {fn.__qualname__} cannot be had: there is no text for {name!r}",
-            location=SourceLocation(name, fn.__code__.co_firstlineno, "", fn.__name__),
-            remedy="The loop compiler reads the program's source. Put the function in a file or a notebook cell; "
-            "for code made by exec(), compile it with a filename and put its lines into linecache.cache.",
+            f"the source of {fn.__qualname__} has changed since it was defined",
+            location=where,
+            remedy="Import or run the file again, so that the function and its source agree. If the file is as it was, "
+            "a decorator has rewritten the function's code: leave it off.",
         )
-    return "".join(lines)
+    found = f"the text kept for {name!r} is another" if text else f"there is no text for {name!r}"
+    raise ProgramError(
+        f"the source of {fn.__qualname__} cannot be had: {found}",
+        location=where,
+        remedy="The loop compiler reads the program's source. Put the function in a file or a notebook cell, or use "
+        "the interactive interpreter of Python 3.13 or later; compile code for exec() with a filename of its own, and "
+        "keep its lines: linecache.cache[name] = (len(text), None, text.splitlines(True), name).",
+    )
 
 
-def _module_lines(fn: FunctionType) -> list[str]:
+def _agrees(text: str, fn: FunctionType) -> bool:
+    """Whether a text, compiled, gives the code of `fn`.
+
+    Modules that come through an import hook (pytest's, beartype's) hold more than their text says; there it is
+    enough that every line that is not an assertion does what the text says, among other things.
+    """
+    code = fn.__code__
     try:
-        return inspect.findsource(fn)[0]
-    except (OSError, TypeError):
-        return []
+        made = _codes(text, code.co_flags & FUTURE)
+    except SyntaxError:
+        return False
+    if code in made:
+        return True
+    loader = fn.__globals__.get("__loader__")
+    if loader is None or type(loader) in PLAIN_LOADERS:
+        return False
+    asserted = _asserted(text)
+    key = (code.co_name, code.co_firstlineno)
+    return any((c.co_name, c.co_firstlineno) == key and _contains(code, c, asserted) for c in made)
+
+
+@functools.lru_cache(maxsize=64)
+def _codes(text: str, flags: int) -> frozenset[CodeType]:
+    """The code of all functions in a text."""
+    return frozenset(code_and_inner(compile(text, "<text>", "exec", flags, dont_inherit=True)))
+
+
+def code_and_inner(code: CodeType) -> Iterator[CodeType]:
+    """A code object and those within."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from code_and_inner(constant)
+
+
+def _asserted(text: str) -> frozenset[int]:
+    """The lines that assertions take up."""
+    found = [node for node in ast.walk(_parsed(text)) if isinstance(node, ast.Assert)]
+    return frozenset(line for node in found for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
+
+
+def _contains(code: CodeType, plain: CodeType, asserted: frozenset[int]) -> bool:
+    """Whether `code` does on every line what `plain` does there, lines of assertions aside."""
+    more = _operations(code)
+    return all(line in asserted or operations <= more[line] for line, operations in _operations(plain).items())
+
+
+def _operations(code: CodeType) -> dict[int, Counter]:
+    """By line, the operations on names and constants, how often each; places of jumps do not count."""
+    found: dict[int, Counter] = defaultdict(Counter)
+    for part in code_and_inner(code):
+        for at in dis.get_instructions(part):
+            line = at.positions.lineno if at.positions else None
+            if line is not None and at.argrepr and at.opcode not in dis.hasjrel and not isinstance(at.argval, CodeType):
+                found[line][at.opname, at.argrepr] += 1
+    return found
 
 
 @functools.lru_cache(maxsize=64)
