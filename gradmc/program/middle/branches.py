@@ -26,7 +26,7 @@ from gradmc.program.middle.known import uniform
 from gradmc.program.middle.loads import load
 from gradmc.program.middle.stores import Entry, Stores
 from gradmc.program.middle.take import take
-from gradmc.program.middle.values import Axis, Value, guarded, traced, union
+from gradmc.program.middle.values import Axis, Value, guarded, traced, union, widen
 
 # In sequential code a branch costs about as much as this (in nanoseconds of arithmetic, measured on a CPU).
 BRANCH = 2.0
@@ -204,39 +204,56 @@ def _chosen_terms(a: Accumulator, b: Accumulator, pred: Value, before: Accumulat
 
 
 def _chosen_entries(a: Stores, b: Stores, pred: Value, before: Stores, context: Context) -> Stores:
-    """Entries whose value is what would be stored: the other side's, or what was there."""
+    """What both sides store, each where it is taken: as said by a known predicate, or by the values stored."""
     if any(x.parent(context.loops) for e in (*a.entries, *b.entries) for x in e.pending):
         raise NotVectorisable
-    if any(e.adds for e in (*a.entries, *b.entries)):
-        added = [_masked(e, pred, True, context) for e in a.entries]
-        added += [_masked(e, pred, False, context) for e in b.entries]
-    elif len(a.entries) == len(b.entries) == 1 and _same_place(a.entries[0], b.entries[0]):
-        one, two = a.entries[0], b.entries[0]
-        added = [replace(one, value=_select(pred, one.value, two.value, context))]
-    elif before.entries:
-        raise NotVectorisable
-    else:
-        added = [_masked(e, pred, True, context, before.base) for e in a.entries]
-        added += [_masked(e, pred, False, context, before.base) for e in b.entries]
+    if not any(e.adds for e in (*a.entries, *b.entries)):
+        if len(a.entries) == len(b.entries) == 1 and _same_place(a.entries[0], b.entries[0]):
+            one, two = a.entries[0], b.entries[0]
+            return replace(
+                before, entries=(*before.entries, replace(one, value=_select(pred, one.value, two.value, context)))
+            )
+        if before.entries and not pred.known:
+            raise NotVectorisable
+    added = [_masked(e, pred, before.base, context) for e in a.entries]
+    added += [_masked(e, _negated(pred), before.base, context) for e in b.entries]
     return replace(before, entries=(*before.entries, *added))
 
 
 def _same_place(a: Entry, b: Entry) -> bool:
+    if a.where is not None or b.where is not None or a.conditional or b.conditional:
+        return False
     return a.pending == b.pending and all(
         i is j or (i.known and j.known and i.axes == j.axes and np.array_equal(i.array, j.array))
         for i, j in zip(a.indices, b.indices, strict=True)
     )
 
 
-def _masked(entry: Entry, pred: Value, when: bool, context: Context, base: Value | None = None) -> Entry:
-    if entry.adds == (base is not None):
-        raise NotVectorisable
-    if base is None:
-        old = Value(np.zeros(entry.value.element, entry.value.dtype))
-    else:
-        old = load(base, entry.indices, context)
-    sides = (entry.value, old) if when else (old, entry.value)
-    return replace(entry, value=_select(pred, *sides, context))
+def _masked(entry: Entry, pred: Value, base: Value, context: Context) -> Entry:
+    """The store where `pred` holds. Elsewhere nothing is added, or what was there before the loop is stored."""
+    if pred.known and (not entry.adds or _may_miss(entry, base)):
+        return replace(entry, where=_both(entry.where, pred))
+    unchanged = (
+        Value(np.zeros(entry.value.element, entry.value.dtype))
+        if entry.adds
+        else load(base, entry.indices, replace(context, masked=True))
+    )
+    chosen = _select(pred, entry.value, unchanged, context)
+    return replace(entry, value=chosen, conditional=entry.conditional or not pred.known)
+
+
+def _may_miss(entry: Entry, base: Value) -> bool:
+    """Whether a place lies beyond the array in some iteration."""
+    sizes = zip(entry.indices, base.element, strict=False)
+    return any(i.known and bool(((i.array < -n) | (i.array >= n)).any()) for i, n in sizes)
+
+
+def _both(a: Value | None, b: Value) -> Value:
+    """The conjunction of known truth values."""
+    if a is None:
+        return b
+    axes = union((a, b))
+    return Value(widen(a, axes).array & widen(b, axes).array, axes)
 
 
 # --- branched --------------------------------------------------------------------------------------

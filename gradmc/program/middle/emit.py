@@ -60,7 +60,7 @@ class Context:
         """`value` with all of `axes`; asked for twice, it is the same array, so that it has one cotangent."""
         if value.known or value.axes == tuple(axes):
             return widen(value, axes)
-        key = (id(value.array), tuple(axes))
+        key = (id(value.array), value.axes, tuple(axes))
         if key not in self.wide:
             self.wide[key] = (value.array, widen(value, axes, self.guards))
         return self.wide[key][1]

@@ -30,13 +30,25 @@ SMALL = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A store, once for each position along the axes `pending`; `adds` if it adds to what is there."""
+    """A store, once for each position along the axes `pending`; `adds` if it adds to what is there.
+
+    `where`, a known truth value, says in which iterations it is made. `conditional` if a traced condition does: where
+    it does not hold nothing is added, or what was there before the loop is stored (then the store must not meet
+    another one), and the place may lie beyond the array.
+    """
 
     value: Value
     indices: tuple[Value, ...]
     adds: bool
     pending: tuple[Axis, ...] = ()
     source: Any = None
+    where: Value | None = None
+    conditional: bool = False
+
+    @property
+    def own_axes(self) -> tuple[Axis, ...]:
+        """The axes along which the place, or whether there is a store, changes."""
+        return union(self.indices if self.where is None else (*self.indices, self.where))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,8 +174,10 @@ def assemble(stores: Stores, context: Context) -> Value:
     indices = [index for _, index in rows]
     if known and (len(entries) == 1 or entries[0].adds):
         out = _stored_now(arrays[0], arrays[1:], indices, entries[0].adds)
+    elif entries[0].adds:
+        out = _added(arrays[0], arrays[1:], indices)
     else:
-        out = (_added if entries[0].adds else _placed)(arrays[0], arrays[1:], indices)
+        out = _placed(arrays[0], arrays[1:], indices, ordered=_in_step(entries))
     return _unflat(out, outer, stores.base.element)
 
 
@@ -172,7 +186,7 @@ def _outer_axes(stores: Stores) -> tuple[Axis, ...]:
     found = dict.fromkeys(stores.base.axes)
     for entry in stores.entries:
         done = {a.root for a in entry.pending}
-        if any(a.root not in done for i in entry.indices for a in i.axes):
+        if any(a.root not in done for a in entry.own_axes):
             raise NotVectorisable
         found |= dict.fromkeys(a for a in entry.value.axes if a.root not in done)
     return tuple(sorted(found, key=lambda a: a.level))
@@ -193,25 +207,53 @@ def _unflat(x: Any, outer: tuple[Axis, ...], element: tuple[int, ...]) -> Value:
 
 
 def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: Context) -> tuple[Any, np.ndarray]:
-    """The stored values as rows (rows, *outer, *rest) in the order of time, and the place of each."""
-    mine = union(entry.indices)
+    """The stored values as rows (rows, *outer, *rest) in the order of time, and the place of each, -1 for none."""
+    mine = entry.own_axes
     value = entry.value
     others = [a for a in entry.pending if a not in mine]
     value = reduce_axes("add", value, others, context) if entry.adds else _last(value, others)
-    places = np.zeros((1,) * len(mine), np.int64)
-    for index, size in zip(entry.indices, shape, strict=True):
-        table = np.expand_dims(index.array, [k for k, a in enumerate(mine) if a not in index.axes])
-        table = np.where(table < 0, table + size, table)
-        if ((table < 0) | (table >= size)).any():
-            raise out_of_range(int(index.array.max()), size, entry.source)
-        places = places * size + table
-    places = np.broadcast_to(places, [a.size for a in mine]).reshape(-1)
+    made = np.ones([a.size for a in mine], bool)
+    if entry.where is not None:
+        made &= _spread(entry.where, mine)
+    made = made.reshape(-1)
+    tables = [np.broadcast_to(_spread(i, mine), [a.size for a in mine]).reshape(-1) for i in entry.indices]
+    beyond = np.any([(t < -n) | (t >= n) for t, n in zip(tables, shape, strict=True)], axis=0)
+    if entry.conditional:
+        made &= ~beyond
+    if (made & beyond).any():
+        _complain(entry, [t[made & beyond][0] for t in tables], shape)
+    places = np.zeros(made.size, np.int64)
+    for table, size in zip(tables, shape, strict=True):
+        places = places * size + table % size
+    places[~made] = -1
+    if entry.conditional and not entry.adds:
+        once = all(a.size == 1 for a in others) and np.unique(places[made]).size == made.sum()
+        if not once:
+            raise NotVectorisable
     wide = context.widen(value, tuple(sorted((*outer, *mine), key=lambda a: a.level)))
     order = [wide.axes.index(a) for a in (*mine, *outer)]
     rest = range(len(order), wide.array.ndim)
     move = np.transpose if wide.known else jnp.transpose
     x = move(wide.array, [*order, *rest])
-    return x.reshape(places.size, *x.shape[len(mine) :]), places
+    return x.reshape(made.size, *x.shape[len(mine) :]), places
+
+
+def _complain(entry: Entry, index: Sequence[int], shape: Sequence[int]) -> None:
+    """Raise for an index beyond the array."""
+    raise next(out_of_range(int(i), n, entry.source) for i, n in zip(index, shape, strict=True) if not -n <= i < n)
+
+
+def _spread(value: Value, axes: Sequence[Axis]) -> np.ndarray:
+    """A known value with a dimension for each of the axes, of length 1 where it does not depend on it."""
+    return np.expand_dims(value.array, [k for k, a in enumerate(axes) if a not in value.axes])
+
+
+def _kept(x: Any, places: np.ndarray) -> tuple[Any, np.ndarray]:
+    """The rows that are stored, and their places."""
+    made = places >= 0
+    if made.all():
+        return x, places
+    return x[made] if isinstance(x, np.ndarray) else take(x, np.flatnonzero(made)), places[made]
 
 
 def _last(value: Value, axes: Sequence[Axis]) -> Value:
@@ -225,16 +267,24 @@ def _last(value: Value, axes: Sequence[Axis]) -> Value:
     return value
 
 
-def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
+def _in_step(entries: Sequence[Entry]) -> bool:
+    """Whether the stores are made in the same iterations of the same loops, one after the other in each."""
+    return all(e.own_axes == entries[0].own_axes and not e.conditional for e in entries)
+
+
+def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray], *, ordered: bool) -> Any:
     """`base` with rows put in their places; of several stores to one place the last counts."""
-    owner = np.full(base.shape[0], -1, np.int64)
+    owner, when = np.full(base.shape[0], -1, np.int64), np.full(base.shape[0], -1, np.int64)
     offset = 0
-    for index in places:
+    for k, index in enumerate(places):
         mine = np.full(base.shape[0], -1, np.int64)
-        mine[index] = np.arange(index.size)
-        if len(places) > 1 and ((mine >= 0) & (owner >= 0)).any():
+        made = np.flatnonzero(index >= 0)
+        mine[index[made]] = made
+        if not ordered and ((mine >= 0) & (owner >= 0)).any():
             raise NotVectorisable
-        owner = np.where(mine >= 0, mine + offset, owner)
+        now = mine * len(places) + k
+        later = (mine >= 0) & (now > when)
+        owner, when = np.where(later, mine + offset, owner), np.where(later, now, when)
         offset += index.size
     new = _joined(rows)
     stored = np.flatnonzero(owner >= 0)
@@ -254,7 +304,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
     out = None if isinstance(base, np.ndarray) and not base.any() else jnp.asarray(base)
-    for x, index in zip(rows, places, strict=True):
+    for x, index in map(_kept, rows, places):
         alone = index.size <= base.shape[0] and (np.bincount(index, minlength=1) <= 1).all()
         inverse = np.full(base.shape[0], -1, np.int64)
         inverse[index] = np.arange(index.size)
@@ -269,7 +319,7 @@ def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
 
 def _stored_now(base: np.ndarray, rows: Sequence[np.ndarray], places: Sequence[np.ndarray], adds: bool) -> np.ndarray:
     out = np.array(base)
-    for x, index in zip(rows, places, strict=True):
+    for x, index in map(_kept, rows, places):
         if adds:
             np.add.at(out, index, x)
         else:

@@ -53,6 +53,11 @@ class Value:
     bounds: tuple[int, int] | None = None
     factors: "tuple[Value, Value] | None" = None
 
+    def __post_init__(self) -> None:
+        """Make NumPy's scalars, which indexing yields, arrays."""
+        if isinstance(self.array, np.generic):
+            object.__setattr__(self, "array", np.asarray(self.array))
+
     @property
     def known(self) -> bool:
         """Whether the entries are known while compiling."""

@@ -93,6 +93,38 @@ def conditional_stores(a, *, x):
     return np.sum(h)
 
 
+@supported("arrays", "stores to one place in several iterations, under a condition: the last one counts", 0.7, x=X, g=G)
+def stored_again(a, *, x, g):
+    by_group, by_parameter, pairs = np.zeros(3), np.zeros(3), np.zeros(3)
+    for i in range(len(x)):
+        if x[i] > 0:
+            by_group[g[i]] = x[i] * a
+        if a * x[i] > 0.1 and i + 1 < len(x):
+            by_parameter[g[i + 1]] = x[i] * a
+        for j in range(len(x)):
+            if x[i] > x[j]:
+                pairs[g[j]] = x[i] * a
+    return sum((k + 1) * (by_group[k] - 2 * by_parameter[k] + 0.5 * pairs[k]) for k in range(3))
+
+
+@supported("arrays", "both triangles of a matrix, by a loop over one of them", 0.7, x=X)
+def triangles(a, *, x):
+    n = len(x)
+    kernel, lower = np.zeros((n, n)), np.zeros((n, n))
+    for i in range(n):
+        lower[i, i] = a
+        for j in range(i + 1):
+            kernel[i, j] = math.exp(-a * (x[i] - x[j]) ** 2)
+            kernel[j, i] = kernel[i, j]
+        for j in range(i):
+            lower[i, j] = x[j] * a
+    last = np.zeros(n)
+    for e in range(n):
+        for i in range(e, n):
+            last[0] = sum(a * x[e] for _ in range(7))
+    return np.sum(kernel @ lower @ x * x) + last[0]
+
+
 @supported("arrays", "other names of the same array (`b = a`)", 0.3, x=X)
 def aliases(a, *, x):
     first = np.zeros(4)

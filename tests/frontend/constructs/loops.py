@@ -114,6 +114,18 @@ def mapped(a, *, x):
     return lp + sum(filter(lambda u: u > 0, x)) * a
 
 
+@supported("loops", "one array in both loops of a pair", X, x=X)
+def pairs_of_one(theta, *, x):
+    lp = 0.0
+    for u in theta:
+        for k, v in enumerate(theta):
+            lp += (k + u) / (2.0 + v * v)
+    for u in x:
+        for i, v in enumerate(x):
+            lp += (u - theta[i]) ** 2 * v
+    return lp
+
+
 @supported("loops", "nested loops", 0.7, 0.2, m=M)
 def nested(a, b, *, m):
     lp = 0.0
