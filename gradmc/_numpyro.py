@@ -2,19 +2,25 @@
 
 `arviz_base` puts a lazy stand-in for `numpyro` into `sys.modules`. Importing a submodule through the stand-in leaves
 `numpyro.distributions` without some of its own submodules, so the stand-in is loaded first.
+
+In a notebook numpyro's progress bar complains that ipywidgets is missing. gradmc never shows that bar, so its users
+need not read about it.
 """
 
 import functools
+import warnings
 from types import ModuleType
 
 
 @functools.cache
 def load() -> ModuleType:
     """Return the fully loaded `numpyro`."""
-    import numpyro
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import numpyro
 
-    numpyro.__version__  # noqa: B018 - any attribute makes a lazy stand-in load the package
-    import numpyro.distributions
+        numpyro.__version__  # noqa: B018 - any attribute makes a lazy stand-in load the package
+        import numpyro.distributions
 
     return numpyro
 

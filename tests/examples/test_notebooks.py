@@ -1,4 +1,4 @@
-"""Every notebook in `examples/` runs from top to bottom, with few draws.
+"""Every notebook in `examples/` runs from top to bottom, with few draws, and keeps the last picture of its progress.
 
 The cell tagged `parameters` holds the sizes of the runs; the test replaces it.
 """
@@ -25,3 +25,14 @@ def test_notebook_runs(path: Path) -> None:
             cell.source = "import matplotlib\n\nmatplotlib.use('agg')\n" + cell.source
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
     client.execute(cwd=str(path.parent))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    errors = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    assert not [text for text in errors if "Tqdm" in text or "gradmc" in text], "of another library's widgets, or ours"
+    pictures = [
+        output["data"] for output in outputs if "divergences</th>" in output.get("data", {}).get("text/html", "")
+    ]
+    assert pictures, "the progress display stays"
+    for picture in pictures:
+        assert set(picture) <= {"text/html", "text/plain"}, "without widgets"
+        assert picture["text/html"].count(">done<") == 4, "each chain as it ended"
+        assert "elapsed" in picture["text/html"]
