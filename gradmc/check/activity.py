@@ -15,8 +15,9 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
-from gradmc.check.where import NOWHERE, Origin, origin
 from gradmc.program import ir
+from gradmc.program.blame.origin import NOWHERE, Origin, is_users, origin
+from gradmc.program.blame.tape import scan_layout
 
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "eq_to", "le_to", "lt_to"}
 LOGIC = {"and", "or", "not", "xor", "reduce_and", "reduce_or", "is_finite"}
@@ -42,12 +43,14 @@ SUBSCRIPTS = {"gather": 1, "dynamic_slice": 1, "load": 1, "store": 2, "scatter":
 WHOLE = {
     **dict.fromkeys(("floor_divide", "round", "rint", "trunc", "fix", "heaviside"), "plateau"),
     **dict.fromkeys(("argmax", "argmin", "argsort", "searchsorted", "digitize", "nanargmax", "nanargmin"), "selection"),
+    **dict.fromkeys(("sort", "median", "nanmedian", "quantile", "percentile"), "kink"),
     **dict.fromkeys(("remainder", "mod", "fmod", "divmod"), "sawtooth"),
 }
 """Functions of JAX that are one operation to the user, with the code that they deserve."""
 
 DIRECT = {
-    *("floor", "ceil", "round", "rint", "trunc", "fix", "sign", "argmax", "argmin", "astype", "asarray", "array"),
+    *("cond", "switch", "while_loop", "fori_loop", "asarray", "array"),
+    *("floor", "ceil", "round", "rint", "trunc", "fix", "sign", "argmax", "argmin", "astype"),
     *("convert_element_type", "stop_gradient", "where", "select", "max", "min", "maximum", "minimum", "clip", "abs"),
     *(
         "absolute",
@@ -151,7 +154,43 @@ class Activity:
             return self._if(eqn, given, at)
         if eqn.primitive is jp.jit_p:
             return self._call(eqn, given, at)
+        if eqn.primitive is jp.scan_p:
+            return self._scan(eqn, given)
+        if eqn.primitive is jp.while_p:
+            return self._jax_while(eqn, given, at)
+        if eqn.primitive is jp.cond_p:
+            return self._cond(eqn, given, at)
         return self._primitive(eqn, given, at)
+
+    def _scan(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
+        first, m = scan_layout(eqn)
+        n = first - m
+        carry, out = given[n:first], []
+        for _ in range(MOST_ROUNDS):
+            out = self.run(eqn.params["jaxpr"], [*given[:n], *carry, *given[first:]])
+            wider = [a | b for a, b in zip(carry, out[:m], strict=True)]
+            if wider == carry:
+                break
+            carry = wider
+        return [*carry, *out[m:]]
+
+    def _jax_while(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        n, m = eqn.params["cond_nconsts"], eqn.params["cond_nconsts"] + eqn.params["body_nconsts"]
+        cond, body, carry = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"], given[m:]
+        for _ in range(MOST_ROUNDS):
+            (test,) = self.run(cond, [*given[:n], *carry])
+            out = self.run(body, [*given[n:m], *carry])
+            self._branch(eqn, test, at)
+            wider = [a | _chosen(test, b, v) for a, b, v in zip(carry, out, body.outvars, strict=True)]
+            if wider == carry:
+                break
+            carry = wider
+        return carry
+
+    def _cond(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+        self._branch(eqn, given[0], at)
+        sides = [self.run(branch, given[1:]) for branch in eqn.params["branches"]]
+        return [_chosen(given[0], _union(of), v) for *of, v in zip(*sides, eqn.outvars, strict=True)]
 
     def _for(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
         body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
@@ -187,13 +226,16 @@ class Activity:
         name = eqn.params["name"]
         if name in INLINED:
             return self.run(eqn.params["jaxpr"], given, at)
+        if is_users(eqn.params["jaxpr"]):
+            return self.run(eqn.params["jaxpr"], given)
         code = WHOLE.get(name)
         if code is None or not _real(eqn.invars, given):
             return [self._passed(given, v, at) for v in eqn.outvars]
         status = _union(given)
-        if code == "sawtooth":
+        if code in ("sawtooth", "kink"):
             if not at.law:
-                self._note(self.landings, Landing(code, name, at, status.parameters))
+                notes = self.kinks if code == "kink" else self.landings
+                self._note(notes, Landing(code, name, at, status.parameters))
             return [status] * len(eqn.outvars)
         step = Step(code, name, at, status.parameters)
         return [Status(False, frozenset({step}) | status.steps, status.parameters)] * len(eqn.outvars)

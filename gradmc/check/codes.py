@@ -172,7 +172,15 @@ CODES: dict[str, Code] = {
     "correlated": Code(
         "note",
         "Parameters are strongly correlated at the mode; a diagonal mass matrix needs long trajectories.",
-        'Centre covariates, or use the metric "low_rank" (the default) or "dense":\n    gm.sample(..., metric="dense")',
+        'Centre covariates, write groups in non-centred form (theta = mu + tau * z), or use the metric "low_rank" (the '
+        'default) or "dense":\n    gm.sample(..., metric="dense")',
+    ),
+    "scales": Code(
+        "note",
+        "Parameters live on very different scales. Warmup learns the scales, but until then steps fit the narrowest "
+        "parameter and trajectories are too short for the widest.",
+        "Standardise data and covariates, or declare the parameter in units in which it is about 1:\n"
+        "    slope = 1e-3 * slope_in_thousandths",
     ),
     "funnel": Code(
         "note",

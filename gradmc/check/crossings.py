@@ -16,8 +16,8 @@ from jax.extend.core import primitives as jp
 
 from gradmc.check.activity import INLINED
 from gradmc.check.subject import ROWS, Subject
-from gradmc.check.where import Origin, origin
 from gradmc.program import ir
+from gradmc.program.blame.origin import Origin, origin
 
 type Probe = tuple[int, Any]
 """A line, and the conditions there as an array."""
@@ -29,13 +29,11 @@ class Crossings:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.sites = subject.activity[0].sites
-        density, program = subject.density, subject.program
+        density = subject.density
         found: list[tuple[int, int]] = []
 
         def row(x: Any, arguments: Any) -> Any:
-            values = density._constrain(x, arguments)
-            inputs = [values[p.name] for p in subject.bound.parameters]
-            _, probes = self._run(program, inputs)
+            _, probes = self._run(density.equations, density.operands(x, arguments))
             found[:] = [(line, int(np.prod(np.shape(p)))) for line, p in probes]
             return jnp.concatenate([jnp.ravel(p).astype(jnp.int32) for _, p in probes] or [jnp.zeros(0, jnp.int32)])
 
@@ -78,7 +76,7 @@ class Crossings:
         if eqn.primitive is jp.jit_p and eqn.params["name"] in INLINED:
             return self._run(eqn.params["jaxpr"], values, at)
         out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
-        found = [(line, values[0])] if site and eqn.primitive.name == "select_n" else []
+        found = [(line, values[0])] if site and eqn.primitive.name in ("select_n", "cond") else []
         return out if eqn.primitive.multiple_results else [out], found
 
     def _for(self, eqn: JaxprEqn, values: list[Any]) -> tuple[Sequence[Any], list[Probe]]:

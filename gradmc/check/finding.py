@@ -80,6 +80,7 @@ class Report:
         checks: names of the checks that were made.
         seconds: how long each of them took.
         costs: time of a gradient, loops and how they run, predicted time of a run; empty if not measured.
+        skipped: checks that were not possible, with the reason.
     """
 
     model: str
@@ -87,6 +88,7 @@ class Report:
     checks: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[str, Any] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -117,6 +119,7 @@ class Report:
             "checks": list(self.checks),
             "seconds": dict(self.seconds),
             "costs": dict(self.costs),
+            "skipped": dict(self.skipped),
         }
 
     def verdict(self) -> str:
@@ -130,6 +133,8 @@ class Report:
         parts = [str(finding) for finding in self.findings]
         if self.costs.get("text"):
             parts.append(self.costs["text"])
+        if self.skipped:
+            parts.append("\n".join(f"Not checked: {name} ({why})." for name, why in self.skipped.items()))
         return "\n\n".join([*parts, self.verdict()])
 
     def __repr__(self) -> str:
@@ -147,7 +152,8 @@ class Report:
                 f"<i>{html.escape(f.meaning)}</i><pre style='margin:0'>{html.escape(f.remedy)}</pre></td></tr>"
             )
         costs = f"<pre>{html.escape(self.costs['text'])}</pre>" if self.costs.get("text") else ""
-        return f"<p>{html.escape(self.verdict())}</p><table>{''.join(rows)}</table>{costs}"
+        skipped = "".join(f"<p>Not checked: {html.escape(f'{n} ({why})')}.</p>" for n, why in self.skipped.items())
+        return f"<p>{html.escape(self.verdict())}</p><table>{''.join(rows)}</table>{costs}{skipped}"
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

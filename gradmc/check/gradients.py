@@ -17,8 +17,8 @@ from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
 from gradmc.check.probes import coordinates, tails
 from gradmc.check.subject import ROWS, Points, Subject
-from gradmc.check.tape import Entry, Tape, TooLong, pull, record
-from gradmc.check.where import Origin
+from gradmc.program.blame.origin import Origin
+from gradmc.program.blame.tape import Entry, Tape, pull
 
 OFFSETS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 WEIGHTS = np.array([-1.0, 9.0, -45.0, 45.0, -9.0, 1.0]) / 60.0
@@ -34,6 +34,7 @@ def gradients(subject: Subject) -> Iterator[Finding]:
     """Compare the gradient with finite differences at starting points, near the mode and in the tails."""
     chosen = _points(subject)
     if not len(chosen.x):
+        subject.skip("gradient", "no point with finite density and gradient was found")
         return
     stopped = {
         name
@@ -97,14 +98,9 @@ def _disagreements(subject: Subject, x: np.ndarray, gradient: np.ndarray, axes: 
 
 def _located(subject: Subject, x: np.ndarray) -> Origin | None:
     """The operation whose own derivative is wrong at a point."""
-    values = subject.values(x)
-    names = [p.name for p in subject.bound.parameters]
     with subject.density.scope():
-        try:
-            tape = record(subject.program, [values[name] for name in names])
-        except TooLong:
-            return None
-        for entry in _once(tape):
+        tape = subject.tape(x)
+        for entry in _once(tape) if tape is not None else ():
             if _is_wrong(entry, subject.rng(3)):
                 return entry.at
     return None
@@ -159,7 +155,8 @@ def modes(subject: Subject) -> Iterator[Finding]:
     with density.scope():
         try:
             slopes = jax.jit(rows)(points.x, directions.astype(density.dtype), density.arguments)
-        except TypeError:  # custom_vjp has no forward mode
+        except TypeError:
+            subject.skip("modes", "a custom_vjp in the program has no forward mode")
             return
     expected = np.sum(points.gradient * directions, axis=1)
     off = np.abs(np.asarray(slopes) - expected)

@@ -7,6 +7,7 @@ bisection down to neighbouring floating-point numbers.
 from collections.abc import Iterator
 
 import numpy as np
+from jax.extend.core import primitives as jp
 
 from gradmc.check.codes import finding
 from gradmc.check.crossings import Crossings
@@ -24,10 +25,13 @@ SLOPE_TOLERANCE = 1e-4
 def jumps(subject: Subject) -> Iterator[Finding]:
     """Report jumps of value at the boundaries of branches, and note jumps of the gradient."""
     activity, _ = subject.activity
+    if any(eqn.primitive in (jp.scan_p, jp.while_p) for eqn in subject.density.equations.eqns):
+        subject.skip("jumps within loops of JAX", "conditions inside of scan and while_loop are not followed")
     if not activity.sites:
         return
     good = subject.starts.x[subject.starts.good]
     if len(good) < 4:
+        subject.skip("jumps", "fewer than 4 starting points have a finite density and gradient")
         return
     crossings = Crossings(subject)
     rng = subject.rng(2)

@@ -13,14 +13,12 @@ from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
 from gradmc.check.probes import special, tails
 from gradmc.check.subject import Points, Subject
-from gradmc.check.tape import Culprit, TooLong, backward_culprit, forward_culprit, record
+from gradmc.program.blame import Culprit, blamed, described
 
 MOST_TAPES = 3
 HALVINGS = 4
 OUT_OF_REACH = 100.0
 """A log density this much below that of good points belongs to a region that no trajectory enters."""
-
-DOMAIN = {"log", "log1p", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh", "acosh", "log2", "lgamma", "erf_inv"}
 
 
 def nonfinite(subject: Subject) -> Iterator[Finding]:
@@ -69,24 +67,10 @@ def _examined(subject: Subject, points: Points, zone: str) -> Iterator[Finding]:
     point = _Point(points.x[0], float(points.value[0]), points.gradient[0])
     if not np.isfinite(point.value) and zone == "edge" and not np.isnan(point.value):
         return  # the density is 0 at a single point
-    culprit = culprit_at(subject, point.x, backward=bool(np.isfinite(point.value)))
+    culprit = subject.culprit(point.x, backward=bool(np.isfinite(point.value)))
     if culprit is None:
         return
     yield _finding(subject, point, culprit, zone)
-
-
-def culprit_at(subject: Subject, x: np.ndarray, *, backward: bool) -> Culprit | None:
-    """The operation that makes the program's value, or only its gradient, not finite at a point."""
-    values = subject.values(x)
-    names = [p.name for p in subject.bound.parameters]
-    if any(not np.all(np.isfinite(values[name])) for name in names):
-        return None
-    with subject.density.scope():
-        try:
-            tape = record(subject.program, [values[name] for name in names])
-            return backward_culprit(tape, len(names)) if backward else forward_culprit(tape)
-        except TooLong:
-            return None
 
 
 def _finding(subject: Subject, point: _Point, culprit: Culprit, zone: str) -> Finding:
@@ -94,17 +78,15 @@ def _finding(subject: Subject, point: _Point, culprit: Culprit, zone: str) -> Fi
     told = described(culprit)
     where = _at(subject, point.x)
     if np.isfinite(point.value):
-        code = "bad-gradient" if near or _domain(culprit) else "far-away"
-        return finding(code, f"the derivative of {told} is not finite, at {where}", location=culprit.at.location)
-    if point.value == -np.inf and (culprit.at.law or not _domain(culprit)):
+        code = "bad-gradient" if near or culprit.undefined else "far-away"
+        return finding(code, f"{blamed(culprit)} is not finite, at {where}", location=culprit.at.location)
+    if point.value == -np.inf and (culprit.at.law or not culprit.undefined):
         if culprit.name in ("select_n", "stack", "if") or culprit.at.law:
             code = "hole" if near else "far-away"
             message = f"the density is 0 at {where}, inside the declared supports"
             return finding(code, message, location=culprit.at.location)
         return finding("far-away", f"{told} is infinite at {where}", location=culprit.at.location)
-    wrong = (_domain(culprit) or (near and not _too_large(culprit))) and (
-        zone == "edge" or _reachable(subject, point.x)
-    )
+    wrong = (culprit.undefined or (near and not culprit.too_large)) and (zone == "edge" or _reachable(subject, point.x))
     kind = "not a number" if np.isnan(point.value) else "infinite"
     return finding(
         "nan" if wrong else "far-away",
@@ -129,38 +111,6 @@ def _reachable(subject: Subject, x: np.ndarray) -> bool:
     return bool(subject.typical.value[0] - value < OUT_OF_REACH)
 
 
-def described(culprit: Culprit) -> str:
-    """The operation with the operands that it failed at, in words."""
-    name, values = culprit.name, culprit.operands
-    numbers = [f"{v:.4g}" for v in values]
-    if name == "div" and len(values) >= 2:
-        return f"the division {numbers[0]} / {numbers[1]}"
-    if name in ("pow", "integer_pow") and values:
-        exponent = f" ** {numbers[1]}" if len(values) > 1 else ""
-        return f"the power {numbers[0]}{exponent}"
-    if len(values) == 1:
-        return f"{name} of {numbers[0]}"
-    return f"{name} of {', '.join(numbers[:3])}" if values else name
-
-
-def _domain(culprit: Culprit) -> bool:
-    """Whether the operation is undefined at its operands, rather than too large."""
-    x = culprit.operands[0] if culprit.operands else 0.0
-    if culprit.name == "div" and len(culprit.operands) > 1:
-        return culprit.operands[1] == 0.0 and x == 0.0
-    if culprit.name == "log1p":
-        return x <= -1.0
-    if culprit.name in ("acos", "asin", "atanh", "erf_inv"):
-        return abs(x) >= 1.0
-    return culprit.name in DOMAIN and x < 0.0
-
-
-def _too_large(culprit: Culprit) -> bool:
-    if culprit.name in ("log", "sqrt", "rsqrt", "div", "pow"):
-        return False
-    return culprit.name in ("exp", "exp2", "expm1", "mul", "integer_pow", "add", "sub", "square", "sinh", "cosh")
-
-
 def _at(subject: Subject, x: np.ndarray) -> str:
     """A point in words: the first few parameters."""
     values = subject.values(x)
@@ -171,7 +121,7 @@ def _at(subject: Subject, x: np.ndarray) -> str:
 def _no_start(subject: Subject) -> Finding:
     starts = subject.starts
     bad = starts.value[0]
-    culprit = culprit_at(subject, starts.x[0], backward=bool(np.isfinite(bad)))
+    culprit = subject.culprit(starts.x[0], backward=bool(np.isfinite(bad)))
     told = f" because of {described(culprit)}" if culprit is not None else ""
     what = "the gradient is not finite" if np.isfinite(bad) else f"the density is {bad}"
     return finding(

@@ -14,9 +14,9 @@ import numpy as np
 from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
 from gradmc.check.subject import Subject
-from gradmc.check.tape import TooLong, record
 from gradmc.errors import SourceLocation
-from gradmc.program.failure import watched
+from gradmc.program.layout import layout
+from gradmc.program.watching import watched
 
 TOLERANCE = 1e-7
 POINTS = 3
@@ -47,7 +47,7 @@ def plain(subject: Subject) -> Iterator[Finding]:
 
 def _log_det(subject: Subject, x: np.ndarray) -> float:
     with subject.density.scope():
-        return float(subject.density.layout.constrain(jax.numpy.asarray(x), subject.bound.data)[1])
+        return float(layout(subject.bound).constrain(jax.numpy.asarray(x), subject.bound.data)[1])
 
 
 def _call(subject: Subject, fn: Any, x: np.ndarray) -> float:
@@ -79,16 +79,16 @@ class _Values:
 def _difference(subject: Subject, x: np.ndarray) -> SourceLocation | None:
     """The line of the first assignment whose value the compiled program does not compute anywhere."""
     watch = _Values()
-    fn = watched(subject.bound.model.fn, watch)  # pyright: ignore[reportArgumentType]
+    fn = watched(subject.bound.model.fn, watch)
     if fn is None:
         return None
-    values = subject.values(x)
-    inputs = [values[p.name] for p in subject.bound.parameters]
     try:
         _call(subject, fn, x)
         with subject.density.scope():
-            tape = record(subject.program, inputs)
-    except (TooLong, Exception):
+            tape = subject.tape(x)
+    except Exception:
+        return None
+    if tape is None:
         return None
     known = [np.ravel(np.asarray(v)) for e in tape.entries for v in (*e.outputs, *e.inputs)]
     pool = np.unique(np.concatenate([k.astype(float) for k in known if k.dtype.kind in "fiub"]))

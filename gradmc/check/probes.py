@@ -26,20 +26,19 @@ def special(subject: Subject) -> np.ndarray:
             point = base.copy()
             point[i] = number
             points.append(point)
-    start = 0
-    for size in subject.density.layout.sizes:
+    for part in subject.parts:
         for number in (0.0, 0.7):  # a whole parameter at once: norms and differences
             point = base.copy()
-            point[start : start + size] = number
+            point[part.start : part.start + part.size] = number
             points.append(point)
-        start += size
     return np.array(points)
 
 
 def data_values(subject: Subject) -> list[float]:
     """A few values of the real data."""
     found = []
-    for value in subject.bound.data.values():
+    data = {} if subject.density.bound is None else subject.bound.data
+    for value in data.values():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
             found += [float(v) for v in np.ravel(value)[:1] if abs(v) <= TAIL]
     return found[:3]
@@ -47,7 +46,6 @@ def data_values(subject: Subject) -> list[float]:
 
 def coordinates(subject: Subject) -> list[int]:
     """Coordinates to try one by one: the first of every parameter, then others up to a limit."""
-    sizes = subject.density.layout.sizes
-    firsts = list(np.cumsum([0, *sizes[:-1]])) if sizes else []
+    firsts = [part.start for part in subject.parts if part.size]
     rest = [i for i in range(subject.dim) if i not in firsts]
     return [int(i) for i in (firsts + rest)[:MOST_COORDINATES]]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.check.codes import finding
-from gradmc.check.cost import costs
+from gradmc.check.cost import Run, costs
 from gradmc.check.differentiable import differentiability
 from gradmc.check.finding import Finding, Report, in_order
 from gradmc.check.gradients import gradients, modes
@@ -18,7 +18,7 @@ from gradmc.check.plain import plain
 from gradmc.check.reading import reading
 from gradmc.check.subject import Subject
 from gradmc.check.supports import supports
-from gradmc.density import ProgramDensity, density
+from gradmc.density import Density, density
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.model import Model
 
@@ -33,6 +33,12 @@ FAST = {
 }
 """Checks that need one trace and one compilation."""
 
+ELSEWHERE = {
+    "plain": "the density is a JAX function, not a plain Python program compiled by gradmc",
+    "source": "supports and Jacobians are the business of the function, not of gradmc",
+}
+"""Checks that a density from elsewhere (`from_logdensity`, `from_numpyro`) does not admit, and why."""
+
 FULL: dict[str, Any] = {
     "modes": modes,
     "identifiability": identifiability,
@@ -41,15 +47,24 @@ FULL: dict[str, Any] = {
 
 
 def check(
-    model: Model | ProgramDensity, data: Mapping[str, Any] | None = None, *, fast: bool = False, seed: int = 0
+    model: Model | Density,
+    data: Mapping[str, Any] | None = None,
+    *,
+    fast: bool = False,
+    seed: int = 0,
+    chains: int = 4,
+    transitions: int = 2000,
 ) -> Report:
     """Check whether a model is differentiable, correct and well posed.
 
     Args:
-        model: a function declared with `@gm.model`, or its density.
+        model: a function declared with `@gm.model`, or a density: of such a function, `gm.from_logdensity` or
+            `gm.from_numpyro`. Where a check is not possible for a density, `report.skipped` says why.
         data: the model's data by name.
         fast: leave out what needs the mode or further compilation.
         seed: seed of the random points.
+        chains: chains of the run whose time is predicted.
+        transitions: its transitions per chain, warmup included.
 
     Returns:
         The report: findings with the user's lines; `report.passed` is False if there is an error.
@@ -60,34 +75,43 @@ def check(
     """
     began = time.perf_counter()
     try:
-        target = _density(model, data)
+        subject = Subject(_density(model, data), seed=seed)
+        subject.compile()
     except ProgramError as error:
         found = finding("program", error.message, location=error.location, remedy=error.remedy or None)
-        name = model.name if isinstance(model, Model) else ""
+        name = model.name if isinstance(model, Model) else getattr(getattr(model, "function", None), "__name__", "")
         return Report(name, (found,), ("compile",), {"compile": time.perf_counter() - began})
-    subject = Subject(target, seed=seed)
-    seconds = {"trace": time.perf_counter() - began}
+    seconds = {"compile": time.perf_counter() - began}
     findings: list[Finding] = []
     checks = FAST if fast else FAST | FULL
+    if subject.density.bound is None:
+        subject.skipped |= ELSEWHERE
+        checks = {name: run for name, run in checks.items() if name not in ELSEWHERE}
     for name, run in checks.items():
         began = time.perf_counter()
         with np.errstate(all="ignore"):
             findings += run(subject)
         seconds[name] = time.perf_counter() - began
     began = time.perf_counter()
-    measured = costs(subject, fast=fast)
+    measured = costs(subject, Run(chains, transitions), fast=fast)
     seconds["cost"] = time.perf_counter() - began
-    return Report(subject.bound.model.name, in_order(findings), tuple(checks), seconds, measured)
+    return Report(
+        subject.name,
+        in_order(findings),
+        tuple(n for n in checks if n not in subject.skipped),
+        seconds,
+        measured,
+        subject.skipped,
+    )
 
 
-def _density(model: Any, data: Mapping[str, Any] | None) -> ProgramDensity:
+def _density(model: Any, data: Mapping[str, Any] | None) -> Density:
     if isinstance(model, Model):
-        made = density(model, {} if data is None else data)
-        assert isinstance(made, ProgramDensity)
-        return made
-    if not isinstance(model, ProgramDensity):
+        return density(model, {} if data is None else data)
+    if not isinstance(model, Density):
         raise UsageError(
-            f"expected a model declared with @gm.model, got {type(model).__name__}: only programs can be checked"
+            f"expected a model declared with @gm.model or a density, got {type(model).__name__}; a log density written "
+            "in JAX becomes one by gm.from_logdensity(function, example_position)"
         )
     if data is not None:
         raise UsageError("a density has its data already; pass data only together with a model")

@@ -1,8 +1,8 @@
-"""What is checked: a model with data, traced once, compiled once, and evaluated at many points.
+"""What is checked: a density, traced once, compiled once, and evaluated at many points.
 
 All checks share one compiled function, the log density and its gradient at the rows of a matrix of fixed
-height, and one trace of the program in the loop IR, in which loops and branches still are data and every
-equation knows the user's line.
+height, and the density's `equations`, in which loops and branches still are data and every equation knows the user's
+line. A density that is not from a gradmc program has no `bound` model, and parts with no declared support.
 """
 
 import ast
@@ -18,12 +18,13 @@ import numpy as np
 from jax import lax
 
 from gradmc.check.activity import Activity, Status, interpret
-from gradmc.density import ProgramDensity
+from gradmc.density import Density
 from gradmc.errors import SourceLocation
+from gradmc.foreign.common import explaining
 from gradmc.program.binding import BoundModel
-from gradmc.program.compiler import trace
+from gradmc.program.blame import Culprit
+from gradmc.program.blame.tape import Tape, TooLong, record
 from gradmc.program.frontend.source import location
-from gradmc.program.middle.depends import prune
 
 ROWS = 32
 """Height of the matrix of points that the compiled function takes; a loop over rows, so it costs no compile time."""
@@ -51,31 +52,50 @@ class Points:
 
 
 class Subject:
-    """A bound model under examination."""
+    """A density under examination."""
 
-    def __init__(self, density: ProgramDensity, *, seed: int = 0) -> None:
+    def __init__(self, density: Density, *, seed: int = 0) -> None:
         self.density = density
-        self.bound: BoundModel = density.bound
         self.seed = seed
         self.dim = density.dim
+        self.parts = density.parts
         self.narrowed: dict[str, tuple[float, float]] = {}
+        self.skipped: dict[str, str] = {}
+
+    @property
+    def bound(self) -> BoundModel:
+        """The model with its data; only densities of gradmc programs have one."""
+        assert self.density.bound is not None
+        return self.density.bound
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return getattr(self.density.function, "__name__", type(self.density.function).__name__)
+
+    def skip(self, check: str, why: str) -> None:
+        """Say that a check, or a part of one, was not possible."""
+        self.skipped[check] = why
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers of one check: the same in every run."""
         return np.random.default_rng([self.seed, purpose])
 
     @functools.cached_property
-    def program(self) -> Any:
-        """The program as a jaxpr in the loop IR, a function of the parameters alone; what is not needed is cut."""
-        with self.density.scope():
-            values = tuple(jnp.zeros(p.shape, self.density.dtype) for p in self.bound.parameters)
-            jaxpr = trace(self.bound.model.fn, values, self.bound.data).jaxpr
-        return prune(jaxpr, range(len(jaxpr.outvars)))
-
-    @functools.cached_property
     def activity(self) -> tuple[Activity, Status]:
-        """How the program's values depend on the parameters."""
-        return interpret(self.program, [p.name for p in self.bound.parameters])
+        """How the density's values depend on the parameters."""
+        return interpret(self.density.equations, [part.name for part in self.parts])
+
+    def culprit(self, x: np.ndarray, *, backward: bool) -> Culprit | None:
+        """The operation that makes the density's value, or only its gradient, not finite at a point."""
+        return self.density.culprit(x, backward=backward)
+
+    def tape(self, x: np.ndarray) -> Tape | None:
+        """The density's operations at a point; None if there are too many. To be called within the density's scope."""
+        try:
+            return record(self.density.equations, self.density.operands_at(x))
+        except TooLong:
+            return None
 
     @functools.cached_property
     def _compiled(self) -> Any:
@@ -93,6 +113,15 @@ class Subject:
             shape = jax.ShapeDtypeStruct((ROWS, self.dim), density.dtype)
             whole = jax.ShapeDtypeStruct((), np.int32)
             return jax.jit(rows).lower(shape, whole, density.arguments).compile()
+
+    def compile(self) -> None:
+        """Compile value and gradient.
+
+        Raises:
+            ProgramError: a function from elsewhere cannot be differentiated.
+        """
+        with explaining(self.density.function):
+            _ = self._compiled
 
     def gradient_bytes(self) -> int:
         """Working memory of the compiled gradient."""
@@ -145,9 +174,8 @@ class Subject:
     @functools.cached_property
     def tree(self) -> ast.FunctionDef | None:
         """The syntax tree of the program with the lines of its file; None where there is no source."""
-        fn = self.bound.model.fn
         try:
-            lines, first = inspect.getsourcelines(fn)
+            lines, first = inspect.getsourcelines(self.density.function)
             tree = ast.parse(textwrap.dedent("".join(lines)))
         except (OSError, TypeError, SyntaxError):
             return None
@@ -157,20 +185,24 @@ class Subject:
 
     def line(self, number: int) -> SourceLocation:
         """A line of the program's file."""
-        return location(self.bound.model.fn.__code__, number)
+        return location(self.density.function.__code__, number)
 
-    def parameter_line(self, name: str) -> SourceLocation:
-        """The line that declares a parameter."""
-        arguments = self.tree.args if self.tree is not None else None
-        for argument in [*arguments.posonlyargs, *arguments.args] if arguments else []:
-            if argument.arg == name:
-                return self.line(argument.lineno)
-        return self.line(self.bound.model.fn.__code__.co_firstlineno)
+    def parameter_line(self, name: str) -> SourceLocation | None:
+        """The line that declares a parameter, or names a site; else that of the function, where it has one."""
+        code = getattr(self.density.function, "__code__", None)
+        if code is None:
+            return None
+        program = self.density.bound is not None
+        for node in ast.walk(self.tree) if self.tree is not None else ():
+            if isinstance(node, ast.arg) and node.arg == name and program:
+                return self.line(node.lineno)
+            if isinstance(node, ast.Constant) and node.value == name and not program:
+                return self.line(node.lineno)
+        return self.line(code.co_firstlineno)
 
     def parameter_of(self, coordinate: int) -> str:
         """Name of the parameter that a coordinate belongs to."""
-        ends = np.cumsum(self.density.layout.sizes)
-        return self.density.layout.parameters[int(np.searchsorted(ends, coordinate, side="right"))].name
+        return next(part.name for part in self.parts if part.start <= coordinate < part.start + part.size)
 
 
 def _parts(points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

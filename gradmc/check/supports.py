@@ -29,13 +29,14 @@ def supports(subject: Subject) -> Iterator[Finding]:
 def _unused(subject: Subject) -> Iterator[Finding]:
     activity, status = subject.activity
     stepped = {name for landing in activity.landings.values() for name in landing.parameters}
-    for parameter in subject.bound.parameters:
-        name = parameter.name
+    declared = () if subject.density.bound is None else subject.bound.parameters
+    for part in subject.parts:
+        name = part.name
         if name not in status.parameters:
-            if any(_feeds(other.support, name) for other in subject.bound.parameters):
+            if any(_feeds(parameter.support, name) for parameter in declared):
                 continue
             yield _unused_finding(subject, name, f"the density does not depend on {name}")
-        elif name not in stepped and parameter.support.is_identity:
+        elif name not in stepped and part.support == "Real":
             still = _still(subject, name)
             if still:
                 told = ", ".join(still[:3]) + (f" and {len(still) - 3} more" if len(still) > 3 else "")
@@ -50,10 +51,11 @@ def _feeds(support: object, name: str) -> bool:
 
 
 def _unused_finding(subject: Subject, name: str, message: str) -> Finding:
-    parameter = next(p for p in subject.bound.parameters if p.name == name)
-    label = parameter.support.label
-    ends = [e for e in parameter.support.bounds if isinstance(e, float | int) and np.isinf(e)]
-    proper = label.startswith(PROPER) and not ends
+    proper = False
+    if subject.density.bound is not None:
+        support = next(p for p in subject.bound.parameters if p.name == name).support
+        ends = [e for e in support.bounds if isinstance(e, float | int) and np.isinf(e)]
+        proper = support.label.startswith(PROPER) and not ends
     code = "unused-parameter" if proper else "flat-parameter"
     return finding(code, message, location=subject.parameter_line(name), parameters=(name,))
 
@@ -90,7 +92,12 @@ def too_wide(subject: Subject) -> Iterator[Finding]:
         if np.isinf(low[0]) and np.isinf(high[0]):
             continue
         told.add(name)
-        ends = _within(subject, name, float(low[0]), float(high[0]))
+        ends = float(low[0]), float(high[0])
+        if subject.density.bound is None:
+            subject.narrowed[name] = ends
+            yield _too_wide_elsewhere(subject, name, *ends)
+            continue
+        ends = _within(subject, name, *ends)
         subject.narrowed[name] = ends
         yield _too_wide_finding(subject, name, *ends)
 
@@ -151,10 +158,9 @@ def _value(subject: Subject, base: np.ndarray, i: int, end: float) -> float:
         return end
     x = base.copy()
     x[i] = end
-    name = subject.parameter_of(i)
-    start = int(np.cumsum([0, *subject.density.layout.sizes])[[p.name for p in subject.bound.parameters].index(name)])
-    value = np.ravel(subject.values(x)[name])
-    found = float(value[min(i - start, len(value) - 1)])
+    part = next(part for part in subject.parts if part.start <= i < part.start + part.size)
+    value = np.ravel(subject.values(x)[part.name])
+    found = float(value[min(i - part.start, len(value) - 1)])
     return float(np.round(found, 6)) + 0.0
 
 
@@ -170,6 +176,20 @@ def _too_wide_finding(subject: Subject, name: str, low: float, high: float) -> F
         location=subject.parameter_line(name),
         parameters=(name,),
         remedy=f"Declare the support that the density has:\n    {name}: {better}{shape}",
+    )
+
+
+def _too_wide_elsewhere(subject: Subject, name: str, low: float, high: float) -> Finding:
+    """As `_too_wide_finding`, for a density that does not come from a gradmc program."""
+    _, where = KNOWN.get((low, high), ("", f"0 outside of ({low:g}, {high:g})"))
+    return finding(
+        "support",
+        f"the density is {where} of {name}, in coordinates that should be free",
+        location=subject.parameter_line(name),
+        parameters=(name,),
+        remedy="Let the function take an unconstrained coordinate, transform it, and add the log of the derivative "
+        "(in a numpyro model: give the site a distribution with that support):\n    x = jnp.exp(z); return "
+        "log_density(x) + z",
     )
 
 

@@ -15,6 +15,14 @@ def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> in
 
     config = load_config(path, overrides).config
     model = load_model(config.model.target)
-    report = check_model(model, load_data(config.data), fast=fast, seed=config.sampler.seed or 0)
+    sampler = config.sampler
+    report = check_model(
+        model,
+        load_data(config.data),
+        fast=fast,
+        seed=sampler.seed or 0,
+        chains=sampler.chains,
+        transitions=sampler.warmup + sampler.draws,
+    )
     emit(str(report), report.as_json(), as_json=common.json)
     return report.exit_code

@@ -17,8 +17,9 @@ of x. The program is traced once, when the density is made; its errors come then
 
 import abc
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -26,13 +27,51 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
+from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
-from gradmc.errors import UsageError
+from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
+from gradmc.program.blame import Culprit, culprit_at
 
 type Precision = Literal["float64", "float32"]
 type Expanded = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A parameter's share of the flat vector.
+
+    Attributes:
+        name: the parameter.
+        start: its first coordinate.
+        size: number of its coordinates.
+        shape: its shape as a parameter.
+        support: "Real", "Positive", ...: the name of its support.
+    """
+
+    name: str
+    start: int
+    size: int
+    shape: tuple[int, ...]
+    support: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summand:
+    """One of the terms that the log density is the sum of.
+
+    Attributes:
+        name: what it is called: its line, or its site.
+        location: the line that adds it, where known.
+        times: how often that line runs, as far as loops are compiled; None if that is not known.
+        equations: the term as a function of what the density's `equations` take, in JAX's own primitives.
+    """
+
+    name: str
+    location: SourceLocation | None
+    times: int | None
+    equations: Jaxpr
 
 
 class Density(abc.ABC):
@@ -76,6 +115,41 @@ class Density(abc.ABC):
     @abc.abstractmethod
     def describe_failure(self, x: Any) -> str:
         """Say which term, line or parameter makes the log density or its gradient at x not finite."""
+
+    @property
+    @abc.abstractmethod
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+
+    @functools.cached_property
+    @abc.abstractmethod
+    def parts(self) -> tuple[Part, ...]:
+        """The parameters' shares of the flat vector, in order."""
+
+    @functools.cached_property
+    @abc.abstractmethod
+    def equations(self) -> Jaxpr:
+        """The log density as a function of one array per part, for checks and error messages: loops and branches are
+        data, and every equation knows the user's line.
+        """
+
+    @abc.abstractmethod
+    def operands(self, x: Any, arguments: tuple[Any, ...]) -> list[Any]:
+        """What `equations` takes at unconstrained coordinates x; pure, to be traced within `scope()`."""
+
+    def operands_at(self, x: Any) -> list[np.ndarray]:
+        """What `equations` takes at unconstrained coordinates x."""
+        return [np.asarray(value) for value in self._run("operands", self.operands, self._vector(x))]
+
+    def summands(self) -> Iterator[Summand]:
+        """The terms that the log density is the sum of, one by one; none where they cannot be told apart."""
+        return iter(())
+
+    def culprit(self, x: Any, *, backward: bool) -> Culprit | None:
+        """The operation that makes the log density (`backward`: only its gradient) at x not finite."""
+        operands = self.operands_at(x)
+        with self.scope():
+            return culprit_at(self.equations, operands, backward=backward)
 
     @property
     @abc.abstractmethod

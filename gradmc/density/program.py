@@ -1,7 +1,7 @@
 """The density of a declared model with data."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,12 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
+from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
-from gradmc.density.base import Density, Expanded, Precision, dtype_of
+from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.errors import UsageError
+from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.layout import layout
+from gradmc.program.middle import lower
+from gradmc.program.middle.depends import prune
+from gradmc.program.middle.terms import alone, terms
 from gradmc.program.model import Model
 from gradmc.program.tracing import Traced, trace
 
@@ -110,17 +115,60 @@ class ProgramDensity(Density):
             return None
         return self.layout.outside(values, self.bound.data)
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self.bound.model.fn
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The parameters' shares of the flat vector, in order."""
+        ends = np.cumsum([0, *self.layout.sizes])
+        return tuple(
+            Part(p.name, int(start), size, p.shape, "Real" if p.support.is_identity else p.support.label)
+            for p, start, size in zip(self.layout.parameters, ends, self.layout.sizes, strict=False)
+        )
+
+    @functools.cached_property
+    def program(self) -> compiler.Traced:
+        """The program in the loop IR, a function of the parameters; all data are known."""
+        with self.scope():
+            values = tuple(jnp.zeros(p.shape, self.dtype) for p in self.bound.parameters)
+            return compiler.trace(self.function, values, self.bound.data)  # pyright: ignore[reportArgumentType]
+
+    @functools.cached_property
+    def equations(self) -> Jaxpr:
+        """The program as a jaxpr in the loop IR, a function of the parameters; what is not needed is cut."""
+        jaxpr = self.program.jaxpr
+        return prune(jaxpr, range(len(jaxpr.outvars)))
+
+    def operands(self, x: Any, arguments: tuple[Any, ...]) -> list[Any]:
+        """The parameters at unconstrained coordinates x, in order."""
+        return list(self._constrain(x, arguments).values())
+
+    def summands(self) -> Iterator[Summand]:
+        """The terms of the program, by the lines that add them."""
+        found = terms(self.equations)
+        for term in found:
+            where = term.location
+            name = "elsewhere" if where is None else f"line {where.line}"
+            with self.scope():
+                yield Summand(name, where, term.times, lower(alone(self.equations, term, found)))
+
     def describe_failure(self, x: Any) -> str:
         """Say which term, line or parameter makes the log density or its gradient at x not finite."""
         from gradmc.program.failure import describe, terms_without_gradient
 
         x = np.asarray(x, dtype=self.dtype)
         value, gradient = self.value_and_grad(x)
+        if np.isfinite(value) and np.all(np.isfinite(gradient)):
+            return describe(self.bound, self.constrain(x), self.names, value, gradient)
         bad_terms: list[str] = []
-        if np.isfinite(value) and not np.all(np.isfinite(gradient)):
+        if np.isfinite(value):
             with self.scope():
                 bad_terms = terms_without_gradient(self._observed, x)
-        return describe(self.bound, self.constrain(x), self.names, value, gradient, bad_terms)
+        culprit = self.culprit(x, backward=bool(np.isfinite(value)))
+        return describe(self.bound, self.constrain(x), self.names, value, gradient, bad_terms, culprit)
 
     def _observed(self, x: Any) -> dict[str, Any]:
         return self.expand(x, self.arguments).get("log_likelihood", {})

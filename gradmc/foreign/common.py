@@ -10,6 +10,7 @@ import numpy as np
 
 from gradmc.density import Density
 from gradmc.errors import GradmcError, ProgramError, SourceLocation, UsageError
+from gradmc.program.blame import told
 
 
 @contextmanager
@@ -50,18 +51,24 @@ def describe(density: Density, x: Any) -> str:
     """Say what is not finite: the value with the marked terms, or components of the gradient."""
     x = np.asarray(x, dtype=density.dtype)
     value, gradient = density.value_and_grad(x)
+    culprit = None
+    if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+        culprit = density.culprit(x, backward=bool(np.isfinite(value)))
+    operation = "" if culprit is None else f"{told(culprit)}\n"
     with density.scope():
         groups = jax.device_get(jax.jit(density.expand)(x, density.arguments))
     at = "at\n" + "\n".join(f"    {name} = {v}" for name, v in groups["posterior"].items())
     if np.isfinite(value):
         bad = [name for name, g in zip(density.names, gradient, strict=True) if not np.isfinite(g)]
-        which = f"but its gradient with respect to {', '.join(bad)} is not finite" if bad else "with a finite gradient"
-        return f"the log density is {float(value):.6g}, {which} {at}"
+        if not bad:
+            return f"the log density is {float(value):.6g}, with a finite gradient {at}"
+        which = f"but its gradient with respect to {', '.join(bad)} is not finite"
+        return f"the log density is {float(value):.6g}, {which}\n{operation}{at}"
     for group in ("log_likelihood", "log_prior"):
         for name, terms in groups.get(group, {}).items():
             wrong = np.argwhere(~np.isfinite(terms))
             if len(wrong):
                 where = f"[{', '.join(map(str, wrong[0]))}]" if wrong[0].size else ""
                 term = np.asarray(terms)[tuple(wrong[0])]
-                return f"the log density is {float(value)}: {name}{where} is {term} {at}"
-    return f"the log density is {float(value)} {at}"
+                return f"the log density is {float(value)}: {name}{where} is {term}\n{operation}{at}"
+    return f"the log density is {float(value)}\n{operation}{at}"

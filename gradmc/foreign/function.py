@@ -1,5 +1,7 @@
 """A log density given as a JAX function of a position."""
 
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.extend.core import Jaxpr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
-from gradmc.density import Density, Expanded, Precision, dtype_of
+from gradmc.density import Density, Expanded, Part, Precision, dtype_of
 from gradmc.errors import ProgramError, UsageError
 from gradmc.foreign.common import check_values, default_dims, describe, explaining
 from gradmc.program.layout import entry_names
@@ -87,6 +90,35 @@ class FunctionDensity(Density):
     def _check(self, values: Any) -> str | None:
         check_values(values, dict(zip(self._labels, self._shapes, strict=True)))
         return None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self._fn
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The leaves of the position, in order."""
+        sizes = [math.prod(shape) for shape in self._shapes]
+        starts = np.cumsum([0, *sizes])
+        return tuple(
+            Part(name, int(start), size, shape, "Real")
+            for name, start, size, shape in zip(self._labels, starts, sizes, self._shapes, strict=False)
+        )
+
+    @functools.cached_property
+    def equations(self) -> Jaxpr:
+        """The log density as a jaxpr, a function of the leaves of the position."""
+
+        def run(*leaves: Any) -> Any:
+            return jnp.asarray(self._fn(jax.tree.unflatten(self._structure, leaves)), self.dtype)
+
+        with self.scope():
+            return jax.make_jaxpr(run)(*(jnp.zeros(shape, self.dtype) for shape in self._shapes))
+
+    def operands(self, x: Any, arguments: tuple[Any, ...]) -> list[Any]:
+        """The leaves of the position at coordinates x."""
+        return jax.tree.leaves(self._unravel(x))
 
     def describe_failure(self, x: Any) -> str:
         """Say which coordinates make the log density or its gradient at x not finite."""

@@ -1,17 +1,20 @@
 """A log density given as a numpyro model, on numpyro's own unconstrained space."""
 
-from collections.abc import Callable, Mapping
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.extend.core import Jaxpr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from gradmc._numpyro import distributions, load
-from gradmc.density import Density, Expanded, Precision, dtype_of
+from gradmc.density import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.errors import UsageError
 from gradmc.foreign.common import check_values, default_dims, describe, explaining
 from gradmc.program.dims import RESERVED
@@ -43,6 +46,8 @@ class NumpyroDensity(Density):
             unconstrained = {name: jnp.asarray(unconstrained[name], dtype) for name in self._latent}
             flat, self._unravel = ravel_pytree([unconstrained[name] for name in self._latent])
         self._transformed = {name for name in self._latent if not _is_unbounded(sites[name]["fn"].support)}
+        self._supports = {name: _support_name(sites[name]["fn"].support) for name in self._latent}
+        self._unconstrained_shapes = tuple(np.shape(unconstrained[name]) for name in self._latent)
         self._shapes = {name: np.shape(value) for name, value in prototype.items()}
         self._deterministic = tuple(name for name, site in sites.items() if site["type"] == "deterministic")
         self._observed = tuple(n for n, s in sites.items() if s["type"] == "sample" and s["is_observed"])
@@ -134,6 +139,58 @@ class NumpyroDensity(Density):
         check_values(values, self._shapes)
         return None
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's model."""
+        return self._model
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The latent sites, in order."""
+        sizes = [math.prod(shape) for shape in self._unconstrained_shapes]
+        starts = np.cumsum([0, *sizes])
+        return tuple(
+            Part(name, int(start), size, self._shapes[name], self._supports[name])
+            for name, start, size in zip(self._latent, starts, sizes, strict=False)
+        )
+
+    @functools.cached_property
+    def equations(self) -> Jaxpr:
+        """The log density as a jaxpr, a function of the sites' unconstrained coordinates; scopes name the sites."""
+        with self.scope():
+            return jax.make_jaxpr(self._of_sites((*self._latent, *self._observed)))(*self._zeros())
+
+    def summands(self) -> Iterator[Summand]:
+        """The terms of the density, by site."""
+        for name in (*self._latent, *self._observed):
+            with self.scope():
+                yield Summand(name, None, None, jax.make_jaxpr(self._of_sites((name,)))(*self._zeros()))
+
+    def _zeros(self) -> list[Any]:
+        return [jnp.zeros(shape, self.dtype) for shape in self._unconstrained_shapes]
+
+    def _of_sites(self, names: tuple[str, ...]) -> Callable[..., Any]:
+        """Some sites' part of the log density, a function of the unconstrained coordinates of each latent site."""
+        return lambda *parts: self._sum_of_sites(names, parts)
+
+    def _sum_of_sites(self, names: tuple[str, ...], parts: tuple[Any, ...]) -> Any:
+        by_name = dict(zip(self._latent, parts, strict=True))
+        values = load().infer.util.constrain_fn(self._model, self._args, self._kwargs, by_name)
+        seeded = load().handlers.seed(load().handlers.substitute(self._model, data=values), jax.random.key(0))
+        sites = load().handlers.trace(seeded).get_trace(*self._args, **self._kwargs)
+        total = jnp.zeros((), self.dtype)
+        for name in names:
+            with jax.named_scope(name):
+                total += jnp.sum(_site_log_prob(sites[name]))
+                if name in self._transformed:
+                    transform = distributions().biject_to(sites[name]["fn"].support)
+                    total += jnp.sum(transform.log_abs_det_jacobian(by_name[name], values[name]))
+        return total
+
+    def operands(self, x: Any, arguments: tuple[Any, ...]) -> list[Any]:
+        """The unconstrained coordinates of each site."""
+        return list(self._unravel(x))
+
     def describe_failure(self, x: Any) -> str:
         """Say which site or coordinate makes the log density or its gradient at x not finite."""
         return describe(self, x)
@@ -178,10 +235,17 @@ def _is_latent(name: str, site: Mapping[str, Any]) -> bool:
 
 
 def _is_unbounded(support: Any) -> bool:
+    return _support_name(support) == "Real"
+
+
+def _support_name(support: Any) -> str:
+    """gradmc's word for a constraint where it has one, else numpyro's."""
     constraints = distributions().constraints
     while isinstance(support, constraints.independent):
         support = support.base_constraint
-    return support is constraints.real
+    if support is constraints.real:
+        return "Real"
+    return "Positive" if support is constraints.positive else type(support).__name__.strip("_")
 
 
 def _site_log_prob(site: Mapping[str, Any]) -> Any:

@@ -5,23 +5,19 @@ its gradient, at a point near the origin of the parameters.
 """
 
 import inspect
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import eval_jaxpr
 
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program import compiler
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
 from gradmc.program.model import Model
-
-SECONDS = 0.05
-"""How long each measurement may take once a loop is compiled."""
+from gradmc.program.timing import gradient_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +69,11 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> E
         traced = compiler.trace(model.fn, values, dict(bound.data))
         loops = tuple(report(traced.jaxpr))
         costs, total = _measured(traced) if measure else ({}, None)
-    loops = (*loops, *_by_python(traced.python_loops))
+    loops = (*loops, *by_python(traced.python_loops))
     return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total))
 
 
-def _by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:
+def by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:
     """The loops that Python ran while the program was traced, each line and reason once."""
     once = {(loop.source, loop.why): loop for loop in reversed(loops)}
     return [
@@ -95,33 +91,7 @@ def _measured(traced: compiler.Traced) -> tuple[dict[tuple[str, int], float], fl
 
 
 def _microseconds(lowered: Any, inputs: list[Any]) -> float:
-    """The time of value and gradient with respect to all floating-point inputs, repeated inside one function."""
-    inputs = [jnp.asarray(x) for x in inputs]
-    moving = [k for k, x in enumerate(inputs) if jnp.issubdtype(x.dtype, jnp.floating)]
-
-    def value(some: list[Any]) -> Any:
-        full = list(inputs)
-        for k, x in zip(moving, some, strict=True):
-            full[k] = x
-        out = eval_jaxpr(lowered, lowered.consts, *full)
-        return sum((jnp.sum(o) for o in out if jnp.issubdtype(o.dtype, jnp.floating)), jnp.zeros(()))
-
-    def repeated(count: Any, some: list[Any]) -> Any:
-        def once(_: Any, some: list[Any]) -> list[Any]:
-            gradient = jax.grad(value)(some)
-            return [x + 1e-12 * jnp.tanh(g) for x, g in zip(some, gradient, strict=True)]
-
-        return jax.lax.fori_loop(0, count, once, some)
-
-    some = [inputs[k] for k in moving]
-    run = jax.jit(repeated).lower(1, some).compile()
-    count, spent = 1, 0.0
-    while spent < SECONDS / 4 and count < 1 << 22:
-        count *= 4
-        start = time.perf_counter()
-        jax.block_until_ready(run(count, some))
-        spent = time.perf_counter() - start
-    return spent / count * 1e6
+    return 1e6 * gradient_cost(lowered, inputs).seconds
 
 
 # --- text ------------------------------------------------------------------------------------------

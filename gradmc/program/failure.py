@@ -1,17 +1,14 @@
 """Why a log density is not finite at a point: the term, the line and the parameter values.
 
 The plain function is run once more, as ordinary Python on floats, with its marks collected and with a check
-after every assignment (`watched` rewrites the source so; the user's lines stay as they are). What is found is
-said in this order: a parameter that overflowed, an exception, the first observed or recorded term that is not
-finite, the first assignment that made a value not finite, and last the components of the gradient.
+after every assignment. What is found is said in this order: a parameter that overflowed, an exception, the first
+observed or recorded term that is not finite, the first assignment that made a value not finite, the components of the
+gradient. The operation that made it, forward or backward, is found in the traced program (`gradmc.program.blame`).
 """
 
-import ast
 import copy
-import inspect
 import itertools
 import linecache
-import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +18,10 @@ import jax
 import numpy as np
 
 from gradmc.program.binding import BoundModel
+from gradmc.program.blame import Culprit, told
 from gradmc.program.layout import layout, shown
 from gradmc.program.marks import Marks, collecting
-
-HOOK = "__gradmc_watch__"
+from gradmc.program.watching import watched
 
 
 @dataclass(slots=True)
@@ -60,6 +57,7 @@ def describe(
     value: Any,
     gradient: Any,
     bad_terms: Sequence[str] = (),
+    culprit: Culprit | None = None,
 ) -> str:
     """Say why the log density or its gradient is not finite at a point.
 
@@ -70,6 +68,7 @@ def describe(
         value: the log density there.
         gradient: its gradient there, shape (dim,).
         bad_terms: observed or recorded terms whose gradient is not finite.
+        culprit: the operation that made it, where known.
 
     Returns:
         A few lines of text, the first of which stands on its own.
@@ -81,9 +80,10 @@ def describe(
         if not bad:
             return f"the log density is {float(value):.6g} and its gradient is finite {at}"
         terms = f"The gradient is not finite in {listed(bad_terms)}.\n" if bad_terms else ""
+        operation = "" if culprit is None else f"{told(culprit)}\n"
         return (
             f"the log density is {float(value):.6g}, but its gradient with respect to {listed(bad)} is not "
-            f"finite\n{terms}"
+            f"finite\n{terms}{operation}"
             "This happens where a function has no derivative (sqrt or a norm at 0, a power with base 0) or "
             "where a branch "
             f"that is not taken divides by 0: keep such values away from the edge\n{at}"
@@ -92,13 +92,15 @@ def describe(
     if (reason := _bad_parameter(bound, values)) is not None:
         return f"{head}: {reason}\n{at}"
     run = run_plainly(bound, values)
+    operation = [] if culprit is None else [f"{told(culprit)}\n"]
     if run.error:
-        return f"{head}: the program, run as ordinary Python, raised\n{run.error}\n{at}"
+        return f"{head}: the program, run as ordinary Python, raised\n{run.error}\n{''.join(operation)}{at}"
     found = []
     if (term := bad_mark(run.marks)) is not None:
         found.append(f"{term}\n")
     if run.assignment:
         found.append(f"first at {run.assignment}\n")
+    found += operation
     if not found:
         found.append(
             f"run as ordinary Python in float64 the program returns {brief(run.value)}, so the compiled "
@@ -177,97 +179,6 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(itertools.islice(names, 6)) + more
 
 
-class _Instrument(ast.NodeTransformer):
-    """Inserts a check after every assignment to a name or an entry, and around every returned value."""
-
-    def __init__(self) -> None:
-        self.loops: list[str] = []
-
-    def visit_For(self, node: ast.For) -> ast.For:
-        inner = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)]
-        self.loops.extend(inner)
-        self.generic_visit(node)
-        del self.loops[len(self.loops) - len(inner) :]
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        outer, self.loops = self.loops, []
-        self.generic_visit(node)
-        self.loops = outer
-        return node
-
-    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
-        return node
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        return self._after(node, node.targets[0], node.value)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
-        return self._after(node, node.target, node.value)
-
-    def visit_Return(self, node: ast.Return) -> ast.Return:
-        if node.value is not None:
-            node.value = self._hook(node.lineno, "return", node.value)
-        return node
-
-    def _after(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> Any:
-        on_purpose = any(getattr(n, "attr", getattr(n, "id", "")) in ("inf", "nan", "infty") for n in ast.walk(value))
-        if on_purpose or not isinstance(target, (ast.Name, ast.Subscript)):
-            return node
-        text = ast.unparse(target)
-        load = ast.parse(text, mode="eval").body
-        return [node, ast.Expr(self._hook(node.lineno, text, load))]
-
-    def _hook(self, line: int, target: str, value: ast.expr) -> ast.Call:
-        loops = ast.Dict(
-            [ast.Constant(n) for n in self.loops],
-            [ast.Name(n, ast.Load()) for n in self.loops],
-        )
-        return ast.Call(
-            ast.Name(HOOK, ast.Load()),
-            [ast.Constant(line), ast.Constant(target), value, loops],
-            [],
-        )
-
-
-def watched(fn: Callable[..., Any], watch: Watch) -> Callable[..., Any] | None:
-    """Return the function with every assignment watched, or None where its source cannot be had."""
-    try:
-        lines, first = inspect.getsourcelines(fn)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
-        return None
-    definition = tree.body[0]
-    if not isinstance(definition, ast.FunctionDef):
-        return None
-    ast.increment_lineno(tree, first - 1)
-    definition.decorator_list = []
-    _strip(definition.args)
-    _Instrument().visit(definition)
-    free = fn.__code__.co_freevars
-    maker = ast.parse(f"def make({', '.join(free)}):\n    pass").body[0]
-    assert isinstance(maker, ast.FunctionDef)
-    maker.body = [definition, ast.Return(ast.Name(definition.name, ast.Load()))]
-    module = ast.fix_missing_locations(ast.Module([maker], []))
-    scope = {**fn.__globals__, HOOK: watch}
-    exec(compile(module, fn.__code__.co_filename, "exec"), scope)
-    try:
-        cells = [cell.cell_contents for cell in fn.__closure__ or ()]
-    except ValueError:  # a name of the enclosing function that is not assigned yet
-        return None
-    made = scope["make"](*cells)
-    made.__defaults__, made.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
-    return made
-
-
-def _strip(arguments: ast.arguments) -> None:
-    """Remove annotations and defaults: they are evaluated already, in their own scope."""
-    for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
-        argument.annotation = None
-    arguments.defaults = []
-    arguments.kw_defaults = [None] * len(arguments.kwonlyargs)
-
-
 def terms_without_gradient(marks: Callable[[Any], Mapping[str, Any]], x: np.ndarray) -> list[str]:
     """Return the marked terms whose gradient at x is not finite, as `y[3]`; none where nothing is marked."""
     found: list[str] = []
@@ -286,5 +197,4 @@ __all__ = [
     "finite",
     "run_plainly",
     "terms_without_gradient",
-    "watched",
 ]

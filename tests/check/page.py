@@ -41,10 +41,14 @@ What is looked at:
    that made it is named.
 5. The supports: is the density positive on them, does it depend on every parameter?
 6. The program as ordinary Python on floats against the compiled one.
-7. The cost: time and memory of a gradient, what became of the loops, and how long a run may take.
-8. The mode: flat directions, correlations, funnels.
+7. The cost: time and memory of a gradient, and of the gradient of each line that adds a term (not with `--fast`);
+   how often loops run, what was made of each and why; how long the run may take.
+8. The mode: flat directions, correlations, different scales, funnels.
 
-The same machinery says what to blame when no chain finds a start.
+When no chain finds a start, the error names the first operation that is not finite in the same way, with its line.
+
+Densities that do not come from a gradmc program can be checked too: `gm.check(gm.from_numpyro(model, ...))`,
+`gm.check(gm.from_logdensity(function, position))`. What is not possible for them is listed with the reason.
 
 ## `gm.calibrate`: do program, simulator and sampler agree?
 

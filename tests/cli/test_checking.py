@@ -46,3 +46,27 @@ def test_calibrate_exits_with_4_when_the_simulator_is_wrong(project: Path, gradm
     wrong = gradmc("calibrate", project / "run.toml", *options)
     assert wrong.code == 4
     assert "line is NOT calibrated" in wrong.out
+
+NO_GRADIENT = """
+import math
+import gradmc as gm
+from gradmc.lpdf import normal
+
+@gm.model
+def line(mu: gm.Real, sigma: gm.Positive, *, y: gm.Data["n"]):
+    away = mu - mu
+    lp = normal(mu, 0.0, 10.0) + normal(sigma, 0.0, 5.0) + normal(y, mu, sigma)
+    return lp - math.sqrt(away * away)
+"""
+
+
+def test_a_start_that_fails_exits_with_3_and_names_the_operation(project: Path, gradmc: Gradmc) -> None:
+    (project / "model.py").write_text(NO_GRADIENT)
+    result = gradmc("sample", project / "run.toml")
+    assert result.code == 3
+    said = " ".join(result.err.split())  # the terminal's width breaks lines
+    assert "but its gradient with respect to mu is not finite" in said
+    assert "The first operation that is not finite is the derivative of sqrt of 0 at" in said
+    assert "model.py:10, in line return lp - math.sqrt(away * away)" in said
+    assert "Traceback" not in result.err
+    assert "gradmc/program" not in result.err

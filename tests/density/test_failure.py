@@ -2,18 +2,21 @@
 
 import inspect
 import math
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gradmc.density import density
-from gradmc.lpdf import normal
+from gradmc.errors import StartError
+from gradmc.lpdf import exponential, normal
 from gradmc.program.data import Data
-from gradmc.program.failure import watched
 from gradmc.program.marks import observe
 from gradmc.program.model import model
 from gradmc.program.supports import Interval, Positive, Real
+from gradmc.program.watching import watched
+from gradmc.sample import sample
 
 Y = {"y": [1.0, 0.0, 2.0]}
 
@@ -141,3 +144,72 @@ def root_at_zero_without_marks(mu: Real, *, y: Data["n"]):
 def test_a_bad_gradient_without_marks_names_the_parameter():
     said = density(root_at_zero_without_marks, Y).describe_failure(np.array([0.5]))
     assert "gradient with respect to mu is not finite" in said
+
+
+def logarithm_of_the_excess(a, b):
+    return math.log(a - b)
+
+
+@model
+def calls_a_helper(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    for j in range(len(y)):
+        lp += observe("y", normal(y[j], logarithm_of_the_excess(mu, 10.0), 1.0))
+    return lp
+
+
+@model
+def beyond_the_support(rate: Real, *, y: Data["n"]):
+    lp = normal(rate, 0.0, 1.0)
+    for j in range(len(y)):
+        lp += exponential(y[j] - 1.5, 1.0 + rate**2)
+    return lp
+
+
+@model
+def flat_quotient(mu: Real, nu: Real):
+    distance = mu - nu
+    return normal(mu, 0.0, 1.0) + normal(nu, 0.0, 1.0) - (distance / distance) ** 2
+
+
+@model
+def powers(mu: Real, a: Positive):
+    base = abs(mu)
+    lp = normal(mu, 0.0, 1.0) + normal(a, 1.0, 1.0)
+    return lp - base ** (0.1 * a)
+
+
+@pytest.mark.parametrize(
+    ("program", "x", "what", "text"),
+    [
+        (root_at_zero, [-0.5, 0.0], "the derivative of sqrt of 0", "jnp.sqrt(mu - mu)"),
+        (powers, [0.0, 0.1], "the derivative of the power 0 ** 0.1105", "base ** (0.1 * a)"),
+        (calls_a_helper, [0.5], "log of -9.5", "return math.log(a - b)"),
+        (beyond_the_support, [0.5], "exponential of a value outside its support", "lp += exponential"),
+        (flat_quotient, [0.5, 0.5], "the division 0 / 0", "(distance / distance)"),
+    ],
+    ids=lambda v: getattr(v, "name", None),
+)
+def test_the_first_operation_is_named_with_its_line(program, x, what, text):
+    d = density(program, Y if program.data else None)
+    said = d.describe_failure(x)
+    file = inspect.getsourcefile(program.fn)
+    lines = Path(file).read_text().splitlines()
+    line = next(n for n, source in enumerate(lines, 1) if text in source)
+    assert f"The first operation that is not finite is {what} at {file}:{line}, in " in said
+    assert lines[line - 1].strip() in said
+    assert f"mu = {x[0]:g}" in said or f"rate = {x[0]:g}" in said
+
+
+@pytest.mark.parametrize(
+    ("program", "what"), [(powers, "the derivative of the power 0"), (calls_a_helper, "log of -")]
+)
+def test_a_start_that_fails_names_the_operation(program, what):
+    d = density(program, Y if program.data else None)
+    start = {name: 0.0 if name == "mu" else 1.0 for name in (p.name for p in program.parameters)}
+    with pytest.raises(StartError, match="no valid start for chain 0") as caught:
+        sample(d, chains=1, warmup=10, draws=10, seed=1, initial=start, progress="none")
+    said = str(caught.value)
+    assert f"The first operation that is not finite is {what}" in said
+    assert f"{__file__}:" in said
+    assert "mu = 0" in said

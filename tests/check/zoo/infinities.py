@@ -42,6 +42,14 @@ def power_of_a_negative(x: Real, a: Positive, *, y: Data["n"]):
     return lp + normal(y, (x + 0.5 * a) ** a, 1.0)  # !
 
 
+@ill("nan", y=Y)
+@gm.model
+def entropy(x: Real, *, y: Data["n"]):
+    lp = normal(x, 0.0, 1.0)
+    size = abs(x)
+    return lp + normal(y, size * math.log(size), 1.0)  # !
+
+
 @ill("bad-gradient", y=Y)
 @gm.model
 def root_of_a_square(x: Real, *, y: Data["n"]):
@@ -79,6 +87,14 @@ def root_of_a_residual(mu: Real, *, y: Data["n"]):
 def never_valid(mu: Real, *, y: Data["n"]):
     lp = normal(mu, 0.0, 1.0)
     return lp + normal(y, mu, math.log(-1.0 - mu**2))  # !
+
+
+@ill("no-start", y=Y)
+@gm.model
+def never_a_gradient(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
+    away = mu - mu
+    return lp - math.sqrt(away)  # !
 
 
 @ill("no-start", y=Y)

@@ -43,6 +43,19 @@ def not_centred(intercept: Real, slope: Real, *, y: Data["n"], x: Data["n"]):  #
     return lp + normal(y, intercept + slope * x, 1.0)
 
 
+@ill("scales", fast=False, y=Y, x=10.0 * Y)
+@gm.model
+def metres_and_microns(
+    length: Real,  # !
+    width: Real,
+    *,
+    y: Data["n"],
+    x: Data["n"],
+):
+    lp = normal(length, 0.0, 1000.0) + normal(width, 0.0, 1.0)
+    return lp + normal(y, 1e5 * width, 1.0) + normal(x, 0.001 * length, 1.0)
+
+
 @ill("funnel", fast=False, y=Y)
 @gm.model
 def centred(

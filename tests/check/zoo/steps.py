@@ -94,6 +94,41 @@ def rank_as_a_mean(theta: Real["n"], *, y: Data["n"]):
 
 @ill("lookup", y=Y)
 @gm.model
+def sorted_by_a_parameter(theta: Real["n"], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0)
+    order = np.argsort(theta)
+    for i in range(len(y)):
+        lp += normal(y[order[i]], 0.1 * i, 1.0)  # !
+    return lp
+
+
+@ill("step", y=Y)
+@gm.model
+def count_of_the_positive(theta: Real["n"], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0)
+    share = np.sum(theta > 0.0) / len(y)  # !
+    return lp + normal(y, share, 1.0)
+
+
+@ill("plateau", y=Y)
+@gm.model
+def truncated(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], math.ceil(mu) + math.trunc(2.0 * mu), 1.0)  # !
+    return lp
+
+
+@ill("kink", y=Y)
+@gm.model
+def smallest_and_largest(theta: Real[5], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0)
+    ends = np.sort(theta)  # !
+    return lp + normal(y, ends[4] - ends[0], 1.0)
+
+
+@ill("lookup", y=Y)
+@gm.model
 def largest(theta: Real[3], *, y: Data["n"]):
     lp = normal(theta, 0.0, 1.0)
     k = np.argmax(theta)

@@ -1,12 +1,12 @@
-"""A program evaluated at one point, operation by operation, and the operation at which things went wrong.
+"""A program evaluated at one point, operation by operation.
 
 The loop IR is run eagerly: loops turn by turn, of a branch the side that is taken. Every operation leaves an
-`Entry` with its operands and results. From a result that is not finite, `forward_culprit` walks back along
-operands that are not finite to the first operation that made one; `backward_culprit` runs reverse mode along
-the entries to the first operation whose derivative is not finite. The compiled program is another program
-(vectorised, with guarded branches), so a tape is only asked where the compiled program has gone wrong.
+`Entry` with its operands and results. JAX's own loops and branches, of densities that do not come from a gradmc
+program, are run in the same way. The compiled program is another program (vectorised, with guarded branches), so a tape
+is only asked where the compiled program has gone wrong.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +17,8 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
-from gradmc.check.where import NOWHERE, Origin, origin
 from gradmc.program import ir
+from gradmc.program.blame.origin import NOWHERE, Origin, is_users, origin
 
 MOST_ENTRIES = 60_000
 
@@ -118,11 +118,22 @@ class Tape:
                 carry = self.run(params["body"], [*given[:n], *carry])
             return carry
         if eqn.primitive is ir.if_p:
-            out = self.run(params["then" if bool(given[0][0]) else "otherwise"], given[1:])
-            return [(v, s) if s or _finite(v) else self._record("if", jnp.asarray, [(v, s)], at)[0] for v, s in out]
+            return self._side(params["then" if bool(given[0][0]) else "otherwise"], given[1:], at)
         if eqn.primitive is jp.jit_p:
-            return self.run(params["jaxpr"], given, at)
+            return self.run(params["jaxpr"], given, None if is_users(params["jaxpr"]) else at)
+        if eqn.primitive is jp.scan_p:
+            return self._scan(eqn, given)
+        if eqn.primitive is jp.while_p:
+            return self._jax_while(params, given)
+        if eqn.primitive is jp.cond_p:
+            branch = int(np.clip(given[0][0], 0, len(params["branches"]) - 1))
+            return self._side(params["branches"][branch], given[1:], at)
         return self._operation(eqn, given, at)
+
+    def _side(self, body: Jaxpr, given: list[tuple[Any, int]], at: Origin) -> list[tuple[Any, int]]:
+        """The side of a branch that is taken; constants in it that are not finite are the branch's doing."""
+        out = self.run(body, given)
+        return [(v, s) if s or finite(v) else self._record("if", jnp.asarray, [(v, s)], at)[0] for v, s in out]
 
     def _for(self, params: dict[str, Any], given: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
         body, n, m = params["body"], params["n_consts"], params["n_carry"]
@@ -131,14 +142,40 @@ class Tape:
             out = self.run(body, [(np.asarray(i, body.invars[0].aval.dtype), 0), *given[:n], *carry])
             carry = out[:m]
             rows.append(out[m:])
+        return [*carry, *self._stacked(rows, body.outvars[m:])]
+
+    def _stacked(self, rows: list[list[tuple[Any, int]]], outvars: Sequence[Any]) -> list[tuple[Any, int]]:
+        """What a loop stacks along its turns."""
         stacked = []
-        for k, v in enumerate(body.outvars[m:]):
+        for k, v in enumerate(outvars):
             column = [row[k] for row in rows]
             if not column:
                 stacked.append((np.zeros((0, *v.aval.shape), v.aval.dtype), 0))
                 continue
             stacked += self._record("stack", lambda *a: jnp.stack(a), column, NOWHERE)
-        return [*carry, *stacked]
+        return stacked
+
+    def _scan(self, eqn: JaxprEqn, given: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
+        body, length = eqn.params["jaxpr"], eqn.params["length"]
+        first, m = scan_layout(eqn)
+        n = first - m
+        carry, rows = given[n:first], []
+        for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
+            row = [
+                self._record("index", operator.itemgetter(i), [x], NOWHERE, np.asarray(x[0])[i])[0]
+                for x in given[first:]
+            ]
+            out = self.run(body, [*given[:n], *carry, *row])
+            carry = out[:m]
+            rows.append(out[m:])
+        return [*carry, *self._stacked(rows[::-1] if eqn.params["reverse"] else rows, body.outvars[m:])]
+
+    def _jax_while(self, params: dict[str, Any], given: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
+        n, m = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
+        carry = given[m:]
+        while bool(self.run(params["cond_jaxpr"], [*given[:n], *carry])[0][0]):
+            carry = self.run(params["body_jaxpr"], [*given[n:m], *carry])
+        return carry
 
     def _operation(self, eqn: JaxprEqn, given: list[tuple[Any, int]], at: Origin) -> list[tuple[Any, int]]:
         bind = eqn.primitive.get_bind_params(eqn.params)
@@ -147,9 +184,8 @@ class Tape:
             return eqn.primitive.bind(*values, **bind)
 
         quick = _quickly(eqn, [value for value, _ in given])
-
         if eqn.primitive is ir.load_p:
-            return self._record("load", ir.load_plain, given, at, _quickly(eqn, [value for value, _ in given]))
+            return self._record("load", ir.load_plain, given, at, quick)
         if eqn.primitive is ir.store_p:
             return self._record("store", ir.store_plain, given, at)
         return self._record(eqn.primitive.name, apply, given, at, quick)
@@ -174,6 +210,20 @@ class Tape:
         return list(zip(outputs, results, strict=True))
 
 
+def scan_layout(eqn: JaxprEqn) -> tuple[int, int]:
+    """Of JAX's `scan`: the position of the first operand that is read row by row, and the number of carried values.
+
+    Rows have one axis less than their array; carried values have the same shape inside and outside.
+    """
+    body = eqn.params["jaxpr"]
+    return _first_row(eqn.invars, body.invars), _first_row(eqn.outvars, body.outvars)
+
+
+def _first_row(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    pairs = enumerate(zip(outside, inside, strict=True))
+    return next((k for k, (a, b) in pairs if a.aval.ndim != b.aval.ndim), len(inside))
+
+
 def _quickly(eqn: JaxprEqn, values: Sequence[Any]) -> Any:
     """The result of a simple operation by NumPy, or None."""
     name, kinds = eqn.primitive.name, {np.asarray(v).dtype.kind for v in values}
@@ -196,61 +246,12 @@ def _quickly(eqn: JaxprEqn, values: Sequence[Any]) -> Any:
         return None if rule is None else rule(*values)
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """The operation that went wrong: its name, its place, and the operands at the entry that did."""
-
-    name: str
-    at: Origin
-    operands: tuple[float, ...]
-    backward: bool = False
-
-
 def record(body: Jaxpr, inputs: Sequence[Any]) -> Tape:
     """Evaluate a program at a point; its inputs are numbered 1, 2, ... in order."""
     tape = Tape()
     numbered = [(np.asarray(value), tape.fresh()) for value in inputs]
     tape.result = tape.run(body, numbered)[0]
     return tape
-
-
-def forward_culprit(tape: Tape) -> Culprit | None:
-    """The first operation that made the result's NaN or infinity out of finite numbers."""
-    value, number = tape.result
-    while number in tape.makers and not _finite(value):
-        entry = tape.makers[number]
-        operands = list(zip(entry.inputs, entry.sources, strict=True))
-        if entry.name == "select_n" and np.ndim(entry.inputs[0]) == 0:
-            operands = [operands[1 + int(entry.inputs[0])]]
-        bad = [(v, s) for v, s in operands if not _finite(v)]
-        made_nan = np.any(np.isnan(np.asarray(value))) and not any(np.any(np.isnan(np.asarray(v))) for v, _ in bad)
-        known = [(v, s) for v, s in bad if s in tape.makers]
-        if not bad or (made_nan and not known):
-            return _culprit(entry, value)
-        if not known:
-            return _culprit(entry, value)
-        value, number = known[0]
-    return None
-
-
-def backward_culprit(tape: Tape, parameters: int) -> Culprit | None:
-    """The first operation, from the result backwards, whose derivative is not finite."""
-    cotangents: dict[int, Any] = {tape.result[1]: jnp.ones_like(tape.result[0])}
-    active = _active(tape, parameters)
-    for entry in reversed(tape.entries):
-        given = [cotangents.get(r) for r in entry.results]
-        if all(c is None or not np.any(np.asarray(c)) for c in given):
-            continue
-        moving = [k for k, s in enumerate(entry.sources) if s in active and _is_real(entry.inputs[k])]
-        if not moving:
-            continue
-        pulled = pull(entry, moving, given)
-        for k, cotangent in zip(moving, pulled, strict=True):
-            if not _finite(cotangent):
-                return _culprit(entry, cotangent, backward=True)
-            number = entry.sources[k]
-            cotangents[number] = cotangents[number] + cotangent if number in cotangents else cotangent
-    return None
 
 
 def pull(entry: Entry, moving: Sequence[int], given: Sequence[Any]) -> Sequence[Any]:
@@ -269,35 +270,17 @@ def pull(entry: Entry, moving: Sequence[int], given: Sequence[Any]) -> Sequence[
 
 
 def _like(out: Any, cotangent: Any) -> Any:
-    if not _is_real(out):
+    if not is_real(out):
         return np.zeros(np.shape(out), jax.dtypes.float0)
     return jnp.zeros_like(out) if cotangent is None else jnp.asarray(cotangent, out.dtype)
 
 
-def _active(tape: Tape, parameters: int) -> set[int]:
-    active = set(range(1, parameters + 1))
-    for entry in tape.entries:
-        if any(s in active for s in entry.sources):
-            active |= set(entry.results)
-    return active
-
-
-def _culprit(entry: Entry, bad: Any, *, backward: bool = False) -> Culprit:
-    """The operands at the first bad entry of a value, where operation is entry by entry."""
-    flat = np.ravel(np.asarray(bad))
-    at = int(np.argmax(~np.isfinite(flat)))
-    operands = []
-    for value in entry.inputs:
-        entries = np.ravel(np.asarray(value))
-        if entries.dtype.kind in "fiub" and len(entries):
-            operands.append(float(entries[at if len(entries) == len(flat) else 0]))
-    return Culprit(entry.name, entry.at, tuple(operands), backward)
-
-
-def _finite(value: Any) -> bool:
+def finite(value: Any) -> bool:
+    """Whether an array has no entry that is NaN or infinite."""
     array = np.asarray(value)
     return array.dtype.kind != "f" or bool(np.all(np.isfinite(array)))
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Whether an array holds real numbers."""
     return np.asarray(value).dtype.kind == "f"
