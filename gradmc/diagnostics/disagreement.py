@@ -29,7 +29,7 @@ def explain(values: np.ndarray, chains: np.ndarray) -> Cause:
         values: draws of one quantity, shape (chain, draw).
         chains: the numbers of the chains.
     """
-    for look in (stuck, modes, drift):
+    for look in (stuck, transit, modes, drift):
         cause = look(values, chains)
         if cause is not None:
             return cause
@@ -73,16 +73,26 @@ def modes(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     return Cause(finding, advice)
 
 
+def transit(values: np.ndarray, chains: np.ndarray) -> Cause | None:
+    """At least half of the chains are on their way: then where they are now says nothing about modes."""
+    return drift(values, chains) if 2 * len(drifting(values, chains)) >= len(chains) else None
+
+
 def drift(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     """Chains that are still on their way."""
-    half = values.shape[1] // 2
-    shift = values[:, -half:].mean(axis=1) - values[:, :half].mean(axis=1)
-    within = np.sqrt((values[:, -half:].var(axis=1) + values[:, :half].var(axis=1)) / 2)
-    moving = chains[np.abs(shift) > DRIFT * np.where(within > 0, within, np.inf)]
+    moving = drifting(values, chains)
     if not len(moving):
         return None
     finding = f"{_chains(moving)} still drift{'s' if len(moving) == 1 else ''}"
     return Cause(finding, "warm up longer (sampler.warmup), or start nearer to the posterior")
+
+
+def drifting(values: np.ndarray, chains: np.ndarray) -> np.ndarray:
+    """The chains whose second half lies elsewhere than their first."""
+    half = values.shape[1] // 2
+    shift = values[:, -half:].mean(axis=1) - values[:, :half].mean(axis=1)
+    within = np.sqrt((values[:, -half:].var(axis=1) + values[:, :half].var(axis=1)) / 2)
+    return chains[np.abs(shift) > DRIFT * np.where(within > 0, within, np.inf)]
 
 
 def _chains(numbers: np.ndarray) -> str:

@@ -76,6 +76,21 @@ def banana(x: Real, y: Real):
 
 
 @gm.model
+def long_way(x: Real, y: Real):
+    """Chains start 1e6 away from the mode of y, where the density falls evenly."""
+    return normal(x, 0.0, 1.0) - abs(y - 1e6)
+
+
+@gm.model
+def needle(x: Real):
+    """A narrow needle without sides: with a step that suits the rest, a chain that gets there does not get away."""
+    lp = normal(x, 0.0, 1.0)
+    if abs(x - 0.5) < 0.02:
+        lp += 16.0
+    return lp
+
+
+@gm.model
 def healthy(mu: Real, x: Positive[3]):
     return normal(mu, 0.0, 1.0) + gamma(x, 3.0, 2.0)
 
@@ -123,7 +138,15 @@ CASES = [
     ),
     Case("wall", wall, "divergences", ("where mu is large", "look at the prior of mu")),
     Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
-    Case("banana", banana, "r_hat", ("the chains disagree about x and y",)),
+    Case("banana", banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
+    Case("drift", long_way, "r_hat", ("chains 0, 1, 2, 3 still drift", "warm up longer"), settings={"warmup": 30}),
+    Case(
+        "stuck",
+        needle,
+        "r_hat",
+        ("stuck (new values in", "a density that is not smooth where the chain stands"),
+        settings={"warmup": 20, "draws": 1500},
+    ),
     Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
 ]
 
