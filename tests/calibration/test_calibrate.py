@@ -119,6 +119,14 @@ def test_a_wrong_simulator_is_caught() -> None:
     assert "the posterior is too narrow" in outcome.verdict()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hmm", "gaussian_process", "logistic_regression", "normal_mixture", "lotka_volterra"])
+def test_the_other_shipped_models_are_calibrated(name: str) -> None:
+    model = shipped(name)
+    outcome = gm.calibrate(model.model, model.data, replications=25, ranked=15, warmup=200, seed=SEED)
+    assert outcome.passed, outcome.verdict()
+
+
 @pytest.mark.parametrize("name", ["eight_schools", "linear_regression", "garch11"])
 def test_shipped_models_are_calibrated(name: str) -> None:
     model = shipped(name)
