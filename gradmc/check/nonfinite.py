@@ -122,7 +122,7 @@ def _no_start(subject: Subject) -> Finding:
     starts = subject.starts
     bad = starts.value[0]
     culprit = subject.culprit(starts.x[0], backward=bool(np.isfinite(bad)))
-    told = f" because of {described(culprit)}" if culprit is not None else ""
+    told = f" because of {blamed(culprit)}" if culprit is not None else ""
     what = "the gradient is not finite" if np.isfinite(bad) else f"the density is {bad}"
     return finding(
         "no-start",

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,8 @@ def _log_det(subject: Subject, x: np.ndarray) -> float:
 def _call(subject: Subject, fn: Any, x: np.ndarray) -> float:
     values = subject.values(x)
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in subject.bound.parameters]
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with jax.enable_x64(True), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return float(fn(*arguments, **copy.deepcopy(subject.bound.data)))
 
 

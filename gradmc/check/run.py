@@ -19,6 +19,7 @@ from gradmc.check.reading import reading
 from gradmc.check.subject import Subject
 from gradmc.check.supports import supports
 from gradmc.density import Density, density
+from gradmc.density.prior import PriorDensity
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.model import Model
 
@@ -84,6 +85,8 @@ def check(
     seconds = {"compile": time.perf_counter() - began}
     findings: list[Finding] = []
     checks = FAST if fast else FAST | FULL
+    if isinstance(model, Density) and model.dtype != np.float64:
+        subject.skip("single precision", "finite differences need double precision, in which the density was checked")
     if subject.density.bound is None:
         subject.skipped |= ELSEWHERE
         checks = {name: run for name, run in checks.items() if name not in ELSEWHERE}
@@ -115,4 +118,6 @@ def _density(model: Any, data: Mapping[str, Any] | None) -> Density:
         )
     if data is not None:
         raise UsageError("a density has its data already; pass data only together with a model")
-    return model
+    if isinstance(model, PriorDensity):
+        raise UsageError(f"the prior of {model.bound.model.name} alone cannot be checked: check the model")
+    return model if model.dtype == np.float64 else model.with_precision("float64")

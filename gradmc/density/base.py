@@ -116,6 +116,10 @@ class Density(abc.ABC):
     def describe_failure(self, x: Any) -> str:
         """Say which term, line or parameter makes the log density or its gradient at x not finite."""
 
+    @abc.abstractmethod
+    def with_precision(self, precision: Precision) -> "Density":
+        """The same density in another precision."""
+
     @property
     @abc.abstractmethod
     def function(self) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
 from gradmc.density.program import ProgramDensity
+from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.marks import without_likelihood
 from gradmc.program.model import Model
@@ -26,6 +27,17 @@ class PriorDensity(ProgramDensity):
     def _marked(self) -> Traced:
         with without_likelihood():
             return self._trace_marked()
+
+    @functools.cached_property
+    def program(self) -> compiler.Traced:
+        """The program without its observed terms."""
+        with without_likelihood():
+            return self._trace_equations()
+
+    def describe_failure(self, x: Any) -> str:
+        """Say which term, line or parameter makes the log density or its gradient at x not finite."""
+        with without_likelihood():
+            return super().describe_failure(x)
 
     def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters and derived quantities for one draw."""

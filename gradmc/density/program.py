@@ -115,6 +115,10 @@ class ProgramDensity(Density):
             return None
         return self.layout.outside(values, self.bound.data)
 
+    def with_precision(self, precision: Precision) -> "ProgramDensity":
+        """The same density in another precision."""
+        return type(self)(self.bound, dtype_of(precision))
+
     @property
     def function(self) -> Callable[..., Any]:
         """The user's function."""
@@ -132,6 +136,9 @@ class ProgramDensity(Density):
     @functools.cached_property
     def program(self) -> compiler.Traced:
         """The program in the loop IR, a function of the parameters; all data are known."""
+        return self._trace_equations()
+
+    def _trace_equations(self) -> compiler.Traced:
         with self.scope():
             values = tuple(jnp.zeros(p.shape, self.dtype) for p in self.bound.parameters)
             return compiler.trace(self.function, values, self.bound.data)  # pyright: ignore[reportArgumentType]

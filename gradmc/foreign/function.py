@@ -91,6 +91,11 @@ class FunctionDensity(Density):
         check_values(values, dict(zip(self._labels, self._shapes, strict=True)))
         return None
 
+    def with_precision(self, precision: Precision) -> "FunctionDensity":
+        """The same density in another precision."""
+        zeros = [np.zeros(shape) for shape in self._shapes]
+        return FunctionDensity(self._fn, jax.tree.unflatten(self._structure, zeros), dtype_of(precision))
+
     @property
     def function(self) -> Callable[..., Any]:
         """The user's function."""

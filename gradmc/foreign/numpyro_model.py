@@ -139,6 +139,10 @@ class NumpyroDensity(Density):
         check_values(values, self._shapes)
         return None
 
+    def with_precision(self, precision: Precision) -> "NumpyroDensity":
+        """The same density in another precision."""
+        return NumpyroDensity(self._model, self._args, self._kwargs, dtype_of(precision))
+
     @property
     def function(self) -> Callable[..., Any]:
         """The user's model."""

@@ -153,3 +153,18 @@ def test_functions_without_source_are_checked_too(make):
     report = gm.check(gm.from_logdensity(function, example), fast=True)
     assert report.checks
     assert str(report)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gm.from_logdensity(wrong, {"x": 1.0, "y": 2.0}, precision="float32"),
+        lambda: gm.from_numpyro(floored, Y, precision="float32"),
+    ],
+)
+def test_single_precision_is_checked_in_double(make):
+    density = make()
+    report = gm.check(density, fast=True)
+    assert "single precision" in report.skipped
+    assert {code for code, _ in found(report)} in ({"wrong-gradient"}, {"plateau", "jump"})
+    assert density.dtype == np.float32

@@ -7,6 +7,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Real
+from gradmc.density.prior import prior_density
 from gradmc.errors import UsageError
 from gradmc.lpdf import normal
 
@@ -52,6 +53,14 @@ def test_other_things_are_refused() -> None:
         gm.check(lambda mu: mu)
     with pytest.raises(UsageError, match="a density has its data already"):
         gm.check(gm.density(healthy, DATA), DATA)
+    with pytest.raises(UsageError, match="the prior of healthy alone cannot be checked: check the model"):
+        gm.check(prior_density(healthy, DATA))
+
+
+def test_a_program_in_single_precision_is_checked_in_double() -> None:
+    report = gm.check(gm.density(healthy, DATA, precision="float32"), fast=True)
+    assert report.clean, str(report)
+    assert list(report.skipped) == ["single precision"]
 
 
 def test_the_same_report_every_time() -> None:

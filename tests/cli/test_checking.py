@@ -47,6 +47,7 @@ def test_calibrate_exits_with_4_when_the_simulator_is_wrong(project: Path, gradm
     assert wrong.code == 4
     assert "line is NOT calibrated" in wrong.out
 
+
 NO_GRADIENT = """
 import math
 import gradmc as gm

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradmc.density import density
+from gradmc.density.prior import prior_density
 from gradmc.errors import StartError
 from gradmc.lpdf import exponential, normal
 from gradmc.program.data import Data
@@ -201,9 +202,7 @@ def test_the_first_operation_is_named_with_its_line(program, x, what, text):
     assert f"mu = {x[0]:g}" in said or f"rate = {x[0]:g}" in said
 
 
-@pytest.mark.parametrize(
-    ("program", "what"), [(powers, "the derivative of the power 0"), (calls_a_helper, "log of -")]
-)
+@pytest.mark.parametrize(("program", "what"), [(powers, "the derivative of the power 0"), (calls_a_helper, "log of -")])
 def test_a_start_that_fails_names_the_operation(program, what):
     d = density(program, Y if program.data else None)
     start = {name: 0.0 if name == "mu" else 1.0 for name in (p.name for p in program.parameters)}
@@ -213,3 +212,16 @@ def test_a_start_that_fails_names_the_operation(program, what):
     assert f"The first operation that is not finite is {what}" in said
     assert f"{__file__}:" in said
     assert "mu = 0" in said
+
+
+@model
+def prior_without_a_gradient(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0) - math.sqrt(mu - mu)
+    return lp + observe("y", math.log(mu - 10.0))
+
+
+def test_the_prior_alone_is_described_without_its_observed_terms():
+    said = prior_density(prior_without_a_gradient, Y).describe_failure([0.5])
+    assert "the log density is -1.04394" in said
+    assert "is the derivative of sqrt of 0 at" in said
+    assert "lp = normal(mu, 0.0, 1.0) - math.sqrt(mu - mu)" in said

@@ -68,7 +68,7 @@ def noisy(mu: Real, *, y: Data["n"]):
 @gm.model
 def depends_on_types(mu: Real, *, y: Data["n"]):
     lp = normal(mu, 0.0, 1.0)
-    scale = 2.0 + mu if type(mu).__name__ == "float" else 1.0 + mu  # !
+    scale = 2.0 + mu if hasattr(mu, "hex") else 1.0 + mu  # !
     return lp + normal(y, scale, 1.0)
 
 

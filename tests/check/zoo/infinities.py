@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import gradmc as gm
@@ -48,6 +50,15 @@ def entropy(x: Real, *, y: Data["n"]):
     lp = normal(x, 0.0, 1.0)
     size = abs(x)
     return lp + normal(y, size * math.log(size), 1.0)  # !
+
+
+@ill("bad-gradient", y=np.abs(Y))
+@gm.model
+def untaken_side_in_a_scan(x: Real, *, y: Data["n"]):
+    """gradmc makes selections in a program safe; inside of JAX's own loops they are JAX's."""
+    lp = normal(x, 0.0, 1.0)
+    total, _ = jax.lax.scan(lambda t, a: (t + jnp.where(x > 0.0, jnp.sqrt(x), 0.0) * a, None), 0.0, y)  # !
+    return lp + normal(y, total, 1.0)
 
 
 @ill("bad-gradient", y=Y)
