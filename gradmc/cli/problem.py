@@ -10,13 +10,14 @@ from typing import Any
 
 from gradmc.config import Config
 from gradmc.config.data_files import load_data
+from gradmc.config.initial import Initial, load_initial
 from gradmc.config.problems import suggestion
 from gradmc.config.target import load_model
-from gradmc.errors import ConfigError, ResumeError
+from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.keep import Keep
 from gradmc.results.manifest import hash_data, hash_text
 
-WHAT = {"model": "the source of the model", "data": "the data"}
+WHAT = {"model": "the source of the model", "data": "the data", "initial": "the starting values"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,14 @@ class Problem:
         config: the configuration.
         density: a `gradmc.density.Density`.
         settings: `gradmc.run.settings.Settings`.
+        initial: flat unconstrained starting points, one per chain, or None.
         identity: hashes of everything outside the configuration that the draws depend on.
     """
 
     config: Config
     density: Any
     settings: Any
+    initial: list[Any] | None
     identity: dict[str, str]
 
 
@@ -67,12 +70,41 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
     )
     target = density(model, data, precision=sampler.precision)
     check_names(config, {group: tuple(names) for group, names in target.group_dims.items()})
+    initial = load_initial(sampler.initial)
     return Problem(
         config=config,
         density=target,
         settings=settings,
-        identity={"model": source_hash(model), "data": hash_data(data)},
+        initial=start(target, initial, settings.chains),
+        identity={"model": source_hash(model), "data": hash_data(data), **hash_initial(initial)},
     )
+
+
+def start(target: Any, initial: Initial | None, chains: int) -> list[Any] | None:
+    """Flat starting points, one per chain.
+
+    Raises:
+        ConfigError: names, shapes, supports or the number of tables are not those of the model and its chains.
+    """
+    from gradmc.sample import starting_points
+
+    known = [parameter.name for parameter in target.bound.parameters]
+    tables = [] if initial is None else [initial] if isinstance(initial, Mapping) else initial
+    for name in dict.fromkeys(name for table in tables for name in table if name not in known):
+        hint = suggestion(name, known) or f"the parameters are {', '.join(known)}"
+        raise ConfigError(f"sampler.initial.{name}: no such parameter; {hint}")
+    try:
+        return starting_points(target, initial, chains)
+    except UsageError as error:
+        raise ConfigError(f"sampler.initial: {error}") from None
+
+
+def hash_initial(initial: Initial | None) -> dict[str, str]:
+    """A hash of the starting values, where there are any."""
+    if initial is None:
+        return {}
+    tables = [initial] if isinstance(initial, Mapping) else initial
+    return {"initial": hash_data({str(i): table for i, table in enumerate(tables)})}
 
 
 def check_names(config: Config, groups: Mapping[str, tuple[str, ...]]) -> None:

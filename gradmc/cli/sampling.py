@@ -197,7 +197,7 @@ def _draw(
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
-        sampler = prepare(problem.density, problem.settings)
+        sampler = prepare(problem.density, problem.settings, initial=problem.initial)
         _warm_start(sampler, run, config, resume=resume)
         keep = Keep(
             warmup=config.output.keep_warmup,

@@ -5,7 +5,7 @@ one name; `K = 3` and `y = [1.0, 2.0]` give values directly. Only the form is ch
 later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def data_problems(table: Mapping[str, Any], layer: Layer) -> list[str]:
     for name, value in table.items():
         path = f"data.{name}"
         if name == "file" and isinstance(value, str):
-            problems += _file_problems(path, value, layer)
+            problems += file_problems(path, value, layer)
         elif isinstance(value, Mapping) and "file" in value:
             problems += _entry_problems(path, value, layer)
         elif name == "file" or not _is_value(value):
@@ -47,20 +47,21 @@ def _entry_problems(path: str, entry: Mapping[str, Any], layer: Layer) -> list[s
                 f'write, for example, `{key} = "{"data.csv" if key == "file" else "y"}"`'
             )
     if isinstance(entry.get("file"), str):
-        problems += _file_problems(f"{path}.file", entry["file"], layer)
+        problems += file_problems(f"{path}.file", entry["file"], layer)
     return problems
 
 
-def _file_problems(path: str, file: str, layer: Layer) -> list[str]:
+def file_problems(path: str, file: str, layer: Layer, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
+    """What is wrong with the name of a file that stands at a key path: its ending, or that there is no such file."""
     location = Path(file)
-    if location.suffix.lower() not in SUFFIXES:
-        advice = f'write, for example, `file = "{location.stem or "data"}.json"`'
-        ends = f"expected a file that ends in {', '.join(SUFFIXES)}"
-        return [f"{path}: {ends}, got {shorten(file)}{origin(path, layer)}; {advice}"]
+    if location.suffix.lower() not in suffixes:
+        advice = f'write, for example, `{path.rpartition(".")[2]} = "{location.stem or "data"}.json"`'
+        ends = f"expected a file that ends in {', '.join(suffixes)}"
+        return [f"{path}: {ends}, got {shorten(file, 200)}{origin(path, layer)}; {advice}"]
     try:
         if location.is_file():
             return []
-        others = [other.name for other in location.parent.iterdir() if other.suffix in SUFFIXES]
+        others = [other.name for other in location.parent.iterdir() if other.suffix in suffixes]
     except (OSError, ValueError):
         others = []
     close = get_close_matches(location.name, others, n=1)

@@ -109,7 +109,7 @@ def read_parquet(path: Path) -> dict[str, Any]:
     return {name: as_data(name, table[name].to_pylist(), path) for name in table.column_names}
 
 
-def as_data(name: str, value: Any, path: Path | None = None) -> Any:
+def as_data(name: str, value: Any, path: Path | None = None, section: str = "data") -> Any:
     """Lists become arrays; numbers, texts and tables stay what they are."""
     if not isinstance(value, list):
         return value
@@ -120,7 +120,7 @@ def as_data(name: str, value: Any, path: Path | None = None) -> Any:
     if array.dtype.kind not in "biufU":
         where = f" in {path}" if path else ""
         raise DataError(
-            f"data.{name}{where}: expected a list of numbers or texts with rows of equal length, "
+            f"{section}.{name}{where}: expected a list of numbers or texts with rows of equal length, "
             "got rows of different lengths, missing values, or a mixture"
         )
     return array

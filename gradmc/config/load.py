@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gradmc.config.data_entries import data_problems
+from gradmc.config.data_entries import data_problems, file_problems
+from gradmc.config.initial import SUFFIXES as INITIAL_SUFFIXES
 from gradmc.config.layers import (
     Layer,
     default_layer,
@@ -80,6 +81,9 @@ def check(layer: Layer) -> tuple[Config | None, list[str]]:
         del tree[name]
     if isinstance(tree.get("data"), Mapping):
         problems += data_problems(tree["data"], layer)
+    sampler = tree.get("sampler")
+    if isinstance(sampler, Mapping) and isinstance(initial := sampler.get("initial"), str) and initial:
+        problems += file_problems("sampler.initial", initial, layer, INITIAL_SUFFIXES)
     try:
         return Config.model_validate(tree), problems
     except ValidationError as error:

@@ -69,7 +69,9 @@ def missing_key(path: str) -> str:
 def wrong_value(path: str, kind: str, message: str, value: Any, layer: Layer) -> str:
     """A value of the wrong type or out of range."""
     section, _, key = path.partition(".")
-    expected = EXPECTED.get(kind) or message.replace("Input should be", "expected a value")
+    expected = EXPECTED.get(kind) or message.removeprefix("Value error, ").replace(
+        "Input should be", "expected a value"
+    )
     if path in SECTIONS or (path == "data" and not isinstance(value, Mapping)):
         return f"{path}: expected a table, got {shorten(value)}{origin(path, layer)}; write [{path}]"
     advice = example(section, key.split(".")[0])

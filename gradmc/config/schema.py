@@ -6,10 +6,18 @@ suggestions in errors all read these descriptions. Types are strict (a string is
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-PATHS = frozenset({"output.dir", "sampler.warm_start", "data.file", "model.target"})
+PATHS = frozenset({"output.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target"})
 """Keys that hold paths: relative to the file they stand in, or else to the working directory."""
+
+
+def starting_values(value: Any) -> Any:
+    """Check the form of `sampler.initial` as a whole, so that a wrong one is one problem and not one for each form."""
+    tables = value if isinstance(value, list) else [value]
+    if value is None or (isinstance(value, str) and value) or (tables and all(isinstance(t, dict) for t in tables)):
+        return value
+    raise ValueError("expected a table of values by parameter, a list of such tables (one per chain), or a file")
 
 
 class Section(BaseModel):
@@ -80,6 +88,11 @@ class SamplerSection(Section):
         min_length=1,
         description="run directory whose step size and mass matrix to reuse",
         examples=["runs/previous"],
+    )
+    initial: Annotated[str | dict[str, Any] | list[dict[str, Any]] | None, BeforeValidator(starting_values)] = Field(
+        default=None,
+        description="starting values by parameter, a list of such tables, or a file (.json, .npz)",
+        examples=[{"mu": 0.5, "tau": 1.0}],
     )
 
 

@@ -69,6 +69,19 @@ class Lane:
     failed: bool = False  # a chain found no starting point
 
 
+def resized(ticks: float, used: int, seconds: float) -> float:
+    """How many ticks the next chunk may take, for it to last `CHUNK_SECONDS`.
+
+    Args:
+        ticks: how many the last one was allowed.
+        used: how many it took; fewer, if its draws were complete or the buffer full before.  Such a chunk was short
+            whatever it was allowed, and says nothing for allowing more.
+        seconds: how long it lasted.
+    """
+    growth = MAX_GROWTH if used >= int(ticks) else 1.0
+    return max(1.0, ticks * float(np.clip(CHUNK_SECONDS / max(seconds, 1e-9), 1 / MAX_GROWTH, growth)))
+
+
 class Driver:
     """Runs lanes to the end, or until `stop` is called or a chain finds no starting point.
 
@@ -163,8 +176,7 @@ class Driver:
         state, buffer = self.plan.compiled.advance(lane.state, self.plan.schedule, self.plan.arguments, limits, ticks)
         filled = np.atleast_1d(np.asarray(buffer.filled))
         elapsed = time.perf_counter() - began
-        lane.ticks *= float(np.clip(CHUNK_SECONDS / max(elapsed, 1e-9), 1 / MAX_GROWTH, MAX_GROWTH))
-        lane.ticks = max(lane.ticks, 1.0)
+        lane.ticks = resized(lane.ticks, int(np.max(np.asarray(buffer.ticks))), elapsed)
         lane.gradients += np.asarray(buffer.ticks)
         self._hand_over(lane, buffer, filled)
         lane.state = self._adapt_on_host(lane, state, filled)

@@ -211,6 +211,31 @@ def test_names_that_the_model_does_not_have(project: Path, gradmc: Gradmc) -> No
     assert not (project / "out").exists()
 
 
+def test_starting_values(project: Path, gradmc: Gradmc) -> None:
+    """Chains begin where they are told, a resumed run takes the same values, and changed ones are refused."""
+    start = project / "start.json"
+    start.write_text('[{"mu": 100.0, "sigma": 1.0}, {"mu": -100.0, "sigma": 1.0}]')
+    options = ["--progress=none", f"--sampler.initial={start}", "--output.keep_warmup=true", "--sampler.draws=20"]
+    assert gradmc("sample", project / "run.toml", *options).code == 0
+    warmup = xr.open_datatree(project / "out" / "draws.zarr", engine="zarr")["warmup_posterior"]["mu"].values
+    assert warmup[0, 0] > 50
+    assert warmup[1, 0] < -50
+    assert gradmc("extend", project / "out", "--draws", 5, "--progress=none").code == 0
+    start.write_text(start.read_text().replace("100.0", "99.0"))
+    changed = gradmc("extend", project / "out", "--draws", 5, "--progress=none")
+    assert changed.code == 5
+    assert "the starting values changed since the run began" in changed.err
+    for values, message in (
+        ("{ mu = 0.5 }", "sampler.initial: missing parameters ['sigma']"),
+        ("{ mu = 0.5, sigmo = 1 }", "sampler.initial.sigmo: no such parameter; did you mean sigma?"),
+        ("{ mu = 0.5, sigma = -1 }", "sampler.initial: sigma = -1. is not in its support Positive"),
+        ("[{ mu = 0.5, sigma = 1 }]", "sampler.initial: initial has 1 starting points for 2 chains"),
+    ):
+        wrong = gradmc("sample", project / "run.toml", "--force", f"--sampler.initial={values}")
+        assert wrong.code == 2
+        assert message in wrong.err
+
+
 def test_a_variable_filter_keeps_observed_data(project: Path, gradmc: Gradmc) -> None:
     options = ["--output.variables=['mu']", "--output.thin=3", "--output.float32=true", "--progress=none"]
     assert gradmc("sample", project / "run.toml", *options).code == 0

@@ -1,13 +1,16 @@
 """A configuration is the file, the environment and the options, in this order; problems come all at once."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from gradmc.config import load_config
+from gradmc.config.initial import load_initial
 from gradmc.config.layers import line_of, parse_value
 from gradmc.config.template import template
-from gradmc.errors import ConfigError
+from gradmc.errors import ConfigError, UsageError
 
 GOOD = """
 [model]
@@ -155,3 +158,39 @@ def test_lines() -> None:
     found = [line_of(text, tables, key) for tables, key in [((), "a"), (("one",), "b"), (("one",), "two")]]
     assert found == [1, 3, 4]
     assert line_of(text, ("three",), "d") == 7
+
+
+def test_starting_values_as_a_table_a_list_or_a_file(config: Path) -> None:
+    def initial(text: str) -> Any:
+        return load_initial(load_config(config, [("sampler.initial", text)], {}).config.sampler.initial)
+
+    (config.parent / "start.json").write_text('[{"mu": 1.0}, {"mu": 2.0}]')
+    np.savez(config.parent / "start.npz", mu=np.arange(3.0))
+    assert initial("{ mu = 0.5 }") == {"mu": 0.5}
+    assert initial("[{ mu = 0.5 }, { mu = 1 }]") == [{"mu": 0.5}, {"mu": 1}]
+    assert initial(str(config.parent / "start.json")) == [{"mu": 1.0}, {"mu": 2.0}]
+    assert initial(str(config.parent / "start.npz"))["mu"].tolist() == [0, 1, 2]
+    assert load_config(config, [("sampler.initial.mu", "0.5")], {}).config.sampler.initial == {"mu": 0.5}
+    config.write_text(config.read_text() + 'initial = "start.json"\n')
+    assert load_config(config, environment={}).config.sampler.initial == str(config.parent / "start.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3", r"sampler.initial: expected a table of values by parameter, a list of such tables .*, got 3"),
+        ("[]", r"expected a table of values by parameter"),
+        ("start.csv", r"expected a file that ends in .json, .npz, got .*start.csv"),
+        ("strat.json", r"no such file .*; did you mean start.json\?"),
+        ("bad.json", r"bad.json must hold an object with a value for each parameter, or a list of such objects"),
+        ("{ mu = 'a' }", r"sampler.initial.mu: expected a number or a list of numbers, got 'a'"),
+        ("{ mu = [[1], [1, 2]] }", r"sampler.initial.mu: expected a list of numbers"),
+    ],
+)
+def test_wrong_starting_values(config: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+    monkeypatch.chdir(config.parent)
+    for name in ("start.json", "start.csv"):
+        (config.parent / name).write_text("{}")
+    (config.parent / "bad.json").write_text("[1]")
+    with pytest.raises(UsageError, match=message):
+        load_initial(load_config(config, [("sampler.initial", text)], {}).config.sampler.initial)

@@ -1,6 +1,7 @@
 """The host loop: the draws do not depend on it; stopping, failures and what it reports."""
 
 import dataclasses
+import itertools
 import threading
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from gradmc.adaptation.schedule import final_start
 from gradmc.errors import ResumeError, StartError
 from gradmc.run import driver as driver_module
-from gradmc.run.driver import Driver, Lane
+from gradmc.run.driver import Driver, Lane, resized
 from gradmc.run.machine import RUN, SEARCH, STATISTICS
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
@@ -314,6 +315,35 @@ class TestFailures:
         target = Target(function=lambda x, _: -jnp.sum(jnp.sqrt(x * 0) + x**2), dim=2)
         with pytest.raises(StartError, match="its gradient was not finite"):
             run(target)
+
+
+class TestChunks:
+    """They last a third of a second, however they end."""
+
+    def test_they_grow_and_shrink_to_the_right_length(self) -> None:
+        speed, ticks = 1e5, float(driver_module.FIRST_TICKS)
+        for _ in range(6):
+            ticks = resized(ticks, int(ticks), int(ticks) / speed)
+        assert ticks == pytest.approx(driver_module.CHUNK_SECONDS * speed, rel=0.01)
+        assert resized(ticks, int(ticks), 1e3) == ticks / driver_module.MAX_GROWTH
+        assert resized(1.0, 1, 1e3) == 1.0
+
+    def test_a_chunk_whose_draws_were_complete_early_does_not_make_the_next_one_longer(self) -> None:
+        """Else warmup, in which the host stops chains at many transitions, would leave chunks of minutes."""
+        assert resized(1000.0, 10, 1e-4) == 1000.0
+        assert resized(1000.0, 999, 3.0) == pytest.approx(100.0)
+
+    def test_what_the_driver_measures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A chunk is never allowed more than the growth from one that took all its ticks."""
+        monkeypatch.setattr(driver_module, "CHUNK_SECONDS", 1e6)
+        allowed: list[tuple[float, int]] = []
+
+        def note(lane: Lane) -> None:
+            allowed.append((lane.ticks, int(lane.gradients[0])))
+
+        run(NORMAL, chains=1, warmup=400, draws=2, after_chunk=note)
+        for (before, gradients), (after, later) in itertools.pairwise(allowed):
+            assert after == (before * driver_module.MAX_GROWTH if later - gradients >= int(before) else before)
 
 
 class TestReports:
