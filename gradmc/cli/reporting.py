@@ -40,12 +40,10 @@ def summary(directory: Path, *, variables: tuple[str, ...], show_all: bool, comm
 
 def diagnose(directory: Path, *, common: Common) -> int:
     """Print the checks; exit code 4 if one fails."""
-    from gradmc.diagnostics.render import render_verdict
-
     run = open_run(directory)
     diagnosis = _need(run).diagnosis
     content = {"directory": str(run.path), "status": status_of(run), **diagnosis.as_json()}
-    emit(render_verdict(diagnosis), content, as_json=common.json)
+    emit(str(diagnosis), content, as_json=common.json)
     return 0 if diagnosis.passed else FAILED_DIAGNOSTICS
 
 
@@ -81,12 +79,12 @@ def assess(run: RunDirectory) -> Assessment | None:
 
 def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
     """Table and verdict as text."""
-    from gradmc.diagnostics.render import MAX_ROWS, render_table, render_verdict
+    from gradmc.diagnostics.render import MAX_ROWS, render_table
 
     table = render_table(assessment.summary, max_rows=None if show_all else MAX_ROWS)
     chains, draws = assessment.summary.chains, assessment.summary.draws
     head = f"{chains} chain{'s' if chains > 1 else ''} of {draws:,} draws"
-    return f"{head}\n\n{table}\n\n{render_verdict(assessment.diagnosis)}"
+    return f"{head}\n\n{table}\n\n{assessment.diagnosis}"
 
 
 def _need(run: RunDirectory) -> Assessment:

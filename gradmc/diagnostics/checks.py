@@ -5,7 +5,6 @@ saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.0
 """
 
 import math
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,61 +12,11 @@ import numpy as np
 from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.summary import Row, Summary, summarise
+from gradmc.diagnostics.verdict import Check, Diagnosis
 
 R_HAT_MAX = 1.01
 ESS_PER_CHAIN = 100
 BFMI_MIN = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check.
-
-    Args:
-        name: `r_hat`, `ess`, `divergences`, `bfmi`, `tree_depth`, `finite`, `draws`.
-        passed: None if it could not be made.
-        value: what was measured.
-        limit: what it is compared with.
-        finding: one sentence.
-        advice: what to do, if it did not pass.
-    """
-
-    name: str
-    passed: bool | None
-    value: float | None
-    limit: float
-    finding: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """All checks of a run."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed."""
-        return all(check.passed is not False for check in self.checks)
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if check.passed is False)
-
-    def as_json(self) -> dict[str, Any]:
-        """The checks as JSON."""
-        checks = [asdict(check) for check in self.checks]
-        for check in checks:
-            if check["value"] is not None and not math.isfinite(check["value"]):
-                check["value"] = None
-        return {"passed": self.passed, "checks": checks}
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Diagnosis":
-        """The inverse of `as_json`."""
-        return cls(checks=tuple(Check(**check) for check in content["checks"]))
 
 
 def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:

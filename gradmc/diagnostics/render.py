@@ -1,9 +1,7 @@
-"""The summary table and the verdict as plain text."""
+"""The summary table as plain text."""
 
 import math
-import shutil
 
-from gradmc.diagnostics.checks import Diagnosis
 from gradmc.diagnostics.summary import Row, Summary
 
 MAX_ROWS = 40
@@ -51,26 +49,3 @@ def cell(row: Row, column: str) -> str:
 
 def _two_digits(value: float) -> str:
     return f"{value:.0f}" if 10 <= value < 1e7 else f"{value:.2g}"
-
-
-def render_verdict(diagnosis: Diagnosis) -> str:
-    """The verdict in words."""
-    unknown = [check for check in diagnosis.checks if check.passed is None]
-    notes = "".join(f"\nNote: {check.finding}." for check in unknown)
-    if diagnosis.passed:
-        findings = [check.finding for check in diagnosis.checks if check.passed and check.name != "finite"]
-        return wrap(f"The draws look trustworthy: {', '.join(findings)}.") + notes
-    lines = ["Do not trust these draws yet:"]
-    for check in diagnosis.failures:
-        lines.append(wrap(f"- {check.finding[0].upper()}{check.finding[1:]}.", "  "))
-        if check.advice:
-            lines.append(wrap(f"  Advice: {check.advice}.", "  "))
-    return "\n".join(lines) + notes
-
-
-def wrap(text: str, indent: str = "") -> str:
-    """Fill lines to the width of the terminal."""
-    import textwrap
-
-    width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    return "\n".join(textwrap.wrap(text, width=width, subsequent_indent=indent, break_on_hyphens=False))

@@ -31,9 +31,9 @@ class Parameter:
     support: Support
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A declared model. Calling it calls the plain function.
+    """A declared model. Calling it calls the plain function. Like a function, it is equal to itself alone.
 
     Attributes:
         name: name of the function.

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from gradmc.diagnostics import Diagnosis, Summary, diagnose, summarise
-from gradmc.diagnostics.render import render_table, render_verdict
+from gradmc.diagnostics.render import render_table
 from gradmc.results import Labels, MemoryStore
 
 
@@ -71,7 +71,7 @@ def test_good_draws_pass_here_and_in_arviz() -> None:
     tree = make_tree()
     diagnosis = diagnose(tree)
     assert diagnosis.passed
-    assert render_verdict(diagnosis).startswith("The draws look trustworthy: the chains agree")
+    assert str(diagnosis).startswith("The draws look trustworthy: the chains agree")
     assert not arviz_complains(tree)
 
 
@@ -135,7 +135,7 @@ def test_draws_that_are_not_finite_fail() -> None:
 def test_one_chain_is_no_failure_but_noted() -> None:
     diagnosis = diagnose(make_tree(chains=1))
     assert diagnosis.passed
-    assert "Note: one chain alone cannot show whether chains agree" in render_verdict(diagnosis)
+    assert "Note: one chain alone cannot show whether chains agree" in str(diagnosis)
 
 
 @pytest.mark.parametrize("draws", [1, 3])

@@ -41,6 +41,11 @@ def test_a_model_is_still_a_plain_function():
     assert value == pytest.approx(eight_schools.fn(0.0, 1.0, [1.0, 2.0], y=[3.0, 4.0], sigma=[1.0, 1.0]))
 
 
+def test_a_model_is_a_key_like_a_function():
+    twins = [model(eight_schools.fn) for _ in range(2)]
+    assert len({*twins, *twins}) == 2
+
+
 def test_string_annotations_are_evaluated():
     source = """
     from __future__ import annotations

@@ -1,0 +1,79 @@
+"""What the checks of a run found, and the verdict in words."""
+
+import math
+import shutil
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Args:
+        name: `r_hat`, `ess`, `divergences`, `bfmi`, `tree_depth`, `finite`, `draws`.
+        passed: None if it could not be made.
+        value: what was measured.
+        limit: what it is compared with.
+        finding: one sentence.
+        advice: what to do, if it did not pass.
+    """
+
+    name: str
+    passed: bool | None
+    value: float | None
+    limit: float
+    finding: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosis:
+    """All checks of a run; printed, it is the verdict in words."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.passed is False)
+
+    def __str__(self) -> str:
+        unknown = [check for check in self.checks if check.passed is None]
+        notes = "".join(f"\nNote: {check.finding}." for check in unknown)
+        if self.passed:
+            findings = [check.finding for check in self.checks if check.passed and check.name != "finite"]
+            return _wrap(f"The draws look trustworthy: {', '.join(findings)}.") + notes
+        lines = ["Do not trust these draws yet:"]
+        for check in self.failures:
+            lines.append(_wrap(f"- {check.finding[0].upper()}{check.finding[1:]}.", "  "))
+            if check.advice:
+                lines.append(_wrap(f"  Advice: {check.advice}.", "  "))
+        return "\n".join(lines) + notes
+
+    __repr__ = __str__
+
+    def as_json(self) -> dict[str, Any]:
+        """The checks as JSON."""
+        checks = [asdict(check) for check in self.checks]
+        for check in checks:
+            if check["value"] is not None and not math.isfinite(check["value"]):
+                check["value"] = None
+        return {"passed": self.passed, "checks": checks}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Diagnosis":
+        """The inverse of `as_json`."""
+        return cls(checks=tuple(Check(**check) for check in content["checks"]))
+
+
+def _wrap(text: str, indent: str = "") -> str:
+    """Fill lines to the width of the terminal."""
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    return "\n".join(textwrap.wrap(text, width=width, subsequent_indent=indent, break_on_hyphens=False))
