@@ -129,11 +129,20 @@ def test_an_except_of_the_program_does_not_catch_the_compiler(x64: None) -> None
         for t in range(1, len(x)):
             try:
                 out.append(0.5 * out[t - 1] + x[t])
-            except Exception:
+            except (KeyError, TypeError):
                 lp += 1000.0
         return sum(out) + lp
 
+    def sized(a):
+        try:
+            return_value = a * np.ones(int(a)).sum()
+        except TypeError:
+            return_value = 1000.0
+        return return_value
+
     assert float(evaluate(catching, (1.0,), {"x": X})[0]) == pytest.approx(catching(1.0, x=X), rel=1e-12)
+    with pytest.raises(ProgramError, match="needed here as a plain number"):
+        jax.jit(lambda a: evaluate(sized, (a,), {})[0])(2.0)
 
 
 def test_a_number_that_is_no_float_becomes_one(x64: None) -> None:

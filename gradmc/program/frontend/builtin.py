@@ -17,11 +17,12 @@ from gradmc.program.frontend.iterables import (
     Reversed,
     TracedRange,
     Zipped,
+    advancing,
     iterate,
     rollable,
 )
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import is_traced
+from gradmc.program.frontend.values import CannotRoll, any_traced, is_traced
 
 LONG = 16
 """`list(x)` of a longer array stays one array."""
@@ -82,7 +83,11 @@ def _pow(a: Any, b: Any, *modulus: Any) -> Any:
 def _extreme(combine: Callable[[Any, Any], Any], plain: Callable[..., Any]) -> Callable[..., Any]:
     def handler(*values: Any, **options: Any) -> Any:
         if options:
-            return plain(*(list(iterate(v)) if len(values) == 1 else v for v in values), **options)
+            key = _plain_key(options.pop("key", None), plain.__name__)
+            items = list(iterate(values[0])) if len(values) == 1 else list(values)
+            if key is None and any_traced(items):
+                return handler(items)
+            return plain(items, key=key, **options)
         if len(values) == 1:
             return comprehensions.extreme(values[0], combine)
         result = values[0]
@@ -91,6 +96,32 @@ def _extreme(combine: Callable[[Any, Any], Any], plain: Callable[..., Any]) -> C
         return result
 
     return handler
+
+
+def _iter(values: Any, *rest: Any) -> Any:
+    made = iter(values, *rest) if rest else iter(iterate(values))
+    return context.current().memory.bear_object(made)
+
+
+def _next(iterator: Any, *default: Any) -> Any:
+    if not isinstance(iterator, Generation):
+        return next(advancing(iterator), *default)
+    items = context.current().memory.listing(as_list(iterator))
+    count = items.length()
+    if is_traced(count):
+        raise CannotRoll("how many items there are is not known while compiling", "Use a loop with break.")
+    return items.item(0) if count else next(iter(()), *default)
+
+
+def _type(*args: Any) -> Any:
+    if len(args) == 1 and is_traced(args[0]):
+        raise CannotRoll("the type of a value that depends on the parameters is asked for", "Use isinstance.")
+    return type(*args)
+
+
+def sort(numbers: list, *, key: Any = None, reverse: bool = False) -> None:
+    """`numbers.sort()`."""
+    context.current().memory.write(numbers, Listing.of(_sorted(numbers, key=key, reverse=reverse)))
 
 
 def _list(values: Any = ()) -> list:
@@ -111,7 +142,23 @@ def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> list:
     if key is None and any(map(is_traced, items)):
         whole = jnp.sort(jnp.stack([jnp.asarray(v) for v in items]))
         return list(whole[::-1] if reverse else whole)
-    return sorted(items, key=key, reverse=reverse)
+    return sorted(items, key=_plain_key(key, "sorted"), reverse=reverse)
+
+
+def _plain_key(key: Any, name: str) -> Any:
+    """The key of `sorted`, `max` or `min`, whose values must be known."""
+    from gradmc.program.frontend.calls import call
+
+    def of(item: Any) -> Any:
+        value = call(key, item)
+        if any_traced(value):
+            raise CannotRoll(
+                f"the key of {name} depends on the parameters",
+                "Use np.argsort or np.argmax of an array of the keys, or a loop that compares.",
+            )
+        return value
+
+    return None if key is None else of
 
 
 def _isinstance(value: Any, kinds: Any) -> bool:
@@ -200,6 +247,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     repr: _text(repr),
     format: _text(format),
     isinstance: _isinstance,
-    iter: lambda values, *rest: iter(values, *rest) if rest else iter(iterate(values)),
+    iter: _iter,
+    next: _next,
+    type: _type,
 }
 """What a program calls when it calls one of these."""

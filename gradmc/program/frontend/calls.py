@@ -5,40 +5,54 @@ In order: builtins whose meaning changes for traced values (`builtin`), the user
 with the present contents of arrays and lists, and with converted functions for function arguments.
 """
 
+import collections
 import functools
+import operator
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from types import (
+    BuiltinFunctionType,
+    BuiltinMethodType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, operators, routing, tables, where
+from gradmc.program.frontend import builtin, context, operators, rearranging, routing, tables, where
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
-from gradmc.program.frontend.stores import changed
-from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY
+from gradmc.program.frontend.stores import changed, delete_item, replace, store
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
 from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_plain_jax, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
     if isinstance(function, Unbound):
         function.complain()
-    handler = builtin.HANDLERS.get(function) if _hashable(function) else None
+    handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if handler is not None:
         return operators.made(handler(*args, **kwargs))
     target = users_function(function)
     if target is not None:
-        return target(*args, **kwargs)
+        return _fresh(target(*args, **kwargs), args)
+    bound = _as_method(function, args)
+    if bound is not None:
+        return method(bound[0], bound[1], *bound[2], **kwargs)
     if isinstance(function, type) and (initialise := _users_initialiser(function)) is not None:
         made = context.current().memory.bear_object(object.__new__(function))
         initialise(made, *args, **kwargs)
@@ -46,6 +60,23 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(function, functools.partial):
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     return library(function, args, kwargs)
+
+
+def _as_method(function: Any, args: tuple) -> tuple[Any, str, tuple] | None:
+    """Owner, name and arguments, where a function is a method of a list, array or dict in other words.
+
+    `add = out.append; add(v)`, `list.append(out, v)` and `operator.setitem(x, i, v)`.
+    """
+    owner = getattr(function, "__self__", None)
+    if isinstance(function, BuiltinMethodType | MethodWrapperType) and _is_container(owner):
+        return owner, function.__name__, args
+    if isinstance(function, MethodDescriptorType | WrapperDescriptorType) and args and _is_container(args[0]):
+        return args[0], function.__name__, args[1:]
+    return None
+
+
+def _is_container(value: Any) -> bool:
+    return type(value) is list or isinstance(value, (dict, np.ndarray, jax.Array, *UNFOLLOWED))
 
 
 def _hashable(function: Any) -> bool:
@@ -139,6 +170,13 @@ def _new(result: Any, args: tuple) -> Any:
     """Note that a call made its result, unless it returned one of its arguments."""
     if isinstance(result, TOKENS) and all(result is not a for a in args):
         return context.current().memory.bear(result)
+    return _fresh(result, args)
+
+
+def _fresh(result: Any, args: tuple) -> Any:
+    """Note that a call made the iterator that it returned."""
+    if isinstance(result, Iterator) and all(result is not a for a in args):
+        return context.current().memory.bear_object(result)
     return result
 
 
@@ -181,20 +219,50 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return call(getattr(owner, name), *args, **kwargs)
     if isinstance(owner, Unbound):
         owner.complain()
+    if name in ITEMS and _is_container(owner):
+        return ITEMS[name](owner, *args)
     if type(owner) is list:
         return list_method(owner, name, args, kwargs)
     if isinstance(owner, np.ndarray | jax.Array):
         return _array_method(owner, name, args, kwargs)
     if isinstance(owner, dict):
         return dict_method(owner, name, args, kwargs)
-    if isinstance(owner, set) and name in CHANGING and _shared(owner):
-        raise CannotRoll(f"a set is changed ({name}) inside the loop or branch")
+    if isinstance(owner, UNFOLLOWED):
+        if name in CHANGING and _shared(owner):
+            kind = type(owner).__name__
+            raise CannotRoll(f"a {kind} is changed ({name}) inside the loop or branch", "Use a list or an array.")
+        return library(getattr(owner, name), args, kwargs)
+    if isinstance(owner, np.ufunc) and name == "at":
+        return ufunc_at(owner, *args)
     if isinstance(owner, str) and any_traced(args):
         raise CannotRoll(TEXT, TEXT_REMEDY)
     return call(attribute(owner, name), *args, **kwargs)
 
 
-CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove"})
+CHANGING = frozenset(
+    [
+        *("update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove", "difference_update"),
+        *("intersection_update", "symmetric_difference_update", "append", "appendleft", "extend", "extendleft"),
+        *("popleft", "rotate", "insert", "reverse", "__setitem__", "__delitem__"),
+    ]
+)
+
+
+UNFOLLOWED = (set, collections.deque, bytearray)
+"""Containers that are changed as they are: in a traced loop or branch they must not be."""
+ITEMS = {"__setitem__": store, "__getitem__": load, "__delitem__": delete_item}
+
+
+def ufunc_at(ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
+    """`np.add.at(array, index, values)` and its like."""
+    content, index, more = present(array), present_index(index), tuple(map(present, values))
+    if not any_traced((content, index, more)):
+        made = np.array(content)
+        ufunc.at(made, index, *more)
+    else:
+        context.current().traced += 1
+        made = getattr(jax.numpy, ufunc.__name__).at(jax.numpy.asarray(content), index, *more, inplace=False)
+    replace(array, made.astype(content.dtype))
 
 
 def _shared(owner: Any) -> bool:
@@ -231,6 +299,8 @@ def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | No
                 memory.append(owner, value)
         return None
     content = memory.content(owner)
+    if name == "sort":
+        return builtin.sort(owner, *args, **(kwargs or {}))
     if content is owner and (memory.owns(owner) or name in ("copy", "index", "count")):
         return operators.made(getattr(owner, name)(*args, **(kwargs or {})))
     if name == "copy":
@@ -247,12 +317,12 @@ def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | No
 
 
 def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-    from gradmc.program.frontend.stores import replace
-
     content = context.current().memory.content(owner)
     plain_args = tuple(present(a) for a in args)
     plain_kwargs = {k: present(v) for k, v in kwargs.items()}
     context.current().traced += is_traced(content)
+    if name in rearranging.METHODS and content.ndim and not kwargs and not any_traced(plain_args):
+        return _rearranged(owner, content, name, plain_args)
     if name == "fill":
         replace(owner, routing.full_like(content, *plain_args))
         return None
@@ -272,8 +342,23 @@ def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) ->
     return _new(bound(*plain_args, **plain_kwargs), (owner,))
 
 
+def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
+    """A view of all of an array, in another arrangement."""
+    index = rearranging.rearranged(content, name, args)
+    result = at_once(index.there, content) if is_plain_jax(content) else index.there(content)
+    memory = context.current().memory
+    whole = memory.parent(owner) is None or name in ("transpose", "swapaxes")
+    if result is not owner and is_array(result) and whole:
+        memory.bear(result)
+        memory.view(result, owner, index)
+        return result
+    return _new(result, (owner,))
+
+
 def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
+    if name == "T" and is_array(owner):
+        return _array_method(owner, "transpose", (), {})
     if isinstance(owner, TOKENS):
         owner = operators.content(owner)
         if isinstance(owner, Listing):
@@ -308,6 +393,49 @@ def delete_attribute(owner: Any, name: str) -> None:
     if _shared(owner):
         raise CannotRoll(f"attribute {name!r} of a {type(owner).__name__} is deleted inside the loop or branch")
     delattr(owner, name)
+
+
+def _getattr(owner: Any, name: str, *default: Any) -> Any:
+    try:
+        return attribute(owner, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise
+
+
+def _arrange(name: str, function: Any, x: Any, args: tuple, options: dict[str, Any]) -> Any:
+    """A function of numpy that is a method of arrays, too."""
+    return _array_method(x, name, args, options) if is_array(x) else library(function, (x, *args), options)
+
+
+REFLECTING: dict[Any, Callable[..., Any]] = {
+    getattr: _getattr,
+    setattr: set_attribute,
+    delattr: delete_attribute,
+    operator.setitem: store,
+    operator.getitem: load,
+    operator.delitem: delete_item,
+    np.reshape: lambda x, *args, **options: _arrange("reshape", np.reshape, x, args, options),
+    np.ravel: lambda x, *args, **options: _arrange("ravel", np.ravel, x, args, options),
+    np.transpose: lambda x, *args, **options: _arrange("transpose", np.transpose, x, args, options),
+    np.swapaxes: lambda x, *args, **options: _arrange("swapaxes", np.swapaxes, x, args, options),
+    np.squeeze: lambda x, *args, **options: _arrange("squeeze", np.squeeze, x, args, options),
+    np.put: lambda *_: refuse_change("numpy.put"),
+    np.place: lambda *_: refuse_change("numpy.place"),
+    np.putmask: lambda *_: refuse_change("numpy.putmask"),
+    np.put_along_axis: lambda *_: refuse_change("numpy.put_along_axis"),
+}
+"""Functions that read and change objects by name or place."""
+
+
+def refuse_change(name: str) -> NoReturn:
+    """Refuse a function that changes an array in a way that is not followed."""
+    raise ProgramError(
+        f"{name} changes an array in place, which is not followed",
+        location=where.here(),
+        remedy="Store by a subscript: x[i] = v, or x[mask] = v.",
+    )
 
 
 def returned(value: Any) -> Any:

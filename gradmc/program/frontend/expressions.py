@@ -172,6 +172,8 @@ class Expressions:
         inner: ast.expr | None = None
         bound: set[str] = set().union(*(liveness.stored(g.target) for g in node.generators))
         within = Expressions(self.guarded - bound, self.owner)
+        if not isinstance(node, ast.GeneratorExp):
+            _refuse_late_binding(node, bound)
         for depth in reversed(range(len(node.generators))):
             g = node.generators[depth]
             if g.is_async:
@@ -190,6 +192,19 @@ class Expressions:
             inner = call_hook("generate", [scope(g.iter), constant(pattern), condition, inner, constant(size)])
         assert inner is not None
         return call_hook("comprehension", [constant(kind), inner])
+
+
+def _refuse_late_binding(node: ast.ListComp | ast.SetComp | ast.DictComp, bound: set[str]) -> None:
+    """Refuse lambdas that are kept, and read what the comprehension binds."""
+    kept = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+    while kept:
+        element = kept.pop()
+        if isinstance(element, ast.Tuple | ast.List):
+            kept += element.elts
+        if isinstance(element, ast.Lambda):
+            read = {n.id for n in ast.walk(element.body) if isinstance(n, ast.Name)}
+            if (bound - liveness.parameters(element.args)) & read:
+                refuse("lambda in comprehension", element)
 
 
 def _all(tests: Sequence[ast.expr]) -> ast.expr | None:

@@ -163,9 +163,7 @@ class Function:
                 items = [ast.withitem(new(i.context_expr), i.optional_vars) for i in s.items]
                 return [ast.With(items, self.block(s.body))]
             case ast.Try() | ast.TryStar():
-                handlers = [ast.ExceptHandler(h.type, h.name, self.block(h.body)) for h in s.handlers]
-                made = type(s)(self.block(s.body), handlers, self.block(s.orelse), self.block(s.finalbody))
-                return [made]
+                return self._try(s)
             case ast.Match():
                 cases = [
                     ast.match_case(c.pattern, new(c.guard) if c.guard else None, self.block(c.body)) for c in s.cases
@@ -177,6 +175,20 @@ class Function:
                 return refuse("class", s)
             case _:  # pass, import, nonlocal, global (read only)
                 return [s]
+
+    def _try(self, s: ast.Try | ast.TryStar) -> list[ast.stmt]:
+        """A `try`; its handlers are asked what they catch, and its body is watched if that needs it."""
+        body = self.block(s.body)
+        caught = scanning.waits_for(s.handlers)
+        if caught:
+            before = self.fresh("before")
+            watched = call_hook("attempted", [load(before), constant(caught)])
+            body = [assign(before, call_hook("attempt", []), s), *body, at(ast.Expr(watched), s)]
+        handlers = [
+            ast.ExceptHandler(call_hook("catching", [h.type] if h.type else []), h.name, self.block(h.body))
+            for h in s.handlers
+        ]
+        return [type(s)(body, handlers, self.block(s.orelse), self.block(s.finalbody))]
 
     def _assign(self, s: ast.Assign) -> list[ast.stmt]:
         value = self.expressions(s.value)

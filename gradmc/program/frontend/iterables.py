@@ -17,6 +17,7 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
+ITERATOR_REMEDY = "Loop over the items themselves, or over zip(...) of what is needed together."
 LONG_LIST = 8
 """Longer lists of numbers roll."""
 
@@ -96,7 +97,15 @@ def iterate(source: Any) -> Iterable[Any]:
         return content.items()
     if is_array(content):
         return (subscripts.item(source, k) for k in range(content.shape[0]))
-    return content
+    return advancing(content)
+
+
+def advancing(source: Any) -> Any:
+    """An iterator that is about to move on; one made outside of the loop or branch at hand must not."""
+    memory = context.current().memory
+    if isinstance(source, Iterator) and not memory.owns(source):
+        raise CannotRoll("an iterator that was made before the loop or branch moves on inside it", ITERATOR_REMEDY)
+    return source
 
 
 def rollable(source: Any) -> Rollable | None:

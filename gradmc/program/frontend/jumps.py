@@ -121,8 +121,12 @@ def _lowered(s: ast.stmt, scope: _Scope) -> list[ast.stmt]:
             return [_if(s, _block(s.body, scope), _block(s.orelse, scope))]
         case ast.With():
             return [_replace(s, body=_block(s.body, scope))]
-        case ast.Try() | ast.TryStar() | ast.Match() | ast.AsyncFor() | ast.AsyncWith() if _any_jump(s):
-            refuse("jump in try or match", s)
+        case ast.AsyncFor() | ast.AsyncWith():
+            refuse("async", s)
+        case ast.Try() | ast.TryStar() if _any_jump(s):
+            refuse("jump in try", s)
+        case ast.Match() if _any_jump(s):
+            refuse("jump in match", s)
         case ast.Try() | ast.TryStar():
             handlers = [_replace(h, body=_block(h.body, scope)) for h in s.handlers]
             parts = {name: _block(getattr(s, name), scope) for name in ("body", "orelse", "finalbody")}

@@ -110,6 +110,13 @@ class Listing:
         """With all items of another listing."""
         return Listing(tuple(p for p in (*self.parts, *other.parts) if isinstance(p, Stack) or p))
 
+    def repeated(self, times: int) -> "Listing":
+        """The items over and over again."""
+        whole = Listing(())
+        for _ in range(times):
+            whole = whole.concatenate(self)
+        return whole
+
     def stacked(self) -> Stack:
         """All items as one stack.
 

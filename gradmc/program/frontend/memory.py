@@ -192,6 +192,16 @@ class Memory:
             raise Retry(loop, token)
         self.frames[-1].grown.setdefault(id(token), (token, []))[1].append(item)
 
+    def repeat(self, token: list, times: int) -> None:
+        """`token *= times`."""
+        if self.owns(token) and self.content(token) is token:
+            token *= times
+            return
+        listing = self.listing(token)
+        if listing.grows or self.parent(token) is not None:
+            raise CannotRoll("a list is repeated in the loop that appends to it, or inside of another list")
+        self.write(token, listing.repeated(times))
+
     def may_grow(self, token: list) -> None:
         """An item was read that a list does not have: if a loop around appends to it, it may have it later."""
         loop = self._loop_around(token)

@@ -83,10 +83,18 @@ def binary(op: str, a: Any, b: Any) -> Any:
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
+    a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
+
+
+def _in_range(value: Any, other: Any) -> Any:
+    """A whole number of more than 64 bits as the float that Python makes of it beside a float."""
+    if type(value) is int and value.bit_length() > 63 and is_traced(other) and jnp.issubdtype(other.dtype, jnp.inexact):
+        return float(value)
+    return value
 
 
 PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
@@ -125,10 +133,7 @@ def _lists(op: str, a: Any, b: Any) -> Any:
     if op == "Mult":
         listing, times = (a, b) if isinstance(a, Listing) else (b, a)
         if isinstance(times, int | np.integer):
-            whole = Listing(())
-            for _ in range(int(times)):
-                whole = whole.concatenate(listing)
-            return fresh_list(whole)
+            return fresh_list(listing.repeated(int(times)))
     return BINARY[op](whole_array(a), whole_array(b))
 
 
@@ -149,6 +154,9 @@ def inplace(op: str, a: Any, b: Any) -> Any:
             from gradmc.program.frontend.calls import list_method
 
             list_method(a, "extend", (b,))
+            return a
+        if op == "Mult":
+            context.current().memory.repeat(a, operator.index(content(b)))
             return a
         return binary(op, a, b)
     if not is_array(a):

@@ -10,9 +10,18 @@ from typing import NoReturn
 from gradmc.errors import ProgramError, SourceLocation
 
 CONSTRUCTS: dict[str, tuple[str, str]] = {
-    "jump in try or match": (
-        "break, continue or return inside a try statement, or a match with patterns of structure, cannot be compiled",
+    "jump in try": (
+        "break, continue or return inside a try statement cannot be compiled",
         "Assign the result to a variable inside it and jump after it.",
+    ),
+    "jump in match": (
+        "break, continue or return inside a match with patterns of structure cannot be compiled",
+        "Assign the result to a variable inside it and jump after it, or match numbers and strings only.",
+    ),
+    "lambda in comprehension": (
+        "a lambda that a comprehension makes reads the comprehension's own variable, which in Python has its last "
+        "value by the time the lambda is called",
+        "Bind the value that is meant: lambda v, i=i: ...",
     ),
     "async": ("async code cannot be compiled", "Write the program as an ordinary function."),
     "global": (

@@ -95,6 +95,7 @@ RENAMED = {
     "product": "prod",
     "asanyarray": "asarray",
     "ascontiguousarray": "asarray",
+    "psi": "digamma",
 }
 
 
@@ -154,6 +155,16 @@ def _numpy(function: Any, module: str) -> Callable[..., Any]:
     return _without_out(_on_arrays(found), function)
 
 
+def _on_lists(found: Callable[..., Any]) -> Callable[..., Any]:
+    """A density that takes lists as arrays."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = {k: _array(v) if isinstance(v, list | tuple) else v for k, v in kwargs.items()}
+        return found(*(_array(a) if isinstance(a, list | tuple) else a for a in args), **given)
+
+    return call
+
+
 def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
@@ -194,7 +205,7 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
     """scipy.special by name; the log densities of scipy.stats by distribution and method."""
     name = function.__name__ if hasattr(function, "__name__") else ""
     if isinstance(function, np.ufunc) or module.startswith("scipy.special"):
-        found = getattr(_special(), name, None)
+        found = getattr(_special(), RENAMED.get(name, name), None)
         if found is not None:
             return _on_arrays(found)
     family = _family(owner)
@@ -208,13 +219,20 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
 
             found = log_density(family)
         if found is not None:
-            return found
+            return _on_lists(found)
     if module.startswith("scipy.linalg"):
         import jax.scipy.linalg
 
         found = getattr(jax.scipy.linalg, name, None)
         if found is not None:
             return found
+    if hasattr(function, "freeze"):
+        frozen = _family(function)
+        raise ProgramError(
+            f"a frozen distribution, {frozen}(...), cannot have values that are not known while compiling",
+            location=where.here(),
+            remedy=f"Give them to the log density itself: {frozen}.logpdf(x, loc, scale).",
+        )
     told = f"{family}.{name}" if family else name
     density = "Use the log density of gradmc.lpdf or numpyro.distributions instead."
     raise ProgramError(

@@ -72,3 +72,19 @@ def yields(node: ast.AST) -> bool:
 def is_generator(node: ast.FunctionDef) -> bool:
     """Whether a function is a generator."""
     return any(yields(s) for s in node.body)
+
+
+OF_NUMBERS = frozenset(
+    ["ZeroDivisionError", "OverflowError", "FloatingPointError", "ArithmeticError", "ValueError", "LinAlgError"]
+)
+OF_PLACES = frozenset(["IndexError", "LookupError"])
+OF_ANYTHING = frozenset(["Exception", "BaseException", ""])
+
+
+def waits_for(handlers: Sequence[ast.ExceptHandler]) -> tuple[str, ...]:
+    """The names of the exceptions that are caught; an empty one for a bare `except`."""
+    found: list[str] = []
+    for h in handlers:
+        kinds = h.type.elts if isinstance(h.type, ast.Tuple) else [h.type]
+        found += [getattr(k, "attr", getattr(k, "id", "")) for k in kinds]
+    return tuple(n for n in found if n in OF_NUMBERS | OF_PLACES | OF_ANYTHING)

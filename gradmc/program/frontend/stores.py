@@ -11,6 +11,7 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import context, where, windows
+from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
     KEYED,
     KEYED_REMEDY,
@@ -18,6 +19,7 @@ from gradmc.program.frontend.subscripts import (
     fresh_list,
     is_full,
     is_integer,
+    is_mask,
     load,
     parts_of,
     present_index,
@@ -61,6 +63,8 @@ def replace(owner: Any, content: Any) -> None:
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, content)
+    elif isinstance(view.index, Rearranged):
+        replace(view.parent, view.index.back(content))
     else:
         store(view.parent, view.index, content)
 
@@ -99,6 +103,8 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
         new[index] = value
         return new
     context.current().traced += 1
+    if is_mask(index) and np.ndim(value) == 0:
+        return _masked(content, index, value)
     parts = parts_of(content, index)
     check_bounds(content, parts)
     if all(map(is_integer, parts)):
@@ -110,6 +116,15 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     value = jnp.asarray(value)
     array = jnp.asarray(content)
     return array.at[tuple(parts)].set(value.astype(array.dtype))
+
+
+def _masked(content: Any, mask: Any, value: Any) -> Any:
+    """A number, or the elements of an array of the same shape, stored wherever a mask holds."""
+    array = jnp.asarray(content)
+    if mask.shape != array.shape[: mask.ndim]:
+        raise IndexError(f"the mask has shape {mask.shape}, the array {array.shape}")
+    mask = mask.reshape(*mask.shape, *[1] * (array.ndim - mask.ndim))
+    return jnp.where(mask, jnp.asarray(value).astype(array.dtype), array)
 
 
 def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
@@ -125,8 +140,12 @@ def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
 
 def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
-    from gradmc.program.frontend.operators import inplace
+    from gradmc.program.frontend.operators import BINARY, inplace
 
+    content, mask, number = context.current().memory.content(owner), present_index(index), operand(value)
+    if is_mask(mask) and is_array(content) and np.ndim(number) == 0:
+        replace(owner, _masked(content, mask, BINARY[op](content, number)))
+        return
     was = load(owner, index)
     now = inplace(op, was, value)
     if now is not was or context.current().memory.parent(was) is None:
@@ -137,8 +156,8 @@ def delete_item(owner: Any, index: Any) -> None:
     """`del owner[index]`."""
     from gradmc.program.frontend.calls import list_method
 
-    if isinstance(owner, list) and not isinstance(index, slice):
-        list_method(owner, "pop", (index,))
+    if isinstance(owner, list):
+        list_method(owner, "__delitem__", (present_index(index),))
         return
     if isinstance(owner, dict):
         with changed(owner, index) as content:

@@ -10,6 +10,7 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import context, tables, where, windows
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
@@ -82,6 +83,8 @@ def item(owner: Any, k: Any) -> Any:
 
 def element(content: Any, index: Any) -> Any:
     """`content[index]` for an array or a listing."""
+    if isinstance(index, Rearranged):
+        return index.there(content)
     if isinstance(content, Listing):
         return content.item(index)
     if isinstance(content, list):
@@ -124,6 +127,11 @@ def is_integer(part: Any) -> bool:
     return isinstance(part, jax.Array | np.ndarray) and part.ndim == 0 and jnp.issubdtype(part.dtype, jnp.integer)
 
 
+def is_mask(index: Any) -> bool:
+    """Whether an index is a mask that is not known while compiling."""
+    return is_traced(index) and index.ndim > 0 and index.dtype == bool
+
+
 def is_full(part: Any) -> bool:
     """Whether a part of an index is `:`."""
     return isinstance(part, slice) and part.start is None and part.stop is None and part.step is None
@@ -154,6 +162,11 @@ def _element(content: Any, index: Any) -> Any:
         return at_once(lambda: content[index])
     context.current().traced += 1
     parts = parts_of(content, index)
+    if any(map(is_mask, parts)):
+        raise CannotRoll(
+            "how many elements a mask selects is not known while compiling",
+            "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
+        )
     check_bounds(content, parts)
     if all(map(is_integer, parts)):
         if not parts:

@@ -3,6 +3,7 @@
 
 import copy
 import math
+import operator
 
 import numpy as np
 
@@ -150,6 +151,46 @@ def views(a, *, x):
     part = m[1:3]
     part[0, 0] = 9.0
     return np.sum(m * m) + np.sum(row)
+
+
+@supported("arrays", "views of all of an array: `m.T`, `reshape`, `ravel`, `np.transpose`", 0.3, m=M)
+def rearranged(a, *, m):
+    z, flat = np.zeros((10, 3)), np.zeros((5, 2))
+    t, line = z.T, flat.reshape(10)
+    for i in range(3):
+        for j in range(10):
+            t[i, j] = m[j, i] * a
+            if m[j, i] * a > 0.5:
+                z[j, i] += 1.0
+    for column in np.transpose(z):
+        column *= 2.0
+    for i in range(10):
+        line[i] = m[i, 0] * a
+    flat[0] *= 3.0
+    np.swapaxes(flat, 0, 1)[1] = np.ravel(flat)[:5]
+    return np.sum(z * m) + np.sum(line * m[:, 1]) + t[1, 2]
+
+
+@supported("arrays", "`x[mask] = v` with a mask that depends on parameters", 0.7, x=X, m=M)
+def traced_masks(a, *, x, m):
+    z, w = x * a, m * a
+    same = z
+    same[z > 0.5] = a
+    z[z < -0.5] *= 2.0
+    w[w[:, 0] > 1.0] = 0.5
+    for i in range(10):
+        z[z > i * 0.1] += 0.1
+    return np.sum(z * x) + np.sum(w * m)
+
+
+@supported("arrays", "`np.add.at(x, index, v)`, `operator.setitem`", 0.7, x=X, g=G)
+def stores_by_functions(a, *, x, g):
+    z, w = np.zeros(3), np.zeros(len(x))
+    np.add.at(z, g, x * a)
+    np.add.at(w, [1, 1, 2], 2.0)
+    for i in range(len(x)):
+        operator.setitem(w, i, operator.getitem(w, i) + x[i] * a)
+    return z[0] - 2.0 * z[1] + np.sum(w * x)
 
 
 @supported("arrays", "`+=` and the like on whole arrays, in place", 0.3, x=X)
@@ -350,6 +391,20 @@ def list_stores(a, *, x):
         for j in range(3):
             grid[i][j] = a * x[i] * j
     return sum(h) + grid[5][2] + sum(sum(row) for row in grid)
+
+
+@supported("lists", "`del`, `*=` and `sort`, seen by every name of the list; `append` under another name", 0.7, x=X)
+def changed_lists(a, *, x):
+    out: list = []
+    same, add = out, out.append
+    for v in x:
+        add(v * a)
+    del out[0], out[-2:]
+    out *= 2
+    out.sort()
+    for i in range(12):
+        same += [i * a]
+    return sum(i * v for i, v in enumerate(same)) + len(out) * a
 
 
 @supported("lists", "concatenation, slices, pop, insert, copy", 0.3, x=X)

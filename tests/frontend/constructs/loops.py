@@ -1,6 +1,7 @@
 """Loops."""
 # ruff: noqa: B007, C417
 
+import collections
 import itertools
 import math
 
@@ -401,6 +402,18 @@ def tuples(a, *, x, m):
     for i, j in np.ndindex(10, 3):
         lp += m[i, j] ** 2 * a
     return lp + sum(a * x[i] for i, j in itertools.product(range(4), range(5)))
+
+
+@supported("loops", "`next` of an iterator, `itertools.cycle`, a deque: the loop is written out", 0.7, x=X)
+def iterators(a, *, x):
+    rest, signs, last = iter(x), itertools.cycle([1.0, -1.0]), collections.deque(maxlen=3)
+    lp = next(rest) * a
+    for v in rest:
+        lp += v * a * a
+    for v in x:
+        last.append(v * a)
+        lp += next(signs) * v * a + sum(last)
+    return lp + next(v * a for v in x if v < -1.0) + next((v for v in x if v > 100.0), a)
 
 
 @supported("loops", "a dict", 0.5, effects={"u": 1.5, "v": -0.5})

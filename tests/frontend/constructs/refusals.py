@@ -1,9 +1,11 @@
 """What is refused, with the line that is blamed, the message, and the remedy."""
-# ruff: noqa: E501, F841, RET503, SIM108
+# ruff: noqa: B023, E501, F841, RET503, SIM108
 
+import itertools
 import random
 
 import numpy as np
+import scipy.stats
 
 from tests.frontend.constructs import refused
 from tests.frontend.constructs.loops import X
@@ -295,6 +297,126 @@ def jump_in_try(a):
     except ValueError:
         a = 0.0
     return a
+
+
+@refused(
+    "`try` that waits for an error of numbers that depend on parameters",
+    0.7,
+    line="try:",
+    message="this try waits for ZeroDivisionError around values that are not known while compiling",
+    remedy="Test the argument by an if instead.",
+)
+def waiting_for_errors(a):
+    try:
+        value = 1.0 / a
+    except (KeyError, ZeroDivisionError):
+        value = 0.0
+    return value
+
+
+@refused(
+    "`break`, `continue` or `return` inside `match` with patterns of structure",
+    0.7,
+    x=(1.0, 2.0),
+    line="match x:",
+    message="break, continue or return inside a match with patterns of structure",
+    remedy="Assign the result to a variable inside it and jump after it, or match numbers and strings only.",
+)
+def jump_in_match(a, *, x):
+    match x:
+        case (1.0, v):
+            return a * v
+    return a
+
+
+@refused(
+    "a lambda kept by a comprehension whose variable it reads",
+    0.7,
+    line="scaled = [lambda v: i * v for i in range(3)]",
+    message="reads the comprehension's own variable, which in Python has its last value",
+    remedy="Bind the value that is meant: lambda v, i=i: ...",
+)
+def late_lambdas(a):
+    scaled = [lambda v: i * v for i in range(3)]
+    return sum(f(a) for f in scaled)
+
+
+@refused(
+    "elements selected by a mask that depends on parameters",
+    0.7,
+    x=X,
+    line="return np.sum(z[z > 0.5])",
+    message="how many elements a mask selects is not known while compiling",
+    remedy="Use np.where(mask, x, 0.0), or loop over the elements with an if.",
+)
+def masked_elements(a, *, x):
+    z = a * x
+    return np.sum(z[z > 0.5])
+
+
+@refused(
+    "`type()` of a value that depends on parameters",
+    0.7,
+    line="if type(a) is float",
+    message="the type of a value that depends on the parameters is asked for",
+    remedy="Use isinstance.",
+)
+def asks_type(a):
+    if type(a) is float:
+        return a
+    return 2.0 * a
+
+
+@refused(
+    "a key of `sorted`, `max` or `min` that depends on parameters",
+    0.7,
+    x=X,
+    line="max(x, key=lambda",
+    message="the key of max depends on the parameters",
+    remedy="Use np.argsort or np.argmax of an array of the keys, or a loop that compares.",
+)
+def traced_key(a, *, x):
+    return a * max(x, key=lambda v: (v - a) ** 2)
+
+
+@refused(
+    "np.put, np.place, np.putmask, np.put_along_axis",
+    0.7,
+    line="np.put(z, [0, 1], a)",
+    message="numpy.put changes an array in place, which is not followed",
+    remedy="Store by a subscript: x[i] = v, or x[mask] = v.",
+)
+def putting(a):
+    z = np.zeros(3)
+    np.put(z, [0, 1], a)
+    return np.sum(z)
+
+
+@refused(
+    "frozen distributions of scipy.stats",
+    0.7,
+    line="return scipy.stats.norm(a, 1.0)",
+    message="a frozen distribution, norm(...), cannot have values that are not known while compiling",
+    remedy="Give them to the log density itself: norm.logpdf(x, loc, scale).",
+)
+def frozen(a):
+    return scipy.stats.norm(a, 1.0).logpdf(0.3)
+
+
+@refused(
+    "an iterator made before a long loop that moves on in it, and a deque that it changes",
+    0.7,
+    x=np.arange(40.0),
+    line="for v in x",
+    message="an iterator that was made before the loop or branch moves on inside it, and it has more than",
+    remedy="Loop over a range or an array",
+)
+def moving_iterator(a, *, x):
+    signs = itertools.cycle([1.0, -1.0])
+    lp = 0.0
+    for v in x:
+        lp += next(signs) * v * a
+    return lp
 
 
 @refused(
