@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradmc.density import Density, Precision, density
+from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
@@ -75,6 +76,9 @@ def sample(
         An ArviZ `DataTree` with groups `posterior`, `sample_stats`, `log_likelihood`, `log_prior`, `observed_data`
         and `constant_data`.  After Ctrl-C it holds the draws so far.
 
+    Warns:
+        SamplingWarning: the run was interrupted, or far fewer steps were accepted than aimed at.
+
     Raises:
         UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
         ProgramError: the model's function raised, or uses something that cannot be compiled.
@@ -115,7 +119,11 @@ def sample(
     finally:
         display.close()
     store.finalize(run_attributes(sampler, time.perf_counter() - began))
-    return store.to_datatree()
+    tree = store.to_datatree()
+    acceptance = check_acceptance(tree)
+    if acceptance is not None and acceptance.passed is False:
+        warnings.warn(f"{acceptance.finding}; {acceptance.advice}", SamplingWarning, stacklevel=2)
+    return tree
 
 
 def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision: Precision = "float64") -> Density:

@@ -169,7 +169,7 @@ class Commands:
         """Check the draws of a run; exits with 4 if they cannot be trusted.
 
         R-hat at most 1.01, at least 100 effective draws per chain, no divergences, BFMI at least 0.3, no
-        saturated trees.
+        saturated trees, and an acceptance not far below `target_accept`.
 
         Example: `gradmc diagnose runs/eight_schools --json`
         """

@@ -1,7 +1,8 @@
 """The checks behind the verdict, and the advice that goes with each.
 
 Limits: R-hat at most 1.01 and 100 effective draws per chain (Vehtari et al. 2021), no divergence, no
-saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.00695).
+saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.00695), and an acceptance not far below
+the one that warmup aimed at (`gradmc.diagnostics.acceptance`).
 """
 
 import math
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.summary import Row, Summary, summarise
@@ -35,6 +37,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary)]
     if "diverging" in statistics:
         checks.append(check_divergences(tree, statistics["diverging"].values))
+    if (acceptance := check_acceptance(tree)) is not None:
+        checks.append(acceptance)
     if "reached_max_treedepth" in statistics:
         checks.append(check_trees(statistics["reached_max_treedepth"].values))
     if "energy" in statistics:
