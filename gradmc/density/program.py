@@ -86,10 +86,18 @@ class ProgramDensity(Density):
             for group, variables in shapes.items()
         }
 
+    @property
+    def coords(self) -> dict[str, list[Any]]:
+        """Labels along the named axes, those that `record` was told included."""
+        told = {axis: labels for dims in self._marked.axes.values() for axis, labels in dims.items()}
+        return {**self.bound.coords, **{axis: list(labels) for axis, labels in told.items() if labels is not None}}
+
     def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Name a variable's axes: declared, or those of the data array of the same name where the sizes
-        agree.
+        """Name a variable's axes: as `record` was told, as declared, or those of the data array of the same name where
+        the sizes agree.
         """
+        if name in self._marked.axes:
+            return tuple(self._marked.axes[name])
         declared = self.bound.dims.get(name, ())
         known = np.shape(self.bound.data[name]) if name in self.bound.data else shape
         shared = 0

@@ -7,7 +7,7 @@ traces, so that marks made inside a loop become outputs stacked along the loop; 
 collector for the whole call.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import UsageError
+
+type Dims = str | Sequence[str] | Mapping[str, Sequence[Any] | None]
+"""Names of axes; a mapping gives labels along them too."""
+
+type Axes = dict[str, tuple[Any, ...] | None]
+"""The axes of a recorded quantity: their names in order, each with its labels, if it has any."""
 
 
 @dataclass(slots=True)
@@ -40,6 +46,20 @@ def collecting(marks: Marks | None = None) -> Iterator[Marks]:
         yield marks
     finally:
         collector.reset(token)
+
+
+axes: ContextVar[dict[str, Axes] | None] = ContextVar("gradmc_axes", default=None)
+
+
+@contextmanager
+def naming() -> Iterator[dict[str, Axes]]:
+    """Collect the axes that `record` is told inside the `with` block, by the name of the quantity."""
+    named: dict[str, Axes] = {}
+    token = axes.set(named)
+    try:
+        yield named
+    finally:
+        axes.reset(token)
 
 
 prior_only: ContextVar[bool] = ContextVar("gradmc_prior_only", default=False)
@@ -83,7 +103,7 @@ def observe[T](name: str, value: T) -> T:
     return _nothing(value) if prior_only.get() else value
 
 
-def record[T](name: str, value: T) -> T:
+def record[T](name: str, value: T, *, dims: Dims | None = None) -> T:
     """Mark a derived quantity and return it unchanged.
 
     Inside a loop the values collect along the loop. They stand in group `posterior` of the results beside the
@@ -92,18 +112,39 @@ def record[T](name: str, value: T) -> T:
     Args:
         name: name of the derived quantity; not that of a parameter.
         value: a number or an array.
+        dims: names of the axes of what is collected, those of the loops around the call first: one name, a list of
+            names, or a mapping from names to labels along the axes (None for no labels).
 
     Returns:
         `value`.
 
     Raises:
-        UsageError: the name is not a non-empty string, or is already used by `observe`.
+        UsageError: the name is not a non-empty string, or is already used by `observe`; `dims` are no names.
     """
     marks = collector.get()
     if marks is not None:
         _checked(name, "record", "observe", marks.observe)
         marks.record.setdefault(name, []).append(value)
+    named = axes.get()
+    if named is not None and dims is not None:
+        found = _axes(name, dims)
+        if named.setdefault(name, found) != found:
+            raise UsageError(f"record({name!r}, ...): dims are {list(named[name])} in one place and {list(found)} here")
     return value
+
+
+def _axes(name: str, dims: Any) -> Axes:
+    """Check and unify the forms of `dims`."""
+    if isinstance(dims, Mapping):
+        found = {key: None if labels is None else tuple(np.asarray(labels).tolist()) for key, labels in dims.items()}
+    else:
+        given = (dims,) if isinstance(dims, str) else tuple(dims) if isinstance(dims, Sequence) else (None,)
+        found = dict.fromkeys(given)
+        if len(found) < len(given):
+            raise UsageError(f"record({name!r}, ...): dims must be different names, got {dims!r}")
+    if not all(isinstance(key, str) and key for key in found):
+        raise UsageError(f'record({name!r}, ...): dims must be names of axes, got {dims!r}; write dims=["school"]')
+    return found
 
 
 def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -> None:

@@ -19,6 +19,7 @@ from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program.binding import BoundModel
 from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
 from gradmc.program.dims import RESERVED
+from gradmc.program.marks import Axes, naming
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,7 @@ class Traced:
         arguments: those arrays.
         jaxpr: the program as a function of the parameters and the arguments.
         structure: what its results are.
+        axes: the axes of derived quantities, where `record` names them.
     """
 
     names: tuple[str, ...]
@@ -38,6 +40,7 @@ class Traced:
     arguments: tuple[np.ndarray, ...]
     jaxpr: jax.extend.core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
     structure: Any
+    axes: Mapping[str, Axes]
 
     def _call(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
         results = jax.extend.core.jaxpr_as_fun(self.jaxpr)(*(values[name] for name in self.names), *arguments)
@@ -83,14 +86,16 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
             return _number(bound, value, dtype), *_checked_marks(bound, marks)
 
         try:
-            jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*values, *arguments)
+            with naming() as axes:
+                jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*values, *arguments)
         except ConcreteDataNeeded as needed:
             wanted = needed.names & set(floating)
             if not wanted:
                 raise ProgramError(f"the program needs to know {sorted(needed.names)} while it is compiled") from needed
             floating = {name: array for name, array in floating.items() if name not in wanted}
             continue
-        return Traced(names, traced, arguments, jaxpr, jax.tree.structure(shapes))
+        _check_axes(bound, axes, {name: tuple(leaf.shape) for name, leaf in shapes[2].items()})
+        return Traced(names, traced, arguments, jaxpr, jax.tree.structure(shapes), axes)
 
 
 def _is_float_array(value: Any) -> bool:
@@ -106,6 +111,35 @@ def _number(bound: BoundModel, value: Any, dtype: np.dtype) -> Any:
             location=SourceLocation(code.co_filename, code.co_firstlineno, f"def {bound.model.name}(...)"),
         )
     return value if value.dtype == dtype else value.astype(dtype)
+
+
+def _check_axes(bound: BoundModel, axes: Mapping[str, Axes], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse names of axes that do not fit what was recorded, or that the results have another use for."""
+    sizes = {name: len(labels) for name, labels in bound.coords.items()}
+    used = {*RESERVED, *shapes, *(parameter.name for parameter in bound.parameters)}
+    for name, shape in shapes.items():
+        dims = axes.get(name)
+        if dims is None:
+            continue
+        if len(dims) != len(shape):
+            raise ProgramError(
+                f"record({name!r}, ...): dims names {len(dims)} axes ({', '.join(dims)}), what is collected has the "
+                f"shape {shape}",
+                remedy="Name every axis, those of the loops around the call first.",
+            )
+        for (axis, labels), size in zip(dims.items(), shape, strict=True):
+            if labels is not None and len(labels) != size:
+                raise ProgramError(f"record({name!r}, ...): {len(labels)} labels for {size} entries along {axis!r}")
+            if sizes.setdefault(axis, size) != size:
+                raise ProgramError(
+                    f"record({name!r}, ...): the axis {axis!r} has {size} entries here, elsewhere {sizes[axis]}",
+                    remedy="Give axes of different lengths different names.",
+                )
+            if axis in used:
+                raise ProgramError(
+                    f"record({name!r}, ...): the results have another use for the name {axis!r}",
+                    remedy="Give the axis another name.",
+                )
 
 
 def _checked_marks(bound: BoundModel, marks: Collected) -> tuple[dict[str, Any], dict[str, Any]]:

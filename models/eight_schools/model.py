@@ -26,7 +26,7 @@ def eight_schools(mu: Real, tau: Positive, z: Real["school"], *, y: Data["school
     """The same posterior with theta[j] = mu + tau * z[j]: no funnel, so this is the one to sample."""
     lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
     for j in range(len(y)):
-        theta = gm.record("theta", mu + tau * z[j])
+        theta = gm.record("theta", mu + tau * z[j], dims="school")
         lp += normal(z[j], 0.0, 1.0)
         lp += gm.observe("y", normal(y[j], theta, sigma[j]))
     return lp
