@@ -122,8 +122,14 @@ def measure(case: Case, size: int, repeats: int) -> tuple[Row, dict[str, float]]
 
 
 def check_equal(case: Case, x: np.ndarray, data: dict[str, Any]) -> None:
-    """All versions agree in value and gradient."""
-    results = {n: jax.jit(jax.value_and_grad(partial(fn, **data)))(jnp.asarray(x)) for n, fn in versions(case).items()}
+    """All versions agree in value and gradient, called as they are timed: with float data as arguments."""
+    arrays, fixed = split(data)
+
+    def result(fn: Callable[..., Any]) -> Any:
+        both = jax.jit(lambda p, arrays: jax.value_and_grad(lambda p: fn(p, **arrays, **fixed))(p))
+        return both(jnp.asarray(x), arrays)
+
+    results = {name: result(fn) for name, fn in versions(case).items()}
     for name, (value, gradient) in results.items():
         np.testing.assert_allclose(value, results["plain"][0], rtol=1e-9, err_msg=f"{case.name}: {name}")
         np.testing.assert_allclose(gradient, results["plain"][1], rtol=1e-7, atol=1e-9, err_msg=f"{case.name}: {name}")
