@@ -6,6 +6,7 @@ the parameters are ranked among the draws. If program, simulator and sampler agr
 https://arxiv.org/abs/2211.02383).
 """
 
+import numbers
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -153,6 +154,11 @@ def calibrate_with(
     wrap: Wrap | None,
 ) -> Calibration:
     """As `calibrate`, sampling `wrap(density)` instead of the density: what the tests of calibration do."""
+    if not all(isinstance(n, numbers.Integral) for n in (replications, ranked, warmup, seed)) or seed < 0:
+        raise UsageError(
+            "expected whole numbers of replications, ranked draws and warmup and a seed of at least 0, got "
+            f"{replications!r}, {ranked!r}, {warmup!r} and {seed!r}"
+        )
     if replications < 20 or ranked < 15 or warmup < 0:
         raise UsageError(
             f"expected at least 20 replications, 15 ranked draws and 0 warmup, got {replications}, {ranked}, {warmup}"

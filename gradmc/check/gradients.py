@@ -62,13 +62,10 @@ def gradients(subject: Subject) -> Iterator[Finding]:
 
 
 def _points(subject: Subject) -> Points:
-    """A point near the mode, two starts and one in the tails, all good."""
-    parts = [subject.typical.where(np.arange(min(1, len(subject.typical.x))))]
-    starts = subject.starts.where(subject.starts.good)
-    parts.append(starts.where(np.arange(min(2, len(starts.x)))))
-    far = subject.at(tails(subject)[:8])
-    far = far.where(far.good)
-    parts.append(far.where(np.arange(min(1, len(far.x)))))
+    """Some points near the mode, some starts and some in the tails, all good."""
+    parts = []
+    for points, most in ((subject.typical, 2), (subject.starts, 4), (subject.at(tails(subject)[:8]), 2)):
+        parts.append(points.where(np.flatnonzero(points.good)[:most]))
     return Points(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("x", "value", "gradient")))
 
 

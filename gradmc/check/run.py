@@ -1,5 +1,6 @@
 """`check`: all checks of one model with data, in order, into one report."""
 
+import numbers
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -71,9 +72,12 @@ def check(
         The report: findings with the user's lines; `report.passed` is False if there is an error.
 
     Raises:
-        UsageError: the model is something else.
+        UsageError: the model is something else, or a number is out of its range.
         DataError: the data do not fit the model.
     """
+    for name, value, least in (("seed", seed, 0), ("chains", chains, 1), ("transitions", transitions, 1)):
+        if not isinstance(value, numbers.Integral) or value < least:
+            raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
     began = time.perf_counter()
     try:
         subject = Subject(_density(model, data), seed=seed)

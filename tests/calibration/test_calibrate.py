@@ -150,5 +150,9 @@ def test_what_calibration_needs() -> None:
 
     with pytest.raises(UsageError, match="marks no likelihood, so its prior is not known"):
         gm.calibrate(bare, DATA, replications=20)
+    with pytest.raises(UsageError, match=r"expected whole numbers of replications.*got 20\.5, 63, 400 and 0"):
+        gm.calibrate(line, DATA, replications=20.5)
+    with pytest.raises(UsageError, match="a seed of at least 0, got 20, 63, 400 and -1"):
+        gm.calibrate(line, DATA, replications=20, seed=-1)
     with pytest.raises(UsageError, match="expected at least 20 replications"):
         gm.calibrate(line, DATA, replications=5)

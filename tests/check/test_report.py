@@ -57,6 +57,12 @@ def test_other_things_are_refused() -> None:
         gm.check(prior_density(healthy, DATA))
 
 
+@pytest.mark.parametrize(("name", "value"), [("seed", -1), ("seed", "a"), ("chains", 0), ("transitions", 2.5)])
+def test_numbers_out_of_range_are_refused(name, value) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be a whole number of at least [01], got"):
+        gm.check(healthy, DATA, **{name: value})
+
+
 def test_a_program_in_single_precision_is_checked_in_double() -> None:
     report = gm.check(gm.density(healthy, DATA, precision="float32"), fast=True)
     assert report.clean, str(report)

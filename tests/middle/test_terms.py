@@ -3,6 +3,7 @@
 import inspect
 import math
 
+import jax
 import numpy as np
 import pytest
 from jax.extend.core import jaxpr_as_fun
@@ -57,6 +58,16 @@ def searching(rate: Positive, *, y: Data["n"]):
 
 
 @model
+def doubling(mu: Real):
+    lp = normal(mu, 0.0, 1.0)  # term
+    for _ in range(2):
+        lp = lp + lp
+    for k in range(3):
+        lp += mu * k  # term
+    return lp
+
+
+@model
 def not_a_sum(mu: Real):
     return math.exp(normal(mu, 0.0, 1.0))  # term
 
@@ -71,7 +82,7 @@ def whole(d, operands):
         return float(jaxpr_as_fun(lower(d.equations))(*operands)[0])
 
 
-@pytest.mark.parametrize("program", [nested, branching, searching, not_a_sum], ids=lambda p: p.name)
+@pytest.mark.parametrize("program", [nested, branching, searching, doubling, not_a_sum], ids=lambda p: p.name)
 def test_every_line_that_adds_is_a_term(program):
     d = density(program, Y if program.data else None)
     lines = source_lines(program.fn) | (source_lines(helper) if program is branching else {})
@@ -84,7 +95,7 @@ def source_lines(function):
     return {first + k: line.rstrip() for k, line in enumerate(lines)}
 
 
-@pytest.mark.parametrize("program", [nested, branching, searching, not_a_sum], ids=lambda p: p.name)
+@pytest.mark.parametrize("program", [nested, branching, searching, doubling, not_a_sum], ids=lambda p: p.name)
 def test_the_terms_add_up(program):
     d = density(program, Y if program.data else None)
     for x in (np.linspace(-1, 1, d.dim), np.linspace(0.5, 1.5, d.dim)):
@@ -107,3 +118,14 @@ def test_the_terms_of_shipped_models_add_up(name):
 def test_how_often_a_line_runs():
     d = density(nested, Y)
     assert [term.times for term in terms(d.equations)] == [1, 80, 4]
+
+
+def test_a_sum_of_thousands_of_terms_is_followed():
+    def long(x):
+        total = x * 0.0
+        for k in range(3000):
+            total = total + x * k
+        return total
+
+    found = terms(jax.make_jaxpr(long)(1.0))
+    assert [len(term.slots) for term in found] == [1, 3000]

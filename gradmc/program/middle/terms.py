@@ -66,20 +66,9 @@ class _Leaf:
         return replace(self, times=None if self.times is None or times is None else self.times * times)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    """What a sum consists of: leaves, and the inputs of the body that it passes on."""
-
-    leaves: tuple[_Leaf, ...] = ()
-    inputs: tuple[_Leaf, ...] = ()
-
-    def __add__(self, other: "_Sum") -> "_Sum":
-        return _Sum(self.leaves + other.leaves, self.inputs + other.inputs)
-
-
 def terms(body: Jaxpr) -> list[Term]:
     """The terms of a program's first result, in the order of their lines."""
-    found = _sum(body, body.outvars[0], Slot(None, 0), None, producers(body))
+    found = _Sum(body).follow(body.outvars[0], Slot(None, 0), None)
     by_line: dict[tuple[str, int], list[_Leaf]] = {}
     for leaf in (*found.leaves, *found.inputs):
         key = ("", 0) if leaf.location is None else (leaf.location.file, leaf.location.line)
@@ -96,86 +85,98 @@ def alone(body: Jaxpr, term: Term, among: Iterable[Term]) -> Jaxpr:
     return prune(_without(body, others), [0])
 
 
-def _sum(
-    body: Jaxpr, atom: Any, slot: Slot, line: SourceLocation | None, made_by: dict[Var, tuple[JaxprEqn, int]]
-) -> _Sum:
-    """What `atom`, read in `slot` and added on `line`, consists of."""
-    if isinstance(atom, Literal):
-        return _Sum()
-    if atom not in made_by:
-        return _Sum(inputs=(_Leaf(slot, line, variable=atom),)) if atom in body.invars else _Sum()
-    eqn, k = made_by[atom]
-    name = eqn.primitive.name
-    if atom.aval.ndim == 0:
+type _Reading = tuple[Any, Slot, SourceLocation | None]
+"""A value, where it is read, and the line that adds it."""
+
+
+class _Sum:
+    """What a sum in one body consists of: leaves, and the inputs of the body that it passes on."""
+
+    def __init__(self, body: Jaxpr) -> None:
+        self.body = body
+        self.made_by = producers(body)
+        self.leaves: list[_Leaf] = []
+        self.inputs: list[_Leaf] = []
+
+    def follow(self, atom: Any, slot: Slot, line: SourceLocation | None) -> "_Sum":
+        """Follow a sum back to its terms; one that is read twice is followed once."""
+        todo: list[_Reading] = [(atom, slot, line)]
+        sums: set[Var] = set()
+        inputs = set(self.body.invars)
+        while todo:
+            atom, slot, line = todo.pop()
+            if isinstance(atom, Literal) or atom in sums:
+                continue
+            if atom not in self.made_by:
+                if atom in inputs:
+                    self.inputs.append(_Leaf(slot, line, variable=atom))
+                continue
+            parts = self._parts(atom, line)
+            if parts is None:
+                self.leaves.append(_Leaf(slot, line or _line(self.made_by[atom][0])))
+            else:
+                sums.add(atom)
+                todo += parts
+        return self
+
+    def _parts(self, atom: Var, line: SourceLocation | None) -> list[_Reading] | None:
+        """What is added up to a value; None if it is no sum."""
+        eqn, k = self.made_by[atom]
+        name = eqn.primitive.name
+        if atom.aval.ndim:  # pyright: ignore[reportAttributeAccessIssue]
+            return None
         if name in ADDITIONS:
             here = _line(eqn) or line
-            first = _sum(body, eqn.invars[0], Slot(eqn, 0), _own(body, eqn.invars[0], here, made_by), made_by)
-            return first + _sum(body, eqn.invars[1], Slot(eqn, 1), here, made_by)
-        if name in PASSING and np.ndim(eqn.invars[0].aval) == 0:
-            return _sum(body, eqn.invars[0], Slot(eqn, 0), line, made_by)
+            first, second = eqn.invars
+            return [(first, Slot(eqn, 0), self._own(first, here)), (second, Slot(eqn, 1), here)]
+        if name in PASSING and not eqn.invars[0].aval.ndim:
+            return [(eqn.invars[0], Slot(eqn, 0), line)]
         if name == "select_n" or (eqn.primitive is jp.jit_p and eqn.params["name"] == "_where"):
-            sides = (_sum(body, a, Slot(eqn, j), line, made_by) for j, a in enumerate(eqn.invars) if j)
-            return sum(sides, _Sum())
-        inner = _inner(body, eqn, k, line, made_by)
-        if inner is not None:
-            return inner
-    return _Sum((_Leaf(slot, line or _line(eqn)),))
+            return [(side, Slot(eqn, j), line) for j, side in enumerate(eqn.invars) if j]
+        if eqn.primitive in (ir.if_p, ir.for_p, ir.while_p):
+            return self._entering(eqn, k, line)
+        return None
+
+    def _own(self, atom: Any, here: SourceLocation | None) -> SourceLocation | None:
+        """The line of the first operand of an addition: where it was made, if that was in the same function."""
+        made = _line(self.made_by[atom][0]) if isinstance(atom, Var) and atom in self.made_by else None
+        return made if made is not None and here is not None and made.function == here.function else here
+
+    def _entering(self, eqn: JaxprEqn, k: int, line: SourceLocation | None) -> list[_Reading] | None:
+        """The sum that enters a loop that carries it or a branch that passes it on, whose own terms become leaves."""
+        branch = eqn.primitive is ir.if_p
+        names = ("then", "otherwise") if branch else ("body",)
+        bodies = [eqn.params[name] for name in names]
+        sides = [_Sum(body).follow(body.outvars[k], Slot(None, k), line if branch else None) for body in bodies]
+        passed = self._passed(eqn, sides, k)
+        if passed is None:
+            return None
+        times = 1 if branch else eqn.params.get("length")
+        for side, name in zip(sides, names, strict=True):
+            kept = [leaf for leaf in side.inputs if _operand(eqn, name, leaf.variable) not in passed]
+            for leaf in (*side.leaves, *kept):
+                self.leaves.append(replace(leaf.within(eqn, name).repeated(times), variable=None))
+        return [(eqn.invars[j], Slot(eqn, j), self._own(eqn.invars[j], line)) for j in sorted(passed)]
+
+    def _passed(self, eqn: JaxprEqn, sides: Sequence["_Sum"], k: int) -> set[int] | None:
+        """The operands through which a sum enters that is passed on, once on every side."""
+        if eqn.primitive is not ir.if_p:
+            operand = eqn.params["n_consts"] + k
+            once = [leaf for leaf in sides[0].inputs if _operand(eqn, "body", leaf.variable) == operand]
+            return {operand} if operand < len(eqn.invars) and len(once) == 1 else None
+        entering = [
+            {_operand(eqn, name, leaf.variable) for leaf in side.inputs}
+            for name, side in zip(("then", "otherwise"), sides, strict=True)
+        ]
+        for atom in eqn.invars[1:]:
+            through = {j for j, other in enumerate(eqn.invars) if j and other is atom}
+            if atom in self.made_by and all(through & operands for operands in entering):
+                return through
+        return None
 
 
 def _line(eqn: JaxprEqn) -> SourceLocation | None:
     return origin(eqn).location
-
-
-def _own(body: Jaxpr, atom: Any, here: SourceLocation | None, made_by: dict) -> SourceLocation | None:
-    """The line of the first operand of an addition: where it was made, if that was in the same function."""
-    made = _line(made_by[atom][0]) if isinstance(atom, Var) and atom in made_by else None
-    return made if made is not None and here is not None and made.function == here.function else here
-
-
-def _inner(body: Jaxpr, eqn: JaxprEqn, k: int, line: SourceLocation | None, made_by: dict) -> _Sum | None:
-    """The sum that a loop carries, or that a branch passes on; None if it does neither."""
-    if eqn.primitive is ir.if_p:
-        names, times = ("then", "otherwise"), 1
-    elif eqn.primitive in (ir.for_p, ir.while_p):
-        names, times = ("body",), eqn.params.get("length")
-    else:
-        return None
-    sides = [_side(eqn, name, k, line) for name in names]
-    passed = _passed(eqn, sides, k, made_by)
-    if passed is None:
-        return None
-    leaves = [leaf for side in sides for leaf in side.leaves]
-    for side, name in zip(sides, names, strict=True):
-        leaves += [leaf for leaf in side.inputs if _operand(eqn, name, leaf.variable) not in passed]
-    found = _Sum(tuple(replace(leaf.repeated(times), variable=None) for leaf in leaves))
-    for operand in passed:
-        outer = _own(body, eqn.invars[operand], line, made_by)
-        found += _sum(body, eqn.invars[operand], Slot(eqn, operand), outer, made_by)
-    return found
-
-
-def _side(eqn: JaxprEqn, name: str, k: int, line: SourceLocation | None) -> _Sum:
-    inner = eqn.params[name]
-    found = _sum(inner, inner.outvars[k], Slot(None, k), line if eqn.primitive is ir.if_p else None, producers(inner))
-    leaves, inputs = (tuple(leaf.within(eqn, name) for leaf in group) for group in (found.leaves, found.inputs))
-    return _Sum(leaves, inputs)
-
-
-def _passed(eqn: JaxprEqn, sides: Sequence[_Sum], k: int, made_by: dict) -> set[int] | None:
-    """The operands through which a sum enters that is passed on, once on every side."""
-    if eqn.primitive is not ir.if_p:
-        operand = eqn.params["n_consts"] + k
-        once = [leaf for leaf in sides[0].inputs if _operand(eqn, "body", leaf.variable) == operand]
-        return {operand} if operand < len(eqn.invars) and len(once) == 1 else None
-    entering = [
-        {_operand(eqn, name, leaf.variable) for leaf in side.inputs}
-        for name, side in zip(("then", "otherwise"), sides, strict=True)
-    ]
-    for atom in eqn.invars[1:]:
-        through = {j for j, other in enumerate(eqn.invars) if j and other is atom}
-        if atom in made_by and all(through & operands for operands in entering):
-            return through
-    return None
 
 
 def _operand(eqn: JaxprEqn, name: str, variable: Var | None) -> int:
@@ -186,22 +187,25 @@ def _operand(eqn: JaxprEqn, name: str, variable: Var | None) -> int:
 
 def _without(body: Jaxpr, slots: Sequence[Slot]) -> Jaxpr:
     """The same with 0 in some slots."""
+    here: dict[JaxprEqn | None, set[int]] = {}
+    inside: dict[JaxprEqn, dict[str, list[Slot]]] = {}
+    for slot in slots:
+        if not slot.path:
+            here.setdefault(slot.eqn, set()).add(slot.index)
+        else:
+            (eqn, name), *path = slot.path
+            inside.setdefault(eqn, {}).setdefault(name, []).append(replace(slot, path=tuple(path)))
     eqns = []
     for eqn in body.eqns:
-        here = {slot.index for slot in slots if not slot.path and slot.eqn is eqn}
-        if here:
-            eqn = eqn.replace(invars=[_zero(a) if j in here else a for j, a in enumerate(eqn.invars)])
-        original = body.eqns[len(eqns)]
-        inner: dict[str, list[Slot]] = {}
-        for slot in slots:
-            if slot.path and slot.path[0][0] is original:
-                inner.setdefault(slot.path[0][1], []).append(replace(slot, path=slot.path[1:]))
-        changed = {name: _without(eqn.params[name], deeper) for name, deeper in inner.items()}
-        eqns.append(eqn.replace(params=eqn.params | changed) if changed else eqn)
-    gone = {slot.index for slot in slots if not slot.path and slot.eqn is None}
-    outvars = [_zero(a) if j in gone else a for j, a in enumerate(body.outvars)]
-    return body.replace(eqns=eqns, outvars=outvars)
+        new = eqn
+        if eqn in here:
+            new = new.replace(invars=_zeroed(eqn.invars, here[eqn]))
+        if eqn in inside:
+            changed = {name: _without(eqn.params[name], deeper) for name, deeper in inside[eqn].items()}
+            new = new.replace(params=eqn.params | changed)
+        eqns.append(new)
+    return body.replace(eqns=eqns, outvars=_zeroed(body.outvars, here.get(None, set())))
 
 
-def _zero(atom: Any) -> Literal:
-    return Literal(np.zeros((), atom.aval.dtype), atom.aval)
+def _zeroed(atoms: Sequence[Any], positions: set[int]) -> list[Any]:
+    return [Literal(np.zeros((), a.aval.dtype), a.aval) if j in positions else a for j, a in enumerate(atoms)]
