@@ -84,12 +84,11 @@ def check_ess(summary: Summary) -> Check:
     if not rows:
         return Check("ess", None, None, limit, "effective sample sizes cannot be computed")
     rows.sort(key=lambda item: item[0])
-    least, worst = rows[0]
-    bad = [row.name for ess, row in rows if ess < limit]
+    least = rows[0][0]
+    bad = [f"{row.name} ({ess:,.0f})" for ess, row in rows if ess < limit]  # the slowest first
     if not bad:
         return Check("ess", True, least, limit, f"every quantity has at least {least:,.0f} effective draws")
-    where = f" for {worst.name}" if len(bad) > 1 else ""
-    finding = f"too few effective draws of {_names(bad)}: {least:,.0f}{where}, at least {limit:,.0f} needed"
+    finding = f"too few effective draws of {_names(bad)}: at least {limit:,.0f} needed"
     factor = math.ceil(limit / max(least, 1.0))
     advice = f"draw {factor} times as many" if factor <= 20 else "the chains hardly move: reparameterise"
     return Check("ess", False, least, limit, finding, advice)

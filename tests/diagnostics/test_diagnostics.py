@@ -1,6 +1,7 @@
 """Checks, verdict and table on draws whose faults are known."""
 
 import math
+import re
 from typing import Any
 
 import arviz_stats
@@ -104,6 +105,20 @@ def test_drift_is_told_from_slowness() -> None:
     tree["posterior"]["mu"].values[:] = slow
     found = failures(tree)["r_hat"]
     assert "the chains move slowly" in found or "still drift" in found
+
+
+def test_slow_quantities_are_ranked_with_their_numbers() -> None:
+    tree = make_tree()
+    rng = np.random.default_rng(4)
+    for name, memory in (("mu", 0.9), ("tau", 0.98)):
+        slow = np.zeros((4, 500))
+        for t in range(1, 500):
+            slow[:, t] = memory * slow[:, t - 1] + rng.normal(size=4)
+        tree["posterior"][name].values[:] = slow
+    found = failures(tree)["ess"]
+    ranked = re.search(r"too few effective draws of tau \((\d+)\) and mu \((\d+)\): at least 400 needed", found)
+    assert ranked is not None, found
+    assert int(ranked[1]) < int(ranked[2]) < 400
 
 
 def test_divergences_say_where_they_lie() -> None:

@@ -3,6 +3,7 @@
 Every illness is strong, so that the outcome does not hang on the seed.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,7 @@ def non_centred(mu: Real, tau: Positive, z: Real["n"], *, y: Data["n"], s: Data[
 
 @dataclass(frozen=True)
 class Case:
-    """A model, how it is sampled, and a piece of the finding or advice expected of a check."""
+    """A model, how it is sampled, a piece of the finding or advice expected of a check, and of a warning if any."""
 
     name: str
     model: Model
@@ -113,6 +114,7 @@ class Case:
     words: tuple[str, ...]
     data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    warns: str = ""
 
 
 SCHOOLS = {"y": Y, "s": S}
@@ -146,6 +148,7 @@ CASES = [
         "r_hat",
         ("stuck (new values in", "a density that is not smooth where the chain stands"),
         settings={"warmup": 20, "draws": 1500},
+        warns="accepted only",
     ),
     Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
 ]
@@ -158,7 +161,9 @@ def run(model: Model, data: dict[str, Any], settings: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_illness_is_named(case: Case) -> None:
-    diagnosis = diagnose(run(case.model, case.data, case.settings))
+    with pytest.warns(gm.SamplingWarning, match=case.warns) if case.warns else contextlib.nullcontext():
+        tree = run(case.model, case.data, case.settings)
+    diagnosis = diagnose(tree)
     assert not diagnosis.passed
     found = {check.name: f"{check.finding}. {check.advice}" for check in diagnosis.failures}
     assert case.check in found, found
