@@ -135,10 +135,11 @@ def record[T](name: str, value: T, *, dims: Dims | None = None) -> T:
 
 def _axes(name: str, dims: Any) -> Axes:
     """Check and unify the forms of `dims`."""
+    found: Axes
     if isinstance(dims, Mapping):
         found = {key: None if labels is None else tuple(np.asarray(labels).tolist()) for key, labels in dims.items()}
     else:
-        given = (dims,) if isinstance(dims, str) else tuple(dims) if isinstance(dims, Sequence) else (None,)
+        given = (dims,) if isinstance(dims, str) else tuple(dims) if isinstance(dims, Sequence) else ("",)
         found = dict.fromkeys(given)
         if len(found) < len(given):
             raise UsageError(f"record({name!r}, ...): dims must be different names, got {dims!r}")
