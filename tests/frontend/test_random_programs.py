@@ -36,7 +36,7 @@ def test_some_programs(text: str, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@settings(max_examples=2000, **COMMON)
+@settings(max_examples=2000, derandomize=True, phases=[Phase.explicit, Phase.generate], **COMMON)
 @given(programs(), st.integers(0, 1_000_000))
 def test_many_programs(text: str, seed: int) -> None:
     check(text, seed)

@@ -108,4 +108,4 @@ class Pack:
 
 def named(name: str, value: Any) -> Any:
     """A value fit to be assigned to `name`: an `Unbound` tells the name."""
-    return Unbound(name, value.reason) if isinstance(value, Unbound) else value
+    return Unbound(name, value.reason, value.late) if isinstance(value, Unbound) else value

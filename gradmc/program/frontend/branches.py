@@ -24,6 +24,7 @@ def if_(
     otherwise: Callable[[], object] | None,
     state: State,
     results: tuple[str, ...],
+    first: bool = False,
 ) -> None:
     """Run an `if` statement.
 
@@ -33,10 +34,12 @@ def if_(
         otherwise: the body of its `else`.
         state: reads or sets the variables that the sides share.
         results: the names of those that are read after it (the first ones).
+        first: whether the first iteration of the loop around it surely takes the side `then`, so that what this
+            side assigns has a value whenever the other is taken.
     """
     decided = _decided(test)
     if is_traced(decided):
-        _merge(decided, then, otherwise or _nothing, state, results)
+        _merge(decided, then, otherwise or _nothing, state, results, first=first)
     elif decided:
         then()
     elif otherwise is not None:
@@ -82,21 +85,23 @@ def _merge(
     otherwise: Callable[[], object],
     state: State,
     names: tuple[str, ...],
+    *,
+    first: bool = False,
 ) -> None:
     """Trace both sides and set everything that either changes."""
     yes, no = (sides.trace(body, state, len(names)) for body in (then, otherwise))
-    first, second = yes or no, no or yes
-    if first is None or second is None:
+    one, other = yes or no, no or yes
+    if one is None or other is None:
         raise ProgramError("both sides of this branch raise", location=where.here())
     if yes is None or no is None:
         failing.note(test if yes is None else jnp.logical_not(test))
-    merged = sides.Common(first, second, names, bodies.get(state), tables.known(test)).merged()
+    merged = sides.Common(one, other, names, bodies.get(state), tables.known(test), first).merged()
     out = []
     if any(m.yes for m in merged):
-        here, there = (sides.picked(first, [m.yes for m in merged]), sides.picked(second, [m.no for m in merged]))
+        here, there = (sides.picked(one, [m.yes for m in merged]), sides.picked(other, [m.no for m in merged]))
         out = ir.cond(test, here, there, source=where.here())
     rest = iter(out)
-    subjects = {**first.subjects, **second.subjects}
+    subjects = {**one.subjects, **other.subjects}
     now = list(bodies.get(state))
     for m in merged:
         _set(m.key, m.value([next(rest) for _ in m.yes]), subjects, now)

@@ -339,7 +339,8 @@ class Function:
             name, body = self.inner("else", [], [], s.orelse, set(names))
             other = load(name)
             made.append(body)
-        arguments = [self.expressions(s.test), load(then), other, state, names_tuple(results)]
+        first = constant(getattr(s, "first", False))
+        arguments = [self.expressions(s.test), load(then), other, state, names_tuple(results), first]
         return [*made, *define, ast.Expr(call_hook("if_", arguments))]
 
     # --- generators: their own loops stay Python's -----------------------------------------------

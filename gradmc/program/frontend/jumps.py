@@ -16,6 +16,7 @@ from gradmc.program.frontend.nodes import assign, at, load
 from gradmc.program.frontend.refuse import refuse
 
 VALUE = "__gm_value"
+ITEM = "__gm_item"
 RETURNED = "__gm_returned"
 
 
@@ -60,8 +61,7 @@ def _jumps(node: ast.AST, *kinds: type[ast.AST]) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
         return False
     if isinstance(node, ast.For | ast.While | ast.AsyncFor):
-        kinds = tuple(k for k in kinds if k is ast.Return)
-        inner = any(_jumps(s, *kinds) for s in node.body) if kinds else False
+        inner = ast.Return in kinds and any(_jumps(s, ast.Return) for s in node.body)
         return inner or any(_jumps(s, *kinds) for s in node.orelse)
     if isinstance(node, ast.expr):
         return False
@@ -192,7 +192,11 @@ def _loop(s: ast.For | ast.While, scope: _Scope) -> list[ast.stmt]:
         body = [assign(inner.continue_flag, ast.Constant(False), s), *body]
     stop = [f for f, used in ((inner.break_flag, breaks), (RETURNED, returns)) if used]
     if stop and isinstance(s, ast.For):
-        body = [at(ast.If(_none_of(stop), body, []), s)]
+        item = f"{ITEM}_{s.lineno}_{s.col_offset}"
+        goes_on = at(ast.If(_none_of(stop), [at(ast.Assign([s.target], load(item)), s), *body], []), s)
+        goes_on.first = True  # type: ignore[attr-defined]
+        body = [goes_on]
+        s = _replace(s, target=at(ast.Name(item, ast.Store()), s))
     new = _replace(s, body=body or [at(ast.Pass(), s)], orelse=[])
     if stop and isinstance(s, ast.While):
         new.test = at(ast.BoolOp(ast.And(), [_none_of(stop), s.test]), s)  # type: ignore[union-attr]

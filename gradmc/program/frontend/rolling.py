@@ -251,7 +251,7 @@ class Trial:
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
                 late = name in self.crossing.late and not name.startswith(INTERNAL)
-                seen.append(before if name in self.same else Unbound(name) if late else value)
+                seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
                     self.memory.bear(value)

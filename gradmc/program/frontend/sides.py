@@ -142,6 +142,7 @@ class Common:
         names: names of the variables.
         entry: their values before the branch.
         test: the table of the condition, if data tell it.
+        first: whether what `yes` assigns has a value whenever `no` is taken, though it may seem to have none.
     """
 
     yes: Side
@@ -149,6 +150,7 @@ class Common:
     names: tuple[str, ...]
     entry: tuple
     test: Table | None
+    first: bool = False
 
     def merged(self) -> list[Merged]:
         """What every key is after the branch."""
@@ -164,11 +166,11 @@ class Common:
         yes_form, yes, yes_types = self._on(self.yes, key)
         no_form, no, no_types = self._on(self.no, key)
         name = self.names[key[1]] if key[0] == "variable" else ""
-        if name.startswith(INTERNAL) and name != CHOICE:
-            if isinstance(yes_form, Missing):
-                yes_form, yes, yes_types = no_form, list(map(_zeros, no_types)), no_types
-            elif isinstance(no_form, Missing):
-                no_form, no, no_types = yes_form, list(map(_zeros, yes_types)), yes_types
+        ours = name.startswith(INTERNAL) and name != CHOICE
+        if isinstance(yes_form, Missing) and ours:
+            yes_form, yes, yes_types = no_form, list(map(_zeros, no_types)), no_types
+        elif isinstance(no_form, Missing) and (ours or (self.first and key[0] == "variable")):
+            no_form, no, no_types = yes_form, list(map(_zeros, yes_types)), yes_types
         if yes_form == no_form and [t.shape for t in yes_types] == [t.shape for t in no_types]:
             unset = Unbound(name) if isinstance(yes_form, Missing) else None
             return Merged(key, yes_form, yes, no, unset)
@@ -192,7 +194,8 @@ class Common:
     def _before(self, key: Key) -> Any:
         match key:
             case ("variable", k):
-                return self.entry[k]
+                before = self.entry[k]
+                return before.late if self.first and isinstance(before, Unbound) and before.late is not None else before
             case ("token", token):
                 memory = context.current().memory
                 subject = {**self.yes.subjects, **self.no.subjects}[token]

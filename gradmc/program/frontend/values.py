@@ -34,13 +34,17 @@ class CannotRoll(BaseException):
 
 
 class Unbound:
-    """A variable without a value."""
+    """A variable without a value.
 
-    __slots__ = ("name", "reason")
+    In a loop that gives it one, `late` is what the iterations before have made of it.
+    """
 
-    def __init__(self, name: str, reason: str = "") -> None:
+    __slots__ = ("late", "name", "reason")
+
+    def __init__(self, name: str, reason: str = "", late: Any = None) -> None:
         self.name = name
         self.reason = reason
+        self.late = late
 
     def complain(self) -> NoReturn:
         """Raise what reading the variable means."""

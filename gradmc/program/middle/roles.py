@@ -109,7 +109,10 @@ def _add_to_element(body: Jaxpr, uses: list[JaxprEqn], current: set[Var]) -> tup
     load, store = uses
     if load.primitive is not ir.load_p or store.primitive is not ir.store_p:
         return None
-    if load.invars[0] not in current or store.invars[0] not in current or store.invars[1] in current:
+    stored = store.invars[1]
+    if load.invars[0] not in current or store.invars[0] not in current or isinstance(stored, Literal):
+        return None
+    if stored in current:
         return None
     made_by = producers(body)
     places = load.invars[1:], store.invars[2:]

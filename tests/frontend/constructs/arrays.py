@@ -108,6 +108,16 @@ def stored_again(a, *, x, g):
     return sum((k + 1) * (by_group[k] - 2 * by_parameter[k] + 0.5 * pairs[k]) for k in range(3))
 
 
+@supported("arrays", "a number stored where a later iteration reads", 0.7, x=X)
+def stored_number(a, *, x):
+    z = np.ones(len(x))
+    lp = a
+    for i in range(len(x)):
+        lp += z[i] * x[i] + a
+        z[3] = 0
+    return lp * a
+
+
 @supported("arrays", "both triangles of a matrix, by a loop over one of them", 0.7, x=X)
 def triangles(a, *, x):
     n = len(x)

@@ -255,6 +255,23 @@ def for_else(a, *, x):
     return lp
 
 
+@supported("loops", "`continue` and `break` in the `else` of an inner loop", 0.7, m=M)
+def jumps_in_else(a, *, m):
+    lp = 0.0
+    for row in m:
+        for v in row:
+            if v * a > 1.0:
+                break
+            lp += v * a
+        else:
+            lp += 10.0
+            if lp > 60.0:
+                break
+            continue
+        lp -= 1.0
+    return lp
+
+
 @supported("loops", "`break` leaves the inner loop only", 0.5, x=X)
 def inner_break(a, *, x):
     lp = 0.0
@@ -325,6 +342,30 @@ def variable_after(a, *, x):
     for i in range(len(x)):
         last = a * x[i]
     return last * i + a
+
+
+@supported("loops", "the loop's variables after a `break` on a parameter", 0.7, x=X, m=M)
+def variables_after_break(a, *, x, m):
+    for i in range(len(x)):
+        if x[i] * a > 1.0:
+            break
+    for k, (u, v) in enumerate(itertools.pairwise(x)):
+        w = u * a
+        if u * a > v:
+            continue
+        if u * v * a > 0.5:
+            break
+    for row in m:
+        if row[0] * a > 1.0:
+            break
+
+    def found(bound):
+        for j in range(len(x)):
+            if x[j] * a > bound:
+                return j
+        return 100 * j
+
+    return i * a + x[i] + k * u - v * w + a * (row @ row) + a * found(0.5) + found(99.0)
 
 
 @supported("loops", "a variable first bound in the loop, of another type before", 0.5, x=X)
