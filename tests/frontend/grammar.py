@@ -83,6 +83,11 @@ def index(s: Scope) -> str:
     return s.one_of(options)
 
 
+def steady(expression: str) -> str:
+    """An addend to `lp` that does not make it grow without bound: in loops `lp += lp * lp` soon is infinite."""
+    return f"squash({expression})" if "lp" in expression else expression
+
+
 def number(s: Scope, depth: int = 2) -> str:
     """A float expression."""
     kind = s.one_of(range(14 if depth else 5))
@@ -144,7 +149,7 @@ def statement(s: Scope) -> list[str]:
         case 0 | 1:
             return [f"{s.one_of(ASSIGNABLE)} = squash({number(s)})"]
         case 2 | 3:
-            return [f"lp += {number(s)}"]
+            return [f"lp += {steady(number(s))}"]
         case 4:
             return [f"z[{index(s)}] = squash({number(s)})"]
         case 5:
@@ -155,7 +160,7 @@ def statement(s: Scope) -> list[str]:
             if not s.in_loop:
                 return [f"lp += fill(z, squash({number(s)}))"]
             jump = s.one_of(["break", "continue"])
-            return [f"if {condition(s)}:", f"    lp += {number(s, 1)}", f"    {jump}"]
+            return [f"if {condition(s)}:", f"    lp += {steady(number(s, 1))}", f"    {jump}"]
         case 8:
             name = s.one_of(["out", "z2"])
             return (
@@ -208,7 +213,7 @@ def loop(s: Scope) -> list[str]:
     body = without_appends(body)
     lines = [head, *indent(repaired(body))]
     if s.draw(st.integers(0, 5)) == 0:
-        lines += ["else:", *indent([f"lp += {number(s, 1)}"])]
+        lines += ["else:", *indent([f"lp += {steady(number(s, 1))}"])]
     return lines
 
 
