@@ -123,7 +123,7 @@ def test_a_wrong_simulator_is_caught() -> None:
 @pytest.mark.parametrize("name", ["hmm", "gaussian_process", "logistic_regression", "normal_mixture", "lotka_volterra"])
 def test_the_other_shipped_models_are_calibrated(name: str) -> None:
     model = shipped(name)
-    outcome = gm.calibrate(model.model, model.data, replications=25, ranked=15, warmup=200, seed=SEED)
+    outcome = gm.calibrate(model.model, model.data, replications=25, ranked=15, seed=SEED)
     assert outcome.passed, outcome.verdict()
 
 
