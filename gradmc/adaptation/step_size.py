@@ -18,6 +18,7 @@ KAPPA = 0.75
 FIRST_STEP = 0.1
 MAX_STEP = math.pi  # beyond 2 the leapfrog step of a unit normal is unstable
 SEARCH_LIMITS = (1e-10, 1e5)
+MEMORY = 10.0  # step sizes that the average so far counts for when the metric has come to rest
 
 
 @record
@@ -29,6 +30,7 @@ class StepSize:
     anchor: Float[Array, ""]  # mu of Hoffman & Gelman
     error_mean: Float[Array, ""]  # H-bar
     count: Float[Array, ""]
+    averaged: Float[Array, ""]  # step sizes in the average
     trend: Int[Array, ""]  # of the search: +1 doubling, -1 halving, 0 not begun
 
 
@@ -42,6 +44,7 @@ def initial_step_size(value: Float[Array, ""]) -> StepSize:
         anchor=log_value + math.log(10.0),
         error_mean=jnp.zeros_like(value),
         count=jnp.zeros_like(value),
+        averaged=jnp.zeros_like(value),
         trend=jnp.int32(0),
     )
 
@@ -65,11 +68,22 @@ def dual_average(step: StepSize, acceptance: Float[Array, ""], target: Float[Arr
     weight = 1 / (count + T0)
     error_mean = (1 - weight) * step.error_mean + weight * (target - acceptance)
     log_value = jnp.minimum(step.anchor - error_mean * jnp.sqrt(count) / GAMMA, math.log(MAX_STEP))
-    average_weight = count**-KAPPA
+    averaged = step.averaged + 1
+    average_weight = averaged**-KAPPA
     return dataclasses.replace(
         step,
         value=jnp.exp(log_value),
         log_averaged=average_weight * log_value + (1 - average_weight) * step.log_averaged,
         error_mean=error_mean,
         count=count,
+        averaged=averaged,
     )
+
+
+def shorten_memory(step: StepSize, when: Bool[Array, ""]) -> StepSize:
+    """Let the average so far weigh little against the step sizes to come.
+
+    It is over step sizes that suited earlier metrics; a chain that finds the bulk of the mass late in warmup needs
+    another one.
+    """
+    return dataclasses.replace(step, averaged=jnp.where(when, jnp.minimum(step.averaged, MEMORY), step.averaged))

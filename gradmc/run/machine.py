@@ -23,7 +23,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.adaptation.schedule import Schedule
-from gradmc.adaptation.step_size import FIRST_STEP, StepSize, dual_average, initial_step_size, search
+from gradmc.adaptation.step_size import FIRST_STEP, StepSize, dual_average, initial_step_size, search, shorten_memory
 from gradmc.kernels.branching import branch, pick
 from gradmc.kernels.hamiltonian import Point, leapfrog
 from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
@@ -293,7 +293,8 @@ class Machine:
         )
         early = chain.transition < schedule.early_end
         acceptance = jnp.where(early, info.acceptance_rate, info.symmetric_acceptance)
-        step = dual_average(chain.step, acceptance, schedule.target_accept)
+        step = shorten_memory(chain.step, chain.transition == schedule.final_start)
+        step = dual_average(step, acceptance, schedule.target_accept)
         last = chain.transition + 1 >= schedule.warmup
         value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
         return dataclasses.replace(

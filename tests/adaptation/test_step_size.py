@@ -18,6 +18,7 @@ from gradmc.adaptation.step_size import (
     dual_average,
     initial_step_size,
     search,
+    shorten_memory,
 )
 
 
@@ -58,7 +59,7 @@ def test_the_search_ends_where_nothing_changes(acceptance: float, end: float) ->
 def test_dual_averaging_starts_anew_after_the_search() -> None:
     step, _ = searched(initial_step_size(jnp.asarray(0.1)), acceptance_of, 0.8)
     fresh = initial_step_size(step.value)
-    for name in ("value", "log_averaged", "anchor", "error_mean", "count", "trend"):
+    for name in ("value", "log_averaged", "anchor", "error_mean", "count", "averaged", "trend"):
         np.testing.assert_array_equal(getattr(step, name), getattr(fresh, name))
 
 
@@ -93,6 +94,26 @@ def test_dual_averaging_reaches_the_target(target: float, first: float, rng: np.
     assert abs(reached - target) < 0.03
 
 
+def test_the_average_follows_a_metric_that_changed_late(rng: np.random.Generator) -> None:
+    """From transition 800 on the density needs steps a fifth as long; 150 transitions later the average is one."""
+    target = jnp.asarray(0.8)
+
+    def update(step: StepSize, now: tuple[jax.Array, jax.Array]) -> tuple[StepSize, None]:
+        transition, noise = now
+        mean = jnp.exp(-((step.value * jnp.where(transition < 800, 1, 5)) ** 2))
+        return dual_average(step, mean + noise * jnp.minimum(mean, 1 - mean), target), None
+
+    def averaged(shortened: bool) -> float:
+        times, noise = jnp.arange(1000), jnp.asarray(rng.uniform(-1, 1, 1000))
+        step, _ = jax.lax.scan(update, initial_step_size(jnp.asarray(0.5)), (times[:850], noise[:850]))
+        step = shorten_memory(step, jnp.asarray(shortened))
+        step, _ = jax.lax.scan(update, step, (times[850:], noise[850:]))
+        return acceptance_of(5 * math.exp(float(step.log_averaged)))
+
+    assert averaged(True) == pytest.approx(0.8, abs=0.06)
+    assert averaged(False) < 0.7
+
+
 def test_the_step_size_is_bounded() -> None:
     step = initial_step_size(jnp.asarray(1.0))
     for _ in range(20):
@@ -104,7 +125,7 @@ def test_the_step_size_is_bounded() -> None:
 def test_dtypes_are_kept(dtype: type) -> None:
     step = initial_step_size(jnp.asarray(0.1, dtype))
     half = jnp.asarray(0.5, dtype)
-    for later in (dual_average(step, half, half), search(step, half, half)[0]):
-        for name in ("value", "log_averaged", "anchor", "error_mean", "count"):
+    for later in (dual_average(step, half, half), search(step, half, half)[0], shorten_memory(step, half > 0)):
+        for name in ("value", "log_averaged", "anchor", "error_mean", "count", "averaged"):
             assert getattr(later, name).dtype == dtype, name
         assert later.trend.dtype == jnp.int32

@@ -39,6 +39,14 @@ def child(request: dict, stderr: int) -> None:
         os._exit(code)
 
 
+def written_since(file: Path, begin: float) -> bool:
+    """Whether the file was written after `begin`; it is absent for a moment whenever a new one takes its place."""
+    try:
+        return file.stat().st_mtime >= begin
+    except FileNotFoundError:
+        return False
+
+
 def stop(pid: int, request: dict) -> int | None:
     """Send the signals; gives the status if the process ends before the last one."""
     begin = time.time()
@@ -49,7 +57,7 @@ def stop(pid: int, request: dict) -> int | None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return status
-        if clock is None and after is not None and after.exists() and after.stat().st_mtime >= begin:
+        if clock is None and after is not None and written_since(after, begin):
             clock = time.monotonic()
         if clock is not None and time.monotonic() - clock >= waiting[0][0]:
             os.kill(pid, waiting.pop(0)[1])
