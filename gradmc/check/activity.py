@@ -18,6 +18,7 @@ from jax.extend.core import primitives as jp
 from gradmc.program import ir
 from gradmc.program.blame.origin import NOWHERE, Origin, is_users, origin
 from gradmc.program.blame.tape import scan_layout
+from gradmc.program.middle.shift import shift_maxima
 
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "eq_to", "le_to", "lt_to"}
 LOGIC = {"and", "or", "not", "xor", "reduce_and", "reduce_or", "is_finite"}
@@ -131,9 +132,13 @@ class Activity:
         """Interpret a jaxpr; returns the statuses of its results."""
         env: dict[Var, Status] = dict.fromkeys(body.constvars, CONSTANT)
         env |= zip(body.invars, inputs, strict=True)
+        shifts = shift_maxima(body)
         for eqn in body.eqns:
             given = [CONSTANT if isinstance(a, Literal) else env.get(a, CONSTANT) for a in eqn.invars]
             at = outer or origin(eqn)
+            if shifts.issuperset(eqn.outvars):
+                env[eqn.outvars[0]] = _union(given)
+                continue
             env |= zip(eqn.outvars, self._equation(eqn, given, at), strict=False)
         return [CONSTANT if isinstance(a, Literal) else env.get(a, CONSTANT) for a in body.outvars]
 

@@ -23,6 +23,19 @@ def healthy(mu: Real, *, y: Data["n"]):
     return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
 
 
+@gm.model
+def shifted(mu: Real[3], *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    for i in range(len(y)):
+        terms = [-0.5 * (y[i] - mu[k]) ** 2 for k in range(3)]
+        top = max(terms)
+        total = 0.0
+        for k in range(3):
+            total += math.exp(terms[k] - top)
+        lp += top + math.log(total)
+    return lp
+
+
 DATA = {"y": [0.5, 1.5]}
 
 
@@ -46,6 +59,10 @@ def test_a_healthy_model_passes() -> None:
     assert report.clean
     assert not report.findings
     assert "nothing to complain about" in str(report)
+
+
+def test_the_shift_of_a_log_sum_exp_is_no_corner() -> None:
+    assert not gm.check(shifted, DATA, fast=True).findings
 
 
 def test_other_things_are_refused() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
 from gradmc.program.frontend import complaints, context, marking, where
-from gradmc.program.frontend.iterables import Rollable, iterate
+from gradmc.program.frontend.iterables import LONG_LIST, Rollable, iterate
 from gradmc.program.frontend.values import CannotRoll, is_traced
 
 QUIET = 32
@@ -119,8 +119,10 @@ def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], A
 
 
 def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
-    """Run a loop over things that have no common form: a list of strings, a dict, a generator."""
-    why = f"its items (of a {type(source).__name__}) have no common form"
+    """Run a loop over a few items, or over things that have no common form: a list of strings, a dict, a generator."""
+    kind = type(source).__name__
+    few = isinstance(source, list | tuple) and len(source) <= LONG_LIST
+    why = f"it runs over a {kind} of few items" if few else f"its items (of a {kind}) have no common form"
     run(iterate(source), body, ended, Unrolled(why))
 
 

@@ -61,6 +61,19 @@ def with_early_stops(body: Jaxpr) -> Jaxpr:
     return body.replace(eqns=eqns[::-1])
 
 
+def shift_maxima(body: Jaxpr) -> set[Var]:
+    """The maxima in a body that shift log-sum-exps and do nothing else: the result has no corner where they have."""
+    users = _users(body)
+    found: set[Var] = set()
+    for eqn in reversed(body.eqns):
+        if eqn.primitive in (jp.max_p, jp.reduce_max_p):
+            (top,) = eqn.outvars
+            uses = users.get(top, ())
+            if _is_shift(top, users) or (uses and all(u is not None and found.issuperset(u.outvars) for u in uses)):
+                found.add(top)
+    return found
+
+
 def _stops(eqn: JaxprEqn | None, constant: set[Var]) -> bool:
     """Whether an equation takes its operand as a constant of differentiation."""
     if eqn is None:
