@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradmc.density import Density, Precision, density
-from gradmc.diagnostics.acceptance import check_acceptance
+from gradmc.diagnostics.checks import check_transitions
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
@@ -77,7 +77,8 @@ def sample(
         and `constant_data`.  After Ctrl-C it holds the draws so far.
 
     Warns:
-        SamplingWarning: the run was interrupted, or far fewer steps were accepted than aimed at.
+        SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
+            than aimed at.  `gm.diagnose` judges the draws in full.
 
     Raises:
         UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
@@ -120,9 +121,9 @@ def sample(
         display.close()
     store.finalize(run_attributes(sampler, time.perf_counter() - began))
     tree = store.to_datatree()
-    acceptance = check_acceptance(tree)
-    if acceptance is not None and acceptance.passed is False:
-        warnings.warn(f"{acceptance.finding}; {acceptance.advice}", SamplingWarning, stacklevel=2)
+    for check in check_transitions(tree):
+        if not check.passed:
+            warnings.warn(f"{check.finding}; {check.advice}", SamplingWarning, stacklevel=2)
     return tree
 
 

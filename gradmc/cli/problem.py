@@ -76,7 +76,7 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         density=target,
         settings=settings,
         initial=start(target, initial, settings.chains),
-        identity={"model": source_hash(model), "data": hash_data(data), **hash_initial(initial)},
+        identity={"model": source_hash(model), **hash_entries(data), **hash_initial(initial)},
     )
 
 
@@ -97,6 +97,11 @@ def start(target: Any, initial: Initial | None, chains: int) -> list[Any] | None
         return starting_points(target, initial, chains)
     except UsageError as error:
         raise ConfigError(f"sampler.initial: {error}") from None
+
+
+def hash_entries(data: Mapping[str, Any]) -> dict[str, str]:
+    """A hash of the data, and one of each entry, named `data.NAME`."""
+    return {"data": hash_data(data), **{f"data.{name}": hash_data({name: value}) for name, value in data.items()}}
 
 
 def hash_initial(initial: Initial | None) -> dict[str, str]:
@@ -168,7 +173,10 @@ def check_identity(before: Mapping[str, str], after: Mapping[str, str], verb: st
     Raises:
         ResumeError: saying what has changed.
     """
-    changed = [WHAT.get(name, name) for name in before if before[name] != after.get(name)]
+    differing = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    entries = ", ".join(name.removeprefix("data.") for name in differing if name.startswith("data."))
+    what = WHAT | {"data": f"the data ({entries})" if entries else "the data"}
+    changed = [what[name] for name in what if name in differing]
     if changed:
         raise ResumeError(
             f"cannot {verb}: {' and '.join(changed)} changed since the run began; undo the change, or start a new run"

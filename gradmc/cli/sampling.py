@@ -222,7 +222,8 @@ def _draw(
         )
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - began
         attributes = run_attributes(sampler, manifest["sampling_seconds"])
-        store.finalize({**attributes, **{f"{key}_hash": value for key, value in problem.identity.items()}})
+        hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
+        store.finalize({**attributes, **hashes})
     return outcome
 
 

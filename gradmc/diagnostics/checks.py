@@ -33,17 +33,23 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         finding = f"there are only {summary.draws} draws per chain, too few to judge anything"
         few = Check("draws", False, float(summary.draws), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
+    checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
-    checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary)]
-    if "diverging" in statistics:
-        checks.append(check_divergences(tree, statistics["diverging"].values))
-    if (acceptance := check_acceptance(tree)) is not None:
-        checks.append(acceptance)
-    if "reached_max_treedepth" in statistics:
-        checks.append(check_trees(statistics["reached_max_treedepth"].values))
     if "energy" in statistics:
         checks.append(check_energy(statistics["energy"].values))
     return Diagnosis(checks=tuple(checks))
+
+
+def check_transitions(tree: Any) -> list[Check]:
+    """The checks that need no estimates from the draws, as far as the tree has the statistics: quick."""
+    statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
+    checks: list[Check | None] = []
+    if "diverging" in statistics:
+        checks.append(check_divergences(tree, statistics["diverging"].values))
+    checks.append(check_acceptance(tree))
+    if "reached_max_treedepth" in statistics:
+        checks.append(check_trees(statistics["reached_max_treedepth"].values))
+    return [check for check in checks if check is not None]
 
 
 def check_finite(summary: Summary) -> Check:

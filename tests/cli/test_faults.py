@@ -252,7 +252,7 @@ def test_a_changed_problem_is_refused(server: Server, reference: Reference, tmp_
     assert server(*run, chunk_seconds=0.02)["code"] == 75
     file, old, new, message = {
         "model": ("model.py", "10.0", "11.0", "the source of the model changed"),
-        "data": ("data.json", "2.5", "2.6", "the data changed"),
+        "data": ("data.json", "2.5", "2.6", "the data (y) changed"),
         "config": ("out/config.toml", "seed = 5", "seed = 6", "sampler.seed: 5 in the run, 6 now"),
     }[change]
     path = project / file
