@@ -105,7 +105,8 @@ class Calibration:
 ADVICE = (
     "Program, simulator and sampler do not agree. Compare the program's terms with the simulator line by line (scale "
     "or variance? rate or mean?); look for a Jacobian written by hand; run gradmc check. If transitions diverge, "
-    "reparameterise."
+    "reparameterise. Where simulated data leave several modes, a chain stays in one: sample one such data set with "
+    "four chains."
 )
 
 
