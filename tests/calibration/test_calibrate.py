@@ -91,7 +91,7 @@ def test_a_right_model_passes() -> None:
 
 
 def test_a_wrong_jacobian_is_caught() -> None:
-    outcome = calibrated(without_jacobian)
+    outcome = calibrated(without_jacobian, replications=250)
     assert not outcome.passed
     assert outcome.exit_code == 4
     assert "sigma" in outcome.failures

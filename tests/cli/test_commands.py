@@ -33,7 +33,7 @@ def test_sample_writes_a_complete_run_and_prints_a_verdict(project: Path, gradmc
     manifest = json.loads((project / "out" / "manifest.json").read_text())
     assert manifest["status"] == "finished"
     assert manifest["seed"] == 5
-    assert set(manifest["identity"]) == {"model", "data"}
+    assert set(manifest["identity"]) == {"model", "data", "data.y"}
     assert manifest["sessions"][0]["ending"] == "finished"
     assert (project / "out" / "config.toml").read_text() == (project / "run.toml").read_text()
     tree = xr.open_datatree(project / "out" / "draws.zarr", engine="zarr")

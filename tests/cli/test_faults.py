@@ -160,7 +160,7 @@ def test_killed_in_warmup_while_the_host_computes_metrics(
     command: list[Any] = [*begin, f"--output.dir={out}"]
     reached: set[int] = set()
     for _ in range(20):
-        fault: dict[str, Any] = {"signals": [(float(rng.uniform(0.1, 0.4)), int(signal.SIGKILL))]}
+        fault: dict[str, Any] = {"signals": [(float(rng.uniform(0.02, 0.2)), int(signal.SIGKILL))]}
         fault["after"] = str(out / "state" / "chain-0.checkpoint")
         result = server(*command, chunk_seconds=float(rng.uniform(0.005, 0.05)), every_chunk=True, **fault)
         assert result["code"] in (0, -signal.SIGKILL), result["err"]

@@ -86,7 +86,7 @@ def long_way(x: Real, y: Real):
 def needle(x: Real):
     """A narrow needle without sides: with a step that suits the rest, a chain that gets there does not get away."""
     lp = normal(x, 0.0, 1.0)
-    if abs(x - 0.5) < 0.02:
+    if abs(x - 0.5) < 0.001:
         lp += 16.0
     return lp
 
@@ -123,12 +123,25 @@ CASES = [
         centred,
         "divergences",
         ("where tau is small", "non-centred form"),
-        {"y": Y, "s": 3 * S},
-        {"target_accept": 0.5, "draws": 1500},
+        {"y": Y, "s": S},
+        {"metric": "diagonal", "draws": 1500},
     ),
     Case("log-scale funnel", neal, "bfmi", ("explored the energies slowly", "non-centred")),
-    Case("two modes", two_modes, "r_hat", ("stay near -", "near 10", "several modes")),
-    Case("swapped labels", swapped_labels, "r_hat", ("m[", "order or constrain what can be swapped"), {"y": GROUPS}),
+    Case(
+        "two modes",
+        two_modes,
+        "r_hat",
+        ("chains 0, 2 stay near -", "chains 1, 3 near ", "several modes"),
+        settings={"initial": [{"mu": -10.0}, {"mu": 10.0}] * 2},
+    ),
+    Case(
+        "swapped labels",
+        swapped_labels,
+        "r_hat",
+        ("m[", "order or constrain what can be swapped"),
+        {"y": GROUPS},
+        {"initial": [{"m": [-6.0, 6.0]}, {"m": [6.0, -6.0]}] * 2},
+    ),
     Case("heavy tails", heavy_tails, "bfmi", ("the tails are heavy",)),
     Case(
         "ridge",
@@ -140,13 +153,13 @@ CASES = [
     Case("wall", wall, "divergences", ("where mu is large", "look at the prior of mu")),
     Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
     Case("banana", banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
-    Case("drift", long_way, "r_hat", ("chains 0, 1, 2, 3 still drift", "warm up longer"), settings={"warmup": 30}),
+    Case("drift", long_way, "r_hat", ("still drift", "warm up longer"), settings={"warmup": 30, "max_tree_depth": 3}),
     Case(
         "stuck",
         needle,
         "r_hat",
         ("stuck (new values in", "a density that is not smooth where the chain stands"),
-        settings={"warmup": 20, "draws": 1500},
+        settings={"warmup": 20, "draws": 20_000},
     ),
     Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
 ]

@@ -14,10 +14,14 @@ import pytest
 import gradmc as gm
 from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior, judge_module
 
-pytestmark = pytest.mark.skipif(
-    not COLLECTION.is_dir(),
-    reason="the reference posteriors are not beside the repository (set GRADMC_POSTERIORDB to their folder)",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not COLLECTION.is_dir(),
+        reason="the reference posteriors are not beside the repository (set GRADMC_POSTERIORDB to their folder)",
+    ),
+    # A few divergent draws come and go with the machine's rounding; the comparison judges whether they matter.
+    pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.sample.SamplingWarning"),
+]
 ALPHA = 0.001
 SAMPLED = [posterior for posterior in POSTERIORS if posterior.label == ""]
 
