@@ -148,7 +148,8 @@ def described(culprit: Culprit) -> str:
     """The operation with the operands that it failed at, in words."""
     called = culprit.at.called if culprit.at.law else ""
     inside = f" inside {called}" if called else ""
-    name, values = culprit.name, culprit.operands
+    values = culprit.operands
+    name = "a function" if culprit.name in ("custom_jvp_call", "custom_vjp_call") else culprit.name
     numbers = [f"{v:.4g}" for v in values]
     if name in SELECTIONS and not culprit.backward:
         return f"{called} of a value outside its support" if called else "the side that is taken"
