@@ -15,6 +15,7 @@ from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.normal import merged, normal
 from gradmc.program.middle.notes import Note
 from gradmc.program.middle.options import Options
+from gradmc.program.middle.reciprocal import with_reciprocals
 from gradmc.program.middle.shift import with_early_stops, without_shifts
 from gradmc.program.middle.shorten import shortened
 from gradmc.program.middle.values import traced, value_of
@@ -31,7 +32,8 @@ def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
     """The lowered function, and what was decided about its loops."""
     body = normal(closed)
     body = with_safe_selections(without_shifts(prune(body, range(len(body.outvars)))))
-    body = with_distribution(with_early_stops(merged(shortened(with_windows(shortened(body))))))
+    body = with_reciprocals(merged(shortened(with_windows(shortened(body)))))
+    body = with_distribution(with_early_stops(body))
     context = Context(options, [])
 
     def scheduled(*args: Any) -> list[Any]:
