@@ -45,12 +45,18 @@ def executed(text: str, name: str, *, keep: bool) -> Any:
 
 
 def imported(path: Path, text: str) -> ModuleType:
+    """The module of a new file.
+
+    Its bytecode is not kept: for a text of the same length within the same second Python would take the old one.
+    """
     path.write_text(textwrap.dedent(text))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        spec.loader.exec_module(module)
     return module
 
 

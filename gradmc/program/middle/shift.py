@@ -16,6 +16,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_eff
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.middle.normal import named
 from gradmc.program.middle.roles import chain
 
 
@@ -58,7 +59,20 @@ def with_early_stops(body: Jaxpr) -> Jaxpr:
             eqns += [new_jaxpr_eqn([a], [b], jp.stop_gradient_p, {}, no_effects) for a, b in pairs]
         else:
             eqns.append(eqn)
-    return body.replace(eqns=eqns[::-1])
+    return _without_idle_stops(body.replace(eqns=eqns[::-1]), constant)
+
+
+def _without_idle_stops(body: Jaxpr, constant: set[Var]) -> Jaxpr:
+    """`body` without the stops of maxima that are `constant`: what they are maxima of is stopped already."""
+    names: dict[Var, Any] = {}
+    eqns = []
+    for eqn in body.eqns:
+        inputs = [named(names, a) for a in eqn.invars]
+        if eqn.primitive is jp.stop_gradient_p and inputs[0] in constant:
+            names[eqn.outvars[0]] = inputs[0]
+        else:
+            eqns.append(eqn.replace(invars=inputs))
+    return body.replace(eqns=eqns, outvars=[named(names, a) for a in body.outvars])
 
 
 def shift_maxima(body: Jaxpr) -> set[Var]:

@@ -291,6 +291,8 @@ def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray], *, ord
     if not stored.size:
         return base
     low, high = stored[0], stored[-1] + 1
+    if stored.size == base.shape[0]:
+        return take(new, owner)
     if stored.size == high - low:
         return _joined([base[:low], take(new, owner[low:high]), base[high:]])
     where = np.where(owner >= 0, owner + base.shape[0], np.arange(base.shape[0]))
