@@ -124,13 +124,10 @@ def _inside(eqn: JaxprEqn, changing: set[Var], exact: set[Var]) -> JaxprEqn:
 
 def _eligible(eqn: JaxprEqn, exact: set[Var]) -> bool:
     """Whether an equation is a division whose last bit does not matter."""
-    out = eqn.outvars[0] if eqn.outvars else None
-    return (
-        eqn.primitive is jp.div_p
-        and np.issubdtype(out.aval.dtype, np.floating)
-        and isinstance(eqn.invars[1], Var)
-        and out not in exact
-    )
+    if eqn.primitive is not jp.div_p:
+        return False
+    (out,), divisor = eqn.outvars, eqn.invars[1]
+    return np.issubdtype(out.aval.dtype, np.floating) and isinstance(divisor, Var) and out not in exact
 
 
 def _root(divisor: Any, spread: dict[Var, JaxprEqn]) -> Any:
