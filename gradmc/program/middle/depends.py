@@ -21,18 +21,12 @@ def producers(body: Jaxpr) -> dict[Var, tuple[JaxprEqn, int]]:
 
 def needed(body: Jaxpr, outs: Iterable[Any]) -> set[Var]:
     """All variables of `body` (its inputs among them) on which the atoms `outs` depend."""
-    made_by = producers(body)
-    seen: set[Var] = set()
-    todo = [a for a in outs if not isinstance(a, Literal)]
-    while todo:
-        var = todo.pop()
-        if var in seen:
-            continue
-        seen.add(var)
-        if var in made_by:
-            eqn, k = made_by[var]
-            todo += [a for a in operands(eqn, k) if not isinstance(a, Literal)]
-    return seen
+    found = {a for a in outs if isinstance(a, Var)}
+    for eqn in reversed(body.eqns):
+        for k, var in enumerate(eqn.outvars):
+            if var in found:
+                found.update(a for a in operands(eqn, k) if isinstance(a, Var))
+    return found
 
 
 def spread_from(body: Jaxpr, start: Iterable[Var]) -> set[Var]:
@@ -48,8 +42,8 @@ def spread_from(body: Jaxpr, start: Iterable[Var]) -> set[Var]:
 def operands(eqn: JaxprEqn, k: int) -> list[Any]:
     """The operands that result `k` of an equation needs."""
     if eqn.primitive not in (ir.for_p, ir.while_p, ir.if_p):
-        return list(eqn.invars)
-    return list(_cut(eqn, (k,))[0])
+        return eqn.invars
+    return _cut(eqn, (k,))[0]
 
 
 def restrict(eqn: JaxprEqn, outs: Iterable[int]) -> JaxprEqn:
