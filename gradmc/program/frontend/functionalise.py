@@ -31,9 +31,16 @@ class Function:
         node: the function (not changed: the statements must be a copy).
         guarded: names of the scopes around it that may be unbound when read.
         owner: the class whose method it is, or is part of.
+        changing: functions of the scopes around it that set `nonlocal` variables.
     """
 
-    def __init__(self, node: ast.FunctionDef, guarded: frozenset[str] = frozenset(), owner: str = "") -> None:
+    def __init__(
+        self,
+        node: ast.FunctionDef,
+        guarded: frozenset[str] = frozenset(),
+        owner: str = "",
+        changing: frozenset[str] = frozenset(),
+    ) -> None:
         self.node = node
         self.generator = scanning.is_generator(node)
         self.body = node.body if self.generator else remove_jumps(node.body)
@@ -49,7 +56,8 @@ class Function:
         states = {n for s in ast.walk(ast.Module(self.body, [])) for n in scanning.shared_by(s)} - self.parameters
         deleted = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del)}
         self.guarded = frozenset((guarded - own) | (states - self.shared) | deleted)
-        self.expressions = Expressions(self.guarded, owner)
+        self.changing = liveness.changing(self.body, changing) - self.parameters
+        self.expressions = Expressions(self.guarded, owner, self.changing)
         self.count = 0
 
     def rewrite(self) -> ast.FunctionDef:
@@ -272,7 +280,7 @@ class Function:
                 raise AssertionError(ast.dump(target))
 
     def _function(self, s: ast.FunctionDef) -> list[ast.stmt]:
-        made = Function(s, self.guarded, self.expressions.owner).rewrite()
+        made = Function(s, self.guarded, self.expressions.owner, self.changing).rewrite()
         made.args = self.arguments(s.args)
         value: ast.expr = load(s.name)
         if not s.decorator_list:

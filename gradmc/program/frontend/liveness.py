@@ -112,6 +112,18 @@ def changed_inside(body: Sequence[ast.stmt]) -> set[str]:
     return {name for f in inner for n in ast.walk(f) if isinstance(n, ast.Nonlocal) for name in n.names}
 
 
+def changing(body: Sequence[ast.stmt], outer: frozenset[str]) -> frozenset[str]:
+    """The functions at hand that set variables of a scope around them, themselves or by what they use."""
+    inner = {f.name: f for f in own_nodes(body) if isinstance(f, ast.FunctionDef)}
+    found = outer - (stored(body) - set(inner))
+    for name, f in inner.items():
+        shared = {v for n in ast.walk(f) if isinstance(n, ast.Nonlocal) for v in n.names}
+        found = found | {name} if shared & _free(f) else found - {name}
+    while more := {name for name, f in inner.items() if found & _free(f)} - found:
+        found |= more
+    return frozenset(found)
+
+
 @dataclass(frozen=True)
 class Liveness:
     """Annotates the statements of one function.

@@ -69,6 +69,22 @@ def with_nonlocal(a, *, x):
     return total
 
 
+@supported("functions", "functions in comprehensions that set `nonlocal` variables", 0.7, x=X)
+def nonlocal_in_comprehensions(a, *, x):
+    calls = 0
+
+    def count():
+        nonlocal calls
+        calls += 1
+
+    def term(v):
+        count()
+        return a * v * calls
+
+    total = sum(term(v) for v in x) + calls
+    return total + sum([term(v) for v in x]) * calls + sum(v for v in x if term(v) < 0.1)
+
+
 @supported("functions", "recursion that ends on data", 0.7, n=6)
 def recursive(a, *, n):
     return a if n == 0 else a * recursive(a, n=n - 1) + n
