@@ -42,8 +42,10 @@ STRUCTURE = {
 SUBSCRIPTS = {"gather": 1, "dynamic_slice": 1, "load": 1, "store": 2, "scatter": 1, "dynamic_update_slice": 2}
 
 WHOLE = {
-    **dict.fromkeys(("floor_divide", "round", "rint", "trunc", "fix", "heaviside"), "plateau"),
-    **dict.fromkeys(("argmax", "argmin", "argsort", "searchsorted", "digitize", "nanargmax", "nanargmin"), "selection"),
+    **dict.fromkeys(("floor_divide", "round", "around", "rint", "trunc", "fix", "heaviside", "frexp"), "plateau"),
+    **dict.fromkeys(
+        ("argmax", "argmin", "_nanargmax", "_nanargmin", "argsort", "searchsorted", "digitize"), "selection"
+    ),
     **dict.fromkeys(("sort", "median", "nanmedian", "quantile", "percentile"), "kink"),
     **dict.fromkeys(("remainder", "mod", "fmod", "divmod"), "sawtooth"),
 }

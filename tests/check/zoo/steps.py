@@ -206,3 +206,25 @@ def clipped(eta: Real, *, count: Data["n"]):
 def heaviside(mu: Real, *, y: Data["n"]):
     lp = normal(mu, 0.0, 1.0)
     return lp + normal(y, jnp.heaviside(mu, 0.5), 1.0)  # !
+
+
+@ill("plateau", y=Y)
+@gm.model
+def rounded_by_numpy(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    return lp + normal(y, np.around(mu, 1), 1.0)  # !
+
+
+@ill("lookup", y=Y)
+@gm.model
+def largest_but_missing(theta: Real[3], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0)
+    k = np.nanargmax(theta)
+    return lp + normal(y, theta[k], 1.0)  # !
+
+
+@ill("plateau", y=Y)
+@gm.model
+def exponent(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    return lp + normal(y, 1.0 * np.frexp(mu)[1], 1.0)  # !
