@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Literal, Protocol, TextIO
@@ -69,17 +70,17 @@ class Progress(Protocol):
 
 @dataclass(slots=True)
 class Board:
-    """The latest status of each chain, and when the run began."""
+    """The latest status of each chain, when the run began, and when and where each chain came into view."""
 
     began: float = field(default_factory=time.monotonic)
     statuses: dict[int, ChainStatus] = field(default_factory=dict)
-    first: dict[int, int] = field(default_factory=dict)
+    first: dict[int, tuple[float, int]] = field(default_factory=dict)
     ess: float | None = None
 
     def put(self, status: ChainStatus) -> bool:
         """Take in a status; tells whether the chain changed its phase."""
         before = self.statuses.get(status.chain)
-        self.first.setdefault(status.chain, status.done)
+        self.first.setdefault(status.chain, (time.monotonic(), status.done))
         self.statuses[status.chain] = status
         return before is None or before.phase != status.phase
 
@@ -88,12 +89,12 @@ class Board:
         return time.monotonic() - self.began
 
     def seconds_left(self, chain: int) -> float | None:
-        """Seconds until a chain is done at its speed so far, or None if not known yet."""
+        """Seconds until a chain is done at its speed so far, compiling left out, or None if not known yet."""
         status = self.statuses[chain]
-        progress = status.done - self.first[chain]
-        if progress <= 0:
+        since, first = self.first[chain]
+        if status.done <= first:
             return None
-        return self.elapsed() * (status.total - status.done) / progress
+        return (time.monotonic() - since) * (status.total - status.done) / (status.done - first)
 
     def fraction(self) -> float:
         """How much of the whole run is done."""
@@ -108,7 +109,8 @@ class Board:
 class Display:
     """Base of the displays: keeps the board and decides when it is drawn.
 
-    Subclasses say how: `draw(final)` shows the board, `write(text)` shows a sentence.
+    Subclasses say how: `draw(final)` shows the board, `write(text)` shows a sentence. What cannot be shown (a closed
+    terminal or pipe, a full disk under a log) is not shown; the run goes on.
     """
 
     interval = 0.25
@@ -127,7 +129,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something in words."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self.write(text)
 
     def update(self, status: ChainStatus) -> None:
@@ -135,7 +137,8 @@ class Display:
         with self._lock:
             self.board.put(status)
             if time.monotonic() - self._last >= self.interval:
-                self.draw(final=False)
+                with suppress(OSError):
+                    self.draw(final=False)
                 self._last = time.monotonic()
 
     def show_ess(self, ess: float) -> None:
@@ -145,7 +148,7 @@ class Display:
 
     def close(self) -> None:
         """Draw the board for the last time."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self.draw(final=True)
 
     def draw(self, *, final: bool) -> None:

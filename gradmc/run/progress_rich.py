@@ -11,6 +11,26 @@ from rich.text import Text
 from gradmc.run.progress import Board, ChainStatus, Display, duration
 
 COLORS = {"warmup": "yellow", "sampling": "cyan", "done": "green"}
+TITLES = ("chain", "phase", "", "draws", "divergences", "step size", "leapfrogs", "left")
+LEFT_OUT = ("", "leapfrogs", "step size")
+"""Columns that a narrow terminal does without, in this order; the one without a title holds the bars."""
+
+BAR = 24
+SHORTEST_BAR = 6
+GAP = 2
+
+
+class Terminal(Console):
+    """A console that leaves everything as it was, however the process ends."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Let the cursor be: a killed process could not bring it back."""
+        del show
+        return False
+
+    def on_broken_pipe(self) -> None:
+        """Show nothing any more, rather than end the process."""
+        self.quiet = True
 
 
 class RichProgress(Display):
@@ -24,7 +44,7 @@ class RichProgress(Display):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
-        self._console = Console(file=stream)
+        self._console = Terminal(file=stream)
         self._live: Live | None = None
 
     def start(self, chains: int) -> None:
@@ -38,7 +58,7 @@ class RichProgress(Display):
         if self._live is None:
             return
         if self.board.statuses:
-            self._live.update(table(self.board), refresh=True)
+            self._live.update(table(self.board, self._console.width), refresh=True)
         if final:
             self._live.stop()
             self._live = None
@@ -48,28 +68,41 @@ class RichProgress(Display):
         self._console.print(Text(text, style="dim"))
 
 
-def table(board: Board) -> Table:
-    """The board as a table."""
+def table(board: Board, width: int) -> Table:
+    """The board as a table that fits a terminal of a width."""
     caption = f"{duration(board.elapsed())} elapsed"
     if board.ess is not None:
         caption += f", ESS {board.ess:.0f} so far"
     result = Table(box=None, pad_edge=False, caption=caption, caption_justify="left", caption_style="dim")
-    for title in ("chain", "phase", "", "draws", "divergences", "step size", "leapfrogs", "left"):
-        result.add_column(title, justify="left" if title in ("phase", "") else "right", header_style="dim")
-    for status in board.ordered():
-        result.add_row(*_row(status, board))
+    rows = [_row(status, board) for status in board.ordered()]
+    widths = {
+        title: max(len(title), *(len(str(row[title])) for row in rows)) if title else SHORTEST_BAR for title in TITLES
+    }
+    bar = min(BAR, SHORTEST_BAR + max(0, width - _total(widths)))
+    for title in LEFT_OUT:
+        if _total(widths) > width:
+            del widths[title]
+    for title in widths:
+        side = "left" if title in ("phase", "") else "right"
+        result.add_column(title, justify=side, header_style="dim", no_wrap=True, width=None if title else bar)
+    for row in rows:
+        result.add_row(*(row[title] for title in widths))
     return result
 
 
-def _row(status: ChainStatus, board: Board) -> tuple[Text | ProgressBar, ...]:
+def _total(widths: dict[str, int]) -> int:
+    return sum(widths.values()) + GAP * (len(widths) - 1)
+
+
+def _row(status: ChainStatus, board: Board) -> dict[str, Text | ProgressBar]:
     color = COLORS[status.phase]
-    return (
-        Text(str(status.chain)),
-        Text(status.phase, style=color),
-        ProgressBar(total=status.total, completed=status.done, width=24, complete_style=color, finished_style=color),
-        Text(f"{status.done}/{status.total}"),
-        Text(str(status.divergences), style="bold red" if status.divergences else ""),
-        Text(f"{status.step_size:.3g}"),
-        Text(f"{status.n_leapfrog:,}"),
-        Text("" if status.phase == "done" else duration(board.seconds_left(status.chain))),
-    )
+    return {
+        "chain": Text(str(status.chain)),
+        "phase": Text(status.phase, style=color),
+        "": ProgressBar(total=status.total, completed=status.done, complete_style=color, finished_style=color),
+        "draws": Text(f"{status.done}/{status.total}"),
+        "divergences": Text(str(status.divergences), style="bold red" if status.divergences else ""),
+        "step size": Text(f"{status.step_size:.3g}"),
+        "leapfrogs": Text(f"{status.n_leapfrog:,}"),
+        "left": Text("" if status.phase == "done" else duration(board.seconds_left(status.chain))),
+    }

@@ -9,10 +9,12 @@ import time
 import types
 
 import pytest
+from rich.console import Console
 
 from gradmc.errors import UsageError
 from gradmc.run.progress import Board, ChainStatus, Display, Phase, choose_display, duration
 from gradmc.run.progress_notebook import page
+from gradmc.run.progress_rich import table
 
 
 def run_chains(display: Display, chains: int = 2, chunks: int = 20) -> None:
@@ -92,6 +94,31 @@ def test_rich_leaves_the_last_table() -> None:
     assert "compiling" in text
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_rich_tables_fit_the_terminal(width: int) -> None:
+    board = Board()
+    for chain in range(16):
+        board.put(ChainStatus(chain, "sampling", 123_456, 200_000, 1234, 0.000123, 12_345_678))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table(board, width))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 18  # a title, the chains and a caption: nothing is folded
+    assert all("123456/200000" in line and "1234 " in line for line in lines[1:17])
+    assert "…" not in console.file.getvalue()
+    assert ("leapfrogs" in lines[0]) == (width >= 80)
+
+
+class Closed(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise BrokenPipeError(text)
+
+
+@pytest.mark.parametrize("kind", ["rich", "plain", "json"])
+def test_displays_outlive_their_stream(kind: str) -> None:
+    run_chains(choose_display(kind, Closed()))
+
+
 def test_notebook_html_is_static() -> None:
     board = Board()
     board.put(ChainStatus(0, "warmup", 5, 10, 1, 0.5, 40))
@@ -123,11 +150,13 @@ def test_unknown_displays_are_refused() -> None:
         choose_display("loud")
 
 
-def test_time_left_counts_from_where_a_resumed_chain_began() -> None:
+def test_time_left_counts_from_where_and_when_a_chain_came_into_view() -> None:
     board = Board()
     board.put(ChainStatus(0, "sampling", 900, 1000))
     assert board.seconds_left(0) is None
-    board.began -= 10.0
+    since, done = board.first[0]
+    board.first[0] = since - 10.0, done
+    board.began -= 100.0  # ninety seconds of compiling
     board.put(ChainStatus(0, "sampling", 950, 1000))
     assert board.seconds_left(0) == pytest.approx(10.0, rel=0.01)
 
