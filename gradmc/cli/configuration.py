@@ -1,6 +1,5 @@
 """`gradmc config show | init | schema`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def init(path: Path, *, target: str, force: bool, common: Common) -> int:
 def schema(*, common: Common) -> int:
     """Print the JSON schema, which is JSON with or without --json."""
     del common
-    print(json.dumps(Config.model_json_schema(), indent=2))
+    emit("", Config.model_json_schema(), as_json=True)
     return 0
 
 

@@ -3,16 +3,21 @@
 import sys
 import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
-from gradmc.cli.output import report_error
+from gradmc.cli.output import let_go, report_error, tell
 from gradmc.cli.overrides import refuse_misplaced, split_overrides
-from gradmc.errors import GradmcError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `gradmc` with the arguments of the process, and exit."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without µ shows something else
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    let_go()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,19 +31,14 @@ def run(arguments: Sequence[str]) -> int:
         from gradmc.cli.parsing import call
 
         return call(build_app(overrides), rest)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except (GradmcError, KeyboardInterrupt) as error:
-        return report_error(error, as_json=as_json, debug=debug)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return report_error(error, as_json=as_json, debug=debug)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *details: Any) -> None:
     """Show a warning as one line, without the line of source that raised it."""
     del category, details
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+    tell(f"warning: {message}")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,47 @@
 
 import json
 import math
+import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
-from gradmc.errors import GradmcError
+from gradmc.errors import GradmcError, UsageError
 
 BUG = 1
 INTERRUPTED = 130
 
 
 def emit(text: str, content: dict[str, Any], *, as_json: bool) -> None:
-    """Print the result of a command to standard output."""
-    print(json.dumps(plain(content), indent=2, default=str) if as_json else text, flush=True)
+    """Print the result of a command to standard output.
+
+    Raises:
+        UsageError: it cannot be written; that nobody reads it any more (`| head`) is no error.
+    """
+    try:
+        print(json.dumps(plain(content), indent=2, default=str) if as_json else text, flush=True)
+    except BrokenPipeError:
+        return
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the result to standard output: {error.strerror}; it goes nowhere else"
+        ) from None
+
+
+def tell(text: str) -> None:
+    """Print a line to standard error, if there is still somebody to read it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def let_go() -> None:
+    """Drop what the standard streams cannot take any more, at which Python would fail when it exits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def plain(value: Any) -> Any:
@@ -34,8 +62,9 @@ def report_error(error: BaseException, *, as_json: bool, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if as_json:
-        print(json.dumps({"error": {"type": type(error).__name__, "message": message, "exit_code": code}}))
-    print(f"error: {message}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(json.dumps({"error": {"type": type(error).__name__, "message": message, "exit_code": code}}))
+    tell(f"error: {message}")
     return code
 
 

@@ -1,11 +1,12 @@
 """Handing a command line to cyclopts, with gradmc's exit codes and plain messages."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+
+from gradmc.cli.output import tell
 
 USAGE = 2
 
@@ -24,10 +25,10 @@ def call(app: App, arguments: Sequence[str]) -> int:
         message = describe(error)
         if "--json" in arguments:
             print(json.dumps({"error": {"type": "UsageError", "message": message, "exit_code": USAGE}}))
-        print(f"error: {message}", file=sys.stderr)
+        tell(f"error: {message}")
         command = " ".join(("gradmc", *(error.command_chain or ())))
         known = f"`{command} --help` shows its options and an example."
-        print(known if error.command_chain else "`gradmc --help` lists the commands.", file=sys.stderr)
+        tell(known if error.command_chain else "`gradmc --help` lists the commands.")
         return USAGE
     return code if isinstance(code, int) else 0
 

@@ -1,6 +1,7 @@
 """The commands as a user meets them: output, exit codes, messages."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -186,6 +187,29 @@ def test_help_needs_no_jax() -> None:
     code = "import sys; from gradmc.cli.main import run; run(['--help']); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"jax", "numpy", "pydantic", "xarray"} & set(output.split())
+
+
+def schema(stdout: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gradmc.cli.main", "config", "schema"]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_nobody_reads_the_result() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = schema(writing)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_the_result_cannot_be_written() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    result = schema(full)
+    os.close(full)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: cannot write the result to standard output: No space left")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_config_show_init_schema(project: Path, gradmc: Gradmc) -> None:
