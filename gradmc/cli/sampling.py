@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradmc.cli.app import Common, Overrides
-from gradmc.cli.output import emit
+from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
 from gradmc.config.load import parse
@@ -89,7 +89,7 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
         if left is not None and manifest.get("status") == "running":
             message = f"taking over from process {left.get('pid')} on {left.get('host')}, which is gone"
             run.note("takeover", left=left)
-            print(message, file=sys.stderr)
+            tell(message)
         stored = _stored_config(run, manifest)
         if config is not None and (changes := config_changes(manifest["config"], config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
@@ -126,7 +126,7 @@ def _warn_about_versions(before: dict[str, str]) -> None:
     changed = [text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old]
     if changed:
         message = f"warning: versions changed since the run began ({', '.join(changed)}); bits may differ"
-        print(message, file=sys.stderr)
+        tell(message)
 
 
 def _refuse_occupied(run: RunDirectory, force: bool) -> None:
@@ -154,7 +154,7 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
     began = time.monotonic()
     with listening() as requests:
         try:
-            outcome = _draw(run, manifest, problem, options, requests, resume=resume)
+            outcome = _draw(run, manifest, problem, options, requests, began=began, resume=resume)
         except BaseException as error:
             with suppress(StorageError):
                 _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
@@ -179,6 +179,7 @@ def _draw(
     options: Options,
     requests: Requests,
     *,
+    began: float,
     resume: bool,
 ) -> Any:
     from gradmc.results.keep import Keep
@@ -208,7 +209,7 @@ def _draw(
         )
         make = ZarrStore.resume if resume else ZarrStore
         store = make(run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep)
-        began = time.monotonic()
+        sampling_began = time.monotonic()
         outcome = run_recorded(
             sampler,
             store,
@@ -217,10 +218,11 @@ def _draw(
             state=run.state,
             posterior=StoredPosterior(run.draws),
             targets=Targets(**config.stop.model_dump()),
+            began=began,
             checkpoint_seconds=config.output.checkpoint_seconds,
             resume=resume,
         )
-        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - began
+        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
         attributes = run_attributes(sampler, manifest["sampling_seconds"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **hashes})

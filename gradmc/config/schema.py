@@ -140,7 +140,9 @@ class StopSection(Section):
         description="largest Monte Carlo standard error of means, by variable",
         examples=[{"mu": 0.05}],
     )
-    seconds: float | None = Field(default=None, gt=0.0, description="time budget in seconds", examples=[3600.0])
+    seconds: float | None = Field(
+        default=None, gt=0.0, description="time budget in seconds, compiling included", examples=[3600.0]
+    )
 
 
 class Config(Section):

@@ -73,11 +73,12 @@ def compile_run(
     positions = jax.ShapeDtypeStruct((capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
     limits = jax.ShapeDtypeStruct(() if batch is None else (batch,), np.int32)
-    with _persistent_cache(), ThreadPoolExecutor(1) as pool:
+    # Compiling holds a thread for long; the calling one waits where signals reach it.
+    with _persistent_cache(), ThreadPoolExecutor(2) as pool:
         lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
         compiled_expand = pool.submit(_compile, lowered_expand, scope)
         lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity)
-        compiled_advance = lowered.compile()
+        compiled_advance = pool.submit(_compile, lowered, scope).result()
         return Compiled(
             advance=compiled_advance,
             expand=compiled_expand.result(),

@@ -28,6 +28,12 @@ ESS_SHARE = 0.01
 
 type Ending = Literal["finished", "reached", "signal", "time"]
 
+WHY = {
+    "reached": "the targets under [stop] are reached: finishing the present chunk",
+    "signal": "stopped by a signal: finishing the present chunk; Ctrl-C again stops at once",
+    "time": "the time budget is used up: finishing the present chunk",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -86,6 +92,7 @@ class Watch:
         if ending != "finished":
             self.ending = ending
             driver.stop()
+            self.progress.note(WHY[ending])
         elif not self.imported:
             import_readers()
             self.imported = True
@@ -126,6 +133,7 @@ def run_recorded(
     *,
     state: Path,
     posterior: Posterior,
+    began: float,
     targets: Targets | None = None,
     checkpoint_seconds: float = 5.0,
     resume: bool = False,
@@ -139,6 +147,7 @@ def run_recorded(
         requests: signals that ask the run to stop (`gradmc.run.signals.listening`).
         state: directory of the checkpoints.
         posterior: gives the draws so far to the stop rules.
+        began: when the clock of the time budget began (`time.monotonic`).
         targets: stop rules.
         checkpoint_seconds: least time between two checkpoints of a chain.
         resume: go on from the checkpoints in `state`.
@@ -147,7 +156,9 @@ def run_recorded(
     if resume:
         recorder.restore_all()
     chains = sum(len(lane.chains) for lane in sampler.lanes)
-    watch = Watch(requests, Monitor(targets or Targets()), store, chains, posterior, progress)
+    monitor = Monitor(targets or Targets(), began=began)
+    watch = Watch(requests, monitor, store, chains, posterior, progress)
+    requests.watched = True
     sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)
     recorder.save_all()
     done = all(bool(np.all(lane.done >= sampler.plan.total)) for lane in sampler.lanes)

@@ -1,36 +1,43 @@
 """Signals end a run in good order.
 
-Ctrl-C once, SIGTERM and SIGUSR1 let each chain finish its chunk, save everything, and leave the run ready
-to be resumed. A second Ctrl-C ends the process at once; the last checkpoint stands.
+Ctrl-C once, SIGTERM, SIGUSR1 and SIGHUP (a terminal that is closed) let each chain finish its chunk, save everything,
+and leave the run ready to be resumed. A second Ctrl-C ends the process at once; the last checkpoint stands. Signals
+that the process was started to ignore (`nohup`) stay ignored.
 """
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 EXIT_CODE = 75
 
 
 @dataclass(slots=True)
 class Requests:
-    """The signal that has asked the run to stop, if any."""
+    """The signal that has asked the run to stop, if any.
+
+    Args:
+        received: its name.
+        watched: whether the chains run, and their watch (`gradmc.run.recorded`) answers.
+    """
 
     received: str = ""
+    watched: bool = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take note of a signal; a second Ctrl-C ends the process."""
         del frame
         name = signal.Signals(number).name
         if self.received and name == "SIGINT":
-            os.write(2, b"\nstopped at once; `gradmc resume` goes on from the last checkpoint\n")
+            _tell(b"\nstopped at once; `gradmc resume` goes on from the last checkpoint\n")
             os._exit(EXIT_CODE)
-        if not self.received:
-            os.write(2, b"\nfinishing the present chunk; Ctrl-C again stops at once\n")
+        if not self.received and not self.watched:
+            _tell(b"\nstopping as soon as the model is compiled; Ctrl-C again stops at once\n")
         self.received = self.received or name
 
 
@@ -42,9 +49,15 @@ def listening() -> Iterator[Requests]:
         yield requests
         return
     present = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = {number: signal.signal(number, requests.handle) for number in present}
+    heeded = [number for number in present if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, requests.handle) for number in heeded}
     try:
         yield requests
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tell(text: bytes) -> None:
+    with suppress(OSError):
+        os.write(2, text)

@@ -27,7 +27,7 @@ class Targets:
         ess: smallest bulk and tail effective sample size of any quantity.
         r_hat: largest R-hat of any quantity.
         mcse: largest Monte Carlo standard error of the mean, by variable.
-        seconds: time budget of this process.
+        seconds: time budget of this process, compiling included.
     """
 
     ess: float | None = None

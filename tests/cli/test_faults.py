@@ -177,7 +177,7 @@ def test_killed_in_warmup_while_the_host_computes_metrics(
     assert_same_run(complete, out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_checkpoints_and_exits_with_75(
     server: Server, reference: Reference, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from gradmc.results.lock import locked
+from gradmc.run import sampler
 from gradmc.run.progress import ChainStatus, NoProgress
 from gradmc.run.progress_file import FileProgress
+from gradmc.run.stopping import Monitor
 from tests.cli.conftest import Gradmc
 
 
@@ -193,6 +197,26 @@ def test_a_target_stops_the_run_early(project: Path, gradmc: Gradmc, monkeypatch
     assert all(min(r["ess_bulk"], r["ess_tail"]) > 150 for r in result.json["summary"]["rows"])
     resumed = gradmc("resume", project / "out", "--json").json
     assert resumed["summary"]["draws"] == draws
+
+
+def test_the_time_budget_counts_compiling(project: Path, gradmc: Gradmc, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[float] = []
+    compiling: list[float] = []
+
+    def compile_run(*arguments: Any, **options: Any) -> Any:
+        compiling.append(time.monotonic())
+        return gradmc_compile_run(*arguments, **options)
+
+    def monitor(*arguments: Any, **options: Any) -> Monitor:
+        made = Monitor(*arguments, **options)
+        began.append(made.began)
+        return made
+
+    gradmc_compile_run = sampler.compile_run
+    monkeypatch.setattr(sampler, "compile_run", compile_run)
+    monkeypatch.setattr("gradmc.run.recorded.Monitor", monitor)
+    assert gradmc("sample", project / "run.toml", "--stop.seconds=100", "--progress=none").code == 0
+    assert max(began) < min(compiling)
 
 
 def test_completion(gradmc: Gradmc) -> None:

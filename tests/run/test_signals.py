@@ -1,0 +1,44 @@
+"""Which signals stop a run, and what is said of them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gradmc.run.signals import listening
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs the signals of Unix")
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"])
+def test_a_signal_is_a_request(number: str) -> None:
+    before = signal.getsignal(signal.Signals[number])
+    with listening() as requests:
+        os.kill(os.getpid(), signal.Signals[number])
+        assert requests.received == number
+    assert signal.getsignal(signal.Signals[number]) is before
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    with handled(signal.SIGHUP, signal.SIG_IGN), listening() as requests:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not requests.received
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_before_the_chains_run_the_handler_itself_speaks(watched: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    with listening() as requests:
+        requests.watched = watched
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ("as soon as the model is compiled" in capfd.readouterr().err) is not watched
