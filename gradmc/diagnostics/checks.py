@@ -107,7 +107,7 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         return Check("divergences", True, 0.0, 0.0, "no divergences")
     finding = f"{count} of {diverging.size:,} draws ({_percent(count, diverging.size)}) diverged"
     lean = where_they_lie(tree, diverging)
-    advice = "raise sampler.target_accept to 0.95; if they stay, reparameterise"
+    advice = "raise target_accept to 0.95; if they stay, reparameterise"
     if lean is not None:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
@@ -147,14 +147,14 @@ def _divergence_advice(lean: Lean) -> str:
     if lean.side == "small" and not lean.positive:
         return (
             f"the density narrows at small {lean.name}: if {lean.name} is the log of a scale, write what it scales in "
-            f"non-centred form; otherwise tighten the prior of {lean.name}, and raise sampler.target_accept to 0.95"
+            f"non-centred form; otherwise tighten the prior of {lean.name}, and raise target_accept to 0.95"
         )
     if lean.side == "small":
         return (
             f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "
-            "(mean + scale * standard normal), or raise sampler.target_accept to 0.95"
+            "(mean + scale * standard normal), or raise target_accept to 0.95"
         )
-    return f"look at the prior of {lean.name}, and raise sampler.target_accept to 0.95"
+    return f"look at the prior of {lean.name}, and raise target_accept to 0.95"
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:

@@ -47,7 +47,7 @@ def stuck(values: np.ndarray, chains: np.ndarray) -> Cause | None:
         return None
     finding = f"{_chains(still)} {'is' if len(still) == 1 else 'are'} stuck (new values in {_percent(moves.min())})"
     advice = (
-        "the step size suits another region: raise sampler.target_accept, start elsewhere, and look for a density "
+        "the step size suits another region: raise target_accept, start elsewhere, and look for a density "
         "that is not smooth where the chain stands"
     )
     return Cause(finding, advice)
