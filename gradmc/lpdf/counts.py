@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
+from jax.scipy.special import betaln, gammaln
 
 from gradmc.lpdf._law import OFF, Law, Value
 
@@ -29,21 +29,38 @@ def _poisson_log(d: Any, y: Value, eta: Value) -> Any:
     return y * eta - jnp.exp(eta) - gammaln(y + 1.0)
 
 
+def _softplus(x: Value) -> Any:
+    """log(1 + exp(x)); its derivative keeps its digits far out and is 1/2 at 0."""
+    above = x >= 0.0
+    return jnp.where(above, x, 0.0) + jnp.log1p(jnp.exp(jnp.where(above, -x, x)))
+
+
+def _log_choose(y: Value, n: Value) -> Any:
+    return gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
+
+
+def _binomial_logit(d: Any, y: Value, n: Value, eta: Value) -> Any:
+    return _log_choose(y, n) - y * _softplus(-eta) - (n - y) * _softplus(eta)
+
+
 def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
-    return d.NegativeBinomial2(jnp.exp(eta), phi, **OFF).log_prob(y)
+    # By the log odds: numpyro's form through exp(eta) overflows, and loses its digits for large phi.
+    odds = eta - jnp.log(phi)
+    choose = -betaln(phi, y + 1.0) - jnp.log(phi + y)
+    return choose - phi * _softplus(odds) - y * _softplus(-odds)
 
 
 _POISSON = Law(lambda d, y, rate: d.Poisson(rate, **OFF).log_prob(y), _count)
 _POISSON_LOG = Law(_poisson_log, _count)
 _ZERO_INFLATED_POISSON = Law(lambda d, y, gate, rate: d.ZeroInflatedPoisson(gate, rate, **OFF).log_prob(y), _count)
 _HURDLE_POISSON = Law(lambda d, y, gate, rate: d.HurdlePoisson(gate, rate, **OFF).log_prob(y), _count)
-_NEGATIVE_BINOMIAL = Law(lambda d, y, mu, phi: d.NegativeBinomial2(mu, phi, **OFF).log_prob(y), _count)
+_NEGATIVE_BINOMIAL = Law(lambda d, y, mu, phi: _negative_binomial_log(d, y, jnp.log(mu), phi), _count)
 _NEGATIVE_BINOMIAL_LOG = Law(_negative_binomial_log, _count)
 _GEOMETRIC = Law(lambda d, y, p: d.GeometricProbs(p, **OFF).log_prob(y), _count)
 _BERNOULLI = Law(lambda d, y, p: d.BernoulliProbs(p, **OFF).log_prob(y), _binary)
-_BERNOULLI_LOGIT = Law(lambda d, y, eta: d.BernoulliLogits(eta, **OFF).log_prob(y), _binary)
+_BERNOULLI_LOGIT = Law(lambda d, y, eta: -_softplus((1.0 - 2.0 * y) * eta), _binary)
 _BINOMIAL = Law(lambda d, y, n, p: d.BinomialProbs(p, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
-_BINOMIAL_LOGIT = Law(lambda d, y, n, eta: d.BinomialLogits(eta, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
+_BINOMIAL_LOGIT = Law(_binomial_logit, _up_to_first, inside=0.0)
 _BETA_BINOMIAL = Law(lambda d, y, n, a, b: d.BetaBinomial(a, b, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
 _DISCRETE_UNIFORM = Law(lambda d, y, lower, upper: -jnp.log(upper - lower + 1.0) + 0.0 * y, _between, inside=0.0)
 

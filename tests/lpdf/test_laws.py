@@ -109,6 +109,45 @@ def test_float32_stays_float32(name):
     np.testing.assert_allclose(traced, getattr(lpdf, name)(Y, *parameters, pointwise=True), rtol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "slope"),
+    [
+        ("bernoulli_logit", (0.0, 0.0), -0.5),
+        ("bernoulli_logit", (1.0, 0.0), 0.5),
+        ("bernoulli_logit", (0.0, -40.0), -math.exp(-40.0)),
+        ("binomial_logit", (1.0, 7.0, 0.0), -2.5),
+        ("binomial_logit", (7.0, 7.0, 40.0), 7 * math.exp(-40.0)),
+        ("negative_binomial_log", (5.0, 0.0, 1.0), 2.0),
+    ],
+)
+def test_slopes_by_log_odds(name, arguments, slope):
+    # At 0, where an optimiser or a user starts, and far out.
+    with jax.enable_x64(True):
+        position = {"negative_binomial_log": 1}.get(name, len(arguments) - 1)
+        assert float(jax.grad(getattr(lpdf, name), position)(*arguments)) == pytest.approx(slope, rel=1e-12)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [((0.0, 720.0, 1.0), -720.0), ((3.0, 720.0, 1.0), -720.0), ((0.0, -300.0, 0.5), 0.0), ((2.0, -300.0, 1.0), -600.0)],
+)
+def test_negative_binomial_far_out(precision, arguments, expected):
+    with jax.enable_x64(precision is np.float64):
+        y, *parameters = map(precision, arguments)
+        value, slopes = jax.value_and_grad(lpdf.negative_binomial_log, (1, 2))(y, *parameters)
+    assert float(value) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert np.all(np.isfinite(slopes))
+
+
+@pytest.mark.parametrize("phi", [1e10, 1e15])
+def test_negative_binomial_tends_to_poisson(phi):
+    for y, mu in [(0, 0.1), (3, 1.0), (100, 50.0)]:
+        expected = lpdf.poisson(y, mu)
+        assert lpdf.negative_binomial(y, mu, phi) == pytest.approx(expected, rel=1e-6)
+        assert lpdf.negative_binomial_log(y, math.log(mu), phi) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("y", [3, np.int64(3), np.array([3, 4]), [3, 4], True])
 def test_integers_are_accepted_everywhere(y):
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
