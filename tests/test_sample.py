@@ -279,3 +279,8 @@ def test_very_short_runs(warmup: int, draws: int) -> None:
     tree = gm.sample(normal_density(), seed=1, chains=2, warmup=warmup, draws=draws, progress="none")
     if draws:
         assert tree["posterior"]["x"].shape == (2, draws, 2)
+
+
+def test_nothing_to_sample() -> None:
+    with pytest.raises(UsageError, match="0 unconstrained coordinates, so there is nothing to sample"):
+        gm.sample(gm.from_logdensity(lambda x: jnp.sum(x), np.zeros(0)), seed=1)

@@ -1,7 +1,7 @@
 """What densities from elsewhere share: error reports and checks of named values."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from gradmc.density import Density
 from gradmc.errors import GradmcError, ProgramError, SourceLocation, UsageError
 from gradmc.program.blame import told
+from gradmc.program.dims import RESERVED
 
 
 @contextmanager
@@ -31,6 +32,28 @@ def explaining(fn: Callable[..., Any]) -> Iterator[None]:
 def default_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     """Return ArviZ's default names of axes."""
     return tuple(f"{name}_dim_{axis}" for axis in range(len(shape)))
+
+
+def check_names(names: Sequence[str], what: str, rename: str) -> None:
+    """Check that names can stand beside each other in group `posterior`.
+
+    Args:
+        names: the names.
+        what: what they name, for the message.
+        rename: how to choose another name, for the message.
+
+    Raises:
+        UsageError: a name has another meaning in the results, or comes twice.
+    """
+    for name in names:
+        if name in RESERVED:
+            raise UsageError(f"the {what} name {name!r} is reserved by ArviZ for its own dimensions; {rename}")
+        if "/" in name:
+            raise UsageError(
+                f"the {what} name {name!r}: the results are a tree whose paths are written with '/'; {rename}"
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"the {what} name {name!r} comes twice; {rename}")
 
 
 def check_values(values: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from gradmc.density import Density, Expanded, Part, Precision, dtype_of
 from gradmc.errors import ProgramError, UsageError
-from gradmc.foreign.common import check_values, default_dims, describe, explaining
+from gradmc.foreign.common import check_names, check_values, default_dims, describe, explaining
 from gradmc.program.layout import entry_names
 from gradmc.program.marks import collecting
 
@@ -32,6 +32,7 @@ class FunctionDensity(Density):
             position = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), example_position)
             flat, self._unravel = ravel_pytree(position)
             self._labels = tuple(_label(path) for path, _ in leaves)
+            check_names(self._labels, "entry", "rename the entry of the position")
             self._shapes = tuple(np.shape(leaf) for _, leaf in leaves)
             self._structure = jax.tree.structure(example_position)
             self.dim = int(flat.size)
@@ -61,6 +62,8 @@ class FunctionDensity(Density):
             value = self.logdensity(x, arguments)
         observed = {name: _stacked(entries) for name, entries in marks.observe.items()}
         recorded = {name: _stacked(entries) for name, entries in marks.record.items()}
+        check_names([*self._labels, *recorded], "variable", "give the derived quantity another name")
+        check_names(list(observed), "term", "rename it")
         groups: Expanded = {"posterior": {**self._constrain(x, arguments), **recorded}}
         if observed:
             groups["log_likelihood"] = observed

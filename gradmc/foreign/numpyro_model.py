@@ -16,8 +16,7 @@ from jaxtyping import Float
 from gradmc._numpyro import distributions, load
 from gradmc.density import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.errors import UsageError
-from gradmc.foreign.common import check_values, default_dims, describe, explaining
-from gradmc.program.dims import RESERVED
+from gradmc.foreign.common import check_names, check_values, default_dims, describe, explaining
 from gradmc.program.layout import entry_names
 
 
@@ -35,14 +34,14 @@ class NumpyroDensity(Density):
         self.arguments = ()
         self._model, self._args, self._kwargs = model, args, dict(kwargs)
         with self.scope():
-            seeded = load().handlers.seed(model, jax.random.key(0))
             with explaining(model):
-                sites = load().handlers.trace(seeded).get_trace(*args, **self._kwargs)
+                sites = _sites(model, args, self._kwargs)
             self._latent = tuple(name for name, site in sites.items() if _is_latent(name, site))
             if not self._latent:
                 raise UsageError("the numpyro model has no latent continuous sample site, so there is nothing to infer")
             prototype = {name: sites[name]["value"] for name in self._latent}
-            unconstrained = load().infer.util.unconstrain_fn(model, args, self._kwargs, prototype)
+            with explaining(model):  # once more, but without a random key
+                unconstrained = load().infer.util.unconstrain_fn(model, args, self._kwargs, prototype)
             unconstrained = {name: jnp.asarray(unconstrained[name], dtype) for name in self._latent}
             flat, self._unravel = ravel_pytree([unconstrained[name] for name in self._latent])
         self._transformed = {name for name in self._latent if not _is_unbounded(sites[name]["fn"].support)}
@@ -51,6 +50,8 @@ class NumpyroDensity(Density):
         self._shapes = {name: np.shape(value) for name, value in prototype.items()}
         self._deterministic = tuple(name for name, site in sites.items() if site["type"] == "deterministic")
         self._observed = tuple(n for n, s in sites.items() if s["type"] == "sample" and s["is_observed"])
+        rename = 'rename it; numpyro.handlers.scope joins names by divider="." as well'
+        check_names([*self._latent, *self._deterministic, *self._observed], "site", rename)
         self._plates = {
             frame.name: frame.size
             for site in sites.values()
@@ -225,11 +226,16 @@ def from_numpyro(
     return NumpyroDensity(model, args, kwargs, dtype_of(precision))
 
 
+def _sites(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The sites of the model at some point; improper priors cannot be drawn from, but have a starting point."""
+    handlers = load().handlers
+    started = handlers.substitute(handlers.seed(model, jax.random.key(0)), substitute_fn=load().infer.init_to_uniform)
+    return handlers.trace(started).get_trace(*args, **kwargs)
+
+
 def _is_latent(name: str, site: Mapping[str, Any]) -> bool:
     if site["type"] != "sample" or site["is_observed"]:
         return False
-    if name in RESERVED:
-        raise UsageError(f"the site name {name!r} is reserved by ArviZ for its own dimensions; rename it")
     if site["fn"].support.is_discrete:
         raise UsageError(
             f"the latent site {name!r} is discrete; sum it out of the model, Hamiltonian samplers need "

@@ -154,6 +154,11 @@ def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -
             f"{this}(name, value) expects a name (a non-empty string) first, got {name!r} "
             f'of type {type(name).__name__}; write {this}("y", value)'
         )
+    if "/" in name:
+        raise UsageError(
+            f"{this}({name!r}, ...): the results are a tree whose paths are written with '/'; "
+            f"write {name.replace('/', '_')!r}"
+        )
     if name in taken:
         raise UsageError(
             f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another name"

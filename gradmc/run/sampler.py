@@ -16,7 +16,7 @@ import numpy as np
 from gradmc.adaptation.diagonal import DiagonalAdaptation
 from gradmc.adaptation.schedule import make_schedule
 from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
-from gradmc.errors import ResumeError, StartError
+from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
@@ -161,7 +161,12 @@ def prepare(
         density: what to sample.
         settings: how.
         initial: one flat unconstrained starting point per chain; None draws uniform(-2, 2).
+
+    Raises:
+        UsageError: the density has no coordinates.
     """
+    if density.dim == 0:
+        raise UsageError("the density has 0 unconstrained coordinates, so there is nothing to sample")
     began = time.perf_counter()
     with density.scope():
         machine = _machine(density, settings)

@@ -142,3 +142,58 @@ def test_errors_of_foreign_functions_show_their_line():
         from_numpyro(numpyro_schools, Y, sigma=np.array([1.0, -1.0, 1.0]))
     with pytest.raises(ProgramError, match=r"test_foreign\.py:\d+, in quadratic[\s\S]*KeyError: 'a'"):
         from_logdensity(quadratic, {"c": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("position", "message"),
+    [
+        ({"draw": 0.0}, "the entry name 'draw' is reserved by ArviZ"),
+        ({"a/b": 0.0}, "the entry name 'a/b': the results are a tree"),
+        ({"a.b": 0.0, "a": {"b": 0.0}}, "the entry name 'a.b' comes twice"),
+    ],
+)
+def test_entries_that_the_results_cannot_name(position, message):
+    with pytest.raises(UsageError, match=message):
+        from_logdensity(lambda p: 0.0, position)
+
+
+@pytest.mark.parametrize(("name", "message"), [("chain", "is reserved by ArviZ"), ("x", "comes twice")])
+def test_derived_quantities_that_the_results_cannot_name(name, message):
+    d = from_logdensity(lambda x: record(name, -(x**2)), 0.0)
+    with pytest.raises(UsageError, match=f"the variable name '{name}' {message}"):
+        d.group_dims  # noqa: B018 - computed before sampling
+
+
+def test_sites_that_the_results_cannot_name():
+    def scoped():
+        with numpyro.handlers.scope(prefix="a"):
+            numpyro.sample("mu", dist.Normal(0, 1))
+
+    def reserved():
+        numpyro.deterministic("chain", numpyro.sample("mu", dist.Normal(0, 1)) + 1.0)
+
+    with pytest.raises(UsageError, match=r"the site name 'a/mu': the results are a tree.*divider=\"\.\""):
+        from_numpyro(scoped)
+    with pytest.raises(UsageError, match="the site name 'chain' is reserved"):
+        from_numpyro(reserved)
+
+
+def test_numpyro_models_of_a_random_part_of_the_data():
+    def subsampled():
+        mu = numpyro.sample("mu", dist.Normal(0, 1))
+        with numpyro.plate("N", 3, subsample_size=2):
+            numpyro.sample("y", dist.Normal(mu, 1.0), obs=Y[:2])
+
+    with pytest.raises(ProgramError, match=r"test_foreign\.py:\d+, in subsampled[\s\S]*do not support subsampling"):
+        from_numpyro(subsampled)
+
+
+def test_improper_priors_of_numpyro():
+    def improper():
+        mu = numpyro.sample("mu", dist.ImproperUniform(dist.constraints.real, (), ()))
+        sigma = numpyro.sample("sigma", dist.ImproperUniform(dist.constraints.positive, (), ()))
+        numpyro.sample("y", dist.Normal(mu, sigma), obs=Y)
+
+    d = from_numpyro(improper)
+    assert d.names == ("mu", "sigma")
+    assert d([1.0, 0.5]) == pytest.approx(normal(Y, 1.0, np.exp(0.5)) + 0.5, rel=1e-12)

@@ -39,6 +39,12 @@ def test_names_must_be_strings(name):
         observe(name, 1.0)
 
 
+@pytest.mark.parametrize("mark", [observe, record])
+def test_names_are_no_paths(mark):
+    with collecting(), pytest.raises(UsageError, match=r"\('a/b', ...\): the results are a tree .* write 'a_b'"):
+        mark("a/b", 1.0)
+
+
 def test_one_name_cannot_be_both():
     with collecting(), pytest.raises(UsageError, match=r"'y' is used by both observe\(\) and record\(\)"):
         observe("y", record("y", 1.0))
