@@ -11,6 +11,7 @@ from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.labels import Labels
 from gradmc.results.prediction import predict_draws
+from gradmc.run.settings import check_whole
 from gradmc.sample import sample
 
 
@@ -27,7 +28,7 @@ def predict(model: Model, data: Mapping[str, Any] | None, draws: Any, *, seed: i
         `draws` with the group `posterior_predictive` added or replaced, each variable of shape (chain, draw, ...).
 
     Raises:
-        UsageError: the model has no simulator, or `draws` no posterior.
+        UsageError: the model has no simulator, `draws` no posterior, or the seed is no whole number.
         ProgramError: the simulator raised, or its results change shape.
     """
     return _with_predictions(model, data, draws, seed, source="posterior", target="posterior_predictive")
@@ -52,6 +53,8 @@ def sample_prior(
     Raises:
         UsageError, DataError, ProgramError, StartError: as `gm.sample`; an improper prior has no valid draws.
     """
+    if not isinstance(model, Model):
+        raise UsageError(f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}")
     tree = sample(prior_density(model, data), draws=draws, seed=seed, progress="none")
     import xarray as xr
 
@@ -69,8 +72,9 @@ def _with_predictions(
     from gradmc.results.attributes import standard_attributes
     from gradmc.results.tree import draws_dataset
 
-    if source not in draws.children:
+    if source not in getattr(draws, "children", ()):
         raise UsageError(f"the draws have no group {source!r}; pass what gm.sample returned")
+    check_whole("seed", seed, 0, None)
     bound = density(model, data).bound
     chains: dict[int, list[dict[str, np.ndarray]]] = {}
     for chain, values in predict_draws(bound, {"posterior": draws[source]}, seed):

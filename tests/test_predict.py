@@ -76,3 +76,21 @@ def test_a_model_without_simulator_cannot_predict(draws):
 def test_draws_without_a_posterior_are_refused(draws):
     with pytest.raises(UsageError, match="no group 'posterior'"):
         gm.predict(centre, {"y": Y}, draws["sample_stats"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gm.predict(centre, {"y": Y}, 5), "the draws have no group 'posterior'"),
+        (lambda: gm.sample_prior(5), "expected a model declared with @gm.model, got 5 of type int"),
+    ],
+)
+def test_wrong_arguments(call, message):
+    with pytest.raises(UsageError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "a", -1])
+def test_wrong_seeds(draws, seed):
+    with pytest.raises(UsageError, match="seed must be a whole number at least 0; got"):
+        gm.predict(centre, {"y": Y}, draws, seed=seed)

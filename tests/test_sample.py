@@ -18,6 +18,7 @@ import gradmc as gm
 from gradmc import Data, Positive, Real
 from gradmc.errors import DataError, StartError, UsageError
 from gradmc.lpdf import half_normal, normal
+from gradmc.results.attributes import storable
 from gradmc.run.progress import NoProgress
 from tests.goodness import assert_normal
 
@@ -284,3 +285,13 @@ def test_very_short_runs(warmup: int, draws: int) -> None:
 def test_nothing_to_sample() -> None:
     with pytest.raises(UsageError, match="0 unconstrained coordinates, so there is nothing to sample"):
         gm.sample(gm.from_logdensity(lambda x: jnp.sum(x), np.zeros(0)), seed=1)
+
+
+def test_starting_values_that_are_no_numbers() -> None:
+    with pytest.raises(UsageError, match="mu: expected a number or an array of numbers, got 'a'"):
+        gm.density(schools, DATA).unconstrain({"mu": "a", "tau": 1.0, "theta": np.zeros(3)})
+
+
+def test_long_seeds_fit_into_files() -> None:
+    # NetCDF has no integers beyond 64 bits.
+    assert storable({"seed": 2**64 - 1, "long": 2**64}) == {"seed": 2**64 - 1, "long": str(2**64)}

@@ -33,6 +33,7 @@ from jaxtyping import Float
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at
+from gradmc.program.layout import as_numbers
 
 type Precision = Literal["float64", "float32"]
 type Expanded = dict[str, dict[str, Any]]
@@ -253,7 +254,7 @@ class Density(abc.ABC):
 
     def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: value if isinstance(value, jax.Array) else np.asarray(value, self.dtype)
+            name: value if isinstance(value, jax.Array) else as_numbers(name, value, self.dtype)
             for name, value in values.items()
         }
 

@@ -71,7 +71,7 @@ def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
         dims[parameter.name] = _axis_names(parameter.name, axes, values)
         shape = parameter.support.value_shape(sizes)
         parameters.append(BoundParameter(parameter.name, parameter.support, shape, dims[parameter.name]))
-        _check_bounds(what, parameter.support, shape, values)
+        _check_bounds(what, parameter.support, shape, values, {p.name: p.shape for p in parameters})
     coords = _coords(model, dims, parameters, values, labels)
     return BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
 
@@ -170,15 +170,30 @@ def _check_event(what: str, support: Support, sizes: tuple[int, ...]) -> None:
         raise DataError(f"{what}: the last size must be at least 1, got {sizes[-1]}")
 
 
-def _check_bounds(what: str, support: Support, shape: tuple[int, ...], values: dict[str, Any]) -> None:
-    """Check the ends that are known before sampling: they must be ordered and fit the parameter's shape."""
+def _check_bounds(
+    what: str,
+    support: Support,
+    shape: tuple[int, ...],
+    values: dict[str, Any],
+    earlier: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Check that ends fit the parameter's shape, and that those known before sampling are ordered.
+
+    Args:
+        what: the parameter, for messages.
+        support: its support.
+        shape: its shape.
+        values: the data.
+        earlier: shapes of the parameters declared so far.
+    """
     try:
         ends = [known_bound(bound, values) for bound in support.bounds]
     except DataError as error:
         raise DataError(f"{what}: {error}") from None
-    for end in ends:
-        if is_known(end) and not _fits(np.shape(end), shape):
-            raise DataError(f"{what}: a bound of shape {np.shape(end)} does not fit the parameter's shape {shape}")
+    named = [earlier[bound] for bound in support.bounds if isinstance(bound, str) and bound in earlier]
+    for found in [np.shape(end) for end in ends if is_known(end)] + named:
+        if not _fits(found, shape):
+            raise DataError(f"{what}: a bound of shape {found} does not fit the parameter's shape {shape}")
     if len(ends) == 2 and all(is_known(end) for end in ends):
         lower, upper = (np.broadcast_to(end, shape) for end in ends)
         bad = np.argwhere(~(lower < upper))

@@ -122,7 +122,7 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
         return None
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
-            raise DataError("a masked array with masked entries came; leave missing entries out or model them")
+            raise DataError(f"{name}: a masked array with masked entries came; leave missing entries out or model them")
         value = value.filled()
     try:
         array = np.asarray(value)

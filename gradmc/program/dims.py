@@ -9,6 +9,7 @@ import ast
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 
 from gradmc.errors import DataError, DeclarationError
 
@@ -54,7 +55,8 @@ def parse_shape(subscript: object, what: str) -> tuple[Size, ...]:
 
 def parse_size(entry: object, what: str) -> Size:
     """Return one entry of a subscript as a `Size`."""
-    if isinstance(entry, int) and not isinstance(entry, bool):
+    if isinstance(entry, Integral) and not isinstance(entry, bool):
+        entry = int(entry)
         if entry < 1:
             raise DeclarationError(f"{what}[{entry}]: a size must be at least 1, got {entry}")
         return Size(str(entry), (), entry)

@@ -81,7 +81,7 @@ class Layout:
     def outside(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:
         """Return a sentence on the first parameter outside its support, or None; values must be known."""
         for parameter in self.parameters:
-            value = np.asarray(values[parameter.name], dtype=float)
+            value = as_numbers(parameter.name, values[parameter.name], float)
             ends = self.ends(parameter, values, data)
             if not parameter.support.contains(value, ends):
                 between = f" with ends {', '.join(map(str, ends))}" if ends else ""
@@ -106,6 +106,18 @@ class Layout:
                 raise UsageError(
                     f"{parameter.name}: expected shape {parameter.shape}, got {np.shape(values[parameter.name])}"
                 )
+
+
+def as_numbers(name: str, value: Any, dtype: Any) -> np.ndarray:
+    """Return a parameter's value as an array.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name}: expected a number or an array of numbers, got {value!r}") from None
 
 
 def layout(bound: BoundModel) -> Layout:

@@ -46,7 +46,7 @@ def group_attributes(group: str, labels: Labels, attributes: Mapping[str, Any]) 
 
 
 def storable(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes without booleans, nulls and nested values, which NetCDF cannot hold."""
+    """Attributes without booleans, nulls, long integers and nested values, which NetCDF cannot hold."""
     return {str(key): _storable(value) for key, value in attributes.items() if value is not None}
 
 
@@ -57,6 +57,8 @@ def _storable(value: Any) -> Any:
         return int(value)
     if isinstance(value, np.floating):
         return float(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
     if isinstance(value, int | float | str):
         return value
     if isinstance(value, np.ndarray):

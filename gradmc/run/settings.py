@@ -61,10 +61,10 @@ class Settings:
             ("draws", 0, 2**30),
             ("max_tree_depth", 1, 20),
         ):
-            _check_whole(name, getattr(self, name), low, high)
+            check_whole(name, getattr(self, name), low, high)
         for name, optional_low in (("seed", 0), ("cores", 1)):
             if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name), optional_low, None)
+                check_whole(name, getattr(self, name), optional_low, None)
         _check_real("target_accept", self.target_accept, 0, 1)
         _check_real("integration_time", self.integration_time, 0, None)
         if self.step_size is not None:
@@ -87,7 +87,8 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
+def check_whole(name: str, value: Any, low: int, high: int | None) -> None:
+    """Refuse what is no whole number between `low` and `high`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or int(value) < low or (high is not None and int(value) > high):
         span = f"at least {low}" if high is None else f"between {low} and {high}"

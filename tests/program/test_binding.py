@@ -120,6 +120,11 @@ def test_data_are_not_shared_with_the_caller():
     assert bound.data["y"][0] == 1.0
 
 
+@model
+def bounded(x: Positive["K"], y: Interval(0, "x"), *, K: int):
+    return 0.0
+
+
 GOOD = {"y": [1.0, 2.0], "sigma": [1.0, 2.0]}
 REFUSED = [
     (schools, [1], "expected the data as a dictionary from names to values, got list"),
@@ -149,7 +154,7 @@ REFUSED = [
     (schools, {**GOOD, "y": [1.0, math.nan]}, r"y\[1\] is nan: data must be finite"),
     (schools, {**GOOD, "y": [math.inf, math.inf]}, r"y\[0\] is inf \(2 such entries in all\)"),
     (schools, {**GOOD, "y": [1j, 2.0]}, "y: expected an array of numbers"),
-    (schools, {**GOOD, "y": np.ma.array([1.0, 2.0], mask=[True, False])}, "masked entries"),
+    (schools, {**GOOD, "y": np.ma.array([1.0, 2.0], mask=[True, False])}, "y: a masked array with masked entries"),
     (schools, {**GOOD, "y": np.array([2**64 - 1, 0], np.uint64)}, "does not fit into 64-bit integers"),
     (
         schools,
@@ -161,6 +166,7 @@ REFUSED = [
     (everything, {"x": X, "K": 3, "label": 4}, "label: expected str, got 4 of type int"),
     (everything, {"x": X, "K": 3, "scale": math.nan}, "scale is nan"),
     (everything, {"x": X[:0], "K": 3}, "the size 'T - 1' is -1; a size cannot be negative"),
+    (bounded, {"K": 3}, r"parameter y: .* a bound of shape \(3,\) does not fit the parameter's shape \(\)"),
     (everything, {"x": X, "K": 0}, "the last size must be at least 1, got 0"),
 ]
 

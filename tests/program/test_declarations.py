@@ -176,6 +176,7 @@ def test_the_hash_follows_the_source():
     ("annotation", "sizes", "shape"),
     [
         (Real["T - 1", 2], {"T": 5}, (4, 2)),
+        (Real[np.int64(3)], {}, (3,)),
         (Real["T + K"], {"T": 5, "K": 2}, (7,)),
         (Real["2 * K - T"], {"T": 1, "K": 2}, (3,)),
         (Ordered["K"], {"K": 2}, (2,)),
