@@ -50,12 +50,18 @@ def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
     return choose - phi * _softplus(odds) - y * _softplus(-odds)
 
 
+def _zero_inflated_negative_binomial(d: Any, y: Value, gate: Value, mu: Value, phi: Value) -> Any:
+    counted = jnp.log1p(-gate) + _negative_binomial_log(d, y, jnp.log(mu), phi)
+    return jnp.where(y == 0, jnp.logaddexp(jnp.log(gate), counted), counted)
+
+
 _POISSON = Law(lambda d, y, rate: d.Poisson(rate, **OFF).log_prob(y), _count)
 _POISSON_LOG = Law(_poisson_log, _count)
 _ZERO_INFLATED_POISSON = Law(lambda d, y, gate, rate: d.ZeroInflatedPoisson(gate, rate, **OFF).log_prob(y), _count)
 _HURDLE_POISSON = Law(lambda d, y, gate, rate: d.HurdlePoisson(gate, rate, **OFF).log_prob(y), _count)
 _NEGATIVE_BINOMIAL = Law(lambda d, y, mu, phi: _negative_binomial_log(d, y, jnp.log(mu), phi), _count)
 _NEGATIVE_BINOMIAL_LOG = Law(_negative_binomial_log, _count)
+_ZERO_INFLATED_NEGATIVE_BINOMIAL = Law(_zero_inflated_negative_binomial, _count)
 _GEOMETRIC = Law(lambda d, y, p: d.GeometricProbs(p, **OFF).log_prob(y), _count)
 _BERNOULLI = Law(lambda d, y, p: d.BernoulliProbs(p, **OFF).log_prob(y), _binary)
 _BERNOULLI_LOGIT = Law(lambda d, y, eta: -_softplus((1.0 - 2.0 * y) * eta), _binary)
@@ -133,6 +139,19 @@ def negative_binomial_log(y: Value, eta: Value, phi: Value, *, pointwise: bool =
         pointwise: return one term per entry instead of their sum.
     """
     return _NEGATIVE_BINOMIAL_LOG(y, eta, phi, pointwise=pointwise)
+
+
+def zero_inflated_negative_binomial(y: Value, gate: Value, mu: Value, phi: Value, *, pointwise: bool = False) -> Any:
+    """Zero with probability `gate`, otherwise negative binomial by mean and overdispersion.
+
+    Args:
+        y: count, 0, 1, 2, ...
+        gate: probability of an extra zero, in (0, 1).
+        mu: mean of the negative binomial part, > 0.
+        phi: inverse overdispersion of the negative binomial part, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _ZERO_INFLATED_NEGATIVE_BINOMIAL(y, gate, mu, phi, pointwise=pointwise)
 
 
 def geometric(y: Value, p: Value, *, pointwise: bool = False) -> Any:

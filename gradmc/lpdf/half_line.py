@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import jax.numpy as jnp
+
 from gradmc.lpdf._law import OFF, Law, Value
 
 
@@ -22,6 +24,26 @@ def _half_student_t(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
     return d.StudentT(nu, 0.0, sigma, **OFF).log_prob(y) + math.log(2.0)
 
 
+def _scaled_inverse_chi_square(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
+    return d.InverseGamma(0.5 * nu, 0.5 * nu * sigma * sigma, **OFF).log_prob(y)
+
+
+def _frechet(d: Any, y: Value, shape: Value, scale: Value) -> Any:
+    # 1 / y is Weibull(shape, 1 / scale).
+    log_z = jnp.log(y) - jnp.log(scale)
+    return jnp.log(shape) - jnp.log(y) - shape * log_z - jnp.exp(-shape * log_z)
+
+
+def _log_logistic(d: Any, y: Value, scale: Value, shape: Value) -> Any:
+    # log y is Logistic(log scale, 1 / shape).
+    return d.Logistic(jnp.log(scale), 1.0 / shape, **OFF).log_prob(jnp.log(y)) - jnp.log(y)
+
+
+def _rayleigh(d: Any, y: Value, sigma: Value) -> Any:
+    z = y / sigma
+    return jnp.log(z) - jnp.log(sigma) - 0.5 * z * z
+
+
 _HALF_NORMAL = Law(lambda d, y, sigma: d.HalfNormal(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
 _HALF_CAUCHY = Law(lambda d, y, sigma: d.HalfCauchy(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
 _HALF_STUDENT_T = Law(_half_student_t, _nonnegative, inside=None)
@@ -33,6 +55,14 @@ _LOGNORMAL = Law(lambda d, y, mu, sigma: d.LogNormal(mu, sigma, **OFF).log_prob(
 _WEIBULL = Law(lambda d, y, shape, scale: d.Weibull(scale, shape, **OFF).log_prob(y), _positive)
 _GOMPERTZ = Law(lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative, inside=None)
 _PARETO = Law(lambda d, y, lower, shape: d.Pareto(lower, shape, **OFF).log_prob(y), _above_first)
+_PARETO_TYPE_2 = Law(
+    lambda d, y, mu, scale, shape: jnp.log(shape / scale) - (shape + 1.0) * jnp.log1p((y - mu) / scale), _above_first
+)
+_INVERSE_CHI_SQUARE = Law(lambda d, y, nu: d.InverseGamma(0.5 * nu, 0.5, **OFF).log_prob(y), _positive)
+_SCALED_INVERSE_CHI_SQUARE = Law(_scaled_inverse_chi_square, _positive)
+_FRECHET = Law(_frechet, _positive)
+_LOG_LOGISTIC = Law(_log_logistic, _positive)
+_RAYLEIGH = Law(_rayleigh, _positive)
 
 
 def half_normal(y: Value, sigma: Value, *, pointwise: bool = False) -> Any:
@@ -161,3 +191,74 @@ def pareto(y: Value, lower: Value, shape: Value, *, pointwise: bool = False) -> 
         pointwise: return one term per entry instead of their sum.
     """
     return _PARETO(y, lower, shape, pointwise=pointwise)
+
+
+def pareto_type_2(y: Value, mu: Value, scale: Value, shape: Value, *, pointwise: bool = False) -> Any:
+    """Pareto (type 2, Lomax if mu is 0) with survival function (1 + (y - mu) / scale)^(-shape).
+
+    Args:
+        y: value, >= mu.
+        mu: smallest possible value.
+        scale: scale (lambda), > 0.
+        shape: tail index (alpha), > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _PARETO_TYPE_2(y, mu, scale, shape, pointwise=pointwise)
+
+
+def inverse_chi_square(y: Value, nu: Value, *, pointwise: bool = False) -> Any:
+    """Inverse chi-square: 1 / y is chi-square.
+
+    Args:
+        y: value, > 0.
+        nu: degrees of freedom, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _INVERSE_CHI_SQUARE(y, nu, pointwise=pointwise)
+
+
+def scaled_inverse_chi_square(y: Value, nu: Value, sigma: Value, *, pointwise: bool = False) -> Any:
+    """Scaled inverse chi-square: nu sigma^2 / y is chi-square.
+
+    Args:
+        y: value, > 0, as a rule a variance.
+        nu: degrees of freedom, > 0.
+        sigma: scale, > 0; y is of the size of sigma^2.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _SCALED_INVERSE_CHI_SQUARE(y, nu, sigma, pointwise=pointwise)
+
+
+def frechet(y: Value, shape: Value, scale: Value, *, pointwise: bool = False) -> Any:
+    """Fréchet with distribution function exp(-(y / scale)^(-shape)).
+
+    Args:
+        y: value, > 0.
+        shape: tail index (alpha), > 0.
+        scale: scale (sigma), > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _FRECHET(y, shape, scale, pointwise=pointwise)
+
+
+def log_logistic(y: Value, scale: Value, shape: Value, *, pointwise: bool = False) -> Any:
+    """Log-logistic with survival function 1 / (1 + (y / scale)^shape).
+
+    Args:
+        y: value, > 0.
+        scale: scale (median, alpha), > 0.
+        shape: shape (beta), > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _LOG_LOGISTIC(y, scale, shape, pointwise=pointwise)
+
+
+def rayleigh(y: Value, sigma: Value, *, pointwise: bool = False) -> Any:
+    """Rayleigh: the length of a vector of two independent Normal(0, sigma).
+
+    Args:
+        y: value, > 0.
+        sigma: scale, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _RAYLEIGH(y, sigma, pointwise=pointwise)

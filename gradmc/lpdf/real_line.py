@@ -3,7 +3,23 @@
 import math
 from typing import Any
 
+import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
+
 from gradmc.lpdf._law import OFF, Law, Value
+
+_LOG_2 = math.log(2.0)
+_LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def _skew_normal(z: Any, sigma: Value, alpha: Value) -> Any:
+    return _LOG_2 - _LOG_SQRT_2_PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
+
+
+def _exp_mod_normal(z: Any, sigma: Value, rate: Value) -> Any:
+    shift = rate * sigma
+    return jnp.log(rate) + 0.5 * shift * shift - shift * z + log_ndtr(z - shift)
+
 
 _NORMAL = Law(lambda d, y, mu, sigma: d.Normal(mu, sigma, **OFF).log_prob(y))
 _CAUCHY = Law(lambda d, y, mu, sigma: d.Cauchy(mu, sigma, **OFF).log_prob(y))
@@ -12,6 +28,8 @@ _LAPLACE = Law(lambda d, y, mu, sigma: d.Laplace(mu, sigma, **OFF).log_prob(y))
 _ASYMMETRIC = Law(lambda d, y, mu, sigma, tau: d.AsymmetricLaplaceQuantile(mu, sigma, tau, **OFF).log_prob(y))
 _LOGISTIC = Law(lambda d, y, mu, sigma: d.Logistic(mu, sigma, **OFF).log_prob(y))
 _GUMBEL = Law(lambda d, y, mu, beta: d.Gumbel(mu, beta, **OFF).log_prob(y))
+_SKEW_NORMAL = Law(lambda d, y, mu, sigma, alpha: _skew_normal((y - mu) / sigma, sigma, alpha))
+_EXP_MOD_NORMAL = Law(lambda d, y, mu, sigma, rate: _exp_mod_normal((y - mu) / sigma, sigma, rate))
 _VON_MISES = Law(
     lambda d, y, mu, kappa: d.VonMises(mu, kappa, **OFF).log_prob(y),
     lambda y, mu, kappa: (y >= -math.pi) & (y <= math.pi),
@@ -103,6 +121,32 @@ def gumbel(y: Value, mu: Value, beta: Value, *, pointwise: bool = False) -> Any:
         pointwise: return one term per entry instead of their sum.
     """
     return _GUMBEL(y, mu, beta, pointwise=pointwise)
+
+
+def skew_normal(y: Value, mu: Value, sigma: Value, alpha: Value, *, pointwise: bool = False) -> Any:
+    """Skew normal (Azzalini 1985): twice the normal density times its distribution function at alpha z.
+
+    Args:
+        y: value, real.
+        mu: location.
+        sigma: scale, > 0.
+        alpha: shape; 0 is the normal, positive values give a longer right tail.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _SKEW_NORMAL(y, mu, sigma, alpha, pointwise=pointwise)
+
+
+def exp_mod_normal(y: Value, mu: Value, sigma: Value, rate: Value, *, pointwise: bool = False) -> Any:
+    """Exponentially modified normal: the sum of Normal(mu, sigma) and Exponential(rate).
+
+    Args:
+        y: value, real.
+        mu: mean of the normal part.
+        sigma: standard deviation of the normal part, > 0.
+        rate: rate of the exponential part, > 0.
+        pointwise: return one term per entry instead of their sum.
+    """
+    return _EXP_MOD_NORMAL(y, mu, sigma, rate, pointwise=pointwise)
 
 
 def von_mises(y: Value, mu: Value, kappa: Value, *, pointwise: bool = False) -> Any:
