@@ -107,11 +107,12 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         return Check("divergences", True, 0.0, 0.0, "no divergences")
     finding = f"{count} of {diverging.size:,} draws ({_percent(count, diverging.size)}) diverged"
     lean = where_they_lie(tree, diverging)
-    advice = "raise target_accept to 0.95; if they stay, reparameterise"
+    smaller_steps = _smaller_steps(tree)
+    advice = f"{smaller_steps}; if they stay, reparameterise"
     if lean is not None:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
-        advice = _divergence_advice(lean)
+        advice = _divergence_advice(lean, smaller_steps)
     return Check("divergences", False, float(count), 0.0, finding, advice)
 
 
@@ -143,18 +144,23 @@ def check_energy(energy: np.ndarray) -> Check:
     return Check("bfmi", False, least, BFMI_MIN, finding, advice)
 
 
-def _divergence_advice(lean: Lean) -> str:
-    if lean.side == "small" and not lean.positive:
+def _smaller_steps(tree: Any) -> str:
+    """The advice to take smaller steps than those of the run."""
+    return "raise target_accept to 0.95" if tree.attrs.get("target_accept", 0.0) < 0.95 else "raise target_accept"
+
+
+def _divergence_advice(lean: Lean, smaller_steps: str) -> str:
+    if lean.side == "small" and lean.like_a_scale:
         return (
-            f"the density narrows at small {lean.name}: if {lean.name} is the log of a scale, write what it scales in "
-            f"non-centred form; otherwise tighten the prior of {lean.name}, and raise target_accept to 0.95"
+            f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "
+            f"(mean + scale * standard normal), or {smaller_steps}"
         )
     if lean.side == "small":
         return (
-            f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "
-            "(mean + scale * standard normal), or raise target_accept to 0.95"
+            f"the density narrows at small {lean.name}: if {lean.name} is the log of a scale, write what it scales in "
+            f"non-centred form; otherwise tighten the prior of {lean.name}, and {smaller_steps}"
         )
-    return f"look at the prior of {lean.name}, and raise target_accept to 0.95"
+    return f"look at the prior of {lean.name}, and {smaller_steps}"
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:

@@ -13,6 +13,9 @@ DIVERGENT_MIN = 6
 LEAN_SIGNIFICANT = 4.0
 """Standard errors by which the measure must differ from 0.5: out of hundreds of quantities none does by chance."""
 
+FACTORS_MIN = 0.4
+"""Least standard deviation of the logarithm of a quantity that varies by factors, as the scale of a funnel does."""
+
 MAX_QUANTITIES = 500
 
 
@@ -24,7 +27,7 @@ class Lean:
     side: str
     there: float
     elsewhere: float
-    positive: bool = True
+    like_a_scale: bool = True  # positive, and varying by factors
 
 
 def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
@@ -47,7 +50,8 @@ def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
         return None
     exceed, name, flat = best
     side = "large" if exceed > 0.5 else "small"
-    return Lean(name, side, float(np.median(flat[marked])), float(np.median(flat[~marked])), bool(np.all(flat > 0)))
+    like_a_scale = bool(np.all(flat > 0) and np.std(np.log(flat)) > FACTORS_MIN)
+    return Lean(name, side, float(np.median(flat[marked])), float(np.median(flat[~marked])), like_a_scale)
 
 
 def exceedance(values: np.ndarray, marked: np.ndarray) -> float:

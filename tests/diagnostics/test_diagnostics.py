@@ -128,6 +128,21 @@ def test_divergences_say_where_they_lie() -> None:
     assert arviz_complains(make_tree(divergences=5))
 
 
+def test_a_quantity_that_happens_to_be_positive_is_no_scale_of_a_funnel() -> None:
+    tree = make_tree(divergences=5)
+    tree["posterior"]["tau"] = 1.3 + 0.1 * np.log(tree["posterior"]["tau"])
+    advice = failures(tree)["divergences"]
+    assert "mostly where tau is small" in advice
+    assert "if tau is the log of a scale" in advice
+
+
+def test_the_advice_of_smaller_steps_goes_beyond_the_present_ones() -> None:
+    tree = make_tree(divergences=5)
+    for target, advised in ((0.8, "raise target_accept to 0.95"), (0.95, "raise target_accept")):
+        tree.attrs["target_accept"] = target
+        assert failures(tree)["divergences"].endswith(advised)
+
+
 def test_few_draws_and_saturated_trees() -> None:
     found = failures(make_tree(draws=60, saturated=1))
     assert "too few effective draws of" in found["ess"]
