@@ -50,6 +50,7 @@ _HOME = {
     "from_numpyro": "gradmc.foreign",
     "model": "gradmc.program.model",
     "observe": "gradmc.program.marks",
+    "optimize": "gradmc.optimize",
     "predict": "gradmc.predict",
     "prior_density": "gradmc.density.prior",
     "record": "gradmc.program.marks",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.density.prior import prior_density
     from gradmc.diagnostics import diagnose
     from gradmc.foreign import from_logdensity, from_numpyro
+    from gradmc.optimize import optimize
     from gradmc.predict import predict, sample_prior
     from gradmc.program.data import Data
     from gradmc.program.explain import explain
@@ -119,6 +121,7 @@ __all__ = [
     "lpdf",
     "model",
     "observe",
+    "optimize",
     "predict",
     "prior_density",
     "record",

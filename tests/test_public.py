@@ -14,7 +14,7 @@ def test_every_public_name_can_be_had():
 
 
 def test_submodules_do_not_hide_functions():
-    for module in ("sample", "density", "check", "predict"):
+    for module in ("sample", "density", "check", "predict", "optimize"):
         importlib.import_module(f"gradmc.{module}")
         assert callable(getattr(gm, module))
 

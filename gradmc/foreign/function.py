@@ -51,6 +51,11 @@ class FunctionDensity(Density):
                 f"the log density returned {jax.tree.map(np.shape, result)!r}, expected one number",
                 remedy="Sum the terms before returning.",
             )
+        if jnp.issubdtype(jnp.result_type(result), jnp.complexfloating):
+            raise ProgramError(
+                "the log density returned a complex number, expected a real one",
+                remedy="Return the real part: jnp.real(...).",
+            )
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""

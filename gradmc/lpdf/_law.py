@@ -25,6 +25,7 @@ import numpy as np
 from jax import lax
 
 from gradmc._numpyro import distributions
+from gradmc.errors import UsageError
 
 type Value = Any
 """A Python number, a numpy array, a (nested) list of numbers, or a JAX array."""
@@ -78,7 +79,13 @@ class Law:
         return _select(inside, self.density(d, y, *parameters), -np.inf)
 
     def __call__(self, *arguments: Value, pointwise: bool = False) -> Any:
-        """Evaluate at the value (first argument) and the parameters; the sum, or each term if `pointwise`."""
+        """Evaluate at the value (first argument) and the parameters; the sum, or each term if `pointwise`.
+
+        Raises:
+            UsageError: an argument is complex.
+        """
+        if _is_complex(arguments):
+            raise UsageError("a log density takes real numbers, got a complex one; take its real part or its modulus")
         if any(_is_jax(argument) for argument in arguments):
             dtype = _float_dtype(arguments)
             y, *parameters = (self._traced(i, a, dtype) for i, a in enumerate(arguments))
@@ -116,6 +123,12 @@ def _is_jax(argument: Value) -> bool:
     if isinstance(argument, (list, tuple)):
         return any(_is_jax(item) for item in argument)
     return isinstance(argument, jax.Array)
+
+
+def _is_complex(argument: Value) -> bool:
+    if isinstance(argument, (list, tuple)):
+        return any(map(_is_complex, argument))
+    return np.iscomplexobj(argument)
 
 
 def _float_dtype(arguments: tuple[Value, ...]) -> Any:

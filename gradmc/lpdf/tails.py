@@ -2,7 +2,9 @@
 
 `name_lcdf(y, ...)` is log P(Y <= y) and `name_lccdf(y, ...)` is log P(Y > y), with the parameters of the log
 density `name`. A datum known only to exceed `y` contributes `name_lccdf(y, ...)`. Each is written so that the
-far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1.
+far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1. Tails of the gamma, inverse gamma,
+beta, Poisson and Student t laws come from incomplete gamma and beta functions of JAX: where such a function is zero in
+floating point (below about 1e-300, for the beta function 1e-60) the logarithm is -inf or inexact.
 
 The derivative of the incomplete beta function with respect to its shapes is not known to JAX, so
 `student_t_*` and `beta_*` can be differentiated with respect to y, mu and sigma, but not to nu, alpha and
@@ -75,6 +77,13 @@ def laplace_lower(z: Value) -> Any:
     return jnp.where(below, far, jnp.log1p(-jnp.exp(far)))
 
 
+def gumbel_upper(z: Value) -> Any:
+    """log P(Z > z) of the standard Gumbel law, -z far out."""
+    far = z > 30.0
+    near = log1mexp(-jnp.exp(-jnp.clip(z, -80.0, 30.0)))
+    return jnp.where(far, -z - 0.5 * jnp.exp(-jnp.where(far, z, 30.0)), near)
+
+
 def cauchy_lower(z: Value) -> Any:
     """log P(Z <= z) of the standard Cauchy law."""
     far = jnp.arctan2(1.0, jnp.abs(z)) / np.pi
@@ -139,7 +148,7 @@ UPPER: dict[str, Law] = {
     "cauchy": Law(lambda d, y, mu, sigma: cauchy_lower((mu - y) / sigma)),
     "laplace": Law(lambda d, y, mu, sigma: laplace_lower((mu - y) / sigma)),
     "logistic": Law(lambda d, y, mu, sigma: jax.nn.log_sigmoid((mu - y) / sigma)),
-    "gumbel": Law(lambda d, y, mu, beta: log1mexp(-jnp.exp(-(y - mu) / beta))),
+    "gumbel": Law(lambda d, y, mu, beta: gumbel_upper((y - mu) / beta)),
     "exponential": Law(lambda d, y, rate: _zero_below(-rate * y, y)),
     "weibull": Law(lambda d, y, shape, scale: _zero_below(_weibull_survival(y, shape, scale), y)),
     "gompertz": Law(lambda d, y, shape, rate: _zero_below(_gompertz_survival(y, shape, rate), y)),

@@ -21,6 +21,7 @@ from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
 from gradmc.program.frontend import complaints, context, failing, influence, marking, operators
 from gradmc.program.frontend.calls import users_function
+from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
 from gradmc.program.middle import lower
@@ -106,7 +107,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
     except (Exception, CannotRoll) as error:
         names = frozenset(k for k, v in kwargs.items() if is_traced(v))
-        if names and (isinstance(error, CannotRoll) or complaints.is_concretization(error)):
+        if names and (isinstance(error, CannotRoll | OneSidedMark) or complaints.is_concretization(error)):
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)

@@ -53,6 +53,16 @@ class Optimum:
     message: str
     restarts: tuple[float, ...]
 
+    def __str__(self) -> str:
+        """The parameters with their standard errors, and whether this is a maximum."""
+        lines = [f"{name} = {_shown(value)}  (se {_shown(self.errors[name])})" for name, value in self.values.items()]
+        verdict = "converged" if self.converged else "NOT CONVERGED"
+        return "\n".join([*lines, f"log density {self.log_density:.6g}; {verdict}: {self.message}"])
+
+
+def _shown(values: np.ndarray) -> str:
+    return np.array2string(values, precision=4, suppress_small=True, threshold=12)
+
 
 def find_mode(density: Any, *, seed: int = 0, restarts: int = 5, jacobian: bool = False) -> Optimum:
     """Search for the mode from several random starts.
@@ -151,7 +161,8 @@ def _covariance(objective: Objective, position: np.ndarray, names: tuple[str, ..
         flat = names[int(np.argmax(np.abs(directions[:, 0])))]
         return None, (
             f"no maximum was found: the density is flat or goes on rising along {flat}; if its mode lies at an end of "
-            "the support, --jacobian finds that of the unconstrained scale; if not, give it a prior, or sample instead"
+            "the support, that of the unconstrained scale may exist (option jacobian); if not, give it a prior, or "
+            "sample instead"
         )
     covariance = directions @ np.diag(1 / curvatures) @ directions.T
     gradient = objective(position)[1]

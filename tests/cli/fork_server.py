@@ -26,6 +26,7 @@ def child(request: dict, stderr: int) -> None:
     """Become `gradmc`."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run may be started under nohup
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(stderr, 2)
     driver.CHUNK_SECONDS = request.get("chunk_seconds", driver.CHUNK_SECONDS)

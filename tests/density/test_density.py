@@ -191,6 +191,23 @@ def test_axes_of_marks_follow_the_data_of_their_name():
     assert dims["posterior"]["other"] == ("other_dim_0",)
 
 
+def test_a_condition_on_data_decides_what_is_observed():
+    """The data are arguments of the density; where marks need to know them, they are built in."""
+
+    @model
+    def positive(mu: Real, *, y: Data["n"]):
+        lp = normal(mu, 0.0, 1.0)
+        for i in range(len(y)):
+            if y[i] > 0:
+                lp += observe("y", normal(y[i], mu, 1.0))
+        return lp
+
+    d = density(positive, {"y": [1.0, -1.0, 2.0, -3.0, 0.5]})
+    with d.scope():
+        observed = d.expand(np.array([0.3]), d.arguments)["log_likelihood"]["y"]
+    np.testing.assert_allclose(observed, [normal(y, 0.3, 1.0) for y in (1.0, 2.0, 0.5)], rtol=1e-12)
+
+
 def test_nothing_observed_gives_no_likelihood():
     @model
     def program(mu: Real):

@@ -197,3 +197,8 @@ def test_improper_priors_of_numpyro():
     d = from_numpyro(improper)
     assert d.names == ("mu", "sigma")
     assert d([1.0, 0.5]) == pytest.approx(normal(Y, 1.0, np.exp(0.5)) + 0.5, rel=1e-12)
+
+
+def test_a_complex_log_density_is_refused():
+    with pytest.raises(ProgramError, match="returned a complex number, expected a real one"):
+        from_logdensity(lambda x: jnp.exp(1j * x[0]), np.zeros(1))

@@ -243,3 +243,16 @@ def test_a_lazy_stand_in_for_numpyro_is_loaded_in_full():
     program = "import arviz_base, gradmc.lpdf; print(gradmc.lpdf.normal(0.0, 0.0, 1.0))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert float(done.stdout) == pytest.approx(-0.5 * math.log(2 * math.pi))
+
+
+@pytest.mark.parametrize("wrap", [lambda v: v, np.asarray, jnp.asarray, lambda v: [v]])
+def test_complex_numbers_are_refused(wrap):
+    with pytest.raises(UsageError, match="takes real numbers, got a complex one"):
+        lpdf.normal(wrap(1.0 + 2.0j), 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("z", "value", "slope"), [(900.0, -900.0, -1.0), (35.0, -35.0, -1.0), (-1e4, 0.0, 0.0)])
+def test_the_upper_tail_of_gumbel_far_out(z, value, slope):
+    with jax.enable_x64(True):
+        got, derivative = jax.value_and_grad(lambda y: lpdf.gumbel_lccdf(y, 0.0, 1.0))(z)
+    assert (float(got), float(derivative)) == pytest.approx((value, slope), rel=1e-13)

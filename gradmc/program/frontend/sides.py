@@ -26,6 +26,11 @@ CHOICE = "__gm_choice"
 ONE_SIDED = "a list grows on one side of a branch only, and which one is not known while compiling"
 APPEND = "Append on both sides (a 0.0 where there is nothing), or store into an array that is made before."
 
+
+class OneSidedMark(ProgramError):
+    """A mark on one side of a branch of which it is not known while compiling when it is taken."""
+
+
 type Key = tuple
 """("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed",)."""
 
@@ -210,7 +215,7 @@ class Common:
         if self.test is None or key[0] == "items":
             if key[0] != "mark":
                 raise CannotRoll(ONE_SIDED, APPEND)
-            raise ProgramError(
+            raise OneSidedMark(
                 f"{key[1]}({key[2]!r}, ...) on one side of a branch that depends on parameters: the number of terms "
                 "would change from draw to draw",
                 location=where.here(),
