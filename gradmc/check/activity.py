@@ -41,13 +41,15 @@ STRUCTURE = {
 }
 SUBSCRIPTS = {"gather": 1, "dynamic_slice": 1, "load": 1, "store": 2, "scatter": 1, "dynamic_update_slice": 2}
 
+REMAINDERS = ("remainder", "mod", "fmod", "divmod", "rem")
+
 WHOLE = {
     **dict.fromkeys(("floor_divide", "round", "around", "rint", "trunc", "fix", "heaviside", "frexp"), "plateau"),
     **dict.fromkeys(
         ("argmax", "argmin", "_nanargmax", "_nanargmin", "argsort", "searchsorted", "digitize"), "selection"
     ),
     **dict.fromkeys(("sort", "median", "nanmedian", "quantile", "percentile"), "kink"),
-    **dict.fromkeys(("remainder", "mod", "fmod", "divmod"), "sawtooth"),
+    **dict.fromkeys(REMAINDERS, "sawtooth"),
 }
 """Functions of JAX that are one operation to the user, with the code that they deserve."""
 
@@ -87,6 +89,7 @@ class Step:
     name: str
     at: Origin
     parameters: frozenset[str]
+    eqn: JaxprEqn
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +123,14 @@ class Activity:
 
     Attributes:
         landings: steps that enter the density, and remainders.
+        suspects: of each landing but a stopped gradient, the equations that make the steps.
         kinks: equations with a corner.
         branches: by line, conditions (of `if`, `where`, `while`) that depend on parameters, by the user's doing.
         sites: the equations of these.
     """
 
     landings: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
+    suspects: dict[tuple[Any, ...], set[JaxprEqn]] = field(default_factory=dict)
     kinks: dict[tuple[Any, ...], Landing] = field(default_factory=dict)
     branches: dict[int, Landing] = field(default_factory=dict)
     sites: set[JaxprEqn] = field(default_factory=set)
@@ -237,14 +242,14 @@ class Activity:
             return self.run(eqn.params["jaxpr"], given)
         code = WHOLE.get(name)
         if code is None or not _real(eqn.invars, given):
-            return [self._passed(given, v, at) for v in eqn.outvars]
+            return [self._passed(eqn, given, v, at) for v in eqn.outvars]
         status = _union(given)
         if code in ("sawtooth", "kink"):
             if not at.law:
-                notes = self.kinks if code == "kink" else self.landings
-                self._note(notes, Landing(code, name, at, status.parameters))
+                landing = Landing(code, name, at, status.parameters)
+                self._corner(landing) if code == "kink" else self._enter(landing, eqn)
             return [status] * len(eqn.outvars)
-        step = Step(code, name, at, status.parameters)
+        step = Step(code, name, at, status.parameters, eqn)
         return [Status(False, frozenset({step}) | status.steps, status.parameters)] * len(eqn.outvars)
 
     def _primitive(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
@@ -254,7 +259,7 @@ class Activity:
         smooth = any(status.smooth for status in given)
         whole = _union(given)
         if name in COMPARISONS:
-            steps = whole.steps | ({Step("step", name, at, whole.parameters)} if smooth and not at.law else set())
+            steps = whole.steps | ({Step("step", name, at, whole.parameters, eqn)} if smooth and not at.law else set())
             return [Status(False, frozenset(steps), whole.parameters)] * len(outs)
         if name in LOGIC:
             return [Status(False, whole.steps, whole.parameters)] * len(outs)
@@ -269,11 +274,11 @@ class Activity:
             arrays, indices = given[: SUBSCRIPTS[name]], given[SUBSCRIPTS[name] :]
             for step in _union(indices).steps:
                 if step.code != "step" and not at.law:
-                    self._note(self.landings, Landing("lookup", step.name, at, step.parameters))
+                    self._enter(Landing("lookup", step.name, at, step.parameters), step.eqn)
             return [_union(arrays) | Status(parameters=whole.parameters)] * len(outs)
         if name in STRUCTURE or not _is_real(outs[0]):
             return [Status(whole.smooth and _is_real(v), whole.steps, whole.parameters) for v in outs]
-        return [self._passed(given, v, at) for v in outs]
+        return [self._passed(eqn, given, v, at) for v in outs]
 
     def _steps(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status] | None:
         """Primitives without a useful derivative, where the user asked for them."""
@@ -286,19 +291,22 @@ class Activity:
         elif name == "stop_gradient":
             code = "stop-gradient"
         elif name == "rem":
-            self._note(self.landings, Landing("sawtooth", name, at, whole.parameters))
+            self._enter(Landing("sawtooth", name, at, whole.parameters), eqn)
         elif name in KINKS:
-            self._note(self.kinks, Landing("kink", name, at, whole.parameters))
+            self._corner(Landing("kink", name, at, whole.parameters))
         if not code:
             return None
-        step = Step(code, _spoken(eqn), at, whole.parameters)
+        step = Step(code, _spoken(eqn), at, whole.parameters, eqn)
         return [Status(False, whole.steps | {step}, whole.parameters)] * len(eqn.outvars)
 
-    def _passed(self, given: list[Status], out: Var, at: Origin) -> Status:
-        """An ordinary function: steps among its operands land here."""
+    def _passed(self, eqn: JaxprEqn, given: list[Status], out: Var, at: Origin) -> Status:
+        """An ordinary function: steps among its operands land here; whole numbers and truth values are steps."""
         whole = _union(given)
         if not _is_real(out):
-            return Status(False, whole.steps, whole.parameters)
+            name = eqn.params["name"] if eqn.primitive is jp.jit_p else eqn.primitive.name
+            code = "step" if out.aval.dtype == np.bool_ else "plateau"  # pyright: ignore[reportAttributeAccessIssue]
+            made = {Step(code, name, at, whole.parameters, eqn)} if whole.smooth and not at.law else set()
+            return Status(False, whole.steps | made, whole.parameters)
         if not at.law or whole.steps:
             self._land(whole, at)
         return Status(whole.smooth, frozenset(), whole.parameters)
@@ -306,7 +314,7 @@ class Activity:
     def _land(self, status: Status, at: Origin) -> None:
         for step in status.steps:
             where = step.at if step.at.location else at
-            self._note(self.landings, Landing(step.code, step.name, where, step.parameters))
+            self._enter(Landing(step.code, step.name, where, step.parameters), step.eqn)
 
     def _branch(self, eqn: JaxprEqn, test: Status, at: Origin) -> None:
         direct = at.called in DIRECT or not at.called or at.called in INLINED
@@ -315,10 +323,17 @@ class Activity:
             self.sites.add(eqn)
             self.branches.setdefault(key, Landing("jump", eqn.primitive.name, at, test.parameters))
 
-    @staticmethod
-    def _note(notes: dict[tuple[Any, ...], Landing], landing: Landing) -> None:
-        line = landing.at.location.line if landing.at.location else 0
-        notes.setdefault((landing.code, line), landing)
+    def _enter(self, landing: Landing, eqn: JaxprEqn) -> None:
+        self.landings.setdefault(_key(landing), landing)
+        if landing.code != "stop-gradient":
+            self.suspects.setdefault(_key(landing), set()).add(eqn)
+
+    def _corner(self, landing: Landing) -> None:
+        self.kinks.setdefault(_key(landing), landing)
+
+
+def _key(landing: Landing) -> tuple[str, int]:
+    return landing.code, landing.at.location.line if landing.at.location else 0
 
 
 def _chosen(test: Status, value: Status, out: Any) -> Status:

@@ -70,7 +70,7 @@ CODES: dict[str, Code] = {
     ),
     "bent": Code(
         "note",
-        "The sides of the branch agree in value but not in slope: a kink, which costs at most some step size.",
+        "Both sides of the branch or step agree in value but not in slope: a kink, which costs at most step size.",
         "Nothing need be done.",
     ),
     "wrong-gradient": Code(

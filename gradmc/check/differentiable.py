@@ -1,4 +1,6 @@
-"""Check 1: operations whose derivative is 0 or does not exist, on a path from a parameter to the density."""
+"""Check 1: operations whose derivative is not that of the function, or does not exist everywhere, on a path from a
+parameter to the density. Whether those with steps make it jump, check 2 finds out.
+"""
 
 from collections.abc import Iterator
 
@@ -24,23 +26,25 @@ SPOKEN = {
 
 
 def differentiability(subject: Subject) -> Iterator[Finding]:
-    """Report plateaus, steps, selections, look-ups and stopped gradients; note kinks."""
+    """Report stopped gradients; note kinks."""
     activity, _ = subject.activity
-    landings = list(activity.landings.values())
-    lines = {landing.at.location.line for landing in landings if landing.at.location}
-    for landing in landings:
-        yield finding(landing.code, _message(landing), location=landing.at.location, parameters=_names(landing))
+    for key, landing in activity.landings.items():
+        if key not in activity.suspects:
+            yield finding(landing.code, told(landing), location=landing.at.location, parameters=names_of(landing))
+    lines = {landing.at.location.line for landing in activity.landings.values() if landing.at.location}
     for kink in activity.kinks.values():
         if kink.at.location is None or kink.at.location.line not in lines:
-            yield finding("kink", _message(kink), location=kink.at.location, parameters=_names(kink))
+            yield finding("kink", told(kink), location=kink.at.location, parameters=names_of(kink))
 
 
-def _names(landing: Landing) -> tuple[str, ...]:
+def names_of(landing: Landing) -> tuple[str, ...]:
+    """The parameters concerned."""
     return tuple(sorted(landing.parameters))
 
 
-def _message(landing: Landing) -> str:
-    name, of = SPOKEN.get(landing.name, landing.name), " and ".join(_names(landing)) or "a parameter"
+def told(landing: Landing) -> str:
+    """What the operation is, in words."""
+    name, of = SPOKEN.get(landing.name, landing.name), " and ".join(names_of(landing)) or "a parameter"
     match landing.code:
         case "step":
             return f"the comparison `{name}` of {of} is used as a number"

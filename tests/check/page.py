@@ -35,7 +35,9 @@ print(report)
 What is looked at:
 
 1. The traced program: operations that the gradient does not see, on a way from a parameter to the density.
-2. Branches on parameters: the boundary is found by bisection, and value and gradient on both sides are compared.
+2. Branches on parameters, and functions with steps (floor, comparison, argmax, remainder): the boundary is found by
+   bisection, and value and gradient on both sides are compared. A step that the density does not feel, as in
+   `(x > knot) * (x - knot)`, is none.
 3. The gradient: reverse mode against forward mode and against finite differences of sixth order.
 4. Points in the support with a density that is NaN, or finite with a gradient that is not; the first operation
    that made it is named.

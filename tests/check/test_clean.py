@@ -1,8 +1,14 @@
-"""Healthy programs get no complaint: the shipped models, and the translations of the reference posteriors."""
+"""Healthy programs get no complaint: the shipped models, the translations of the reference posteriors, steps that the
+density does not feel.
+"""
+
+from typing import Any
 
 import pytest
 
 from gradmc.check import check
+from gradmc.program.model import Model
+from tests.check.continuous import CASES
 from tests.models.shipped import NAMES, shipped
 from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior
 
@@ -22,4 +28,10 @@ def test_shipped_models_are_clean(name: str) -> None:
 @pytest.mark.parametrize("posterior", POSTERIORS, ids=lambda posterior: posterior.id)
 def test_translations_are_clean(posterior: Posterior) -> None:
     report = check(posterior.model, posterior.data())
+    assert report.clean, str(report)
+
+
+@pytest.mark.parametrize(("model", "data"), CASES, ids=[model.name for model, _ in CASES])
+def test_steps_that_the_density_does_not_feel(model: Model, data: dict[str, Any]) -> None:
+    report = check(model, data)
     assert report.clean, str(report)

@@ -49,7 +49,8 @@ def test_text_json_and_html_agree() -> None:
     for text in (str(report), report._repr_html_()):
         assert "math.floor(mu)" in text
         assert finding.message.split("`")[1] in text
-    assert str(report).splitlines()[0] == "error[plateau]: `floor` of a value that depends on mu has derivative 0"
+    expected = "`floor` of a value that depends on mu has derivative 0, and the log density jumps by 5 at mu = -1."
+    assert str(report).splitlines()[0] == f"error[plateau]: {expected}"
     assert report.verdict() == "floored: 1 error."
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gradmc as gm
-from gradmc import Data, Positive, Real
+from gradmc import Data, Interval, Positive, Real, UnitInterval
 from gradmc.lpdf import normal, poisson
 from tests.check.zoo import COUNTS, Y, ill
 
@@ -129,10 +129,10 @@ def smallest_and_largest(theta: Real[5], *, y: Data["n"]):
 
 @ill("lookup", y=Y)
 @gm.model
-def largest(theta: Real[3], *, y: Data["n"]):
-    lp = normal(theta, 0.0, 1.0)
+def effect_of_the_largest(theta: Real[3], beta: Real[3], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0) + normal(beta, 0.0, 1.0)
     k = np.argmax(theta)
-    return lp + normal(y, theta[k], 1.0)  # !
+    return lp + normal(y, beta[k], 1.0)  # !
 
 
 @ill("lookup", y=Y, table=np.array([0.0, 0.5, 2.0]))
@@ -217,10 +217,10 @@ def rounded_by_numpy(mu: Real, *, y: Data["n"]):
 
 @ill("lookup", y=Y)
 @gm.model
-def largest_but_missing(theta: Real[3], *, y: Data["n"]):
-    lp = normal(theta, 0.0, 1.0)
+def largest_but_missing(theta: Real[3], beta: Real[3], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0) + normal(beta, 0.0, 1.0)
     k = np.nanargmax(theta)
-    return lp + normal(y, theta[k], 1.0)  # !
+    return lp + normal(y, beta[k], 1.0)  # !
 
 
 @ill("plateau", y=Y)
@@ -228,3 +228,51 @@ def largest_but_missing(theta: Real[3], *, y: Data["n"]):
 def exponent(mu: Real, *, y: Data["n"]):
     lp = normal(mu, 0.0, 1.0)
     return lp + normal(y, 1.0 * np.frexp(mu)[1], 1.0)  # !
+
+
+# Below, the discontinuous twins of programs in tests/check/continuous.py.
+
+
+@ill("step", y=Y)
+@gm.model
+def hinge_with_an_offset(slope: Real, knot: Real, *, y: Data["n"]):
+    lp = normal(slope, 0.0, 1.0) + normal(knot, 0.0, 1.0)
+    return lp + normal(y, slope * (y > knot) * (y - knot + 0.1), 1.0)  # !
+
+
+@ill("lookup", y=Y, grid=np.linspace(0.0, 1.0, 6))
+@gm.model
+def interpolated_the_wrong_way(x: UnitInterval, level: Real[6], *, y: Data["n"], grid: Data[6]):
+    lp = normal(level, 0.0, 1.0)
+    k = np.clip(np.searchsorted(grid, x) - 1, 0, 4)
+    return lp + normal(y, level[k] + (level[k] - level[k + 1]) * (x - grid[k]) / 0.2, 1.0)  # !
+
+
+@ill("sawtooth", y=Y)
+@gm.model
+def half_a_period(period: Interval(2.0, 8.0), *, y: Data["n"]):
+    lp = 0.0
+    for i in range(len(y)):
+        lp += normal(y[i], math.cos(math.pi * ((3.0 * i) % period) / period), 1.0)  # !
+    return lp
+
+
+@ill("plateau", y=Y)
+@gm.model
+def phase_as_a_mean(period: Interval(2.0, 8.0), *, y: Data["n"]):
+    t = 3.0 * np.arange(4)
+    return normal(y, t / period - np.floor(t / period), 1.0)  # !
+
+
+@ill("plateau", y=Y)
+@gm.model
+def signed_power_with_a_gap(theta: Real["n"], *, y: Data["n"]):
+    lp = normal(theta, 0.0, 1.0)
+    return lp + normal(y, np.sign(theta) * (0.1 + np.abs(theta) ** 1.5), 1.0)  # !
+
+
+@ill("step", y=Y)
+@gm.model
+def shifted_quantile_loss(level: Real, *, y: Data["n"]):
+    u = y - level
+    return normal(level, 0.0, 3.0) - np.sum((u + 0.1) * (0.7 - (u < 0.0)))  # !
