@@ -26,21 +26,42 @@ def reading(subject: Subject) -> Iterator[Finding]:
 
 
 def _jacobians(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
-    """A line that adds nothing but logarithms of constrained parameters."""
+    """A line that adds nothing but logarithms of constrained parameters, once for each entry."""
     bounded = {p.name for p in subject.bound.parameters if p.support.label.startswith(BOUNDED)}
-    for node in ast.walk(tree):
+    for node, loops in _unconditional(tree.body):
         added = _added(node)
         if added is None:
             continue
-        names = [_log_of(term, bounded) for term in _terms(added)]
-        if names and all(names):
-            told = " and ".join(sorted({name for name in names if name}))
+        terms = _terms(added)
+        read = [root for root in (_log_of(term, bounded) for term in terms) if root is not None]
+        if len(read) == len(terms) and all(_once_per_entry(root, loops) for root in read):
+            names = tuple(sorted({n.id for root in read for n in ast.walk(root) if isinstance(n, ast.Name)} & bounded))
+            told = " and ".join(names)
             yield finding(
                 "hand-jacobian",
                 f"log({told}) is added on a line of its own: is it the Jacobian of log({told})?",
-                location=subject.line(node.lineno),  # pyright: ignore[reportAttributeAccessIssue]
-                parameters=tuple(sorted({name for name in names if name})),
+                location=subject.line(node.lineno),
+                parameters=names,
             )
+
+
+def _unconditional(
+    body: list[ast.stmt], loops: frozenset[str] = frozenset()
+) -> Iterator[tuple[ast.stmt, frozenset[str]]]:
+    """Statements that no condition guards, each with the variables of the `for` loops around it."""
+    for node in body:
+        yield node, loops
+        if isinstance(node, ast.For):
+            targets = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+            yield from _unconditional(node.body, loops | targets)
+
+
+def _once_per_entry(root: ast.expr, loops: frozenset[str]) -> bool:
+    """Whether loops over `loops` read each entry of the parameter once; `p[label[i]]` is a likelihood instead."""
+    if isinstance(root, ast.Subscript):
+        indices = root.slice.elts if isinstance(root.slice, ast.Tuple) else [root.slice]
+        return {n.id for n in indices if isinstance(n, ast.Name)} >= loops and not _roots(root.slice)
+    return not loops
 
 
 def _added(node: ast.AST) -> ast.expr | None:
@@ -60,8 +81,8 @@ def _terms(node: ast.expr) -> list[ast.expr]:
     return [node]
 
 
-def _log_of(node: ast.expr, names: set[str]) -> str | None:
-    """The parameter p of `log(p)`, `log(p[k])`, `sum(log(p))`, `log1p(-p)`, `log(1 - p)`; else None."""
+def _log_of(node: ast.expr, names: set[str]) -> ast.expr | None:
+    """What `log(p)`, `log(p[k])`, `sum(log(p))`, `log1p(-p)`, `log(1 - p)` read of a parameter; else None."""
     if not isinstance(node, ast.Call):
         return None
     called = _last(node.func)
@@ -79,7 +100,7 @@ def _log_of(node: ast.expr, names: set[str]) -> str | None:
     elif called not in ("log", "log1p"):
         return None
     root = inner.value if isinstance(inner, ast.Subscript) else inner
-    return root.id if isinstance(root, ast.Name) and root.id in names else None
+    return inner if isinstance(root, ast.Name) and root.id in names else None
 
 
 def _last(node: ast.expr) -> str:
@@ -122,9 +143,14 @@ def _resolved(subject: Subject, node: ast.expr) -> Any:
 
 
 def _labels(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
-    """Integers that serve as a subscript in one place and as a factor of a parameter in another."""
+    """Integers that serve as a subscript in one place and as a factor of a parameter in another.
+
+    Where none comes twice they group nothing: they count time, which may have a trend besides effects.
+    """
     whole = {
-        name for name, value in subject.bound.data.items() if isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        name
+        for name, value in subject.bound.data.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and len(np.unique(value)) < value.size
     }
     parameters = {p.name for p in subject.bound.parameters}
     subscripts = {

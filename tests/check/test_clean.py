@@ -1,5 +1,5 @@
-"""Healthy programs get no complaint: the shipped models, the translations of the reference posteriors, steps that the
-density does not feel.
+"""Healthy programs get no complaint: the shipped models, the translations of the reference posteriors,
+programs that look ill.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from gradmc.check import check
 from gradmc.program.model import Model
-from tests.check.continuous import CASES
+from tests.check.healthy import CASES
 from tests.models.shipped import NAMES, shipped
 from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior
 
@@ -32,6 +32,6 @@ def test_translations_are_clean(posterior: Posterior) -> None:
 
 
 @pytest.mark.parametrize(("model", "data"), CASES, ids=[model.name for model, _ in CASES])
-def test_steps_that_the_density_does_not_feel(model: Model, data: dict[str, Any]) -> None:
+def test_programs_that_look_ill_are_clean(model: Model, data: dict[str, Any]) -> None:
     report = check(model, data)
     assert report.clean, str(report)

@@ -38,6 +38,16 @@ def logs_of_scales(sigma: Positive["n"], *, y: Data["n"]):
     return lp
 
 
+@ill("hand-jacobian", y=Y)
+@gm.model
+def log_of_each_scale(sigma: Positive["n"], *, y: Data["n"]):
+    lp = 0.0
+    for i in range(len(y)):
+        lp += half_normal(sigma[i], 1.0) + normal(y[i], 0.0, sigma[i])
+        lp += math.log(sigma[i])  # !
+    return lp
+
+
 @ill("fractional-count", times=TIMES)
 @gm.model
 def counts_that_are_times(rate: Positive, *, times: Data["n"]):

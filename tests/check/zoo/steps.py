@@ -230,7 +230,7 @@ def exponent(mu: Real, *, y: Data["n"]):
     return lp + normal(y, 1.0 * np.frexp(mu)[1], 1.0)  # !
 
 
-# Below, the discontinuous twins of programs in tests/check/continuous.py.
+# Below, the discontinuous twins of programs in tests/check/healthy.py.
 
 
 @ill("step", y=Y)

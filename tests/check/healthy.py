@@ -1,6 +1,6 @@
-"""Programs with steps that the density does not feel: each is continuous, with at most a kink.
+"""Healthy programs that look ill: steps that the density does not feel, likelihoods that look like Jacobians.
 
-`@continuous(**data)` above `@gm.model` registers one.
+`@healthy(**data)` above `@gm.model` registers one.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import gradmc as gm
-from gradmc import Data, Interval, Positive, Real, UnitInterval
+from gradmc import Data, Interval, Positive, Real, Simplex, UnitInterval
 from gradmc.lpdf import half_normal, normal
 from gradmc.program.model import Model
 
@@ -19,7 +19,7 @@ T = np.array([0.0, 1.3, 3.1, 7.9, 12.2, 19.6])
 CASES: list[tuple[Model, dict[str, Any]]] = []
 
 
-def continuous(**data: Any) -> Callable[[Model], Model]:
+def healthy(**data: Any) -> Callable[[Model], Model]:
     """Expect no error and no warning."""
 
     def register(model: Model) -> Model:
@@ -29,14 +29,14 @@ def continuous(**data: Any) -> Callable[[Model], Model]:
     return register
 
 
-@continuous(y=Y, x=T)
+@healthy(y=Y, x=T)
 @gm.model
 def hinge(base: Real, slope: Real, knot: Interval(0.0, 20.0), *, y: Data["n"], x: Data["n"]):
     lp = normal(base, 0.0, 2.0) + normal(slope, 0.0, 1.0)
     return lp + normal(y, base + slope * (x - knot) * (x > knot), 1.0)
 
 
-@continuous(y=Y, x=Y)
+@healthy(y=Y, x=Y)
 @gm.model
 def hinge_in_a_loop(base: Real, slope: Real, knot: Real, s: Positive, *, y: Data["n"], x: Data["n"]):
     lp = normal(base, 0.0, 2.0) + normal(slope, 0.0, 2.0) + normal(knot, 0.0, 1.0) + half_normal(s, 1.0)
@@ -45,7 +45,7 @@ def hinge_in_a_loop(base: Real, slope: Real, knot: Real, s: Positive, *, y: Data
     return lp
 
 
-@continuous(y=Y, table=np.array([0.0, 1.0, 3.0, 2.0, 5.0]))
+@healthy(y=Y, table=np.array([0.0, 1.0, 3.0, 2.0, 5.0]))
 @gm.model
 def interpolated_by_int(x: Interval(0.0, 3.999), s: Positive, *, y: Data["n"], table: Data["k"]):
     k = int(x)
@@ -53,7 +53,7 @@ def interpolated_by_int(x: Interval(0.0, 3.999), s: Positive, *, y: Data["n"], t
     return half_normal(s, 1.0) + normal(y, (1.0 - w) * table[k] + w * table[k + 1], s)
 
 
-@continuous(y=Y, grid=np.linspace(0.0, 1.0, 6))
+@healthy(y=Y, grid=np.linspace(0.0, 1.0, 6))
 @gm.model
 def interpolated_by_searchsorted(x: UnitInterval, level: Real["k"], *, y: Data["n"], grid: Data["k"]):
     lp = normal(level, 0.0, 1.0)
@@ -62,7 +62,7 @@ def interpolated_by_searchsorted(x: UnitInterval, level: Real["k"], *, y: Data["
     return lp + normal(y, (1.0 - w) * level[k] + w * level[k + 1], 1.0)
 
 
-@continuous(y=Y, t=T)
+@healthy(y=Y, t=T)
 @gm.model
 def phase_by_remainder(period: Interval(2.0, 8.0), start: Real, height: Real, *, y: Data["n"], t: Data["n"]):
     lp = normal(start, 0.0, 1.0) + normal(height, 0.0, 2.0)
@@ -72,7 +72,7 @@ def phase_by_remainder(period: Interval(2.0, 8.0), start: Real, height: Real, *,
     return lp
 
 
-@continuous(y=Y, t=T)
+@healthy(y=Y, t=T)
 @gm.model
 def phase_by_floor(period: Interval(2.0, 8.0), height: Real, *, y: Data["n"], t: Data["n"]):
     lp = normal(height, 0.0, 2.0)
@@ -80,21 +80,21 @@ def phase_by_floor(period: Interval(2.0, 8.0), height: Real, *, y: Data["n"], t:
     return lp + normal(y, height * np.cos(2.0 * np.pi * phase), 1.0)
 
 
-@continuous(y=Y)
+@healthy(y=Y)
 @gm.model
 def signed_power(theta: Real["n"], *, y: Data["n"]):
     lp = normal(theta, 0.0, 1.0)
     return lp + normal(y, np.sign(theta) * np.abs(theta) ** 1.5, 1.0)
 
 
-@continuous(y=Y)
+@healthy(y=Y)
 @gm.model
 def quantile_loss(level: Real, s: Positive, *, y: Data["n"]):
     u = (y - level) / s
     return normal(level, 0.0, 3.0) + half_normal(s, 1.0) - np.sum(u * (0.7 - (u < 0.0))) - len(y) * math.log(s)
 
 
-@continuous(y=Y)
+@healthy(y=Y)
 @gm.model
 def range_by_argsort(theta: Real[5], *, y: Data["n"]):
     lp = normal(theta, 0.0, 1.0)
@@ -102,16 +102,72 @@ def range_by_argsort(theta: Real[5], *, y: Data["n"]):
     return lp + normal(y, ascending[4] - ascending[0], 1.0)
 
 
-@continuous(y=Y)
+@healthy(y=Y)
 @gm.model
 def largest(theta: Real[3], *, y: Data["n"]):
     lp = normal(theta, 0.0, 1.0)
     return lp + normal(y, theta[np.argmax(theta)], 1.0)
 
 
-@continuous(y=Y)
+@healthy(y=Y)
 @gm.model
 def largest_but_missing(theta: Real[3], *, y: Data["n"]):
     lp = normal(theta, 0.0, 1.0)
     k = np.nanargmax(theta)
     return lp + normal(y, theta[k], 1.0)
+
+
+@healthy(y=np.array([1, 0, 1, 1]))
+@gm.model
+def bernoulli_by_branches(p: UnitInterval, *, y: Data["n"]):
+    lp = 0.0
+    for i in range(len(y)):
+        if y[i] == 1:
+            lp += math.log(p)
+        else:
+            lp += math.log(1 - p)
+    return lp
+
+
+@healthy(kind=np.array([0, 2, 2, 1, 0]))
+@gm.model
+def categories_by_subscript(p: Simplex[3], *, kind: Data["n"]):
+    lp = 0.0
+    for i in range(len(kind)):
+        lp += math.log(p[kind[i]])
+    return lp
+
+
+@healthy(y=Y)
+@gm.model
+def exponential_by_terms(rate: Positive, *, y: Data["n"]):
+    lp = half_normal(rate, 2.0)
+    for i in range(len(y)):
+        lp += math.log(rate)
+        lp -= rate * abs(y[i])
+    return lp
+
+
+@healthy(y=Y, year=np.arange(6))
+@gm.model
+def trend_and_effects_of_years(slope: Real, effect: Real["n"], *, y: Data["n"], year: Data["n"]):
+    lp = normal(slope, 0.0, 1.0) + normal(effect, 0.0, 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], slope * year[i] + effect[year[i]], 1.0)
+    return lp
+
+
+@healthy(y=Y, t=T)
+@gm.model
+def growth_that_overflows_far_away(a: Real, b: Real, s: Positive, *, y: Data["n"], t: Data["n"]):
+    lp = normal(a, 0.0, 5.0) + normal(b, 0.0, 5.0) + half_normal(s, 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], math.exp(a + b * t[i]), s)
+    return lp
+
+
+@healthy(y=Y, t=T)
+@gm.model
+def saturation_that_overflows_far_away(a: Real, b: Real, s: Positive, *, y: Data["n"], t: Data["n"]):
+    lp = normal(a, 0.0, 5.0) + normal(b, 0.0, 5.0) + half_normal(s, 1.0)
+    return lp + normal(y, 10.0 / (1.0 + np.exp(a - b * t)), s)
