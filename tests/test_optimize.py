@@ -10,7 +10,7 @@ from gradmc.lpdf import gamma, normal
 
 
 @gm.model
-def location(mu: Real["k"], tau: Positive, *, y: Data["k"]):
+def location(tau: Positive, mu: Real["k"], *, y: Data["k"]):
     """Normal means with known errors, and a gamma prior for an unrelated scale."""
     return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0) + gamma(tau, 3.0, 2.0)
 
@@ -21,6 +21,7 @@ DATA = {"y": [1.0, -2.0]}
 def test_mode_and_errors():
     optimum = gm.optimize(location, DATA, seed=1)
     assert optimum.converged, optimum.message
+    assert list(optimum.values) == list(optimum.errors) == ["tau", "mu"], "in their order"
     np.testing.assert_allclose(optimum.values["mu"], [0.5, -1.0], atol=1e-6)
     np.testing.assert_allclose(optimum.values["tau"], 2.0 / 2.0, rtol=1e-6)
     np.testing.assert_allclose(optimum.errors["mu"], np.sqrt(0.5), rtol=1e-4)

@@ -94,11 +94,7 @@ def replicate(
     """Run all replications; arguments as for `calibrate`, `wrap` changes the density that is sampled (for tests)."""
     dtype = np.dtype(float)
     first = model.bind(data)
-    if model.simulate is None:
-        raise UsageError(
-            f"model {model.name} has no simulator, which calibration needs; write one under "
-            f"`@{model.name}.simulator`: a function (rng, parameters, *, data) that returns simulated data"
-        )
+    model.required_simulator()
     truths = prior_draws(first, dtype, replications, seed)
     simulated = [_simulated(first, {k: v[r] for k, v in truths.items()}, [seed, r]) for r in range(replications)]
     bounds = [model.bind({**data, **values}) for values in simulated]
@@ -122,9 +118,8 @@ def replicate(
 
 def _simulated(bound: BoundModel, parameters: Mapping[str, Any], seed: list[int]) -> dict[str, np.ndarray]:
     """Simulated data as real numbers, so that they can be arguments of a compiled function."""
-    assert bound.model.simulate is not None
     values = {name: v.item() if np.ndim(v) == 0 else np.asarray(v) for name, v in parameters.items()}
-    made = simulate(bound.model.simulate, bound, values, seed)
+    made = simulate(bound.model.required_simulator(), bound, values, seed)
     known = {field.name for field in bound.model.data}
     return {name: value.astype(float) for name, value in made.items() if name in known}
 

@@ -202,12 +202,13 @@ class Density(abc.ABC):
         return self._run("gradient", jax.value_and_grad(self.logdensity), self._vector(x))
 
     def constrain(self, x: Any) -> dict[str, Any]:
-        """Return the parameters by name at unconstrained coordinates x, shape (dim,).
+        """Return the parameters by name, in their order, at unconstrained coordinates x, shape (dim,).
 
         Raises:
             UsageError: x has another shape or is not numeric.
         """
-        return self._run("constrain", self._constrain, self._vector(x))
+        values = self._run("constrain", self._constrain, self._vector(x))  # JAX sorts dictionaries
+        return {part.name: values[part.name] for part in self.parts}
 
     def unconstrain(self, values: Mapping[str, Any]) -> Any:
         """Return unconstrained coordinates, shape (dim,), of named parameters.

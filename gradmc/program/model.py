@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradmc.errors import DeclarationError
+from gradmc.errors import DeclarationError, UsageError
 from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
 from gradmc.program.dims import RESERVED
@@ -58,6 +58,21 @@ class Model:
     def simulate(self) -> Callable[..., Any] | None:
         """The simulator attached by `@model.simulator`, or None."""
         return self._simulators[-1] if self._simulators else None
+
+    def required_simulator(self) -> Callable[..., Any]:
+        """The simulator.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.simulate is None:
+            arguments = ["rng", *(parameter.name for parameter in self.parameters)]
+            arguments += ["*", *(entry.name for entry in self.data)] if self.data else []
+            raise UsageError(
+                f"model {self.name} has no simulator; write one under `@{self.name}.simulator`: a function "
+                f"({', '.join(arguments)}) that returns a dictionary of what it simulates"
+            )
+        return self.simulate
 
     def simulator(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Attach a simulator (use as a decorator).

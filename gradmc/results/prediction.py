@@ -33,12 +33,7 @@ def predict_draws(bound: Any, tree: Any, seed: int) -> Iterator[tuple[int, dict[
     if seed < 0:
         raise UsageError(f"seed must be a whole number, at least 0; got {seed}")
     model = bound.model
-    if model.simulate is None:
-        arguments = ", ".join(parameter.name for parameter in bound.parameters)
-        raise UsageError(
-            f"model {model.name} has no simulator; write one under `@{model.name}.simulator`: "
-            f"a function (rng, {arguments}, *, data) that returns a dictionary"
-        )
+    simulator = model.required_simulator()
     posterior = tree["posterior"]
     names = [parameter.name for parameter in bound.parameters]
     missing = [name for name in names if name not in posterior.data_vars]
@@ -50,7 +45,7 @@ def predict_draws(bound: Any, tree: Any, seed: int) -> Iterator[tuple[int, dict[
             values = {name: piece[name].values for name in names}
             draws = [
                 simulate(
-                    model.simulate,
+                    simulator,
                     bound,
                     {name: values[name][i] for name in names},
                     [seed, int(chain), start + i],

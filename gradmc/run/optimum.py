@@ -110,7 +110,7 @@ def laplace_draws(density: Any, optimum: Optimum, count: int, seed: int = 0) -> 
     positions = rng.multivariate_normal(optimum.position, optimum.covariance, size=count, method="cholesky")
     with density.scope():
         drawn = jax.jit(jax.vmap(density.constrain))(jax.numpy.asarray(positions, density.dtype))
-    return {name: np.asarray(value) for name, value in drawn.items()}
+    return {name: np.asarray(drawn[name]) for name in optimum.values}
 
 
 def _objective(density: Any, jacobian: bool) -> Objective:

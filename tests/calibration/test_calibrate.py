@@ -144,7 +144,7 @@ def test_what_calibration_needs() -> None:
     def bare(mu: Real, *, y: Data["n"]):
         return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
 
-    with pytest.raises(UsageError, match="model bare has no simulator, which calibration needs"):
+    with pytest.raises(UsageError, match="model bare has no simulator; write one under"):
         gm.calibrate(bare, DATA, replications=20)
 
     @bare.simulator
