@@ -18,7 +18,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, override
+from typing import Any, NoReturn, Self, override
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +60,10 @@ class Support(abc.ABC):
         if self.shape:
             raise DeclarationError(f"{self!r} already has a shape; write all sizes in one pair of brackets")
         return dataclasses.replace(self, shape=parse_shape(subscript, self.label))
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Say that a shape stands in brackets."""
+        raise DeclarationError(f"{self!r} takes nothing in parentheses; a shape stands in brackets: {self.label}[8]")
 
     def __repr__(self) -> str:
         inner = ", ".join(size.text if not size.terms else repr(size.text) for size in self.shape)

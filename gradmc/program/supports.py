@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import DeclarationError
-from gradmc.program.support import Angle, Between, Bijective, Bound, Sphere
+from gradmc.program.support import Angle, Between, Bijective, Bound, Sphere, Support
 
 
 def Interval(lower: Bound, upper: Bound) -> Between:  # noqa: N802 - stands where a class would
@@ -38,7 +38,7 @@ def Interval(lower: Bound, upper: Bound) -> Between:  # noqa: N802 - stands wher
 def _end(bound: Any, side: str, absent: float) -> float | np.ndarray | str | Callable[..., Any]:
     if bound is None:
         return absent
-    if isinstance(bound, str) or (callable(bound) and not isinstance(bound, np.ndarray)):
+    if isinstance(bound, str) or (callable(bound) and not isinstance(bound, np.ndarray | Support)):
         return bound
     if isinstance(bound, (bool, np.bool_)):
         raise DeclarationError(f"Interval: the {side} end must be a number, got {bound!r}")

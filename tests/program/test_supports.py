@@ -166,6 +166,10 @@ def test_scalar_supports_are_cheap():
             lambda: Interval({}, 1),
             "must be a number, an array, a name or a callable, got {} of type dict",
         ),
+        (
+            lambda: Interval(supports.Real, 1),
+            "must be a number, an array, a name or a callable, got Real of type Bijective",
+        ),
         (lambda: Interval(True, 2), "the lower end must be a number, got True"),
         (lambda: Interval(0, [1.0, math.inf]), "the upper end must be finite in all entries or in none"),
         (lambda: supports.Real["T * T"], "expected a dimension name, an integer, or sums and differences"),
@@ -175,6 +179,8 @@ def test_scalar_supports_are_cheap():
         (lambda: supports.Real[()], "expected at least one size"),
         (lambda: supports.Real["draw"], "the dimension name 'draw' is reserved by ArviZ"),
         (lambda: supports.Real[2][3], "already has a shape"),
+        (lambda: supports.Real(8), r"Real takes nothing in parentheses; a shape stands in brackets: Real\[8\]"),
+        (lambda: supports.Positive(lower=1), "Positive takes nothing in parentheses"),
     ],
 )
 def test_wrong_supports(make, message):
