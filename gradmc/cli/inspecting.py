@@ -1,6 +1,7 @@
 """`gradmc status | export`: looking at a run from outside, finished or not."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,13 @@ def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:
     line = f"{content['directory']}: {WORDS.get(content['status'], content['status'])}"
     if content["process"]:
         line += f" (process {content['process'].get('pid')} on {content['process'].get('host')})"
-    lines = [line, f"started {manifest['started']}, sessions: {content['sessions']}"]
+    lines = [line, f"started {_moment(manifest['started'])}, sessions: {content['sessions']}"]
     progress = content["progress"]
     if progress is None:
         return "\n".join([*lines, "no chunk finished yet"])
-    ess = "" if progress["ess"] is None else f", ESS {progress['ess']:.0f} so far"
-    lines.append(f"last news {progress['updated']}, after {duration(progress['seconds'])}{ess}")
+    estimated = progress["ess"] is not None and content["status"] != "finished"  # then `gradmc summary` knows better
+    ess = f", ESS {progress['ess']:.0f} so far" if estimated else ""
+    lines.append(f"last news {_moment(progress['updated'])}, after {duration(progress['seconds'])}{ess}")
     for chain in progress["chains"]:
         step = "-" if chain["step_size"] is None else f"{chain['step_size']:.3g}"
         left = "" if chain["phase"] == "done" else f", left {duration(chain['seconds_left'])}"
@@ -81,3 +83,8 @@ def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:
             f"{chain['divergences']}, step size {step}, leapfrogs {chain['n_leapfrog']:,}{left}"
         )
     return "\n".join(lines)
+
+
+def _moment(text: str) -> str:
+    """A moment in ISO 8601 as people read it."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S %Z")

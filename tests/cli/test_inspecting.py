@@ -36,6 +36,15 @@ def test_status_of_a_finished_run(finished: Path, gradmc: Gradmc) -> None:
     assert content["progress"]["chains"][0]["done"] == 400
 
 
+def test_the_ess_so_far_is_that_of_an_unfinished_run(copy: Path, gradmc: Gradmc) -> None:
+    progress = copy / "state" / "progress.json"
+    progress.write_text(json.dumps(json.loads(progress.read_text()) | {"ess": 12.0}))
+    assert "so far" not in gradmc("status", copy).out
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    assert "ESS 12 so far" in gradmc("status", copy).out
+
+
 def test_status_tells_running_from_killed(copy: Path, gradmc: Gradmc) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
