@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jax.scipy.special import betaln, gammaln
+from jax.scipy.special import gammaln
 
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf._special import log_beta
 
 
 def _count(y: Value, *_: Value) -> Any:
@@ -46,8 +47,12 @@ def _binomial_logit(d: Any, y: Value, n: Value, eta: Value) -> Any:
 def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
     # By the log odds: numpyro's form through exp(eta) overflows, and loses its digits for large phi.
     odds = eta - jnp.log(phi)
-    choose = -betaln(phi, y + 1.0) - jnp.log(phi + y)
+    choose = -log_beta(phi, y + 1.0) - jnp.log(phi + y)
     return choose - phi * _softplus(odds) - y * _softplus(-odds)
+
+
+def _beta_binomial(d: Any, y: Value, n: Value, alpha: Value, beta: Value) -> Any:
+    return _log_choose(y, n) + log_beta(y + alpha, n - y + beta) - log_beta(alpha, beta)
 
 
 def _zero_inflated_negative_binomial(d: Any, y: Value, gate: Value, mu: Value, phi: Value) -> Any:
@@ -67,7 +72,7 @@ _BERNOULLI = Law(lambda d, y, p: d.BernoulliProbs(p, **OFF).log_prob(y), _binary
 _BERNOULLI_LOGIT = Law(lambda d, y, eta: -_softplus((1.0 - 2.0 * y) * eta), _binary)
 _BINOMIAL = Law(lambda d, y, n, p: d.BinomialProbs(p, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
 _BINOMIAL_LOGIT = Law(_binomial_logit, _up_to_first, inside=0.0)
-_BETA_BINOMIAL = Law(lambda d, y, n, a, b: d.BetaBinomial(a, b, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
+_BETA_BINOMIAL = Law(_beta_binomial, _up_to_first, inside=0.0)
 _DISCRETE_UNIFORM = Law(lambda d, y, lower, upper: -jnp.log(upper - lower + 1.0) + 0.0 * y, _between, inside=0.0)
 
 

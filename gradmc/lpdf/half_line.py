@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf.real_line import student_t_density
 
 
 def _positive(y: Value, *_: Value) -> Any:
@@ -21,7 +22,7 @@ def _above_first(y: Value, lower: Value, *_: Value) -> Any:
 
 
 def _half_student_t(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
-    return d.StudentT(nu, 0.0, sigma, **OFF).log_prob(y) + math.log(2.0)
+    return student_t_density(d, y, nu, 0.0, sigma) + math.log(2.0)
 
 
 def _scaled_inverse_chi_square(d: Any, y: Value, nu: Value, sigma: Value) -> Any:

@@ -1,4 +1,4 @@
-"""Log densities of scipy.stats that jax.scipy.stats lacks, under scipy's names and parametrisation.
+"""Log densities of scipy.stats that jax.scipy.stats lacks or loses digits of, under scipy's names and parametrisation.
 
 `STANDARD[name](z, *shapes)` is the log density of the standard distribution (loc 0, scale 1) within its support,
 which is z > 0 for all but those of `REAL_LINE`.
@@ -9,7 +9,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, log_ndtr
+from jax.scipy.special import gammaln, log_ndtr, xlog1py, xlogy
+
+from gradmc.lpdf._special import log_beta
 
 STANDARD: dict[str, Callable[..., Any]] = {
     "halfnorm": lambda z: 0.5 * np.log(2 / np.pi) - 0.5 * z * z,
@@ -38,8 +40,12 @@ SHAPES = {
 """Names of the shape parameters, which come before loc and scale."""
 
 
-def log_density(name: str) -> Callable[..., Any] | None:
-    """scipy.stats.<name>.logpdf for JAX values, where it is here."""
+def log_density(name: str, method: str) -> Callable[..., Any] | None:
+    """scipy.stats.<name>.<method> for JAX values, where it is here."""
+    if method != "logpdf":
+        return _beta_binomial if (name, method) == ("betabinom", "logpmf") else None
+    if name == "beta":
+        return _beta
     standard = STANDARD.get(name)
     if standard is None:
         return None
@@ -56,3 +62,19 @@ def log_density(name: str) -> Callable[..., Any] | None:
         return jnp.where(inside, standard(safe, *shapes) - jnp.log(scale), -np.inf)
 
     return logpdf
+
+
+def _beta(x: Any, a: Any, b: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+    z = (jnp.asarray(x) - loc) / scale
+    inside = (z >= 0) & (z <= 1)
+    safe = jnp.where(inside, z, 0.5)
+    density = xlogy(a - 1.0, safe) + xlog1py(b - 1.0, -safe) - log_beta(a, b) - jnp.log(scale)
+    return jnp.where(inside, density, -np.inf)
+
+
+def _beta_binomial(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
+    y = jnp.asarray(k) - loc
+    inside = (y >= 0) & (y <= n)
+    safe = jnp.where(inside, y, 0)
+    log_choose = -jnp.log1p(n) - log_beta(n - safe + 1.0, safe + 1.0)
+    return jnp.where(inside, log_choose + log_beta(safe + a, n - safe + b) - log_beta(a, b), -np.inf)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
+from gradmc.lpdf._special import log_beta
 from gradmc.program.frontend import where
 from gradmc.program.frontend.values import any_traced, is_array, is_traced
 
@@ -88,6 +89,9 @@ LISTS_OF_ARRAYS = frozenset(
     ]
 )
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""
+
+BETA = {"betaln": log_beta, "beta": lambda a, b: jnp.exp(log_beta(a, b))}
+"""Functions of scipy.special that are more accurate here than in JAX."""
 
 RENAMED = {
     "trapz": "trapezoid",
@@ -205,19 +209,16 @@ def _scipy(function: Any, module: str, owner: Any) -> Callable[..., Any]:
     """scipy.special by name; the log densities of scipy.stats by distribution and method."""
     name = function.__name__ if hasattr(function, "__name__") else ""
     if isinstance(function, np.ufunc) or module.startswith("scipy.special"):
-        found = getattr(_special(), RENAMED.get(name, name), None)
+        found = BETA.get(name) or getattr(_special(), RENAMED.get(name, name), None)
         if found is not None:
             return _on_arrays(found)
     family = _family(owner)
     if family:
         import jax.scipy.stats
 
-        place = getattr(jax.scipy.stats, family, None)
-        found = getattr(place, name, None)
-        if found is None and name == "logpdf":
-            from gradmc.program.frontend.densities import log_density
+        from gradmc.program.frontend.densities import log_density
 
-            found = log_density(family)
+        found = log_density(family, name) or getattr(getattr(jax.scipy.stats, family, None), name, None)
         if found is not None:
             return _on_lists(found)
     if module.startswith("scipy.linalg"):

@@ -272,6 +272,8 @@ def scipys(a, s, *, x):
     lp = scipy.special.gammaln(a) + scipy.special.expit(a) + scipy.special.logsumexp([a, s])
     for v in x:
         lp += scipy.stats.norm.logpdf(v, a, s) + scipy.stats.t.logpdf(v, 4.0, loc=a, scale=s)
+    lp += scipy.special.betaln(9.0 + a, s) + scipy.special.beta(a, 9.0 + s)
+    lp += scipy.stats.beta.logpdf(0.3, 8.0 + a, s) + scipy.stats.betabinom.logpmf(3, 10, 9.0 + a, s)
     return lp + scipy.stats.gamma.logpdf(s, 2.0) + scipy.stats.poisson.logpmf(3, s)
 
 
