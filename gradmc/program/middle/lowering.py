@@ -12,6 +12,7 @@ from gradmc.program.middle import branches, dots, gathers, loads, loops, stores,
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
+from gradmc.program.middle.extremes import with_settled_extremes
 from gradmc.program.middle.normal import merged, normal
 from gradmc.program.middle.notes import Note
 from gradmc.program.middle.options import Options
@@ -40,7 +41,7 @@ def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
         values = [value_of(a, v.aval) for a, v in zip(args, body.invars, strict=True)]
         return [traced(v) for v in run(body, values, context)]
 
-    lowered = jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals))
+    lowered = with_settled_extremes(jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals)))
     return prune(lowered, range(len(lowered.outvars))), context.notes
 
 
