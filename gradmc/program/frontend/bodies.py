@@ -77,6 +77,7 @@ def run[T](
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
+        here.memory.check_choices()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
         return finish(Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:

@@ -5,7 +5,7 @@ is brought together by one `if` of the loop IR. A side that raises is never take
 where its condition holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,13 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
 from gradmc.program.frontend import bodies, context, failing, operators, sides, tables, where
 from gradmc.program.frontend.bodies import State
-from gradmc.program.frontend.values import is_traced
+from gradmc.program.frontend.identity import REMEDY, has_identity
+from gradmc.program.frontend.values import CannotRoll, is_traced
+
+EITHER = (
+    "an array or list is, depending on a branch, one of several that have names of their own, and is stored into by "
+    "one name and read by another"
+)
 
 
 def if_(
@@ -102,10 +108,20 @@ def _merge(
         out = ir.cond(test, here, there, source=where.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}
-    now = list(bodies.get(state))
+    before = bodies.get(state)
+    now = list(before)
     for m in merged:
         _set(m.key, m.value([next(rest) for _ in m.yes]), subjects, now)
     bodies.put(state, now)
+    for m in merged:
+        if m.key[0] == "variable":
+            _note_choice(now[m.key[1]], sides.kept((one, other), m.key, before[m.key[1]]))
+
+
+def _note_choice(value: Any, kept: Sequence[Any]) -> None:
+    """Note that a variable may be one of these objects from outside of the branch, depending on its condition."""
+    if has_identity(value) and kept and all(value is not o for o in kept):
+        context.current().memory.tie([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
 
 
 def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:

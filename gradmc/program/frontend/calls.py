@@ -301,7 +301,10 @@ def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | No
     content = memory.content(owner)
     if name == "sort":
         return builtin.sort(owner, *args, **(kwargs or {}))
-    if content is owner and (memory.owns(owner) or name in ("copy", "index", "count")):
+    reads = name in ("copy", "index", "count")
+    if content is owner and (memory.owns(owner) or reads):
+        if not reads:
+            memory.note_change(owner)
         return operators.made(getattr(owner, name)(*args, **(kwargs or {})))
     if name == "copy":
         from gradmc.program.frontend.subscripts import fresh_list

@@ -10,16 +10,18 @@ any alias replaces the content of the token, so all aliases see it.
             token from outside that is written within, so that the content can be put back, and so that the
             loop knows what it has to carry
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
+    tie     tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
+            written, the others must not be read
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend.values import CannotRoll
+from gradmc.program.frontend.values import CannotRoll, is_traced
 
 if TYPE_CHECKING:
     from gradmc.program.frontend.listing import Listing
@@ -44,6 +46,21 @@ class View:
     parent: Any
     index: Any
     version: int
+
+
+@dataclass(slots=True, eq=False)
+class Tie:
+    """Copies of one object.
+
+    Attributes:
+        members: the tokens, and their versions when the copies were made.
+        complaint: what to raise when one is read after a store into another.
+        either: a member that is one of the others, depending on a traced condition.
+    """
+
+    members: list[tuple[Any, int]]
+    complaint: Callable[[], BaseException]
+    either: Any = None
 
 
 class Fields(dict[str, Any]):
@@ -74,6 +91,8 @@ class Frame:
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
     read: dict[int, Any] = field(default_factory=dict)
     failures: list[Any] = field(default_factory=list)
+    changed: dict[int, Any] = field(default_factory=dict)
+    ties: list[Tie] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +101,9 @@ class Memory:
 
     cells: dict[int, Cell] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
+    ties: dict[int, list[Tie]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    made: dict[int, Any] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -90,6 +111,8 @@ class Memory:
             return token
         if self.frames and isinstance(token, list):
             self._note_read(token)
+        if self.ties:
+            self._check(token)
         return self.peek(token)
 
     def peek(self, token: Any) -> Any:
@@ -119,11 +142,27 @@ class Memory:
         view = self.views.get(id(token))
         return view if view is not None and view.token is token else None
 
-    def write(self, token: Any, content: Any) -> None:
-        """Replace what the token holds."""
+    def root(self, token: Any) -> Any:
+        """What a token is a part of, in the end: itself if it is no view."""
+        while (view := self.parent(token)) is not None:
+            token = view.parent
+        return token
+
+    def _cell(self, token: Any) -> Cell:
         cell = self.cells.get(id(token))
         if cell is None or cell.token is not token:
             cell = self.cells[id(token)] = Cell(token, token)
+        return cell
+
+    def note_change(self, token: Any) -> None:
+        """Note that a token that holds itself is changed as it is."""
+        self._cell(token).version += 1
+        if self.frames:
+            self.frames[-1].changed[id(token)] = token
+
+    def write(self, token: Any, content: Any) -> None:
+        """Replace what the token holds."""
+        cell = self._cell(token)
         if isinstance(content, Fields) and not self.frames:
             content.settle(token)
             del self.cells[id(token)]
@@ -131,7 +170,7 @@ class Memory:
         if self.frames and not self.owns(token):
             self.frames[-1].saved.setdefault(id(token), (cell, cell.content))
         cell.content = content
-        cell.version += 1
+        self.note_change(token)
 
     def known(self, value: Any) -> bool:
         """Whether the value is a token that has been noted before."""
@@ -147,9 +186,16 @@ class Memory:
 
     def bear(self, value: Any) -> Any:
         """Note that a value was made here and now; returns it."""
-        if self.frames and isinstance(value, TOKENS) and not self.known(value):
-            self.frames[-1].born[id(value)] = value
+        if isinstance(value, TOKENS) and not self.known(value):
+            (self.frames[-1].born if self.frames else self.made)[id(value)] = value
         return value
+
+    def is_outside(self, value: Any) -> bool:
+        """Whether a token was surely made outside of the innermost frame."""
+        *around, inner = self.frames
+        if id(value) in inner.born:
+            return False
+        return not is_traced(value) or any(id(value) in b for b in (self.made, *(f.born for f in around)))
 
     def bear_object(self, value: Any) -> Any:
         """Note that an object of a class was made here and now; returns it."""
@@ -167,6 +213,43 @@ class Memory:
         cell = self.cells.get(id(owner))
         return cell.content if cell is not None and isinstance(cell.content, Fields) else {}
 
+    # --- ties ------------------------------------------------------------------------------------
+
+    def tie(self, tokens: Sequence[Any], complaint: Callable[[], BaseException], either: Any = None) -> None:
+        """Note that these are one object from here on, each with a content of its own."""
+        self._add(Tie([(token, self.version(token)) for token in tokens], complaint, either))
+
+    def _add(self, tie: Tie) -> None:
+        for token, _ in tie.members:
+            self.ties.setdefault(id(token), []).append(tie)
+        if self.frames:
+            self.frames[-1].ties.append(tie)
+
+    def spoil(self, token: Any, complaint: Callable[[], BaseException]) -> None:
+        """Note that the content of a token is no longer what its object holds."""
+        self._add(Tie([(token, self.version(token)), ([], -1)], complaint))
+
+    def _check(self, token: Any) -> None:
+        """Complain if the content of a token is not what its object holds in Python."""
+        token = self.root(token)
+        for tie in self.ties.get(id(token), ()):
+            if any(other is not token and self.version(other) != version for other, version in tie.members):
+                raise tie.complaint()
+
+    def may_be(self, token: Any) -> Iterator[Any]:
+        """What else a token may be, depending on a traced condition."""
+        for tie in self.ties.get(id(token), ()):
+            if tie.either is token:
+                yield from (other for other, _ in tie.members if other is not token)
+
+    def check_choices(self) -> None:
+        """Complain if what a body has stored into may be, depending on a traced condition, an object from outside."""
+        inner = self.frames[-1]
+        for tie in inner.ties:
+            stored = any(token is tie.either and self.version(token) != version for token, version in tie.members)
+            if stored and any(id(token) not in inner.born for token, _ in tie.members):
+                raise tie.complaint()
+
     # --- lists -----------------------------------------------------------------------------------
 
     def append(self, token: list, item: Any) -> None:
@@ -178,6 +261,7 @@ class Memory:
         if view is not None:
             raise CannotRoll("a list inside of another list grows in the loop")
         if self.owns(token) and self.peek(token) is token and not isinstance(item, Listing | Sometimes):
+            self.note_change(token)
             token.append(item)
             return
         present = self.listing(token)
@@ -195,6 +279,7 @@ class Memory:
     def repeat(self, token: list, times: int) -> None:
         """`token *= times`."""
         if self.owns(token) and self.content(token) is token:
+            self.note_change(token)
             token *= times
             return
         listing = self.listing(token)
@@ -248,6 +333,10 @@ class Memory:
         for cell, before in frame.saved.values():
             cell.content = before
             cell.version += 1
+        for tie in frame.ties:
+            for token, _ in tie.members:
+                self.ties[id(token)].remove(tie)
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)
+            self.ties.pop(key, None)

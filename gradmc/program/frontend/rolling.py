@@ -23,12 +23,25 @@ from gradmc.program.frontend import (
     growth,
     marking,
     operators,
+    stores,
     tables,
     unrolling,
 )
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.crossing import Again, Crossing, foreseen
-from gradmc.program.frontend.identity import Peel, has_identity, settle, shared
+from gradmc.program.frontend.identity import (
+    End,
+    Identities,
+    Peel,
+    Place,
+    Shared,
+    has_identity,
+    objects,
+    objects_inside,
+    same_variables,
+    shared_always,
+    shared_first,
+)
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields, Retry
@@ -135,8 +148,8 @@ class Trial:
             and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
         }
         self.seen: list[Any] = []
-        self.after: dict[int, Any] = {}
-        self.shared: list[list[int]] = []
+        self.identities = Identities()
+        self.groups: list[list[int]] = []
         self.pack = Pack()
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
@@ -145,6 +158,16 @@ class Trial:
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         self.grown: list[tuple[list, list[growth.Item]]] = []
         self.marks: Any = None
+
+    @property
+    def iterations(self) -> int | None:
+        """How many iterations there are, if that is known."""
+        return self.loop.source.length
+
+    @property
+    def peeled(self) -> int | None:
+        """How many iterations have been run by themselves; None if that cannot be done."""
+        return self.loop.peeled
 
     def run(self) -> None:
         """Trace the loop and take what it leaves.
@@ -194,13 +217,44 @@ class Trial:
             if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
                 now.append(before)
             else:
-                now.append(self.memory.bear(bodies.named(name, self.after.get(k, value))))
-        for first, *others in self.shared:
-            for k in others:
+                now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+        for group in self.groups:
+            first = min(group, key=lambda k: k not in self.identities.moved)
+            for k in group:
                 now[k] = now[first]
         bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
             self.memory.write(token, self._after(token, value))
+        self._tie_after(now)
+
+    def _object(self, k: int, value: Any) -> Any:
+        """The object that variable `k` holds after the loop: a new one if nothing else is known."""
+        if k in self.identities.moved and self.iterations is not None:
+            before = self.entry[self.identities.source(k, self.iterations)]
+            stores.replace(before, self.memory.peek(value))
+            return before
+        return self.identities.after.get(k, value)
+
+    def _tie_after(self, now: Sequence[Any]) -> None:
+        """Note which objects have a content that stands for another's."""
+        for shared in self.identities.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
+            if len(members) > 1:
+                self.memory.tie(list(members.values()), shared_always)
+        for k in self.identities.lost:
+            self.memory.spoil(self.entry[k], shared_always)
+
+    def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
+        tokens = self.crossing.tokens
+        return [
+            o
+            for place in places
+            for o in (
+                objects(variables[place], self.memory)
+                if isinstance(place, int)
+                else objects_inside(self.memory.peek(tokens[place[1]]), self.memory)
+            )
+        ]
 
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
         n = self.loop.source.length
@@ -221,9 +275,11 @@ class Trial:
     # --- what the body sees ----------------------------------------------------------------------
 
     def _entering(self, name: str, value: Any) -> Any:
+        if name in self.same:
+            return Unbound(name)
         if name in self.crossing.late:
             return forms.together(*self.crossing.late[name])
-        if name in self.same or name not in self.loop.carried:
+        if name not in self.loop.carried:
             return Unbound(name)
         return value
 
@@ -259,6 +315,7 @@ class Trial:
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
+            self._tie()
 
         depth = len(self.memory.frames)
         try:
@@ -267,6 +324,16 @@ class Trial:
             if retry.depth != depth:
                 raise
             raise Again(self.crossing.with_growing(retry.token)) from None
+
+    def _tie(self) -> None:
+        """Note which of the copies that the body sees stand for one object."""
+        for before, value in zip(self.entry, self.seen, strict=True):
+            for one, copy in zip(objects(before, self.memory), objects(value, self.memory), strict=False):
+                if one is not copy:
+                    self.memory.tie([one, copy], shared_first)
+        for shared in self.crossing.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
+            self.memory.tie(list(members.values()), shared_always)
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -297,10 +364,11 @@ class Trial:
 
     def leaving(self, outcome: Outcome) -> list[Any]:
         """The carried leaves at the body's end."""
-        self.after = settle(self.entry, self.seen, outcome, self.crossing.tokens, self.memory)
-        self.shared = shared(outcome.values)
+        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.memory, self.peeled)
+        self.identities = end.settle()
+        self.groups = same_variables(outcome.values)
         out, new = Pack(), self.crossing
-        kept = {self.names[k] for k, value in self.after.items() if value is self.entry[k]}
+        kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
         if kept - self.crossing.kept:
             new = replace(new, kept=new.kept | kept)
         for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
@@ -313,6 +381,9 @@ class Trial:
         for k, token in enumerate(self.tokens):
             content = contents.get(id(token), self.memory.peek(token))
             new = self._leaving_token(len(self.names) + k, token, content, out, new)
+        shared = self.identities.shared
+        if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
+            new = replace(new, shared=shared)
         if new is not self.crossing:
             raise Again(new)
         return out.leaves

@@ -180,8 +180,17 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
 
 
 def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes lists of traced values as arrays, and lists of numbers where it wants an array."""
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        return found(*(_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args), **kwargs)
+        given = [_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args]
+        try:
+            return found(*given, **kwargs)
+        except TypeError:
+            arrays = [np.asarray(a) if isinstance(a, list | tuple) else a for a in given]
+            if all(a is b for a, b in zip(arrays, given, strict=True)):
+                raise
+        return found(*arrays, **kwargs)
 
     return call
 

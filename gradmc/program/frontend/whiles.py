@@ -5,7 +5,7 @@ A `while` is traced once, as a `while` of the loop IR. If what ends it depends o
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, override
 
 import jax
 import numpy as np
@@ -139,10 +139,27 @@ class _While(Trial):
         def body() -> None:
             self.loop.body(self.loop.source.item(i))
 
+        return [i + 1, *self.within(body, i, leaves, self._end)]
+
+    @override
+    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
+        """As in a `for`, except that no iteration can be run by itself: there may be none."""
         try:
-            return [i + 1, *self.within(body, i, leaves, self._end)]
+            return super().within(body, i, leaves, finish)
         except identity.Peel as peel:
             raise CannotRoll(str(peel), peel.remedy) from None
+
+    @property
+    @override
+    def iterations(self) -> None:
+        """Not known."""
+        return None
+
+    @property
+    @override
+    def peeled(self) -> None:
+        """None can be run by itself."""
+        return None
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:

@@ -342,6 +342,41 @@ def late_lambdas(a):
 
 
 @refused(
+    "an array that is one of two, depending on a parameter, stored into by one name and read by another",
+    0.7,
+    x=X,
+    line="return p[0] + q[0]",
+    message="an array or list is, depending on a branch, one of several that have names of their own",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def one_of_two(a, *, x):
+    p = np.zeros(3)
+    q = np.ones(3)
+    chosen = p if a > 0 else q
+    chosen[0] = a
+    return p[0] + q[0]
+
+
+@refused(
+    "two names of one array that part in a `while` whose length depends on a parameter",
+    0.7,
+    x=X,
+    line="while s < 20:",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def parting_names(a, *, x):
+    p = np.zeros(3)
+    q = p
+    s = 1.0
+    while s < 20:
+        q[0] += a
+        p = p + 1
+        s *= 1 + a
+    return np.sum(p) + np.sum(q)
+
+
+@refused(
     "elements selected by a mask that depends on parameters",
     0.7,
     x=X,
