@@ -71,6 +71,8 @@ def run[T](
     here = context.current()
     entry = get(state)
     frame = here.memory.enter(loop=loop)
+    for variable in getattr(state, "__closure__", None) or ():
+        here.memory.own_variable(variable)
     copies, here.copies = here.copies, 1
     listening = marks.collector.get() is not None
     try:

@@ -131,7 +131,7 @@ def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[A
         case ("variable", k):
             variables[k] = memory.bear(value)
         case ("token", token):
-            memory.write(subjects[token], memory.peek(value))
+            memory.write(subjects[token], memory.held(subjects[token], value))
         case ("item", token, _):
             memory.append(subjects[token], value)
         case ("items", token, _):

@@ -14,6 +14,7 @@ object. `settle` finds the cases in which it is not, at the end of a body:
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import CellType
 from typing import Any
 
 from gradmc.program.frontend.bodies import Outcome
@@ -64,6 +65,11 @@ def objects_inside(content: Any, memory: Memory) -> Iterator[Any]:
     if isinstance(content, list | tuple | dict):
         for item in content.values() if isinstance(content, dict) else content:
             yield from objects(item, memory)
+
+
+def objects_in(token: Any, content: Any, memory: Memory) -> Iterator[Any]:
+    """The arrays and lists to which the content of a token leads."""
+    return objects(content, memory) if isinstance(token, CellType) else objects_inside(content, memory)
 
 
 type Place = int | tuple[str, int]
@@ -199,7 +205,7 @@ class End:
         contents = {id(t): c for t, c in self.outcome.written}
         for key, token in self.tokens.items():
             content = contents.get(key, self.memory.peek(token))
-            hold(objects_inside(content, self.memory), ("token", key))
+            hold(objects_in(token, content, self.memory), ("token", key))
         written, stored = self._written(), set(self._stored())
         changes = {
             key for key, o in found.items() if (self._outside(o) and key in written) or stored & set(places[key])

@@ -10,18 +10,20 @@ any alias replaces the content of the token, so all aliases see it.
             token from outside that is written within, so that the content can be put back, and so that the
             loop knows what it has to carry
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
+    variable a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
     tie     tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
             written, the others must not be read
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend.values import CannotRoll, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
 if TYPE_CHECKING:
     from gradmc.program.frontend.listing import Listing
@@ -36,6 +38,27 @@ class Cell:
     token: Any
     content: Any
     version: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Variable:
+    """A variable of a function around the one that sets it: the token is Python's own cell."""
+
+    token: CellType
+    name: str = ""
+    version: int = 0
+
+    @property
+    def content(self) -> Any:
+        """Its value."""
+        try:
+            return self.token.cell_contents
+        except ValueError:
+            return Unbound(self.name)
+
+    @content.setter
+    def content(self, value: Any) -> None:
+        self.token.cell_contents = value
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +109,7 @@ class Frame:
     """One body being traced."""
 
     loop: bool
-    saved: dict[int, tuple[Cell, Any]] = field(default_factory=dict)
+    saved: dict[int, tuple[Cell | Variable, Any]] = field(default_factory=dict)
     born: dict[int, Any] = field(default_factory=dict)
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
     read: dict[int, Any] = field(default_factory=dict)
@@ -99,7 +122,7 @@ class Frame:
 class Memory:
     """The tokens of one evaluation."""
 
-    cells: dict[int, Cell] = field(default_factory=dict)
+    cells: dict[int, Cell | Variable] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     ties: dict[int, list[Tie]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
@@ -122,7 +145,7 @@ class Memory:
             from gradmc.program.frontend.subscripts import element
 
             return element(self.peek(view.parent), view.index)
-        cell = self.cells.get(id(token))
+        cell = self._cell(token) if isinstance(token, CellType) else self.cells.get(id(token))
         return cell.content if cell is not None and cell.token is token else token
 
     def version(self, token: Any) -> int:
@@ -148,11 +171,28 @@ class Memory:
             token = view.parent
         return token
 
-    def _cell(self, token: Any) -> Cell:
+    def _cell(self, token: Any) -> Cell | Variable:
         cell = self.cells.get(id(token))
         if cell is None or cell.token is not token:
-            cell = self.cells[id(token)] = Cell(token, token)
+            cell = self.cells[id(token)] = Variable(token) if isinstance(token, CellType) else Cell(token, token)
         return cell
+
+    def held(self, token: Any, value: Any) -> Any:
+        """What a token is to hold: a variable a value as it is, an array or list its content."""
+        return value if isinstance(token, CellType) else self.peek(value)
+
+    def own_variable(self, cell: CellType) -> None:
+        """Note a variable of a function that begins to run: functions inside may set it."""
+        (self.frames[-1].born if self.frames else self.made)[id(cell)] = cell
+
+    def set_variable(self, cell: CellType, name: str) -> bool:
+        """Note that a function is about to set a variable of one around it; False if that one is not running."""
+        if id(cell) not in self.made and not any(id(cell) in frame.born for frame in self.frames):
+            return False
+        variable = self.cells[id(cell)] = self.cells.get(id(cell)) or Variable(cell, name)
+        if not self.owns(cell):
+            self.frames[-1].saved.setdefault(id(cell), (variable, variable.content))
+        return True
 
     def note_change(self, token: Any) -> None:
         """Note that a token that holds itself is changed as it is."""

@@ -6,6 +6,7 @@ more it is traced again. Most loops need one run.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import CellType
 from typing import Any
 
 import jax
@@ -37,7 +38,7 @@ from gradmc.program.frontend.identity import (
     Shared,
     has_identity,
     objects,
-    objects_inside,
+    objects_in,
     same_variables,
     shared_always,
     shared_first,
@@ -252,7 +253,7 @@ class Trial:
             for o in (
                 objects(variables[place], self.memory)
                 if isinstance(place, int)
-                else objects_inside(self.memory.peek(tokens[place[1]]), self.memory)
+                else objects_in(tokens[place[1]], self.memory.peek(tokens[place[1]]), self.memory)
             )
         ]
 
@@ -289,6 +290,8 @@ class Trial:
         if grows is not None:
             return grows.room(self.loop.source.length)
         names = self.crossing.fields.get(id(token))
+        if isinstance(token, CellType):
+            return self.memory.peek(token)
         return token if names is None else self.memory.present_fields(token, names)
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
@@ -345,7 +348,7 @@ class Trial:
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         grows = self.crossing.growing.get(id(token))
-        self.memory.write(token, self.memory.peek(value) if grows is None else grows.during(value, i))
+        self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(value, i))
 
     # --- what the body left ----------------------------------------------------------------------
 
@@ -416,6 +419,8 @@ class Trial:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
+        if form != self.pack.forms[k] and isinstance(token, CellType):
+            raise Peel(f"a `nonlocal` variable is {_kind(self.pack.forms[k])} at first and {_kind(form)} later")
         if form != self.pack.forms[k]:
             raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
@@ -423,7 +428,7 @@ class Trial:
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
         grows = self.crossing.growing.get(id(token))
-        return self.memory.peek(value) if grows is None else grows.after(value, self.loop.source.length)
+        return self.memory.held(token, value) if grows is None else grows.after(value, self.loop.source.length)
 
     def told(self, error: ir.CarryError) -> str:
         """Which variable changes its shape, and how."""

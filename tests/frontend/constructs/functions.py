@@ -85,6 +85,55 @@ def nonlocal_in_comprehensions(a, *, x):
     return total + sum([term(v) for v in x]) * calls + sum(v for v in x if term(v) < 0.1)
 
 
+@supported("functions", "`nonlocal` in functions that others call or make, and in branches", 0.7, x=X)
+def nonlocal_elsewhere(a, *, x):
+    previous = None
+    total = 0.0
+    count = 0
+
+    def add(v):
+        nonlocal previous, total
+        if previous is not None:
+            total -= (v - a * previous) ** 2
+        previous = v
+
+    def tick():
+        nonlocal count
+        count += 1
+        return count
+
+    each(add, x)
+    step, level = smoother(a)
+    each(step, x)
+    total += sum(step(v) for v in x) + level()
+    if a * x[0] > 0:
+        tick()
+    for i in range(8):
+        own, mine = smoother(a * x[i])
+        each(own, x)
+        total += mine() * tick() if a * x[i] > 0 else mine()
+    return total + previous + level() + count
+
+
+def each(function, values):
+    for v in values:
+        function(v)
+
+
+def smoother(start):
+    level = start
+
+    def step(v):
+        nonlocal level
+        level = 0.9 * level + v
+        return level * level
+
+    def present():
+        return level
+
+    return step, present
+
+
 @supported("functions", "recursion that ends on data", 0.7, n=6)
 def recursive(a, *, n):
     return a if n == 0 else a * recursive(a, n=n - 1) + n

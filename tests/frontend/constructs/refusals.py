@@ -467,6 +467,32 @@ def sets_global(a):
     return TOTAL
 
 
+def _counter():
+    count = 0
+
+    def tick():
+        nonlocal count
+        count += 1
+        return count
+
+    return tick
+
+
+TICK = _counter()
+
+
+@refused(
+    "a function made outside of the program that sets a `nonlocal` variable",
+    0.7,
+    x=X,
+    line="count += 1",
+    message="a function sets 'count', which was made outside of the program and outlasts its evaluation",
+    remedy="Make the function in the program, or pass the value as an argument and return the new one.",
+)
+def lasting_counter(a, *, x):
+    return sum(a * v * TICK() for v in x)
+
+
 @refused(
     "an assignment expression inside and/or, a conditional expression or a comprehension",
     3.0,
