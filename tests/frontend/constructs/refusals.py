@@ -494,6 +494,27 @@ def lasting_counter(a, *, x):
 
 
 @refused(
+    "a `while` on a parameter whose test changes something",
+    0.7,
+    x=X,
+    line="while more():",
+    message="the test of this while changes something",
+    remedy="Write `while True:`, and the test with a break in the body.",
+)
+def acting_test(a, *, x):
+    level = 1.0
+
+    def more():
+        nonlocal level
+        level *= 1 + a
+        return level < 20
+
+    while more():
+        pass
+    return level
+
+
+@refused(
     "an assignment expression inside and/or, a conditional expression or a comprehension",
     3.0,
     line="return b if (b := a * 2) > 1 and (c := b) > 2 else c",
