@@ -1,7 +1,9 @@
 """Functions, numbers and libraries."""
 
+import cmath
 import functools
 import math
+import statistics
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -285,6 +287,27 @@ def maths(a, b):
     lp += math.lgamma(a) + math.gamma(b) + math.erf(a) + math.erfc(b) + math.pow(a, b) + math.fabs(-a)
     lp += math.floor(10 * a) + math.ceil(10 * b) + math.fsum([a, b]) + math.prod([a, b]) + math.copysign(a, -b)
     return lp + (1.0 if math.isfinite(a) and not math.isnan(b) else 0.0) + math.pi + math.inf * 0 if a < 0 else lp
+
+
+@supported("numbers", "functions of statistics and cmath", 0.7, x=X)
+def statistics_and_cmath(a, *, x):
+    values = [a * v for v in x]
+    spread = statistics.stdev(values) + statistics.pvariance(values) + statistics.variance(values, a)
+    total = statistics.mean(values) + statistics.fmean(values, x * x) + statistics.median(values) + spread
+    turn = 0j
+    for k, v in enumerate(x):
+        turn += v * cmath.exp(1j * a * k)
+    return total + abs(turn) + cmath.phase(turn) + cmath.sqrt(-a).imag
+
+
+@supported("numbers", "lists among the arrays that numpy joins", 0.7, x=X)
+def joined_lists(a, *, x):
+    buffer = np.zeros(3)
+    total = 0.0
+    for v in x:
+        total += a * np.dot(buffer, [0.1, 0.2, 0.3]) * v
+        buffer = np.concatenate(([a * v], buffer[:-1]))
+    return total + np.sum(np.vstack([[a, 1.0], x[:2]]) ** 2) + np.hstack((buffer, [1, 2]))[4] * a
 
 
 @supported("numbers", "numpy functions on traced values", np.array([0.7, 0.2, 0.4]), x=X[:3])
