@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, operators, rearranging, routing, tables, where
+from gradmc.program.frontend import builtin, context, lasting, operators, rearranging, routing, tables, where
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
@@ -90,7 +90,10 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     if isinstance(function, FunctionType):
         if is_converted(function.__code__):
             return function
-        return convert(function, hooks) if is_users(function) else None
+        if not is_users(function):
+            return None
+        lasting.note(function)
+        return convert(function, hooks)
     if isinstance(function, MethodType):
         inner = users_function(function.__func__)
         return None if inner is None else functools.partial(inner, function.__self__)
@@ -219,6 +222,8 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return call(getattr(owner, name), *args, **kwargs)
     if isinstance(owner, Unbound):
         owner.complain()
+    if name in CHANGING and _is_container(owner):
+        lasting.refuse(owner, args)
     if name in ITEMS and _is_container(owner):
         return ITEMS[name](owner, *args)
     if type(owner) is list:
@@ -379,6 +384,7 @@ def attribute(owner: Any, name: str) -> Any:
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
+    lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):
         setattr(owner, name, value)

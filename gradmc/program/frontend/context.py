@@ -22,6 +22,7 @@ class Context:
         indices: the traced indices of loops, by label.
         lengths: their lengths.
         loops: how many loops have been traced: the next one's label.
+        lasting: by identity, objects that were there before the program, and their names (`lasting`).
         looked_up: how many elements at symbolic places have been read.
         python_loops: what is told about loops that were run by Python (`unrolling`).
         failures: conditions under which the program fails.
@@ -39,6 +40,7 @@ class Context:
     indices: dict[int, Any] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
     loops: int = 0
+    lasting: dict[int, tuple[Any, str]] = field(default_factory=dict)
     looked_up: int = 0
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, where, windows
+from gradmc.program.frontend import context, lasting, where, windows
 from gradmc.program.frontend.identity import has_identity, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -37,6 +37,7 @@ def store(owner: Any, index: Any, value: Any) -> None:
         owner.complain()
     if isinstance(value, Unbound):
         value.complain()
+    lasting.refuse(owner, value)
     if isinstance(owner, list):
         _store_in_list(owner, index, value)
     elif is_array(owner):

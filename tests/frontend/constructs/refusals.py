@@ -493,6 +493,22 @@ def lasting_counter(a, *, x):
     return sum(a * v * TICK() for v in x)
 
 
+HISTORY = {"total": 0.0}
+
+
+@refused(
+    "a list, dict or object made outside of the program that gets a value that depends on parameters",
+    0.7,
+    x=X,
+    line='HISTORY["total"] += a',
+    message="'HISTORY' was made outside of the program, outlasts its evaluation, and is changed by it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def lasting_dict(a, *, x):
+    HISTORY["total"] += a
+    return HISTORY["total"]
+
+
 @refused(
     "a `while` on a parameter whose test changes something",
     0.7,
