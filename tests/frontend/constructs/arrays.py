@@ -437,6 +437,22 @@ def of_tuples(a, *, x):
     return lp
 
 
+@supported("lists", "items that are lists or arrays, stored into: `for row in rows: row[0] = v`", 0.3, x=X)
+def rows_stored_into(a, *, x):
+    rows = [[a * k, 0.0] for k in range(5)]
+    arrays = []
+    for v in x:
+        arrays.append(np.array([a * v, v]))
+        for row in rows:
+            row[0] = 0.9 * row[0] + v
+            row[1] -= (row[0] - a) ** 2
+    for array in arrays[:3]:
+        array[1] *= 2.0
+    for k, array in enumerate(arrays):
+        array[0] -= a * k
+    return sum(w for _, w in rows) + rows[2][0] + sum(np.sum(array) for array in arrays)
+
+
 @supported("lists", "append in nested loops, extend, and on both sides of a branch", 0.3, x=X)
 def nested_append(a, *, x):
     out = []
