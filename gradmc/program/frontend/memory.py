@@ -13,6 +13,8 @@ any alias replaces the content of the token, so all aliases see it.
     variable a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
     tie     tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
             written, the others must not be read
+    whole   a list that holds copies of objects, as rows of one array: it must not be read once one of them is written,
+            and they must not once something is stored into one of its rows
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,11 +81,13 @@ class Tie:
         members: the tokens, and their versions when the copies were made.
         complaint: what to raise when one is read after a store into another.
         either: a member that is one of the others, depending on a traced condition.
+        whole: a member (a list) that holds copies of the others.
     """
 
     members: list[tuple[Any, int]]
     complaint: Callable[[], BaseException]
     either: Any = None
+    whole: Any = None
 
 
 class Fields(dict[str, Any]):
@@ -127,6 +131,7 @@ class Memory:
     ties: dict[int, list[Tie]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     made: dict[int, Any] = field(default_factory=dict)
+    inside: dict[int, Any] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -209,8 +214,10 @@ class Memory:
             return
         if self.frames and not self.owns(token):
             self.frames[-1].saved.setdefault(id(token), (cell, cell.content))
-        cell.content = content
+        before, cell.content = cell.content, content
         self.note_change(token)
+        if isinstance(token, list):
+            self._note_copies(token, before, content)
 
     def known(self, value: Any) -> bool:
         """Whether the value is a token that has been noted before."""
@@ -273,7 +280,11 @@ class Memory:
         """Complain if the content of a token is not what its object holds in Python."""
         token = self.root(token)
         for tie in self.ties.get(id(token), ()):
-            if any(other is not token and self.version(other) != version for other, version in tie.members):
+            if tie.whole is not None and tie.whole is not token:
+                parted = id(tie.whole) in self.inside
+            else:
+                parted = any(other is not token and self.version(other) != version for other, version in tie.members)
+            if parted:
                 raise tie.complaint()
 
     def may_be(self, token: Any) -> Iterator[Any]:
@@ -281,6 +292,40 @@ class Memory:
         for tie in self.ties.get(id(token), ()):
             if tie.either is token:
                 yield from (other for other, _ in tie.members if other is not token)
+
+    def copied(self, whole: list, items: Iterable[Any]) -> None:
+        """Note that a list holds copies of objects from now on."""
+        from gradmc.program.frontend.identity import shared_always
+
+        whole = self.root(whole)
+        named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
+        members = {id(o): o for o in named if o is not whole}
+        if members:
+            self._add(Tie([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
+
+    def _note_copies(self, token: list, before: Any, now: Any) -> None:
+        """Note the items of a list that have become rows of an array."""
+        from gradmc.program.frontend.identity import objects_inside
+        from gradmc.program.frontend.listing import Listing
+
+        if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
+            self.copied(token, objects_inside(before, self))
+
+    def store_inside(self, whole: list) -> None:
+        """Note that something is stored into a row of a list."""
+        self.inside[id(whole)] = whole
+
+    def copies(self) -> list[tuple[list, list]]:
+        """The lists from outside of the innermost frame that hold copies since it began, and of what."""
+        *_, inner = self.frames
+        found = [(tie.whole, [o for o, _ in tie.members]) for tie in inner.ties if tie.whole is not None]
+        return [(w, [o for o in held if id(o) not in inner.born]) for w, held in found if id(w) not in inner.born]
+
+    def check_copies(self) -> None:
+        """Complain if a body stores into what a list holds a copy of: the next iteration's list lacks it."""
+        for tie in self.frames[-1].ties:
+            if tie.whole is not None and any(o is not tie.whole and self.version(o) != v for o, v in tie.members):
+                raise tie.complaint()
 
     def check_choices(self) -> None:
         """Complain if what a body has stored into may be, depending on a traced condition, an object from outside."""

@@ -39,6 +39,7 @@ from gradmc.program.frontend.identity import (
     has_identity,
     objects,
     objects_in,
+    objects_inside,
     same_variables,
     shared_always,
     shared_first,
@@ -46,6 +47,7 @@ from gradmc.program.frontend.identity import (
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields, Retry
+from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
     Form,
@@ -158,6 +160,8 @@ class Trial:
             self.pack.add(self._content(token), stack=isinstance(token, list))
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         self.grown: list[tuple[list, list[growth.Item]]] = []
+        self.copies: list[tuple[list, list]] = []
+        self.inside: set[int] = set()
         self.marks: Any = None
 
     @property
@@ -190,6 +194,8 @@ class Trial:
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
             self.memory.append(token, Listing((growth.after(items, leaves, n, self.label),)))
+        for whole, held in self.copies:
+            self.memory.copied(whole, held)
         marking.deliver(self.marks, marked, self.label)
         for condition in failed:
             failing.note(jnp.any(condition))
@@ -242,6 +248,8 @@ class Trial:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
             if len(members) > 1:
                 self.memory.tie(list(members.values()), shared_always)
+        for before, value in zip(self.entry, now, strict=True):
+            self._stack(before, value)
         for k in self.identities.lost:
             self.memory.spoil(self.entry[k], shared_always)
 
@@ -319,6 +327,7 @@ class Trial:
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
             self._tie()
+            self.inside = set(self.memory.inside)
 
         depth = len(self.memory.frames)
         try:
@@ -334,9 +343,20 @@ class Trial:
             for one, copy in zip(objects(before, self.memory), objects(value, self.memory), strict=False):
                 if one is not copy:
                     self.memory.tie([one, copy], shared_first)
+            self._stack(before, value)
         for shared in self.crossing.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
             self.memory.tie(list(members.values()), shared_always)
+
+    def _stack(self, before: Any, value: Any) -> None:
+        """Note what the list that a variable holds has copies of, if its items have become rows of an array."""
+        if not isinstance(before, list) or not isinstance(value, list) or value is before:
+            return
+        stored = id(before) in self.memory.inside
+        if stored or isinstance(self.memory.peek(value), Listing):
+            self.memory.copied(value, objects_inside(self.memory.peek(before), self.memory))
+        if stored:
+            self.memory.store_inside(value)
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -387,9 +407,21 @@ class Trial:
         shared = self.identities.shared
         if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
             new = replace(new, shared=shared)
-        if new is not self.crossing:
+        if new is not self.crossing or self._stored_inside():
             raise Again(new)
+        self.memory.check_copies()
+        self.copies = self.memory.copies()
+        for token, items in outcome.grown:
+            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.memory)
+            self.copies.append((token, list(filter(self.memory.is_outside, held))))
         return out.leaves
+
+    def _stored_inside(self) -> bool:
+        """Whether the body turns out to store into rows of a list: what it reads before is stored into before, too."""
+        for before, value in zip(self.entry, self.seen, strict=True):
+            if id(value) in self.memory.inside:
+                self.memory.store_inside(before)
+        return bool((set(self.memory.inside) - self.inside) & set(map(id, [*self.tokens, *self.entry])))
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
         """Compare a variable at the body's end with what it was at its beginning."""

@@ -15,7 +15,7 @@ from jax.extend.core import jaxpr_as_fun
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import bodies, context, failing, forms, sometimes, where
 from gradmc.program.frontend.bodies import Outcome, State
-from gradmc.program.frontend.identity import has_identity, objects
+from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
@@ -45,7 +45,8 @@ class Side:
         found: for every key the form of its value, and the place of its leaves.
         values: the values themselves (their leaves belong to the trace of the side).
         subjects: arrays and lists that it changes, by identity.
-        kept: for variables, the object from outside that they hold at its end.
+        kept: for variables and appended items, the object from outside that they are at its end.
+        held: for every key the arrays and lists in its value; None in place of those made on the side.
         under: as `found`, for variables that it leaves alone, but whose object it changes.
     """
 
@@ -54,6 +55,7 @@ class Side:
     values: dict[Key, Any] = field(default_factory=dict)
     subjects: dict[int, Any] = field(default_factory=dict)
     kept: dict[Key, Any] = field(default_factory=dict)
+    held: dict[Key, list[Any]] = field(default_factory=dict)
     under: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
 
     def leaves(self) -> list[Any]:
@@ -76,10 +78,13 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
 
         memory = context.current().memory
         for key, value in _left(outcome, entry, count, side.subjects):
-            side.found[key] = take(value.value if isinstance(value, Sometimes) else value)
+            inner = value.value if isinstance(value, Sometimes) else value
+            side.found[key] = take(inner)
             side.values[key] = value
-            whole = memory.root(value)
-            if key[0] == "variable" and has_identity(whole) and memory.is_outside(whole):
+            held = objects_inside(memory.peek(inner), memory)
+            side.held[key] = [o if memory.is_outside(o) else None for o in held]
+            whole = memory.root(inner)
+            if key[0] in ("variable", "item") and has_identity(whole) and memory.is_outside(whole):
                 side.kept[key] = whole
         for k, value in enumerate(outcome.values[:count]):
             if value is entry[k] and any(id(o) in side.subjects for o in objects(value, memory)):
@@ -99,6 +104,12 @@ def kept(both: Sequence[Side], key: Key, before: Any) -> list[Any]:
     """The objects from outside of the branch that a variable may hold after it."""
     held = [side.kept.get(key) if key in side.found else context.current().memory.root(before) for side in both]
     return list({id(o): o for o in held if has_identity(o)}.values())
+
+
+def held(both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
+    """The arrays and lists in the values of one key, on each side that has one; `before` is what others leave."""
+    memory = context.current().memory
+    return [side.held[key] if key in side.held else list(objects_inside(before, memory)) for side in both]
 
 
 def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import context, lasting, where, windows
-from gradmc.program.frontend.identity import has_identity, shared_always
+from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
     KEYED,
@@ -71,6 +71,8 @@ def replace(owner: Any, content: Any) -> None:
     else:
         if isinstance(view.parent, list) and any_traced(view.index):
             _check_distinct(view.parent)
+        if isinstance(view.parent, list):
+            memory.store_inside(memory.root(view.parent))
         store(view.parent, view.index, content)
 
 
@@ -92,12 +94,15 @@ def _store_in_list(owner: list, index: Any, value: Any) -> None:
     if isinstance(index, slice):
         raise CannotRoll("a slice of a list is replaced")
     memory.content(owner)
-    new = memory.listing(owner).store(index, value)
+    listing = memory.listing(owner)
+    new = listing.store(index, value)
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, new)
     else:
         replace(owner, fresh_list(new))
+    if listing.stacks(index):
+        memory.copied(owner, objects(value, memory))
 
 
 def _store_in_object(owner: Any, index: Any, value: Any) -> None:

@@ -508,6 +508,20 @@ def changed_lists(a, *, x):
     return sum(i * v for i, v in enumerate(same)) + len(out) * a
 
 
+@supported("lists", "an item under a name of its own, beside stores into the list's items in a loop", 0.3, x=X)
+def named_items(a, *, x):
+    rows = [np.zeros(3) for _ in x]
+    item, lp = rows[3], 0.0
+    for i in range(len(x)):
+        rows[i][1] += a * x[i]
+        item[0] += a
+    for i in range(len(x)):
+        lp += item[1] * rows[i][0]
+        rows[i][1] += a
+        rows = list(rows)
+    return lp + sum(np.sum(row) * k for k, row in enumerate(rows))
+
+
 @supported("lists", "concatenation, slices, pop, insert, copy", 0.3, x=X)
 def list_methods(a, *, x):
     out = [a * v for v in x] + [a, 2.0]

@@ -358,6 +358,55 @@ def one_of_two(a, *, x):
 
 
 @refused(
+    "a list's item under a name of its own, read after a traced loop has stored into the list's items",
+    0.7,
+    x=X,
+    line="return item[1] + rows[0][1]",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def item_beside_list(a, *, x):
+    rows = [np.zeros(3) for _ in x]
+    item = rows[3]
+    for i in range(len(x)):
+        rows[i][1] += a * x[i]
+    return item[1] + rows[0][1]
+
+
+@refused(
+    "an array that a traced loop appended to a list, stored into later, when the list is read",
+    0.7,
+    x=X,
+    line="return sum(np.sum(row) for row in rows)",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def appended_and_changed(a, *, x):
+    p = np.zeros(3) + a
+    rows = []
+    for _ in x:
+        rows.append(p)
+    p[0] += 1
+    return sum(np.sum(row) for row in rows)
+
+
+@refused(
+    "an array that a branch puts into a list or dict, stored into later, when that is read",
+    0.7,
+    line='return held["p"][0]',
+    message="an array or list is, depending on a branch, one of several that have names of their own",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def held_by_branch(a):
+    p = np.zeros(3) + a
+    held = {"p": np.ones(3)}
+    if a > 0:
+        held["p"] = p
+    p[0] += 1
+    return held["p"][0]
+
+
+@refused(
     "two names of one array that part in a `while` whose length depends on a parameter",
     0.7,
     x=X,
