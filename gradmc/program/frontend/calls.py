@@ -32,6 +32,7 @@ from gradmc.program.frontend import builtin, context, lasting, operators, rearra
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
@@ -242,15 +243,6 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(owner, str) and any_traced(args):
         raise CannotRoll(TEXT, TEXT_REMEDY)
     return call(attribute(owner, name), *args, **kwargs)
-
-
-CHANGING = frozenset(
-    [
-        *("update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove", "difference_update"),
-        *("intersection_update", "symmetric_difference_update", "append", "appendleft", "extend", "extendleft"),
-        *("popleft", "rotate", "insert", "reverse", "__setitem__", "__delitem__"),
-    ]
-)
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)

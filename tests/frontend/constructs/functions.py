@@ -40,6 +40,19 @@ def helpers(a, *, x):
     return lp
 
 
+@functools.cache
+def squared(v):
+    return v * v
+
+
+@supported("functions", "helpers with functools.cache or lru_cache: run anew, as if without", 0.7, x=X)
+def cached_helpers(a, *, x):
+    lp = squared(a)
+    for v in x:
+        lp += squared(v) * squared(a * v)
+    return lp
+
+
 @supported("functions", "nested functions, closures and lambdas", 0.7, x=X)
 def closures(a, *, x):
     def inner(v):

@@ -542,6 +542,40 @@ def lasting_counter(a, *, x):
     return sum(a * v * TICK() for v in x)
 
 
+SQUARES = {"a": 0.5}
+
+
+@refused(
+    "a list, dict or object made and filled outside of the program, into which the program shows a store that does not run",
+    0.7,
+    x=X,
+    line='SQUARES["a"] = a * a',
+    message="'SQUARES' was made and filled outside of the program, which would read it as a constant; but the program also stores into it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def filled_cache(a, *, x):
+    if "a" not in SQUARES:
+        SQUARES["a"] = a * a
+    return SQUARES["a"] * x[0]
+
+
+SETTINGS = {"scale": {"now": 1.0}}
+
+
+@refused(
+    "an item of a list, dict or object made outside of the program that gets a value that depends on parameters",
+    0.7,
+    x=X,
+    line='scale["now"] = a',
+    message="'SETTINGS' was made outside of the program, outlasts its evaluation, and is changed by it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def nested_global(a, *, x):
+    scale = SETTINGS["scale"]
+    scale["now"] = a
+    return scale["now"] * x[0]
+
+
 HISTORY = {"total": 0.0}
 
 
