@@ -19,7 +19,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, influence, marking, operators
+from gradmc.program.frontend import complaints, context, failing, influence, lasting, marking, operators
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
@@ -142,6 +142,7 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
     token = marks.collector.set(made if collect else None)
     try:
         value = _scalar(converted(*args, **kwargs), fn)
+        lasting.check()
     finally:
         marks.collector.reset(token)
     failures = context.current().failures

@@ -147,3 +147,18 @@ def test_an_except_of_the_program_does_not_catch_the_compiler(x64: None) -> None
 
 def test_a_number_that_is_no_float_becomes_one(x64: None) -> None:
     assert evaluate(lambda a: 3, (1.0,), {})[0].dtype == np.float64
+
+
+TOTALS: dict[str, float] = {}
+
+
+def with_cache(a, *, x):
+    if "x" not in TOTALS:
+        TOTALS["x"] = float(np.sum(x))
+    return a * TOTALS["x"]
+
+
+def test_a_cache_of_what_depends_on_data_only_may_outlast_evaluations(x64: None) -> None:
+    for _ in range(2):
+        out, gradient = jax.value_and_grad(lambda a: evaluate(with_cache, (a,), {"x": X})[0])(2.0)
+        np.testing.assert_allclose([out, gradient], [2 * X.sum(), X.sum()], rtol=1e-12)

@@ -642,3 +642,17 @@ def not_a_log_sum_exp(p):
         return lp + first + second + top, ()
 
     return ir.for_loop(7, body, 0.0)[0]
+
+
+@program
+def numbers_added_to_arrays(p):
+    def body(i, carry):
+        total, top, some, rows = carry
+        v = p[1] * ir.load(Y, i)
+        rows = ir.store(rows, ir.load(rows, i % 2) - v, i % 2)
+        (some,) = ir.cond(ir.load(Y, i) > 0.0, lambda: [some + v], lambda: [some + jnp.full(3, p[2])], source=None)
+        return (total + v, jnp.maximum(top, v), some, rows), ()
+
+    start = (jnp.zeros(3), jnp.full(3, -jnp.inf), jnp.zeros(3), jnp.zeros((2, 3)))
+    total_, top, some, rows = ir.for_loop(7, body, start)[0]
+    return jnp.sum((total_ + some) * jnp.arange(3.0)) + jnp.sum(top) + jnp.sum(rows * rows)

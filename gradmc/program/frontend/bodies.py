@@ -71,12 +71,15 @@ def run[T](
     here = context.current()
     entry = get(state)
     frame = here.memory.enter(loop=loop)
+    for variable in getattr(state, "__closure__", None) or ():
+        here.memory.own_variable(variable)
     copies, here.copies = here.copies, 1
     listening = marks.collector.get() is not None
     try:
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
+        here.memory.check_choices()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
         return finish(Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:

@@ -5,7 +5,7 @@ is brought together by one `if` of the loop IR. A side that raises is never take
 where its condition holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,14 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
 from gradmc.program.frontend import bodies, context, failing, operators, sides, tables, where
 from gradmc.program.frontend.bodies import State
-from gradmc.program.frontend.values import is_traced
+from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
+from gradmc.program.frontend.sometimes import Sometimes
+from gradmc.program.frontend.values import CannotRoll, is_traced
+
+EITHER = (
+    "an array or list is, depending on a branch, one of several that have names of their own, and is stored into by "
+    "one name and read by another"
+)
 
 
 def if_(
@@ -102,10 +109,49 @@ def _merge(
         out = ir.cond(test, here, there, source=where.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}
-    now = list(bodies.get(state))
+    before = bodies.get(state)
+    now = list(before)
     for m in merged:
-        _set(m.key, m.value([next(rest) for _ in m.yes]), subjects, now)
+        _set_one(m, [next(rest) for _ in m.yes], (one, other), subjects, now)
     bodies.put(state, now)
+
+
+def _set_one(
+    m: sides.Merged, leaves: list[Any], both: Sequence[sides.Side], subjects: dict[int, Any], variables: list[Any]
+) -> None:
+    """Make one thing what it is after the branch, and note which objects it has copies of."""
+    memory = context.current().memory
+    kind, *rest = m.key
+    before = None
+    if kind == "variable":
+        before = variables[rest[0]]
+    elif kind == "token":
+        before = memory.peek(subjects[rest[0]])
+    held = sides.held(both, m.key, memory.peek(before))
+    value = m.value(leaves)
+    _set(m.key, value, subjects, variables)
+    value = value.value if isinstance(value, Sometimes) else value
+    if kind in ("variable", "item"):
+        _note_choice(value, sides.kept(both, m.key, before))
+    if kind in ("variable", "token", "item"):
+        _note_copies(value, held)
+
+
+def _note_choice(value: Any, kept: Sequence[Any]) -> None:
+    """Note that a value may be one of these objects from outside of the branch, depending on its condition."""
+    if has_identity(value) and kept and all(value is not o for o in kept):
+        context.current().memory.tie([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
+
+
+def _note_copies(value: Any, held: Sequence[Sequence[Any]]) -> None:
+    """Note what the arrays and lists in a value may be: on each side, those from outside of the branch."""
+    memory = context.current().memory
+    made = list(objects_inside(memory.peek(value), memory))
+    if all(len(made) == len(side) for side in held):
+        for one, *kept in zip(made, *held, strict=True):
+            _note_choice(one, [o for o in kept if o is not None])
+    elif isinstance(value, list):
+        memory.copied(value, [o for side in held for o in side if o is not None])
 
 
 def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:
@@ -115,7 +161,7 @@ def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[A
         case ("variable", k):
             variables[k] = memory.bear(value)
         case ("token", token):
-            memory.write(subjects[token], memory.peek(value))
+            memory.write(subjects[token], memory.held(subjects[token], value))
         case ("item", token, _):
             memory.append(subjects[token], value)
         case ("items", token, _):

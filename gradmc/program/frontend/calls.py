@@ -28,10 +28,11 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, operators, rearranging, routing, tables, where
+from gradmc.program.frontend import builtin, context, lasting, operators, rearranging, routing, tables, where
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
@@ -90,7 +91,10 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     if isinstance(function, FunctionType):
         if is_converted(function.__code__):
             return function
-        return convert(function, hooks) if is_users(function) else None
+        if not is_users(function):
+            return None
+        lasting.note(function)
+        return convert(function, hooks)
     if isinstance(function, MethodType):
         inner = users_function(function.__func__)
         return None if inner is None else functools.partial(inner, function.__self__)
@@ -219,6 +223,8 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return call(getattr(owner, name), *args, **kwargs)
     if isinstance(owner, Unbound):
         owner.complain()
+    if name in CHANGING and _is_container(owner):
+        lasting.refuse(owner, args)
     if name in ITEMS and _is_container(owner):
         return ITEMS[name](owner, *args)
     if type(owner) is list:
@@ -237,15 +243,6 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(owner, str) and any_traced(args):
         raise CannotRoll(TEXT, TEXT_REMEDY)
     return call(attribute(owner, name), *args, **kwargs)
-
-
-CHANGING = frozenset(
-    [
-        *("update", "setdefault", "pop", "popitem", "clear", "add", "discard", "remove", "difference_update"),
-        *("intersection_update", "symmetric_difference_update", "append", "appendleft", "extend", "extendleft"),
-        *("popleft", "rotate", "insert", "reverse", "__setitem__", "__delitem__"),
-    ]
-)
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)
@@ -301,7 +298,10 @@ def list_method(owner: list, name: str, args: tuple, kwargs: dict[str, Any] | No
     content = memory.content(owner)
     if name == "sort":
         return builtin.sort(owner, *args, **(kwargs or {}))
-    if content is owner and (memory.owns(owner) or name in ("copy", "index", "count")):
+    reads = name in ("copy", "index", "count")
+    if content is owner and (memory.owns(owner) or reads):
+        if not reads:
+            memory.note_change(owner)
         return operators.made(getattr(owner, name)(*args, **(kwargs or {})))
     if name == "copy":
         from gradmc.program.frontend.subscripts import fresh_list
@@ -376,6 +376,7 @@ def attribute(owner: Any, name: str) -> Any:
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
+    lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):
         setattr(owner, name, value)

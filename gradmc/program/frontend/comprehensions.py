@@ -12,12 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, loops, operators, tables, unrolling
+from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
-from gradmc.program.frontend.values import CannotRoll, is_traced
-
-CHANGING = "a function that it uses sets a `nonlocal` variable"
-CHANGING_REMEDY = "Write the comprehension as a `for` statement, which carries the variable along."
+from gradmc.program.frontend.values import is_traced
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,7 +26,6 @@ class Generation:
     condition: Callable[..., Any] | None
     inner: Callable[..., Any]
     size: int
-    changing: bool = False
 
     def parts(self, item: Any) -> list[Any]:
         """The item taken apart into the names of the comprehension."""
@@ -58,13 +54,6 @@ class Generation:
                 test = self.condition(*parts)
                 branches.if_(test, lambda: self._take(parts, take, state, carried), None, state, carried)
 
-        source = rollable(self.source)
-        if self.changing and source is not None:
-            obstacle = CannotRoll(CHANGING, CHANGING_REMEDY)
-            if is_traced(source.length):
-                raise obstacle
-            unrolling.instead(source, body, None, obstacle)
-            return
         loops.for_(self.source, body, state, carried, (), None, (), (), self.size)
 
     def _take(
@@ -94,13 +83,9 @@ def generate(
     condition: Callable[..., Any] | None,
     inner: Callable[..., Any],
     size: int,
-    changing: bool,
 ) -> Generation:
-    """One `for` of a comprehension.
-
-    `size` counts its expression nodes; `changing` says that it uses functions that set `nonlocal` variables.
-    """
-    return Generation(materialised(source), pattern, condition, inner, size, changing)
+    """One `for` of a comprehension; `size` counts its expression nodes."""
+    return Generation(materialised(source), pattern, condition, inner, size)
 
 
 def comprehension(kind: str, generation: Generation) -> Any:

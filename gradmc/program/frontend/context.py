@@ -6,7 +6,23 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradmc.errors import SourceLocation
 from gradmc.program.frontend.memory import Memory
+
+
+@dataclass(slots=True, eq=False)
+class Lasting:
+    """What an evaluation knows of the objects that outlast it (`lasting`).
+
+    Attributes:
+        reached: by identity, an object, the name of the one by which it is reached, and that one's identity.
+        awaited: by identity, an object that a function reads and stores into; its name; if it was filled, the store.
+        noted: by identity, the functions that have been looked at.
+    """
+
+    reached: dict[int, tuple[Any, str, int]] = field(default_factory=dict)
+    awaited: dict[int, tuple[Any, str, SourceLocation | None]] = field(default_factory=dict)
+    noted: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +38,7 @@ class Context:
         indices: the traced indices of loops, by label.
         lengths: their lengths.
         loops: how many loops have been traced: the next one's label.
+        lasting: objects that were there before the program.
         looked_up: how many elements at symbolic places have been read.
         python_loops: what is told about loops that were run by Python (`unrolling`).
         failures: conditions under which the program fails.
@@ -39,6 +56,7 @@ class Context:
     indices: dict[int, Any] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
     loops: int = 0
+    lasting: Lasting = field(default_factory=Lasting)
     looked_up: int = 0
 
 

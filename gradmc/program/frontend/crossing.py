@@ -12,6 +12,7 @@ import numpy as np
 
 from gradmc.program.frontend import context
 from gradmc.program.frontend.growth import Growth
+from gradmc.program.frontend.identity import Shared
 from gradmc.program.frontend.values import Form, is_array
 
 
@@ -28,6 +29,7 @@ class Crossing:
         rebound: variables changed by `x += v` that end as another object.
         late: variables that get their first value in the body, with a value of the same form.
         tabled: carried numbers by leaf, and what they are in every iteration (None: it cannot be told).
+        shared: places that hold one object from one iteration to the next.
     """
 
     tokens: dict[int, Any] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Crossing:
     rebound: frozenset[str] = frozenset()
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
     tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
+    shared: tuple[Shared, ...] = ()
 
     def with_growing(self, token: list) -> "Crossing":
         """With a list that the body appends to and reads."""

@@ -48,13 +48,11 @@ class Expressions:
     Args:
         guarded: the names whose reads must be checked.
         owner: the class that they stand in, whose private names (`__x`) bear its name.
-        changing: functions that set `nonlocal` variables when called.
     """
 
-    def __init__(self, guarded: frozenset[str], owner: str = "", changing: frozenset[str] = frozenset()) -> None:
+    def __init__(self, guarded: frozenset[str], owner: str = "") -> None:
         self.guarded = guarded
         self.owner = owner
-        self.changing = changing
 
     def attribute(self, name: str) -> ast.Constant:
         """The name of an attribute, as Python looks it up."""
@@ -156,7 +154,7 @@ class Expressions:
 
     def _lambda(self, node: ast.Lambda) -> ast.expr:
         own = liveness.parameters(node.args)
-        inner = Expressions(self.guarded - own, self.owner, self.changing - own)
+        inner = Expressions(self.guarded - own, self.owner)
         spec = node.args
         arguments = ast.arguments(
             posonlyargs=spec.posonlyargs,
@@ -172,9 +170,8 @@ class Expressions:
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> ast.expr:
         kind = type(node).__name__
         inner: ast.expr | None = None
-        changing = bool(self.changing & liveness.read(node))
         bound: set[str] = set().union(*(liveness.stored(g.target) for g in node.generators))
-        within = Expressions(self.guarded - bound, self.owner, self.changing - bound)
+        within = Expressions(self.guarded - bound, self.owner)
         if not isinstance(node, ast.GeneratorExp):
             _refuse_late_binding(node, bound)
         for depth in reversed(range(len(node.generators))):
@@ -192,9 +189,7 @@ class Expressions:
             test = _all(g.ifs)
             condition = within.later(test, names) if test else constant(None)
             size = sum(isinstance(n, ast.expr) for n in ast.walk(node))
-            inner = call_hook(
-                "generate", [scope(g.iter), constant(pattern), condition, inner, constant(size), constant(changing)]
-            )
+            inner = call_hook("generate", [scope(g.iter), constant(pattern), condition, inner, constant(size)])
         assert inner is not None
         return call_hook("comprehension", [constant(kind), inner])
 

@@ -31,7 +31,6 @@ class Function:
         node: the function (not changed: the statements must be a copy).
         guarded: names of the scopes around it that may be unbound when read.
         owner: the class whose method it is, or is part of.
-        changing: functions of the scopes around it that set `nonlocal` variables.
     """
 
     def __init__(
@@ -39,7 +38,6 @@ class Function:
         node: ast.FunctionDef,
         guarded: frozenset[str] = frozenset(),
         owner: str = "",
-        changing: frozenset[str] = frozenset(),
     ) -> None:
         self.node = node
         self.generator = scanning.is_generator(node)
@@ -49,20 +47,21 @@ class Function:
         if liveness.declared(self.body, ast.Global) & liveness.stored(self.body):
             refuse("global", next(n for n in liveness.own_nodes(self.body) if isinstance(n, ast.Global)))
         captured = frozenset(liveness.captured(self.body) | self.shared)
-        by_calls = frozenset(liveness.changed_inside(self.body) & liveness.stored(self.body))
-        liveness.Liveness(captured, by_calls).block(self.body, set())
+        liveness.Liveness(captured).block(self.body, set())
         self.captured = captured
         own = liveness.stored(self.body) | self.parameters
+        self.owned = sorted(liveness.changed_inside(self.body) & own - self.shared)
         states = {n for s in ast.walk(ast.Module(self.body, [])) for n in scanning.shared_by(s)} - self.parameters
         deleted = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del)}
         self.guarded = frozenset((guarded - own) | (states - self.shared) | deleted)
-        self.changing = liveness.changing(self.body, changing) - self.parameters
-        self.expressions = Expressions(self.guarded, owner, self.changing)
+        self.expressions = Expressions(self.guarded, owner)
         self.count = 0
 
     def rewrite(self) -> ast.FunctionDef:
         """The new function, without decorators."""
         body = self.scope(self.body, keep=self.shared | self.parameters)
+        if self.owned:
+            body.insert(0, at(ast.Expr(call_hook("owns", [lambda_of(load(n)) for n in self.owned])), self.body[0]))
         return at(
             ast.FunctionDef(self.node.name, self.arguments(self.node.args), body, [], None, None, []),
             self.node,
@@ -132,6 +131,9 @@ class Function:
     def statement(self, s: ast.stmt) -> list[ast.stmt]:
         """Rewrite one statement."""
         made = self._statement(s)
+        shared = sorted(liveness.stored(s) & self.shared)
+        if shared:
+            made.insert(0, ast.Expr(call_hook("sets", [lambda_of(load(n)) for n in shared])))
         return [at(m, s) for m in made]
 
     def _statement(self, s: ast.stmt) -> list[ast.stmt]:
@@ -280,7 +282,7 @@ class Function:
                 raise AssertionError(ast.dump(target))
 
     def _function(self, s: ast.FunctionDef) -> list[ast.stmt]:
-        made = Function(s, self.guarded, self.expressions.owner, self.changing).rewrite()
+        made = Function(s, self.guarded, self.expressions.owner).rewrite()
         made.args = self.arguments(s.args)
         value: ast.expr = load(s.name)
         if not s.decorator_list:

@@ -1,7 +1,11 @@
 """The hooks that converted functions call, under the names that `functionalise` and `expressions` write."""
 
+from collections.abc import Callable
+from types import CellType
 from typing import Any
 
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import context, where
 from gradmc.program.frontend.branches import choose, if_
 from gradmc.program.frontend.calls import (
     attribute,
@@ -62,9 +66,11 @@ __all__ = [
     "method",
     "not_",
     "or_",
+    "owns",
     "raised",
     "returned",
     "set_attribute",
+    "sets",
     "slice_",
     "store",
     "store_inplace",
@@ -80,6 +86,29 @@ __all__ = [
 def unbound(name: str) -> Unbound:
     """The value of a variable that is not set yet."""
     return Unbound(name)
+
+
+def owns(*variables: Callable[[], Any]) -> None:
+    """A function begins to run, some of whose variables functions inside of it set. Each is told by a lambda."""
+    for variable in variables:
+        context.current().memory.own_variable(_cell(variable))
+
+
+def sets(*variables: Callable[[], Any]) -> None:
+    """The next statement sets variables of a function around the one that runs."""
+    for variable in variables:
+        name = variable.__code__.co_freevars[0]
+        if not context.current().memory.set_variable(_cell(variable), name):
+            raise ProgramError(
+                f"a function sets {name!r}, which was made outside of the program and outlasts its evaluation",
+                location=where.here(),
+                remedy="Make the function in the program, or pass the value as an argument and return the new one.",
+            )
+
+
+def _cell(variable: Callable[[], Any]) -> CellType:
+    assert variable.__closure__ is not None
+    return variable.__closure__[0]
 
 
 def bound(value: Any) -> Any:

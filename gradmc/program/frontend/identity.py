@@ -5,18 +5,24 @@ object. `settle` finds the cases in which it is not, at the end of a body:
 
 * a variable that ends as an object from outside (`now = new`, where the loop stores into `new`) is that object
   from the second iteration on: the first one is then run by itself (`Peel`), so that all others are alike;
+* a variable that is stored into and then means another object has changed the one it held before the loop, which may
+  have other names: the first iteration is run by itself, too;
+* variables that exchange their objects hold the old ones after the loop, in their new order;
 * two variables that end as one object are one object after the loop;
-* what cannot be told apart by content (a store into an object that two variables share) is refused.
+* contents that stand for one object (`Tie`) must not be read once one of them has been stored into.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import CellType
 from typing import Any
 
 from gradmc.program.frontend.bodies import Outcome
+from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Memory
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 
-SHARED = "two variables mean the same array or list at the end of an iteration, and the next one stores into it"
+SHARED = "one array or list has several names here, and is stored into by one of them and read by another"
 REMEDY = "Copy the array when you keep it under a second name (now = new.copy())."
 
 
@@ -28,15 +34,87 @@ class Peel(BaseException):
         self.remedy = remedy
 
 
+def shared_first() -> Peel:
+    """The first iteration begins with an object that has several names."""
+    return Peel(SHARED, REMEDY)
+
+
+def shared_always() -> CannotRoll:
+    """Contents do not tell what Python's objects hold."""
+    return CannotRoll(SHARED, REMEDY)
+
+
 def has_identity(value: Any) -> bool:
     """Whether a value is an object that can change: other names of it would see that."""
     return isinstance(value, list) or is_array(value)
 
 
-def settle(
-    entry: Sequence[Any], seen: Sequence[Any], outcome: Outcome, tokens: dict[int, Any], memory: Memory
-) -> dict[int, Any]:
-    """Compare the objects of variables at the beginning and at the end of a body.
+def objects(value: Any, memory: Memory) -> Iterator[Any]:
+    """The arrays and lists in a value, at any depth; for a part of one the whole, for a choice all it may be."""
+    if has_identity(value):
+        root = memory.root(value)
+        yield root
+        yield from memory.may_be(root)
+    yield from objects_inside(memory.peek(value), memory)
+
+
+def objects_inside(content: Any, memory: Memory) -> Iterator[Any]:
+    """The arrays and lists that are items of a content, or of its items."""
+    if isinstance(content, Listing):
+        content = [item for part in content.parts if isinstance(part, list) for item in part]
+    if isinstance(content, list | tuple | dict):
+        for item in content.values() if isinstance(content, dict) else content:
+            yield from objects(item, memory)
+
+
+def objects_in(token: Any, content: Any, memory: Memory) -> Iterator[Any]:
+    """The arrays and lists to which the content of a token leads."""
+    return objects(content, memory) if isinstance(token, CellType) else objects_inside(content, memory)
+
+
+type Place = int | tuple[str, int]
+"""Where a loop carries a value: a variable by its number, or ("token", id) for the content of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Places that begin an iteration with one object, and that object if it is from outside."""
+
+    places: tuple[Place, ...]
+    outside: tuple[Any, ...]
+
+    def same(self, other: "Shared") -> bool:
+        """Whether it is about the same places and object."""
+        return self.places == other.places and list(map(id, self.outside)) == list(map(id, other.outside))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Identities:
+    """Which objects variables hold after a loop.
+
+    Attributes:
+        after: for variables by number, the object in place of a new one.
+        moved: for variables by number, the variable whose object it holds one iteration later.
+        lost: variables whose object before the loop has changed in a way that is not known.
+        shared: places that hold one object from one iteration to the next, which some of them change.
+    """
+
+    after: dict[int, Any] = field(default_factory=dict)
+    moved: dict[int, int] = field(default_factory=dict)
+    lost: tuple[int, ...] = ()
+    shared: tuple[Shared, ...] = ()
+
+    def source(self, k: int, n: int) -> int:
+        """The variable whose object before the loop variable `k` holds after `n` iterations."""
+        cycle = [k]
+        while (before := self.moved[cycle[-1]]) != k:
+            cycle.append(before)
+        return cycle[n % len(cycle)]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class End:
+    """The end of a body, to be compared with its beginning.
 
     Args:
         entry: the variables before the loop.
@@ -44,52 +122,116 @@ def settle(
         outcome: what the body left; its frame is still open.
         tokens: objects from outside that the loop changes.
         memory: contents of objects.
-
-    Returns:
-        For variables by number: the object that they hold after the loop, in place of a new one.
-
-    Raises:
-        Peel: the first iteration has to be run by itself.
-        CannotRoll: objects are shared in a way that contents do not tell.
+        peeled: how many iterations have been run by themselves; None if that is not possible.
     """
-    written = {id(token) for token, _ in outcome.written} | set(tokens)
-    outside = {id(v): v for v in entry if has_identity(v)} | tokens
-    stored = {k for k, v in enumerate(seen) if v is not entry[k] and _stored_into(v, memory)}
-    after: dict[int, Any] = {}
-    holders: dict[int, list[int]] = {}
-    for k, value in enumerate(outcome.values):
-        if not has_identity(value) or value is seen[k] is entry[k]:
-            continue
-        holders.setdefault(id(value), []).append(k)
-        if outside.get(id(value)) is value:
-            after[k] = value
-            if (id(value) in written or k in stored) and entry[k] is not value:
-                raise Peel(SHARED, REMEDY)
-    if any(len(group) > 1 and stored & set(group) for group in holders.values()):
-        raise CannotRoll(SHARED, REMEDY)
-    if any(_reachable(entry, k, tokens, memory) for k in stored):
-        raise CannotRoll(SHARED, REMEDY)
-    return after
+
+    entry: Sequence[Any]
+    seen: Sequence[Any]
+    outcome: Outcome
+    tokens: dict[int, Any]
+    memory: Memory
+    peeled: int | None
+
+    def settle(self) -> Identities:
+        """Compare the objects of variables.
+
+        Raises:
+            Peel: the first iteration has to be run by itself.
+            CannotRoll: objects are shared in a way that contents do not tell.
+        """
+        after = self._from_outside()
+        came_from = self._moves()
+        cycles = {k for k in came_from if k in self._upstream(k, came_from)}
+        lost = []
+        for k in self._stored():
+            if k in cycles or not has_identity(self.entry[k]):
+                continue
+            if self.peeled is None:
+                lost.append(k)
+            elif self.peeled <= len(self._upstream(k, came_from)):
+                raise shared_first()
+        return Identities(after, {k: came_from[k] for k in cycles}, tuple(lost), self._shared())
+
+    def _stored(self) -> list[int]:
+        """The variables whose object at the beginning is stored into, and whose content alone is carried."""
+        changed = self.memory.frames[-1].changed
+        return [k for k, v in enumerate(self.seen) if v is not self.entry[k] and id(v) in changed]
+
+    def _written(self) -> set[int]:
+        return {id(token) for token, _ in self.outcome.written} | set(self.tokens)
+
+    def _from_outside(self) -> dict[int, Any]:
+        """Variables that end as an object from outside."""
+        known = {id(v) for v in self.entry if has_identity(v)} | set(self.tokens)
+        seen = {id(v) for v in self.seen} - known
+        written, stored = self._written(), set(self._stored())
+        found: dict[int, Any] = {}
+        for k, value in enumerate(self.outcome.values):
+            if not has_identity(value) or value is self.seen[k] is self.entry[k] or id(value) in seen:
+                continue
+            if id(value) in known or self.memory.is_outside(value):
+                found[k] = value
+                changes = id(self.memory.root(value)) in written or k in stored
+                if changes and self.entry[k] is not value:
+                    raise shared_first()
+        return found
+
+    def _moves(self) -> dict[int, int]:
+        """For variables that end with what one began with: which one."""
+        began = {id(v): k for k, v in enumerate(self.seen) if has_identity(v) and v is not self.entry[k]}
+        return {k: began[id(v)] for k, v in enumerate(self.outcome.values) if id(v) in began}
+
+    def _upstream(self, k: int, came_from: dict[int, int]) -> list[int]:
+        """The variables from which an object comes to `k`; longer than `came_from` if it goes round."""
+        path = []
+        while k in came_from and len(path) <= len(came_from):
+            k = came_from[k]
+            path.append(k)
+        return path
+
+    def _shared(self) -> tuple[Shared, ...]:
+        """What several places hold at the end, or one from outside, while it is changed."""
+        places: dict[int, list[Place]] = {}
+        found: dict[int, Any] = {}
+
+        def hold(held: Iterable[Any], place: Place) -> None:
+            for o in held:
+                found[id(o)] = o
+                places.setdefault(id(o), []).append(place)
+
+        for k, value in enumerate(self.outcome.values):
+            if value is not self.seen[k] or value is not self.entry[k]:
+                hold(objects(value, self.memory), k)
+        contents = {id(t): c for t, c in self.outcome.written}
+        for key, token in self.tokens.items():
+            content = contents.get(key, self.memory.peek(token))
+            hold(objects_in(token, content, self.memory), ("token", key))
+        written, stored = self._written(), set(self._stored())
+        changes = {
+            key for key, o in found.items() if (self._outside(o) and key in written) or stored & set(places[key])
+        }
+        self._check_appended(changes, written)
+        return tuple(
+            Shared(tuple(dict.fromkeys(places[key])), (found[key],) if self._outside(found[key]) else ())
+            for key in sorted(changes, key=list(found).index)
+            if self._outside(found[key]) or len(places[key]) > 1
+        )
+
+    def _outside(self, value: Any) -> bool:
+        return id(value) in self.tokens or self.memory.is_outside(value)
+
+    def _check_appended(self, changes: set[int], written: set[int]) -> None:
+        """Refuse that a list gets an object that a later iteration changes."""
+        for _, items in self.outcome.grown:
+            for o in objects(tuple(items), self.memory):
+                if id(o) in changes or (id(o) in written and self._outside(o)):
+                    raise shared_always()
 
 
-def shared(values: Sequence[Any]) -> list[list[int]]:
+def same_variables(values: Sequence[Any]) -> list[list[int]]:
     """Groups of variables that hold one object."""
     holders: dict[int, list[int]] = {}
     for k, value in enumerate(values):
         if has_identity(value):
             holders.setdefault(id(value), []).append(k)
     return [group for group in holders.values() if len(group) > 1]
-
-
-def _stored_into(value: Any, memory: Memory) -> bool:
-    cell = memory.cells.get(id(value))
-    return has_identity(value) and cell is not None and cell.token is value and cell.content is not value
-
-
-def _reachable(entry: Sequence[Any], k: int, tokens: dict[int, Any], memory: Memory) -> bool:
-    """Whether the object that variable `k` held before the loop is known under another name."""
-    mine = entry[k]
-    if not has_identity(mine):
-        return False
-    others = any(value is mine for m, value in enumerate(entry) if m != k)
-    return others or id(mine) in tokens or any(view.parent is mine for view in memory.views.values())

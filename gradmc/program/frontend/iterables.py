@@ -94,7 +94,8 @@ def iterate(source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
-        return content.items()
+        count = content.length()
+        return content.items() if is_traced(count) else (subscripts.item(source, k) for k in range(count))
     if is_array(content):
         return (subscripts.item(source, k) for k in range(content.shape[0]))
     return advancing(content)
@@ -133,7 +134,8 @@ def rollable(source: Any) -> Rollable | None:
             )
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
-        return _listing(content)
+        stacked = _listing(content)
+        return stacked and Rollable(stacked.length, lambda i: subscripts.item(source, i))
     if is_array(content):
         return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
     if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(content[0]):

@@ -61,6 +61,10 @@ class Listing:
         """The number of items."""
         return sum(p.count if isinstance(p, Stack) else len(p) for p in self.parts)
 
+    def rows(self) -> int:
+        """How many of the items are rows of arrays."""
+        return sum(p.count for p in self.parts if isinstance(p, Stack))
+
     def stacks(self, k: Any) -> bool:
         """Whether the item at an index is a row of a stack, and no object of its own."""
         if isinstance(k, slice):

@@ -112,29 +112,15 @@ def changed_inside(body: Sequence[ast.stmt]) -> set[str]:
     return {name for f in inner for n in ast.walk(f) if isinstance(n, ast.Nonlocal) for name in n.names}
 
 
-def changing(body: Sequence[ast.stmt], outer: frozenset[str]) -> frozenset[str]:
-    """The functions at hand that set variables of a scope around them, themselves or by what they use."""
-    inner = {f.name: f for f in own_nodes(body) if isinstance(f, ast.FunctionDef)}
-    found = outer - (stored(body) - set(inner))
-    for name, f in inner.items():
-        shared = {v for n in ast.walk(f) if isinstance(n, ast.Nonlocal) for v in n.names}
-        found = found | {name} if shared & _free(f) else found - {name}
-    while more := {name for name, f in inner.items() if found & _free(f)} - found:
-        found |= more
-    return frozenset(found)
-
-
 @dataclass(frozen=True)
 class Liveness:
     """Annotates the statements of one function.
 
     Args:
         always: names that are live everywhere.
-        by_calls: names that any call may change.
     """
 
     always: frozenset[str]
-    by_calls: frozenset[str]
 
     def block(self, stmts: Sequence[ast.stmt], after: set[str]) -> set[str]:
         """Annotate a block, given what is live after it; returns what is live before it."""
@@ -142,13 +128,6 @@ class Liveness:
         for s in reversed(stmts):
             live = self.statement(s, live) | self.always
         return live
-
-    def assigned(self, stmts: Sequence[ast.stmt]) -> set[str]:
-        """What a block may assign, by itself or by a call."""
-        names = stored(stmts)
-        if self.by_calls and any(isinstance(n, ast.Call) for s in stmts for n in ast.walk(s)):
-            names |= self.by_calls
-        return names
 
     def statement(self, s: ast.stmt, live: set[str]) -> set[str]:
         """Annotate a statement; returns what is live before it."""
@@ -159,7 +138,7 @@ class Liveness:
                 return self._while(s, live)
             case ast.If():
                 inside = self.block(s.body, live) | self.block(s.orelse, live)
-                assigned = self.assigned([*s.body, *s.orelse])
+                assigned = stored([*s.body, *s.orelse])
                 s.results = assigned & live  # type: ignore[attr-defined]
                 s.scratch = (assigned & inside) - live  # type: ignore[attr-defined]
                 return read(s.test) | inside
@@ -193,7 +172,7 @@ class Liveness:
             if again == head:
                 break
             head = again
-        assigned = self.assigned(s.body) | target
+        assigned = stored(s.body) | target
         inner = (self.block(s.body, head) - target) | set(getattr(s, "stop", ()))
         self._annotate(s, assigned, inner, live)
         return head | read(s.iter) | read(s.target)
@@ -206,7 +185,7 @@ class Liveness:
                 break
             head = again
         inner = self.block(s.body, head) | read(s.test) | set(getattr(s, "stop", ()))
-        self._annotate(s, self.assigned(s.body), inner, live)
+        self._annotate(s, stored(s.body), inner, live)
         return head
 
     def _annotate(self, s: ast.For | ast.While, assigned: set[str], inner: set[str], live: set[str]) -> None:
@@ -219,5 +198,5 @@ class Liveness:
         handlers = set()
         for h in s.handlers:
             handlers |= self.block(h.body, last) | read(h.type)
-        within = Liveness(self.always | handlers | last, self.by_calls)
+        within = Liveness(self.always | handlers | last)
         return within.block(s.body, within.block(s.orelse, last))

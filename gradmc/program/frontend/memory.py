@@ -10,16 +10,22 @@ any alias replaces the content of the token, so all aliases see it.
             token from outside that is written within, so that the content can be put back, and so that the
             loop knows what it has to carry
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
+    variable a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
+    tie     tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
+            written, the others must not be read
+    whole   a list that holds copies of objects, as rows of one array: it must not be read once one of them is written,
+            and they must not once something is stored into one of its rows
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend.values import CannotRoll
+from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
 if TYPE_CHECKING:
     from gradmc.program.frontend.listing import Listing
@@ -37,6 +43,27 @@ class Cell:
 
 
 @dataclass(slots=True, eq=False)
+class Variable:
+    """A variable of a function around the one that sets it: the token is Python's own cell."""
+
+    token: CellType
+    name: str = ""
+    version: int = 0
+
+    @property
+    def content(self) -> Any:
+        """Its value."""
+        try:
+            return self.token.cell_contents
+        except ValueError:
+            return Unbound(self.name)
+
+    @content.setter
+    def content(self, value: Any) -> None:
+        self.token.cell_contents = value
+
+
+@dataclass(slots=True, eq=False)
 class View:
     """A token that is a part of another token."""
 
@@ -44,6 +71,23 @@ class View:
     parent: Any
     index: Any
     version: int
+
+
+@dataclass(slots=True, eq=False)
+class Tie:
+    """Copies of one object.
+
+    Attributes:
+        members: the tokens, and their versions when the copies were made.
+        complaint: what to raise when one is read after a store into another.
+        either: a member that is one of the others, depending on a traced condition.
+        whole: a member (a list) that holds copies of the others.
+    """
+
+    members: list[tuple[Any, int]]
+    complaint: Callable[[], BaseException]
+    either: Any = None
+    whole: Any = None
 
 
 class Fields(dict[str, Any]):
@@ -69,20 +113,25 @@ class Frame:
     """One body being traced."""
 
     loop: bool
-    saved: dict[int, tuple[Cell, Any]] = field(default_factory=dict)
+    saved: dict[int, tuple[Cell | Variable, Any]] = field(default_factory=dict)
     born: dict[int, Any] = field(default_factory=dict)
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
     read: dict[int, Any] = field(default_factory=dict)
     failures: list[Any] = field(default_factory=list)
+    changed: dict[int, Any] = field(default_factory=dict)
+    ties: list[Tie] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
 class Memory:
     """The tokens of one evaluation."""
 
-    cells: dict[int, Cell] = field(default_factory=dict)
+    cells: dict[int, Cell | Variable] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
+    ties: dict[int, list[Tie]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    made: dict[int, Any] = field(default_factory=dict)
+    inside: dict[int, Any] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -90,6 +139,8 @@ class Memory:
             return token
         if self.frames and isinstance(token, list):
             self._note_read(token)
+        if self.ties:
+            self._check(token)
         return self.peek(token)
 
     def peek(self, token: Any) -> Any:
@@ -99,7 +150,7 @@ class Memory:
             from gradmc.program.frontend.subscripts import element
 
             return element(self.peek(view.parent), view.index)
-        cell = self.cells.get(id(token))
+        cell = self._cell(token) if isinstance(token, CellType) else self.cells.get(id(token))
         return cell.content if cell is not None and cell.token is token else token
 
     def version(self, token: Any) -> int:
@@ -119,19 +170,54 @@ class Memory:
         view = self.views.get(id(token))
         return view if view is not None and view.token is token else None
 
-    def write(self, token: Any, content: Any) -> None:
-        """Replace what the token holds."""
+    def root(self, token: Any) -> Any:
+        """What a token is a part of, in the end: itself if it is no view."""
+        while (view := self.parent(token)) is not None:
+            token = view.parent
+        return token
+
+    def _cell(self, token: Any) -> Cell | Variable:
         cell = self.cells.get(id(token))
         if cell is None or cell.token is not token:
-            cell = self.cells[id(token)] = Cell(token, token)
+            cell = self.cells[id(token)] = Variable(token) if isinstance(token, CellType) else Cell(token, token)
+        return cell
+
+    def held(self, token: Any, value: Any) -> Any:
+        """What a token is to hold: a variable a value as it is, an array or list its content."""
+        return value if isinstance(token, CellType) else self.peek(value)
+
+    def own_variable(self, cell: CellType) -> None:
+        """Note a variable of a function that begins to run: functions inside may set it."""
+        (self.frames[-1].born if self.frames else self.made)[id(cell)] = cell
+
+    def set_variable(self, cell: CellType, name: str) -> bool:
+        """Note that a function is about to set a variable of one around it; False if that one is not running."""
+        if id(cell) not in self.made and not any(id(cell) in frame.born for frame in self.frames):
+            return False
+        variable = self.cells[id(cell)] = self.cells.get(id(cell)) or Variable(cell, name)
+        if not self.owns(cell):
+            self.frames[-1].saved.setdefault(id(cell), (variable, variable.content))
+        return True
+
+    def note_change(self, token: Any) -> None:
+        """Note that a token that holds itself is changed as it is."""
+        self._cell(token).version += 1
+        if self.frames:
+            self.frames[-1].changed[id(token)] = token
+
+    def write(self, token: Any, content: Any) -> None:
+        """Replace what the token holds."""
+        cell = self._cell(token)
         if isinstance(content, Fields) and not self.frames:
             content.settle(token)
             del self.cells[id(token)]
             return
         if self.frames and not self.owns(token):
             self.frames[-1].saved.setdefault(id(token), (cell, cell.content))
-        cell.content = content
-        cell.version += 1
+        before, cell.content = cell.content, content
+        self.note_change(token)
+        if isinstance(token, list):
+            self._note_copies(token, before, content)
 
     def known(self, value: Any) -> bool:
         """Whether the value is a token that has been noted before."""
@@ -147,9 +233,16 @@ class Memory:
 
     def bear(self, value: Any) -> Any:
         """Note that a value was made here and now; returns it."""
-        if self.frames and isinstance(value, TOKENS) and not self.known(value):
-            self.frames[-1].born[id(value)] = value
+        if isinstance(value, TOKENS) and not self.known(value):
+            (self.frames[-1].born if self.frames else self.made)[id(value)] = value
         return value
+
+    def is_outside(self, value: Any) -> bool:
+        """Whether a token was surely made outside of the innermost frame."""
+        *around, inner = self.frames
+        if id(value) in inner.born:
+            return False
+        return not is_traced(value) or any(id(value) in b for b in (self.made, *(f.born for f in around)))
 
     def bear_object(self, value: Any) -> Any:
         """Note that an object of a class was made here and now; returns it."""
@@ -167,6 +260,81 @@ class Memory:
         cell = self.cells.get(id(owner))
         return cell.content if cell is not None and isinstance(cell.content, Fields) else {}
 
+    # --- ties ------------------------------------------------------------------------------------
+
+    def tie(self, tokens: Sequence[Any], complaint: Callable[[], BaseException], either: Any = None) -> None:
+        """Note that these are one object from here on, each with a content of its own."""
+        self._add(Tie([(token, self.version(token)) for token in tokens], complaint, either))
+
+    def _add(self, tie: Tie) -> None:
+        for token, _ in tie.members:
+            self.ties.setdefault(id(token), []).append(tie)
+        if self.frames:
+            self.frames[-1].ties.append(tie)
+
+    def spoil(self, token: Any, complaint: Callable[[], BaseException]) -> None:
+        """Note that the content of a token is no longer what its object holds."""
+        self._add(Tie([(token, self.version(token)), ([], -1)], complaint))
+
+    def _check(self, token: Any) -> None:
+        """Complain if the content of a token is not what its object holds in Python."""
+        token = self.root(token)
+        for tie in self.ties.get(id(token), ()):
+            if tie.whole is not None and tie.whole is not token:
+                parted = id(tie.whole) in self.inside
+            else:
+                parted = any(other is not token and self.version(other) != version for other, version in tie.members)
+            if parted:
+                raise tie.complaint()
+
+    def may_be(self, token: Any) -> Iterator[Any]:
+        """What else a token may be, depending on a traced condition."""
+        for tie in self.ties.get(id(token), ()):
+            if tie.either is token:
+                yield from (other for other, _ in tie.members if other is not token)
+
+    def copied(self, whole: list, items: Iterable[Any]) -> None:
+        """Note that a list holds copies of objects from now on."""
+        from gradmc.program.frontend.identity import shared_always
+
+        whole = self.root(whole)
+        named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
+        members = {id(o): o for o in named if o is not whole}
+        if members:
+            self._add(Tie([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
+
+    def _note_copies(self, token: list, before: Any, now: Any) -> None:
+        """Note the items of a list that have become rows of an array."""
+        from gradmc.program.frontend.identity import objects_inside
+        from gradmc.program.frontend.listing import Listing
+
+        if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
+            self.copied(token, objects_inside(before, self))
+
+    def store_inside(self, whole: list) -> None:
+        """Note that something is stored into a row of a list."""
+        self.inside[id(whole)] = whole
+
+    def copies(self) -> list[tuple[list, list]]:
+        """The lists from outside of the innermost frame that hold copies since it began, and of what."""
+        *_, inner = self.frames
+        found = [(tie.whole, [o for o, _ in tie.members]) for tie in inner.ties if tie.whole is not None]
+        return [(w, [o for o in held if id(o) not in inner.born]) for w, held in found if id(w) not in inner.born]
+
+    def check_copies(self) -> None:
+        """Complain if a body stores into what a list holds a copy of: the next iteration's list lacks it."""
+        for tie in self.frames[-1].ties:
+            if tie.whole is not None and any(o is not tie.whole and self.version(o) != v for o, v in tie.members):
+                raise tie.complaint()
+
+    def check_choices(self) -> None:
+        """Complain if what a body has stored into may be, depending on a traced condition, an object from outside."""
+        inner = self.frames[-1]
+        for tie in inner.ties:
+            stored = any(token is tie.either and self.version(token) != version for token, version in tie.members)
+            if stored and any(id(token) not in inner.born for token, _ in tie.members):
+                raise tie.complaint()
+
     # --- lists -----------------------------------------------------------------------------------
 
     def append(self, token: list, item: Any) -> None:
@@ -178,6 +346,7 @@ class Memory:
         if view is not None:
             raise CannotRoll("a list inside of another list grows in the loop")
         if self.owns(token) and self.peek(token) is token and not isinstance(item, Listing | Sometimes):
+            self.note_change(token)
             token.append(item)
             return
         present = self.listing(token)
@@ -195,6 +364,7 @@ class Memory:
     def repeat(self, token: list, times: int) -> None:
         """`token *= times`."""
         if self.owns(token) and self.content(token) is token:
+            self.note_change(token)
             token *= times
             return
         listing = self.listing(token)
@@ -248,6 +418,10 @@ class Memory:
         for cell, before in frame.saved.values():
             cell.content = before
             cell.version += 1
+        for tie in frame.ties:
+            for token, _ in tie.members:
+                self.ties[id(token)].remove(tie)
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)
+            self.ties.pop(key, None)

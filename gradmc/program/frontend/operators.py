@@ -83,11 +83,24 @@ def binary(op: str, a: Any, b: Any) -> Any:
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
+    a, b = _beside(a, b), _beside(b, a)
     a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
+
+
+def _beside(value: Any, other: Any) -> Any:
+    """A list beside an array as the array that it stands for."""
+    return as_array(value) if isinstance(value, list | tuple) and is_array(other) else value
+
+
+def as_array(values: Any) -> Any:
+    """A list or tuple as an array."""
+    from gradmc.program.frontend.calls import present
+
+    return jnp.asarray(present(values)) if any_traced(values) else np.asarray(present(values))
 
 
 def _in_range(value: Any, other: Any) -> Any:
@@ -164,7 +177,7 @@ def inplace(op: str, a: Any, b: Any) -> Any:
     from gradmc.program.frontend import stores
 
     now = content(a)
-    result = BINARY[op](now, content(b))
+    result = BINARY[op](now, _beside(content(b), now))
     if np.shape(result) != now.shape or _canonical(result) != _canonical(now):
         return made(result)
     stores.replace(a, result)
@@ -193,6 +206,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
         return found if op == "In" else not_(found)
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
+    a, b = _beside(a, b), _beside(b, a)
     a, b = _comparable(a, b), _comparable(b, a)
     result = applied(COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):

@@ -6,6 +6,7 @@ more it is traced again. Most loops need one run.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import CellType
 from typing import Any
 
 import jax
@@ -23,15 +24,30 @@ from gradmc.program.frontend import (
     growth,
     marking,
     operators,
+    stores,
     tables,
     unrolling,
 )
 from gradmc.program.frontend.bodies import Outcome, Pack, State
 from gradmc.program.frontend.crossing import Again, Crossing, foreseen
-from gradmc.program.frontend.identity import Peel, has_identity, settle, shared
+from gradmc.program.frontend.identity import (
+    End,
+    Identities,
+    Peel,
+    Place,
+    Shared,
+    has_identity,
+    objects,
+    objects_in,
+    objects_inside,
+    same_variables,
+    shared_always,
+    shared_first,
+)
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields, Retry
+from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
     Form,
@@ -135,8 +151,8 @@ class Trial:
             and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
         }
         self.seen: list[Any] = []
-        self.after: dict[int, Any] = {}
-        self.shared: list[list[int]] = []
+        self.identities = Identities()
+        self.groups: list[list[int]] = []
         self.pack = Pack()
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
@@ -144,7 +160,19 @@ class Trial:
             self.pack.add(self._content(token), stack=isinstance(token, list))
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         self.grown: list[tuple[list, list[growth.Item]]] = []
+        self.copies: list[tuple[list, list]] = []
+        self.inside: set[int] = set()
         self.marks: Any = None
+
+    @property
+    def iterations(self) -> int | None:
+        """How many iterations there are, if that is known."""
+        return self.loop.source.length
+
+    @property
+    def peeled(self) -> int | None:
+        """How many iterations have been run by themselves; None if that cannot be done."""
+        return self.loop.peeled
 
     def run(self) -> None:
         """Trace the loop and take what it leaves.
@@ -166,6 +194,8 @@ class Trial:
         self.assign(out)
         for (token, items), leaves in zip(self.grown, grown, strict=True):
             self.memory.append(token, Listing((growth.after(items, leaves, n, self.label),)))
+        for whole, held in self.copies:
+            self.memory.copied(whole, held)
         marking.deliver(self.marks, marked, self.label)
         for condition in failed:
             failing.note(jnp.any(condition))
@@ -194,13 +224,46 @@ class Trial:
             if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
                 now.append(before)
             else:
-                now.append(self.memory.bear(bodies.named(name, self.after.get(k, value))))
-        for first, *others in self.shared:
-            for k in others:
+                now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+        for group in self.groups:
+            first = min(group, key=lambda k: k not in self.identities.moved)
+            for k in group:
                 now[k] = now[first]
         bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
             self.memory.write(token, self._after(token, value))
+        self._tie_after(now)
+
+    def _object(self, k: int, value: Any) -> Any:
+        """The object that variable `k` holds after the loop: a new one if nothing else is known."""
+        if k in self.identities.moved and self.iterations is not None:
+            before = self.entry[self.identities.source(k, self.iterations)]
+            stores.replace(before, self.memory.peek(value))
+            return before
+        return self.identities.after.get(k, value)
+
+    def _tie_after(self, now: Sequence[Any]) -> None:
+        """Note which objects have a content that stands for another's."""
+        for shared in self.identities.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
+            if len(members) > 1:
+                self.memory.tie(list(members.values()), shared_always)
+        for before, value in zip(self.entry, now, strict=True):
+            self._stack(before, value)
+        for k in self.identities.lost:
+            self.memory.spoil(self.entry[k], shared_always)
+
+    def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
+        tokens = self.crossing.tokens
+        return [
+            o
+            for place in places
+            for o in (
+                objects(variables[place], self.memory)
+                if isinstance(place, int)
+                else objects_in(tokens[place[1]], self.memory.peek(tokens[place[1]]), self.memory)
+            )
+        ]
 
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
         n = self.loop.source.length
@@ -221,9 +284,11 @@ class Trial:
     # --- what the body sees ----------------------------------------------------------------------
 
     def _entering(self, name: str, value: Any) -> Any:
+        if name in self.same:
+            return Unbound(name)
         if name in self.crossing.late:
             return forms.together(*self.crossing.late[name])
-        if name in self.same or name not in self.loop.carried:
+        if name not in self.loop.carried:
             return Unbound(name)
         return value
 
@@ -233,6 +298,8 @@ class Trial:
         if grows is not None:
             return grows.room(self.loop.source.length)
         names = self.crossing.fields.get(id(token))
+        if isinstance(token, CellType):
+            return self.memory.peek(token)
         return token if names is None else self.memory.present_fields(token, names)
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
@@ -259,6 +326,8 @@ class Trial:
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
+            self._tie()
+            self.inside = set(self.memory.inside)
 
         depth = len(self.memory.frames)
         try:
@@ -267,6 +336,27 @@ class Trial:
             if retry.depth != depth:
                 raise
             raise Again(self.crossing.with_growing(retry.token)) from None
+
+    def _tie(self) -> None:
+        """Note which of the copies that the body sees stand for one object."""
+        for before, value in zip(self.entry, self.seen, strict=True):
+            for one, copy in zip(objects(before, self.memory), objects(value, self.memory), strict=False):
+                if one is not copy:
+                    self.memory.tie([one, copy], shared_first)
+            self._stack(before, value)
+        for shared in self.crossing.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
+            self.memory.tie(list(members.values()), shared_always)
+
+    def _stack(self, before: Any, value: Any) -> None:
+        """Note what the list that a variable holds has copies of, if its items have become rows of an array."""
+        if not isinstance(before, list) or not isinstance(value, list) or value is before:
+            return
+        stored = id(before) in self.memory.inside
+        if stored or isinstance(self.memory.peek(value), Listing):
+            self.memory.copied(value, objects_inside(self.memory.peek(before), self.memory))
+        if stored:
+            self.memory.store_inside(value)
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -278,7 +368,7 @@ class Trial:
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         grows = self.crossing.growing.get(id(token))
-        self.memory.write(token, self.memory.peek(value) if grows is None else grows.during(value, i))
+        self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(value, i))
 
     # --- what the body left ----------------------------------------------------------------------
 
@@ -297,10 +387,11 @@ class Trial:
 
     def leaving(self, outcome: Outcome) -> list[Any]:
         """The carried leaves at the body's end."""
-        self.after = settle(self.entry, self.seen, outcome, self.crossing.tokens, self.memory)
-        self.shared = shared(outcome.values)
+        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.memory, self.peeled)
+        self.identities = end.settle()
+        self.groups = same_variables(outcome.values)
         out, new = Pack(), self.crossing
-        kept = {self.names[k] for k, value in self.after.items() if value is self.entry[k]}
+        kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
         if kept - self.crossing.kept:
             new = replace(new, kept=new.kept | kept)
         for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
@@ -313,9 +404,24 @@ class Trial:
         for k, token in enumerate(self.tokens):
             content = contents.get(id(token), self.memory.peek(token))
             new = self._leaving_token(len(self.names) + k, token, content, out, new)
-        if new is not self.crossing:
+        shared = self.identities.shared
+        if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
+            new = replace(new, shared=shared)
+        if new is not self.crossing or self._stored_inside():
             raise Again(new)
+        self.memory.check_copies()
+        self.copies = self.memory.copies()
+        for token, items in outcome.grown:
+            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.memory)
+            self.copies.append((token, list(filter(self.memory.is_outside, held))))
         return out.leaves
+
+    def _stored_inside(self) -> bool:
+        """Whether the body turns out to store into rows of a list: what it reads before is stored into before, too."""
+        for before, value in zip(self.entry, self.seen, strict=True):
+            if id(value) in self.memory.inside:
+                self.memory.store_inside(before)
+        return bool((set(self.memory.inside) - self.inside) & set(map(id, [*self.tokens, *self.entry])))
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
         """Compare a variable at the body's end with what it was at its beginning."""
@@ -345,6 +451,8 @@ class Trial:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
+        if form != self.pack.forms[k] and isinstance(token, CellType):
+            raise Peel(f"a `nonlocal` variable is {_kind(self.pack.forms[k])} at first and {_kind(form)} later")
         if form != self.pack.forms[k]:
             raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
@@ -352,7 +460,7 @@ class Trial:
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
         grows = self.crossing.growing.get(id(token))
-        return self.memory.peek(value) if grows is None else grows.after(value, self.loop.source.length)
+        return self.memory.held(token, value) if grows is None else grows.after(value, self.loop.source.length)
 
     def told(self, error: ir.CarryError) -> str:
         """Which variable changes its shape, and how."""

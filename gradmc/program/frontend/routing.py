@@ -5,6 +5,7 @@ the differences are listed. What has no counterpart is an error that says so.
 """
 
 import math
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,12 @@ def _log(x: Any, base: Any = None) -> Any:
 
 def _whole(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: jnp.asarray(function(x), int)
+
+
+def _spread(values: Any, center: Any, ddof: int) -> Any:
+    numbers = _array(values)
+    deviations = numbers - (jnp.mean(numbers) if center is None else center)
+    return jnp.sum(deviations**2) / (numbers.size - ddof)
 
 
 MATH: dict[Any, Callable[..., Any]] = {
@@ -62,8 +69,17 @@ MATH: dict[Any, Callable[..., Any]] = {
     math.isclose: lambda a, b, *, rel_tol=1e-9, abs_tol=0.0: (
         jnp.abs(a - b) <= jnp.maximum(rel_tol * jnp.maximum(jnp.abs(a), jnp.abs(b)), abs_tol)
     ),
+    statistics.mean: lambda values: jnp.mean(_array(values)),
+    statistics.fmean: lambda values, weights=None: jnp.average(
+        _array(values), weights=None if weights is None else _array(weights)
+    ),
+    statistics.median: lambda values: jnp.median(_array(values)),
+    statistics.variance: lambda values, xbar=None: _spread(values, xbar, 1),
+    statistics.pvariance: lambda values, mu=None: _spread(values, mu, 0),
+    statistics.stdev: lambda values, xbar=None: jnp.sqrt(_spread(values, xbar, 1)),
+    statistics.pstdev: lambda values, mu=None: jnp.sqrt(_spread(values, mu, 0)),
 }
-"""Functions of math whose counterpart is not `jax.numpy`'s of the same name."""
+"""Functions of math and statistics whose counterpart is not `jax.numpy`'s of the same name."""
 
 LISTS_OF_ARRAYS = frozenset(
     [
@@ -93,6 +109,9 @@ LISTS_OF_ARRAYS = frozenset(
 BETA = {"betaln": log_beta, "beta": lambda a, b: jnp.exp(log_beta(a, b))}
 """Functions of scipy.special that are more accurate here than in JAX."""
 
+JOINING = frozenset(["stack", "concatenate", "hstack", "vstack", "dstack", "column_stack"])
+"""Those of them that take one list of arrays, each of which may be a list."""
+
 RENAMED = {
     "trapz": "trapezoid",
     "in1d": "isin",
@@ -100,6 +119,7 @@ RENAMED = {
     "asanyarray": "asarray",
     "ascontiguousarray": "asarray",
     "psi": "digamma",
+    "phase": "angle",
 }
 
 
@@ -114,6 +134,9 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
     owner = getattr(function, "__self__", None)
     if module == "math":
         return _named(jnp, function, "math")
+    if module == "cmath":
+        complex_valued = _named(jnp, function, "cmath")
+        return lambda *args: complex_valued(*(jnp.asarray(a, complex) for a in args))
     if isinstance(owner, np.ufunc):
         return _ufunc_method(owner, function.__name__)
     refuse_random(function)
@@ -154,6 +177,8 @@ def _numpy(function: Any, module: str) -> Callable[..., Any]:
         if module.startswith(f"numpy.{part}") and hasattr(getattr(jnp, part), function.__name__):
             place = getattr(jnp, part)
     found = _named(place, function, "numpy")
+    if function.__name__ in JOINING:
+        return _without_out(_on_parts(found), function)
     if function.__name__ in LISTS_OF_ARRAYS:
         return _without_out(found, function)
     return _without_out(_on_arrays(found), function)
@@ -184,8 +209,28 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
 
 
 def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes lists of traced values as arrays, and lists of numbers where it wants an array."""
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        return found(*(_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args), **kwargs)
+        given = [_array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args]
+        try:
+            return found(*given, **kwargs)
+        except TypeError:
+            arrays = [np.asarray(a) if isinstance(a, list | tuple) else a for a in given]
+            if all(a is b for a, b in zip(arrays, given, strict=True)):
+                raise
+        return found(*arrays, **kwargs)
+
+    return call
+
+
+def _on_parts(found: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one list of arrays that takes lists among them."""
+
+    def call(arrays: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(arrays, list | tuple):
+            arrays = [jnp.asarray(a) if isinstance(a, list | tuple) else a for a in arrays]
+        return found(arrays, *args, **kwargs)
 
     return call
 

@@ -15,6 +15,7 @@ from jax.extend.core import jaxpr_as_fun
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import bodies, context, failing, forms, sometimes, where
 from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
@@ -44,12 +45,18 @@ class Side:
         found: for every key the form of its value, and the place of its leaves.
         values: the values themselves (their leaves belong to the trace of the side).
         subjects: arrays and lists that it changes, by identity.
+        kept: for variables and appended items, the object from outside that they are at its end.
+        held: for every key the arrays and lists in its value; None in place of those made on the side.
+        under: as `found`, for variables that it leaves alone, but whose object it changes.
     """
 
     jaxpr: Any = None
     found: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
     values: dict[Key, Any] = field(default_factory=dict)
     subjects: dict[int, Any] = field(default_factory=dict)
+    kept: dict[Key, Any] = field(default_factory=dict)
+    held: dict[Key, list[Any]] = field(default_factory=dict)
+    under: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
 
     def leaves(self) -> list[Any]:
         """All leaves, as part of the trace around the branch."""
@@ -63,11 +70,25 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
 
     def finish(outcome: Outcome) -> list[Any]:
         leaves: list[Any] = []
-        for key, value in _left(outcome, entry, count, side.subjects):
-            more, form = forms.apart(value.value if isinstance(value, Sometimes) else value)
-            side.found[key] = (form, len(leaves), len(leaves) + len(more))
-            side.values[key] = value
+
+        def take(value: Any) -> tuple[Form, int, int]:
+            more, form = forms.apart(value)
             leaves.extend(strong(leaf) for leaf in more)
+            return form, len(leaves) - len(more), len(leaves)
+
+        memory = context.current().memory
+        for key, value in _left(outcome, entry, count, side.subjects):
+            inner = value.value if isinstance(value, Sometimes) else value
+            side.found[key] = take(inner)
+            side.values[key] = value
+            held = objects_inside(memory.peek(inner), memory)
+            side.held[key] = [o if memory.is_outside(o) else None for o in held]
+            whole = memory.root(inner)
+            if key[0] in ("variable", "item") and has_identity(whole) and memory.is_outside(whole):
+                side.kept[key] = whole
+        for k, value in enumerate(outcome.values[:count]):
+            if value is entry[k] and any(id(o) in side.subjects for o in objects(value, memory)):
+                side.under["variable", k] = take(value)
         return leaves
 
     try:
@@ -77,6 +98,18 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
             return None
         raise
     return side
+
+
+def kept(both: Sequence[Side], key: Key, before: Any) -> list[Any]:
+    """The objects from outside of the branch that a variable may hold after it."""
+    held = [side.kept.get(key) if key in side.found else context.current().memory.root(before) for side in both]
+    return list({id(o): o for o in held if has_identity(o)}.values())
+
+
+def held(both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
+    """The arrays and lists in the values of one key, on each side that has one; `before` is what others leave."""
+    memory = context.current().memory
+    return [side.held[key] if key in side.held else list(objects_inside(before, memory)) for side in both]
 
 
 def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:
@@ -189,8 +222,8 @@ class Common:
 
     def _on(self, side: Side, key: Key) -> tuple[Form, list[Leaf], list[Any]]:
         """Form, leaves and types of one key on one side: what was there before, if the side leaves it alone."""
-        if key in side.found:
-            form, a, b = side.found[key]
+        if (place := side.found.get(key, side.under.get(key))) is not None:
+            form, a, b = place
             return form, list(range(a, b)), list(side.jaxpr.out_avals[a:b])
         leaves, form = forms.apart(self._before(key))
         leaves = [strong(leaf) for leaf in leaves]

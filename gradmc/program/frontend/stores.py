@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, where, windows
+from gradmc.program.frontend import context, lasting, where, windows
+from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
     KEYED,
@@ -36,6 +37,7 @@ def store(owner: Any, index: Any, value: Any) -> None:
         owner.complain()
     if isinstance(value, Unbound):
         value.complain()
+    lasting.refuse(owner, value)
     if isinstance(owner, list):
         _store_in_list(owner, index, value)
     elif is_array(owner):
@@ -52,9 +54,10 @@ def store(owner: Any, index: Any, value: Any) -> None:
 
 def operand(value: Any) -> Any:
     """A value to be stored: a list becomes the array it stands for."""
-    from gradmc.program.frontend.operators import content, whole_array
+    from gradmc.program.frontend.operators import as_array, content, whole_array
 
-    return whole_array(content(value))
+    whole = whole_array(content(value))
+    return as_array(whole) if isinstance(whole, list | tuple) else whole
 
 
 def replace(owner: Any, content: Any) -> None:
@@ -66,7 +69,18 @@ def replace(owner: Any, content: Any) -> None:
     elif isinstance(view.index, Rearranged):
         replace(view.parent, view.index.back(content))
     else:
+        if isinstance(view.parent, list) and any_traced(view.index):
+            _check_distinct(view.parent)
+        if isinstance(view.parent, list):
+            memory.store_inside(memory.root(view.parent))
         store(view.parent, view.index, content)
+
+
+def _check_distinct(rows: list) -> None:
+    """Refuse a store into one of several items where two are one object: `[[0.0] * 3] * n`."""
+    mutable = [id(row) for row in rows if has_identity(row)]
+    if len(set(mutable)) < len(mutable):
+        raise shared_always()
 
 
 def _store_in_list(owner: list, index: Any, value: Any) -> None:
@@ -74,17 +88,21 @@ def _store_in_list(owner: list, index: Any, value: Any) -> None:
     present = memory.peek(owner)
     plain = present is owner and memory.parent(owner) is None
     if plain and memory.owns(owner) and not any_traced(index):
+        memory.note_change(owner)
         owner[index] = value
         return
     if isinstance(index, slice):
         raise CannotRoll("a slice of a list is replaced")
     memory.content(owner)
-    new = memory.listing(owner).store(index, value)
+    listing = memory.listing(owner)
+    new = listing.store(index, value)
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, new)
     else:
-        store(view.parent, view.index, fresh_list(new))
+        replace(owner, fresh_list(new))
+    if listing.stacks(index):
+        memory.copied(owner, objects(value, memory))
 
 
 def _store_in_object(owner: Any, index: Any, value: Any) -> None:
@@ -107,6 +125,8 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
         return _masked(content, index, value)
     parts = parts_of(content, index)
     check_bounds(content, parts)
+    if all(map(is_full, parts)):
+        return jnp.broadcast_to(value, content.shape).astype(content.dtype)
     if all(map(is_integer, parts)):
         return ir.store(content, value, *parts, source=where.here())
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
@@ -177,6 +197,7 @@ def changed(owner: dict, key: Any = None) -> Iterator[dict]:
         raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
     present = memory.content(owner)
     if present is owner and memory.owns(owner):
+        memory.note_change(owner)
         yield owner
         return
     new = copy.copy(present)

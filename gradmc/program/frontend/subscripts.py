@@ -23,7 +23,7 @@ def load(owner: Any, index: Any) -> Any:
     content = here.memory.content(owner)
     index = present_index(index)
     if isinstance(content, Listing):
-        result = _from_listing(content, index)
+        result = _from_listing(owner, content, index)
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
             _part(result, owner, index)
         return result
@@ -66,18 +66,18 @@ def _symbolic(owner: Any, content: Any, index: Any) -> Any:
     raise CannotRoll(f"a {type(content).__name__} {KEYED}", KEYED_REMEDY)
 
 
-def _from_listing(content: Listing, index: Any) -> Any:
+def _from_listing(owner: Any, content: Listing, index: Any) -> Any:
     if isinstance(index, slice):
         n = content.length()
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
             return windows.of_listing(content, index)
         picked = range(*index.indices(n))
-        return fresh_list(Listing.of([content.item(k) for k in picked]))
+        return fresh_list(Listing.of([load(owner, k) for k in picked]))
     return content.item(index)
 
 
 def item(owner: Any, k: Any) -> Any:
-    """Item `k` of an array that a loop runs over; `k` is within bounds."""
+    """Item `k` of an array or list that a loop runs over; `k` is within bounds."""
     return load(owner, k)
 
 

@@ -5,7 +5,7 @@ A `while` is traced once, as a `while` of the loop IR. If what ends it depends o
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, override
 
 import jax
 import numpy as np
@@ -21,6 +21,8 @@ from gradmc.program.frontend.rolling import INTERNAL, DataOnly, Loop, Trial
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
+ACTS = "the test of this while changes something"
+ACTS_REMEDY = "Write `while True:`, and the test with a break in the body."
 UNKNOWN = "the number of iterations is not known while compiling"
 
 
@@ -37,7 +39,11 @@ def while_(
 ) -> None:
     """Run a `while` statement; the arguments are those of `for_`, with a test in place of the iterable."""
     del ended  # the test includes the flags that end the loop
-    decided = operators.truth(test())
+    decided = _decided(test)
+    if isinstance(decided, CannotRoll):
+        if not _in_python(test, body, unrolling.Unrolled(str(decided))):
+            raise decided
+        return
     if not is_traced(decided) and not decided:
         return
     loop = Loop(_ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
@@ -66,6 +72,19 @@ def while_(
             raise
         if not _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle))):
             raise
+
+
+def _decided(test: Callable[[], Any]) -> Any:
+    """The truth value of the test, with what it changes undone: an obstacle if it changes anything."""
+    decided = []
+
+    def finish(outcome: Outcome) -> Any:
+        return CannotRoll(ACTS, ACTS_REMEDY) if outcome.written or outcome.grown else decided[0]
+
+    try:
+        return bodies.run(lambda: decided.append(operators.truth(test())), None, lambda: None, finish, loop=False)
+    except CannotRoll as obstacle:
+        return obstacle
 
 
 def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> bool:
@@ -131,7 +150,12 @@ class _While(Trial):
         def test() -> None:
             decided.append(operators.truth(self.test(i)))
 
-        return self.within(test, i, leaves, lambda _: decided[0])
+        def finish(outcome: Outcome) -> Any:
+            if {id(token) for token, _ in outcome.written} - set(self.crossing.tokens) or outcome.grown:
+                raise CannotRoll(ACTS, ACTS_REMEDY)
+            return decided[0]
+
+        return self.within(test, i, leaves, finish)
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
         i, *leaves = carry
@@ -139,10 +163,27 @@ class _While(Trial):
         def body() -> None:
             self.loop.body(self.loop.source.item(i))
 
+        return [i + 1, *self.within(body, i, leaves, self._end)]
+
+    @override
+    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
+        """As in a `for`, except that no iteration can be run by itself: there may be none."""
         try:
-            return [i + 1, *self.within(body, i, leaves, self._end)]
+            return super().within(body, i, leaves, finish)
         except identity.Peel as peel:
             raise CannotRoll(str(peel), peel.remedy) from None
+
+    @property
+    @override
+    def iterations(self) -> None:
+        """Not known."""
+        return None
+
+    @property
+    @override
+    def peeled(self) -> None:
+        """None can be run by itself."""
+        return None
 
     def _end(self, outcome: Outcome) -> list[Any]:
         if outcome.grown:

@@ -20,7 +20,7 @@ from jax.extend.core import primitives as jp
 from gradmc.program.middle.emit import Context, NotVectorisable
 from gradmc.program.middle.roles import is_logaddexp
 from gradmc.program.middle.take import take
-from gradmc.program.middle.values import Axis, Value, traced, union
+from gradmc.program.middle.values import Axis, Value, repeated, traced, union
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ class Accumulator:
             other = Value(-other.array, other.axes)
         elif not is_logaddexp(eqn) and eqn.primitive not in (jp.add_p, jp.max_p, jp.min_p, jp.and_p, jp.or_p):
             raise NotVectorisable
-        return [running.plus(Term(other))]
+        return [running.plus(Term(repeated(other, eqn.outvars[0].aval.shape)))]
 
 
 def closed(pending: tuple[Axis, ...], axis: Axis) -> tuple[Axis, ...]:

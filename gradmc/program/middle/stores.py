@@ -22,7 +22,7 @@ from gradmc.program.middle.accumulate import closed, reduce_axes
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
 from gradmc.program.middle.loads import dynamic_slice, inside, int32, out_of_range, within, wrapped
 from gradmc.program.middle.take import Table, sum_by, take
-from gradmc.program.middle.values import Axis, Value, traced, union
+from gradmc.program.middle.values import Axis, Value, repeated, traced, union
 
 # Up to this many elements an array is rewritten as a whole by comparing positions with the index.
 SMALL = 64
@@ -108,6 +108,7 @@ class Slot:
             raise NotVectorisable
         if eqn.primitive is jp.sub_p:
             other = Value(-other.array, other.axes)
+        other = repeated(other, eqn.outvars[0].aval.shape)
         if slot.delta is not None:
             axes = union((slot.delta, other))
             a, b = context.widen(slot.delta, axes), context.widen(other, axes)

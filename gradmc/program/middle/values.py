@@ -131,6 +131,17 @@ def widen(value: Value, axes: Sequence[Axis], guards: Sequence[Value] = ()) -> V
     return wide
 
 
+def repeated(value: Value, element: tuple[int, ...]) -> Value:
+    """A number in every place of an array of shape `element`; what has this shape already stays as it is."""
+    if value.element == element:
+        return value
+    shape = (*value.array.shape, *element)
+    if value.known:
+        expanded = np.expand_dims(value.array, tuple(range(value.array.ndim, len(shape))))
+        return Value(np.broadcast_to(expanded, shape), value.axes)
+    return Value(lax.broadcast_in_dim(value.array, shape, range(value.array.ndim)), value.axes)
+
+
 def guarded(value: Value, pred: Value) -> Value:
     """The value, its cotangent zero where `pred` (whose axes it has) is false."""
     if not value.differentiable:

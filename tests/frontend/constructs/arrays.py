@@ -261,6 +261,81 @@ def one_buffer(p, *, x):
     return np.sum(now) + 2 * np.sum(new) + 3 * np.sum(best) + np.sum(last)
 
 
+@supported("arrays", "two names of an array, one of which gets a new array in the loop", 0.3, x=X)
+def parted_names(a, *, x):
+    p = np.zeros(3)
+    q = p
+    r = np.zeros(3)
+    for i in range(len(x)):
+        q[i % 3] += a * x[i]
+        r = p
+        p = p + a
+    total = np.sum(p) + 2 * np.sum(q) + 3 * np.sum(r)
+    kept = {"u": np.zeros(3)}
+    u = kept["u"]
+    m = np.zeros((2, 3))
+    row = m[0]
+    for i in range(len(x)):
+        u[1] += a * x[i]
+        u = u * a
+        m[0, 1] += a
+        total += row[1]
+        row = row + 0
+    for v in x:
+        row += a * v
+    now = m[1]
+    end = now
+    for i in range(len(x)):
+        end = now
+    end[2] = a
+    return total + np.sum(u) + np.sum(kept["u"]) + np.sum(row) + np.sum(m)
+
+
+@supported("arrays", "buffers exchanged in a loop that have further names", 0.3, x=X)
+def exchanged_names(a, *, x):
+    p = np.zeros(3)
+    q = np.ones(3)
+    first = p
+    for i in range(9):
+        p[i % 3] = a * q[1] + x[i]
+        p, q = q, p
+    first[2] = 5.0
+    return np.sum(p) + 2 * np.sum(q) + 4 * np.sum(first)
+
+
+@supported("arrays", "an array that is kept in a list or dict, and stored into later", 0.3, x=X)
+def kept_and_changed(a, *, x):
+    every = []
+    last = {"p": np.zeros(3)}
+    p = np.zeros(3)
+    for i in range(len(x)):
+        p[i % 3] += a * x[i]
+        p = p * a
+        every.append(p)
+        last["p"] = p
+    last["p"][0] = 7.0
+    rows = [[0.0] * 3] * 10
+    for i in range(len(x)):
+        rows[i][1] += a * x[i]
+    return sum(np.sum(v) * k for k, v in enumerate(every)) + np.sum(p) + sum(sum(r) for r in rows)
+
+
+@supported("arrays", "lists stored into arrays, and beside them: `x[:] = [a, b]`, `x * [1, 2]`", 0.3, x=X)
+def lists_as_arrays(a, *, x):
+    p = np.zeros(3)
+    m = np.zeros((2, 3))
+    total = 0.0
+    for i in range(len(x)):
+        p[:] = [a * x[i], a, x[i]]
+        p[1:] += (a, a * a)
+        m[i % 2] = [a * x[i], a, 1.0]
+        m[:, i % 3] += [a, i]
+        m += [a, 2.0, 3.0]
+        q = p * [0.5, 0.25, 0.1] + (1, a, x[i])
+        total += np.dot(q, [0.1, 0.2, 0.3]) + np.sum(q > [0.1, a, 0.3]) + np.sum(np.maximum(q, [0, 0, 1]))
+    return total + np.sum(m) + np.sum(p)
+
+
 @supported("arrays", "an array made anew in every iteration", np.array([0.1, 0.5, 0.2]), x=X)
 def fresh(p, *, x):
     now = np.ones(3)
@@ -362,6 +437,22 @@ def of_tuples(a, *, x):
     return lp
 
 
+@supported("lists", "items that are lists or arrays, stored into: `for row in rows: row[0] = v`", 0.3, x=X)
+def rows_stored_into(a, *, x):
+    rows = [[a * k, 0.0] for k in range(5)]
+    arrays = []
+    for v in x:
+        arrays.append(np.array([a * v, v]))
+        for row in rows:
+            row[0] = 0.9 * row[0] + v
+            row[1] -= (row[0] - a) ** 2
+    for array in arrays[:3]:
+        array[1] *= 2.0
+    for k, array in enumerate(arrays):
+        array[0] -= a * k
+    return sum(w for _, w in rows) + rows[2][0] + sum(np.sum(array) for array in arrays)
+
+
 @supported("lists", "append in nested loops, extend, and on both sides of a branch", 0.3, x=X)
 def nested_append(a, *, x):
     out = []
@@ -415,6 +506,20 @@ def changed_lists(a, *, x):
     for i in range(12):
         same += [i * a]
     return sum(i * v for i, v in enumerate(same)) + len(out) * a
+
+
+@supported("lists", "an item under a name of its own, beside stores into the list's items in a loop", 0.3, x=X)
+def named_items(a, *, x):
+    rows = [np.zeros(3) for _ in x]
+    item, lp = rows[3], 0.0
+    for i in range(len(x)):
+        rows[i][1] += a * x[i]
+        item[0] += a
+    for i in range(len(x)):
+        lp += item[1] * rows[i][0]
+        rows[i][1] += a
+        rows = list(rows)
+    return lp + sum(np.sum(row) * k for k, row in enumerate(rows))
 
 
 @supported("lists", "concatenation, slices, pop, insert, copy", 0.3, x=X)

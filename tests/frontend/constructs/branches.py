@@ -98,6 +98,26 @@ def both_sides(a, *, x):
     return lp
 
 
+@supported("branches", "a store on one side, another array on the other", 0.7, x=X)
+def store_or_new(a, *, x):
+    p = np.zeros(3)
+    if a > 0:
+        p[0] = a * 5
+    else:
+        p = p + 1
+    q = [0.0, 1.0]
+    if a > 0.5:
+        q[0] = a
+    else:
+        q = [a, a]
+    for i in range(len(x)):
+        if a * x[i] > 0:
+            p[i % 3] += a * x[i]
+        else:
+            p = p + a
+    return np.sum(p) + sum(q)
+
+
 @supported("branches", "early return", 0.7, x=X)
 def early_return(a, *, x):
     if a < 0:

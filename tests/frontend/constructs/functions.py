@@ -1,7 +1,9 @@
 """Functions, numbers and libraries."""
 
+import cmath
 import functools
 import math
+import statistics
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +37,19 @@ def helpers(a, *, x):
     lp = helper(a) + helper(a, a, a, weight=a, shift=2.0)
     for v in x:
         lp += log_normal(v, a, SCALE) + helper(v, weight=a)
+    return lp
+
+
+@functools.cache
+def squared(v):
+    return v * v
+
+
+@supported("functions", "helpers with functools.cache or lru_cache: run anew, as if without", 0.7, x=X)
+def cached_helpers(a, *, x):
+    lp = squared(a)
+    for v in x:
+        lp += squared(v) * squared(a * v)
     return lp
 
 
@@ -83,6 +98,55 @@ def nonlocal_in_comprehensions(a, *, x):
 
     total = sum(term(v) for v in x) + calls
     return total + sum([term(v) for v in x]) * calls + sum(v for v in x if term(v) < 0.1)
+
+
+@supported("functions", "`nonlocal` in functions that others call or make, and in branches", 0.7, x=X)
+def nonlocal_elsewhere(a, *, x):
+    previous = None
+    total = 0.0
+    count = 0
+
+    def add(v):
+        nonlocal previous, total
+        if previous is not None:
+            total -= (v - a * previous) ** 2
+        previous = v
+
+    def tick():
+        nonlocal count
+        count += 1
+        return count
+
+    each(add, x)
+    step, level = smoother(a)
+    each(step, x)
+    total += sum(step(v) for v in x) + level()
+    if a * x[0] > 0:
+        tick()
+    for i in range(8):
+        own, mine = smoother(a * x[i])
+        each(own, x)
+        total += mine() * tick() if a * x[i] > 0 else mine()
+    return total + previous + level() + count
+
+
+def each(function, values):
+    for v in values:
+        function(v)
+
+
+def smoother(start):
+    level = start
+
+    def step(v):
+        nonlocal level
+        level = 0.9 * level + v
+        return level * level
+
+    def present():
+        return level
+
+    return step, present
 
 
 @supported("functions", "recursion that ends on data", 0.7, n=6)
@@ -236,6 +300,27 @@ def maths(a, b):
     lp += math.lgamma(a) + math.gamma(b) + math.erf(a) + math.erfc(b) + math.pow(a, b) + math.fabs(-a)
     lp += math.floor(10 * a) + math.ceil(10 * b) + math.fsum([a, b]) + math.prod([a, b]) + math.copysign(a, -b)
     return lp + (1.0 if math.isfinite(a) and not math.isnan(b) else 0.0) + math.pi + math.inf * 0 if a < 0 else lp
+
+
+@supported("numbers", "functions of statistics and cmath", 0.7, x=X)
+def statistics_and_cmath(a, *, x):
+    values = [a * v for v in x]
+    spread = statistics.stdev(values) + statistics.pvariance(values) + statistics.variance(values, a)
+    total = statistics.mean(values) + statistics.fmean(values, x * x) + statistics.median(values) + spread
+    turn = 0j
+    for k, v in enumerate(x):
+        turn += v * cmath.exp(1j * a * k)
+    return total + abs(turn) + cmath.phase(turn) + cmath.sqrt(-a).imag
+
+
+@supported("numbers", "lists among the arrays that numpy joins", 0.7, x=X)
+def joined_lists(a, *, x):
+    buffer = np.zeros(3)
+    total = 0.0
+    for v in x:
+        total += a * np.dot(buffer, [0.1, 0.2, 0.3]) * v
+        buffer = np.concatenate(([a * v], buffer[:-1]))
+    return total + np.sum(np.vstack([[a, 1.0], x[:2]]) ** 2) + np.hstack((buffer, [1, 2]))[4] * a
 
 
 @supported("numbers", "numpy functions on traced values", np.array([0.7, 0.2, 0.4]), x=X[:3])

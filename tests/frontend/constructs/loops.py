@@ -329,6 +329,24 @@ def while_else(a, *, x):
     return lp
 
 
+@supported("loops", "`while` on data whose test changes something", 0.7, x=X)
+def acting_test(a, *, x):
+    count = 0
+    total = 0.0
+
+    def more():
+        nonlocal count
+        count += 1
+        return count < 9
+
+    while more():
+        total += a * x[count]
+    stack = [1.0, 2.0, -3.0, 4.0]
+    while stack.pop() > 0:
+        total += a
+    return total + count + len(stack)
+
+
 @supported("loops", "a loop whose length is a parameter", 6.3, x=X, reverse=False)
 def length_from_parameter(a, *, x):
     lp = 0.0

@@ -342,6 +342,90 @@ def late_lambdas(a):
 
 
 @refused(
+    "an array that is one of two, depending on a parameter, stored into by one name and read by another",
+    0.7,
+    x=X,
+    line="return p[0] + q[0]",
+    message="an array or list is, depending on a branch, one of several that have names of their own",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def one_of_two(a, *, x):
+    p = np.zeros(3)
+    q = np.ones(3)
+    chosen = p if a > 0 else q
+    chosen[0] = a
+    return p[0] + q[0]
+
+
+@refused(
+    "a list's item under a name of its own, read after a traced loop has stored into the list's items",
+    0.7,
+    x=X,
+    line="return item[1] + rows[0][1]",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def item_beside_list(a, *, x):
+    rows = [np.zeros(3) for _ in x]
+    item = rows[3]
+    for i in range(len(x)):
+        rows[i][1] += a * x[i]
+    return item[1] + rows[0][1]
+
+
+@refused(
+    "an array that a traced loop appended to a list, stored into later, when the list is read",
+    0.7,
+    x=X,
+    line="return sum(np.sum(row) for row in rows)",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def appended_and_changed(a, *, x):
+    p = np.zeros(3) + a
+    rows = []
+    for _ in x:
+        rows.append(p)
+    p[0] += 1
+    return sum(np.sum(row) for row in rows)
+
+
+@refused(
+    "an array that a branch puts into a list or dict, stored into later, when that is read",
+    0.7,
+    line='return held["p"][0]',
+    message="an array or list is, depending on a branch, one of several that have names of their own",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def held_by_branch(a):
+    p = np.zeros(3) + a
+    held = {"p": np.ones(3)}
+    if a > 0:
+        held["p"] = p
+    p[0] += 1
+    return held["p"][0]
+
+
+@refused(
+    "two names of one array that part in a `while` whose length depends on a parameter",
+    0.7,
+    x=X,
+    line="while s < 20:",
+    message="one array or list has several names here, and is stored into by one of them and read by another",
+    remedy="Copy the array when you keep it under a second name (now = new.copy()).",
+)
+def parting_names(a, *, x):
+    p = np.zeros(3)
+    q = p
+    s = 1.0
+    while s < 20:
+        q[0] += a
+        p = p + 1
+        s *= 1 + a
+    return np.sum(p) + np.sum(q)
+
+
+@refused(
     "elements selected by a mask that depends on parameters",
     0.7,
     x=X,
@@ -430,6 +514,103 @@ def sets_global(a):
     global TOTAL
     TOTAL = a
     return TOTAL
+
+
+def _counter():
+    count = 0
+
+    def tick():
+        nonlocal count
+        count += 1
+        return count
+
+    return tick
+
+
+TICK = _counter()
+
+
+@refused(
+    "a function made outside of the program that sets a `nonlocal` variable",
+    0.7,
+    x=X,
+    line="count += 1",
+    message="a function sets 'count', which was made outside of the program and outlasts its evaluation",
+    remedy="Make the function in the program, or pass the value as an argument and return the new one.",
+)
+def lasting_counter(a, *, x):
+    return sum(a * v * TICK() for v in x)
+
+
+SQUARES = {"a": 0.5}
+
+
+@refused(
+    "a list, dict or object made and filled outside of the program, into which the program shows a store that does not run",
+    0.7,
+    x=X,
+    line='SQUARES["a"] = a * a',
+    message="'SQUARES' was made and filled outside of the program, which would read it as a constant; but the program also stores into it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def filled_cache(a, *, x):
+    if "a" not in SQUARES:
+        SQUARES["a"] = a * a
+    return SQUARES["a"] * x[0]
+
+
+SETTINGS = {"scale": {"now": 1.0}}
+
+
+@refused(
+    "an item of a list, dict or object made outside of the program that gets a value that depends on parameters",
+    0.7,
+    x=X,
+    line='scale["now"] = a',
+    message="'SETTINGS' was made outside of the program, outlasts its evaluation, and is changed by it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def nested_global(a, *, x):
+    scale = SETTINGS["scale"]
+    scale["now"] = a
+    return scale["now"] * x[0]
+
+
+HISTORY = {"total": 0.0}
+
+
+@refused(
+    "a list, dict or object made outside of the program that gets a value that depends on parameters",
+    0.7,
+    x=X,
+    line='HISTORY["total"] += a',
+    message="'HISTORY' was made outside of the program, outlasts its evaluation, and is changed by it",
+    remedy="Make it in the program, or pass it as data.",
+)
+def lasting_dict(a, *, x):
+    HISTORY["total"] += a
+    return HISTORY["total"]
+
+
+@refused(
+    "a `while` on a parameter whose test changes something",
+    0.7,
+    x=X,
+    line="while more():",
+    message="the test of this while changes something",
+    remedy="Write `while True:`, and the test with a break in the body.",
+)
+def acting_test(a, *, x):
+    level = 1.0
+
+    def more():
+        nonlocal level
+        level *= 1 + a
+        return level < 20
+
+    while more():
+        pass
+    return level
 
 
 @refused(
