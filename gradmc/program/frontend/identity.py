@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from types import CellType
 from typing import Any
 
+import numpy as np
+
 from gradmc.program.frontend.bodies import Outcome
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Memory
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 
 SHARED = "one array or list has several names here, and is stored into by one of them and read by another"
+PLAIN = frozenset({bool, int, float, str, type(None), np.bool_, np.int64, np.float64})
 REMEDY = "Copy the array when you keep it under a second name (now = new.copy())."
 
 
@@ -63,7 +66,8 @@ def objects_inside(content: Any, memory: Memory) -> Iterator[Any]:
     if isinstance(content, Listing):
         content = [item for part in content.parts if isinstance(part, list) for item in part]
     if isinstance(content, list | tuple | dict):
-        for item in content.values() if isinstance(content, dict) else content:
+        items = content.values() if isinstance(content, dict) else content
+        for item in [item for item in items if type(item) not in PLAIN]:  # lists can be as long as the data
             yield from objects(item, memory)
 
 

@@ -9,7 +9,7 @@ run. Such a container is refused, unless an evaluation here has stored plain num
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -89,16 +89,16 @@ def _is_users(value: Any) -> bool:
 def _stored(function: FunctionType) -> dict[str, int]:
     """The names of what a function both reads and stores into (into an item, an attribute or by a method); where."""
     with suppress(ProgramError):
-        stores = list(_stores(source.function_node(function)))
+        nodes = list(ast.walk(source.function_node(function)))
+        stores = list(_stores(nodes))
         targets = {id(name) for name, _ in stores}
-        loads = (n for n in ast.walk(source.function_node(function)) if isinstance(n, ast.Name))
-        read = {n.id for n in loads if id(n) not in targets}
+        read = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in targets}
         return {name.id: line for name, line in stores if name.id in read}
     return {}
 
 
-def _stores(tree: ast.AST) -> Iterator[tuple[ast.Name, int]]:
-    for node in ast.walk(tree):
+def _stores(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Name, int]]:
+    for node in nodes:
         owner: Any = None
         if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
             owner = node.value

@@ -13,7 +13,7 @@ A variable that an inner function or lambda captures is live everywhere: the inn
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -90,10 +90,11 @@ def parameters(spec: ast.arguments) -> set[str]:
 
 def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node of a function's own scope: inner functions are yielded but not entered."""
-    for node in body:
+    todo = list(body)
+    for node in todo:
         yield node
         if not isinstance(node, (*_INNER, ast.ClassDef)):
-            yield from own_nodes(ast.iter_child_nodes(node))
+            todo += ast.iter_child_nodes(node)
 
 
 def declared(body: Iterable[ast.AST], kind: type[ast.Nonlocal] | type[ast.Global]) -> set[str]:
@@ -112,15 +113,30 @@ def changed_inside(body: Sequence[ast.stmt]) -> set[str]:
     return {name for f in inner for n in ast.walk(f) if isinstance(n, ast.Nonlocal) for name in n.names}
 
 
+def _bound_and_read(s: ast.stmt) -> tuple[set[str], set[str]]:
+    """The names that a statement surely binds anew, and those that it needs."""
+    match s:
+        case ast.FunctionDef():
+            return {s.name}, read(s)
+        case ast.AugAssign():
+            return set(), _reads_inside(s) | read(s.target)
+        case ast.Delete():
+            return set(), read(s)
+        case _:
+            return stored(s), read(s)
+
+
 @dataclass(frozen=True)
 class Liveness:
     """Annotates the statements of one function.
 
     Args:
         always: names that are live everywhere.
+        simple: for statements without others in them, which names they bind and read (a loop's are met many times).
     """
 
     always: frozenset[str]
+    simple: dict[ast.stmt, tuple[set[str], set[str]]] = field(default_factory=dict)
 
     def block(self, stmts: Sequence[ast.stmt], after: set[str]) -> set[str]:
         """Annotate a block, given what is live after it; returns what is live before it."""
@@ -155,37 +171,25 @@ class Liveness:
                 for case in s.cases:
                     inside |= self.block(case.body, live) | read(case.guard) | read(case.pattern)
                 return inside | read(s.subject)
-            case ast.FunctionDef():
-                return (live - {s.name}) | read(s)
-            case ast.AugAssign():
-                return live | _reads_inside(s) | read(s.target)
-            case ast.Delete():
-                return live | read(s)
             case _:
-                return (live - stored(s)) | read(s)
+                if s not in self.simple:
+                    self.simple[s] = _bound_and_read(s)
+                bound, needed = self.simple[s]
+                return (live - bound) | needed
 
     def _for(self, s: ast.For, live: set[str]) -> set[str]:
         target = stored(s.target)
         head = live | set(getattr(s, "stop", ()))
-        while True:
-            again = (self.block(s.body, head) - target) | head
-            if again == head:
-                break
-            head = again
-        assigned = stored(s.body) | target
-        inner = (self.block(s.body, head) - target) | set(getattr(s, "stop", ()))
-        self._annotate(s, assigned, inner, live)
+        while not (first := self.block(s.body, head) - target) <= head:
+            head = head | first
+        self._annotate(s, stored(s.body) | target, first | set(getattr(s, "stop", ())), live)
         return head | read(s.iter) | read(s.target)
 
     def _while(self, s: ast.While, live: set[str]) -> set[str]:
         head = live | read(s.test) | set(getattr(s, "stop", ()))
-        while True:
-            again = self.block(s.body, head) | head
-            if again == head:
-                break
-            head = again
-        inner = self.block(s.body, head) | read(s.test) | set(getattr(s, "stop", ()))
-        self._annotate(s, stored(s.body), inner, live)
+        while not (first := self.block(s.body, head)) <= head:
+            head = head | first
+        self._annotate(s, stored(s.body), first | read(s.test) | set(getattr(s, "stop", ())), live)
         return head
 
     def _annotate(self, s: ast.For | ast.While, assigned: set[str], inner: set[str], live: set[str]) -> None:
@@ -198,5 +202,5 @@ class Liveness:
         handlers = set()
         for h in s.handlers:
             handlers |= self.block(h.body, last) | read(h.type)
-        within = Liveness(self.always | handlers | last)
+        within = Liveness(self.always | handlers | last, self.simple)
         return within.block(s.body, within.block(s.orelse, last))

@@ -132,6 +132,7 @@ class Memory:
     frames: list[Frame] = field(default_factory=list)
     made: dict[int, Any] = field(default_factory=dict)
     inside: dict[int, Any] = field(default_factory=dict)
+    trusted: dict[int, Any] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -282,6 +283,7 @@ class Memory:
         for tie in self.ties.get(id(token), ()):
             if tie.whole is not None and tie.whole is not token:
                 parted = id(tie.whole) in self.inside
+                self.trusted[id(tie.whole)] = tie.whole
             else:
                 parted = any(other is not token and self.version(other) != version for other, version in tie.members)
             if parted:
@@ -314,6 +316,10 @@ class Memory:
     def store_inside(self, whole: list) -> None:
         """Note that something is stored into a row of a list."""
         self.inside[id(whole)] = whole
+
+    def trusts(self, whole: list) -> bool:
+        """Whether something may have been read that is not what it seems once rows of a list are stored into."""
+        return id(whole) in self.trusted or all(tie.whole is not whole for tie in self.ties.get(id(whole), ()))
 
     def copies(self) -> list[tuple[list, list]]:
         """The lists from outside of the innermost frame that hold copies since it began, and of what."""

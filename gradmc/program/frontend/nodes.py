@@ -11,6 +11,9 @@ def at[N: ast.AST](node: N, where: ast.AST) -> N:
 
 
 def _place(node: ast.AST, line: int, column: int) -> None:
+    if getattr(node, "placed", False):  # trees grow from their leaves: each node is looked at once
+        return
+    node.placed = True  # type: ignore[attr-defined]
     if "lineno" in node._attributes:
         if hasattr(node, "lineno"):
             line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]

@@ -417,11 +417,13 @@ class Trial:
         return out.leaves
 
     def _stored_inside(self) -> bool:
-        """Whether the body turns out to store into rows of a list: what it reads before is stored into before, too."""
+        """Whether the body stores into rows of a list of which it has read copies, as if nobody stored into them."""
+        memory = self.memory
+        new = set(memory.inside) - self.inside
         for before, value in zip(self.entry, self.seen, strict=True):
-            if id(value) in self.memory.inside:
-                self.memory.store_inside(before)
-        return bool((set(self.memory.inside) - self.inside) & set(map(id, [*self.tokens, *self.entry])))
+            if id(value) in memory.inside:
+                memory.store_inside(before)
+        return any(id(whole) in new and memory.trusts(whole) for whole in (*self.tokens, *self.seen))
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
         """Compare a variable at the body's end with what it was at its beginning."""

@@ -39,8 +39,7 @@ def function_node(fn: FunctionType) -> FunctionNode:
         ProgramError: the source cannot be had, or does not belong to this function any more.
     """
     code = fn.__code__
-    tree = _parsed(_text(fn))
-    at = [node for node in _functions(tree) if _first_line(node) == code.co_firstlineno and _fits(node, code)]
+    at = [node for node in _functions(_text(fn)) if _first_line(node) == code.co_firstlineno and _fits(node, code)]
     if len(at) > 1:
         at = [node for node in at if _column_fits(node, code)] or at
     if len(at) != 1:
@@ -150,10 +149,10 @@ def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def _functions(tree: ast.AST) -> Iterator[FunctionNode]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield node
+@functools.lru_cache(maxsize=64)
+def _functions(text: str) -> tuple[FunctionNode, ...]:
+    found = ast.walk(_parsed(text))
+    return tuple(node for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
 
 
 def _first_line(node: FunctionNode) -> int:
