@@ -71,6 +71,22 @@ def counter(a, *, x):
     return lp
 
 
+def filtered(a, *, y):
+    P = [[a, 0.0], [0.0, 1.0]]
+    lp = 0.0
+    for t in range(len(y)):
+        N = [[0.0, 0.0], [0.0, 0.0]]
+        for i in range(2):
+            for j in range(2):
+                for k in range(2):
+                    N[i][j] += 0.3 * P[i][k] * P[k][j]
+        for i in range(2):
+            for j in range(2):
+                P[i][j] = N[i][j] - a * N[i][0]
+        lp += y[t] * P[0][0]
+    return lp
+
+
 PROGRAMS: list[tuple[Callable[..., Any], tuple, str]] = [
     (garch, (0.1, 0.2, 0.3, 0.4), "y"),
     (forward, (0.8, 0.5), "y"),
@@ -101,7 +117,7 @@ def test_the_program_does_not_grow_with_the_data(fn: Callable[..., Any], args: t
 
 @pytest.mark.parametrize(
     ("fn", "args", "name", "most"),
-    [(*p, most) for p, most in zip(PROGRAMS, (1, 2, 2, 3, 2, 2), strict=True)],
+    [(*p, most) for p, most in zip([*PROGRAMS, (filtered, (0.7,), "y")], (1, 2, 2, 3, 2, 2, 4), strict=True)],
     ids=lambda v: getattr(v, "__name__", ""),
 )
 def test_bodies_are_traced_once(
