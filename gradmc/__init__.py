@@ -134,11 +134,18 @@ def __getattr__(name: str) -> Any:
     """Import the public names on first use, so that `gradmc --help` need not wait for JAX."""
     if name == "lpdf":
         return importlib.import_module("gradmc.lpdf")
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("gradmc")
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'gradmc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion offers in a notebook: the public names, imported or not."""
+    return [*__all__, "__version__"]
 
 
 class _Package(ModuleType):

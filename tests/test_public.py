@@ -13,6 +13,15 @@ def test_every_public_name_can_be_had():
     assert set(gm.__all__) == {*gm._HOME, "lpdf"}
 
 
+def test_completion_offers_the_public_names_and_nothing_else():
+    assert set(dir(gm)) == {*gm.__all__, "__version__"}
+
+
+def test_the_package_has_the_version_that_the_command_line_prints():
+    shown = subprocess.run([sys.executable, "-m", "gradmc.cli.main", "--version"], capture_output=True, text=True)
+    assert gm.__version__ in shown.stdout
+
+
 def test_submodules_do_not_hide_functions():
     for module in ("sample", "density", "check", "predict", "optimize"):
         importlib.import_module(f"gradmc.{module}")
