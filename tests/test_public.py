@@ -18,7 +18,7 @@ def test_completion_offers_the_public_names_and_nothing_else():
 
 
 def test_the_package_has_the_version_that_the_command_line_prints():
-    shown = subprocess.run([sys.executable, "-m", "gradmc.cli.main", "--version"], capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-m", "gradmc", "--version"], capture_output=True, text=True)
     assert gm.__version__ in shown.stdout
 
 

@@ -92,6 +92,11 @@ class Density(abc.ABC):
     dtype: np.dtype
     bound: BoundModel | None = None
 
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:6]) + (", ..." if self.dim > 6 else "")
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"<density of {name} in {self.dim} dimension{'s' * (self.dim != 1)}: {shown}>"
+
     def scope(self) -> AbstractContextManager[Any]:
         """Return a context in which JAX works in this density's precision."""
         return jax.enable_x64(self.dtype == np.float64)

@@ -7,9 +7,10 @@ traced. The function itself stays as it is: calling the model calls it, on float
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self, SupportsIndex
 
 from gradmc.errors import DeclarationError, UsageError
 from gradmc.program.binding import BoundModel, bind
@@ -31,9 +32,12 @@ class Parameter:
     support: Support
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A declared model. Calling it calls the plain function. Like a function, it is equal to itself alone.
+    """A declared model. Calling it calls the plain function.
+
+    To those who look at it, it is a function: it has the name, docstring and signature of the plain function, is equal
+    to itself alone, is not copied, and is pickled by its name.
 
     Attributes:
         name: name of the function.
@@ -50,9 +54,30 @@ class Model:
     doc: str
     _simulators: list[Callable[..., Any]] = field(default_factory=list, repr=False)
 
+    def __post_init__(self) -> None:
+        names = ("__module__", "__name__", "__qualname__", "__doc__")
+        vars(self).update({name: getattr(self.fn, name) for name in names} | {"__wrapped__": self.fn})
+
     def __call__(self, *parameters: Any, **data: Any) -> Any:
         """Call the plain function."""
         return self.fn(*parameters, **data)
+
+    def __repr__(self) -> str:
+        return f"<model {self.name}{inspect.signature(self.fn)}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # What is written in a module that others can import has its name there. Else (a notebook, a script, a
+        # closure) it goes by value, for cloudpickle: what that sends elsewhere does not find the name.
+        module, name = self.fn.__module__, self.fn.__qualname__
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
+            return name
+        return super().__reduce_ex__(protocol)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     @property
     def simulate(self) -> Callable[..., Any] | None:

@@ -49,6 +49,7 @@ def test_names_and_dimension(d):
     assert d.names == ("mu", "tau", "theta[0]", "theta[1]", "theta[2]")
     assert [argument.dtype for argument in d.arguments] == [np.float64, np.float64]
     assert d.coords == {"school": ["A", "B", "C"]}
+    assert repr(d) == "<density of schools in 5 dimensions: mu, tau, theta[0], theta[1], theta[2]>"
 
 
 def test_value_is_the_program_plus_the_jacobian(d):

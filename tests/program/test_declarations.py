@@ -1,6 +1,9 @@
 """Declarations: what a signature may say, and what is refused at the definition."""
 
+import copy
+import inspect
 import math
+import pickle
 import textwrap
 
 import numpy as np
@@ -44,6 +47,37 @@ def test_a_model_is_still_a_plain_function():
 def test_a_model_is_a_key_like_a_function():
     twins = [model(eight_schools.fn) for _ in range(2)]
     assert len({*twins, *twins}) == 2
+
+
+def test_a_model_shows_what_its_function_shows():
+    assert eight_schools.__name__ == "eight_schools"
+    assert inspect.getdoc(eight_schools).endswith("More text.")
+    assert list(inspect.signature(eight_schools).parameters) == ["mu", "tau", "theta", "y", "sigma"]
+    start, end = "<model eight_schools(mu: Real, tau: Positive, theta: Real['school'], *, ", "sigma: Data['school'])>"
+    assert repr(eight_schools) == f"{start}y: Data['school'], {end}"
+
+
+def test_a_model_is_copied_and_pickled_like_a_function():
+    assert copy.copy(eight_schools) is eight_schools
+    assert copy.deepcopy({"model": eight_schools})["model"] is eight_schools
+    assert pickle.loads(pickle.dumps(eight_schools)) is eight_schools
+
+
+def test_a_model_without_a_name_elsewhere_is_pickled_by_value():
+    """As cloudpickle does with what is defined in a notebook; the standard pickle has no functions by value."""
+
+    @model
+    def local(mu: Real, *, y, n: int = 2):
+        return -mu * mu * n * y
+
+    make, arguments, state = local.__reduce_ex__(2)[:3]
+    again = make(*arguments)
+    again.__dict__.update(state)
+    assert isinstance(again, Model)
+    assert again.fn is local.fn
+    assert repr(again) == repr(local)
+    missing = pickle.loads(pickle.dumps(local.data))
+    assert [field.required for field in missing] == [True, False]
 
 
 def test_string_annotations_are_evaluated():

@@ -1,0 +1,5 @@
+"""`python -m gradmc`: the command line, where its script is not on the path."""
+
+from gradmc.cli.main import main
+
+main()
