@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.density import density
 from gradmc.density.prior import prior_density
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
@@ -20,7 +19,8 @@ def predict(model: Model, data: Mapping[str, Any] | None, draws: Any, *, seed: i
 
     Args:
         model: a model with a simulator (`@model.simulator`).
-        data: the model's data; other covariates of the same kind predict for them.
+        data: the model's data, of which those are enough that the simulator asks for; other covariates of the same
+            kind predict for them.
         draws: a DataTree with the group `posterior`, as `gm.sample` returns.
         seed: non-negative integer; what is simulated is a function of it.
 
@@ -29,8 +29,10 @@ def predict(model: Model, data: Mapping[str, Any] | None, draws: Any, *, seed: i
 
     Raises:
         UsageError: the model has no simulator, `draws` no posterior, or the seed is no whole number.
+        DataError: the data do not fit the model.
         ProgramError: the simulator raised, or its results change shape.
     """
+    _check_model(model)
     return _with_predictions(model, data, draws, seed, source="posterior", target="posterior_predictive")
 
 
@@ -43,7 +45,8 @@ def sample_prior(
 
     Args:
         model: a model that marks its likelihood; with a simulator there are predictions too.
-        data: the model's data; sizes and covariates come from them.
+        data: the model's data; sizes and covariates come from them. What the model observes is not used, but has to
+            be there, with any values of the right shape.
         draws: draws per chain, of 4 chains.
         seed: non-negative integer; None chooses one.
 
@@ -53,8 +56,7 @@ def sample_prior(
     Raises:
         UsageError, DataError, ProgramError, StartError: as `gm.sample`; an improper prior has no valid draws.
     """
-    if not isinstance(model, Model):
-        raise UsageError(f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}")
+    _check_model(model)
     tree = sample(prior_density(model, data), draws=draws, seed=seed, progress="none")
     import xarray as xr
 
@@ -66,6 +68,11 @@ def sample_prior(
     return _with_predictions(model, data, prior, int(tree.attrs["seed"]), source="prior", target="prior_predictive")
 
 
+def _check_model(model: Any) -> None:
+    if not isinstance(model, Model):
+        raise UsageError(f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}")
+
+
 def _with_predictions(
     model: Model, data: Mapping[str, Any] | None, draws: Any, seed: int, *, source: str, target: str
 ) -> Any:
@@ -75,7 +82,7 @@ def _with_predictions(
     if source not in getattr(draws, "children", ()):
         raise UsageError(f"the draws have no group {source!r}; pass what gm.sample returned")
     check_whole("seed", seed, 0, None)
-    bound = density(model, data).bound
+    bound = model.bind_simulator(data)
     chains: dict[int, list[dict[str, np.ndarray]]] = {}
     for chain, values in predict_draws(bound, {"posterior": draws[source]}, seed):
         chains.setdefault(chain, []).append(values)

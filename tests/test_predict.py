@@ -5,7 +5,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Positive, Real
-from gradmc.errors import UsageError
+from gradmc.errors import DataError, UsageError
 from gradmc.lpdf import exponential, normal
 
 # With four data a draw diverges now and then; what is predicted from the draws is the subject here.
@@ -49,6 +49,32 @@ def test_posterior_predictions_have_the_axes_of_the_data(draws):
     posterior = draws["posterior"]
     z = (y.values - posterior["mu"].values[..., None]) / posterior["s"].values[..., None]
     assert abs(z.mean()) < 5 / np.sqrt(z.size)
+
+
+@gm.model
+def slope(b: Real, s: Positive, *, x: Data["n"], y: Data["n"], power: int = 1):
+    lp = normal(b, 0.0, 2.0) + exponential(s, 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], b * x[i] ** power, s))
+    return lp
+
+
+@slope.simulator
+def new_responses(rng, b, s, *, x, power):
+    return {"y": rng.normal(b * x**power, s)}
+
+
+def test_prediction_for_other_covariates_needs_no_responses():
+    x = np.arange(4.0)
+    draws = gm.sample(slope, {"x": x, "y": Y}, seed=3, draws=50, warmup=200, progress="none")
+    new = {"x": np.array([5.0, 6.0]), "n": ["five", "six"]}
+    predicted = gm.predict(slope, new, draws, seed=1)["posterior_predictive"]["y"]
+    assert predicted.shape == (4, 50, 2)
+    assert list(predicted["n"].values) == ["five", "six"]
+    with_responses = gm.predict(slope, {**new, "y": np.zeros(2)}, draws, seed=1)["posterior_predictive"]["y"]
+    np.testing.assert_array_equal(predicted, with_responses)
+    with pytest.raises(DataError, match="model slope: missing data 'x'; got 'y'"):
+        gm.predict(slope, {"y": Y}, draws)
 
 
 def test_the_prior_is_the_program_without_its_observed_terms():

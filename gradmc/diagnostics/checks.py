@@ -27,6 +27,9 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     Args:
         tree: a DataTree with `posterior` and, where the sampler has them, `sample_stats`.
         summary: the summary of its posterior, if it is known already.
+
+    Raises:
+        UsageError: there is no posterior.
     """
     summary = summary or summarise(tree)
     if summary.draws < 4:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradmc.errors import UsageError
+
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
 
 
@@ -63,10 +65,15 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
         tree: a DataTree.
         group: the group, with dimensions `chain` and `draw`.
         variables: names of variables; all by default.
+
+    Raises:
+        UsageError: there is no such group.
     """
     import numpy as np
     from arviz_stats.summary import summary
 
+    if group not in getattr(tree, "children", ()):
+        raise UsageError(f"expected draws with the group {group!r}, as gm.sample returns, got {type(tree).__name__}")
     dataset = tree[group].to_dataset()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

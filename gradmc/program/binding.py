@@ -1,7 +1,7 @@
 """Binding: a model and its data, checked, with every size known."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,20 +47,29 @@ class BoundModel:
     parameters: tuple[BoundParameter, ...]
 
 
-def bind(model: "Model", data: Mapping[str, Any]) -> BoundModel:
-    """Check data against a model's declaration; see `Model.bind`."""
+def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:
+    """Check data against a model's declaration; see `Model.bind`.
+
+    Args:
+        model: the declared model.
+        data: its data.
+        needed: the data that must be there, where some may be left out (a simulator asks for its covariates alone).
+    """
     if not isinstance(data, Mapping):
         raise DataError(
             f"model {model.name}: expected the data as a dictionary from names to values, got {type(data).__name__}"
         )
     labels = _labels(model, data)
-    values = _values(model, data)
-    table = _infer_sizes(model, values)
+    fields = [field for field in model.data if needed is None or field.name in {*needed, *data}]
+    values = _values(model, fields, data)
+    table = _infer_sizes(model, fields, values)
     dims, parameters = {}, []
     for field in model.data:
-        if isinstance(values[field.name], np.ndarray):
-            axes = [None] * values[field.name].ndim if field.shape is None else [s.dimension for s in field.shape]
-            dims[field.name] = _axis_names(field.name, axes, values)
+        value = values.get(field.name)
+        if field.shape is not None and (isinstance(value, np.ndarray) or field not in fields):
+            dims[field.name] = _axis_names(field.name, [size.dimension for size in field.shape], values)
+        elif isinstance(value, np.ndarray):
+            dims[field.name] = _axis_names(field.name, [None] * value.ndim, values)
     for parameter in model.parameters:
         what = f"model {model.name}: parameter {parameter.name}: {parameter.support!r}"
         sizes = tuple(table.resolve(size, what) for size in parameter.support.shape)
@@ -104,13 +113,13 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
     return labels
 
 
-def _values(model: "Model", data: Mapping[str, Any]) -> dict[str, Any]:
-    missing = [field.name for field in model.data if field.required and field.name not in data]
+def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]) -> dict[str, Any]:
+    missing = [field.name for field in fields if field.required and field.name not in data]
     if missing:
         came = f"got {_listed(data)}" if data else "got no data"
         raise DataError(f"model {model.name}: missing data {_listed(missing)}; {came}")
     values = {}
-    for field in model.data:
+    for field in fields:
         if field.name in data or isinstance(field.default, (int, float, np.ndarray, list, tuple)):
             try:
                 values[field.name] = normalise(field, data.get(field.name, field.default))
@@ -121,11 +130,11 @@ def _values(model: "Model", data: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _infer_sizes(model: "Model", values: dict[str, Any]) -> SizeTable:
+def _infer_sizes(model: "Model", fields: Sequence[DataField], values: dict[str, Any]) -> SizeTable:
     """Learn sizes from integers among the data that dimensions are named after, then from the arrays."""
     table = SizeTable()
     wanted = _dimensions(model)
-    for field in model.data:
+    for field in fields:
         value = values[field.name]
         if field.name in wanted and field.shape is None:
             if not isinstance(value, int) or isinstance(value, bool):
@@ -135,7 +144,7 @@ def _infer_sizes(model: "Model", values: dict[str, Any]) -> SizeTable:
                 )
             table.learn(field.name, value, field.name)
     try:
-        waiting = {field.name: _axes(field, values) for field in model.data if field.shape is not None}
+        waiting = {field.name: _axes(field, values) for field in fields if field.shape is not None}
         while waiting:
             rest = {name: later for name, axes in waiting.items() if (later := table.match(name, axes))}
             if rest == waiting:
@@ -234,8 +243,8 @@ def _coords(
     """Return labels for every dimension that has a name of its own."""
     shapes = {p.name: p.shape for p in parameters} | {n: v.shape for n, v in values.items() if n in dims}
     coords: dict[str, list[Any]] = {}
-    for variable, names in dims.items():
-        for name, length in zip(names, shapes[variable], strict=True):
+    for variable, shape in shapes.items():
+        for name, length in zip(dims[variable], shape, strict=True):
             given = labels.get(name.removesuffix("_bis"))
             if given is not None and len(given) != length:
                 raise DataError(

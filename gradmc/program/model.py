@@ -140,6 +140,19 @@ class Model:
         """
         return bind(self, {} if data is None else data)
 
+    def bind_simulator(self, data: Mapping[str, Any] | None = None) -> BoundModel:
+        """As `bind`, but what the simulator does not ask for may be left out.
+
+        Raises:
+            UsageError: there is no simulator.
+            DataError: as `bind`.
+        """
+        arguments = inspect.signature(self.required_simulator()).parameters.values()
+        needed = {argument.name for argument in arguments}
+        if any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
+            needed |= {entry.name for entry in self.data}
+        return bind(self, {} if data is None else data, needed)
+
 
 def model(fn: Callable[..., Any]) -> Model:
     """Declare a model: a function that returns a log density (use as a decorator).

@@ -11,6 +11,7 @@ import xarray as xr
 
 from gradmc.diagnostics import Diagnosis, Summary, diagnose, summarise
 from gradmc.diagnostics.render import render_table
+from gradmc.errors import UsageError
 from gradmc.results import Labels, MemoryStore
 
 
@@ -190,3 +191,9 @@ def test_the_table_shows_what_the_error_justifies() -> None:
     assert lines[-1] == "... 3 more rows; --all shows them"
     mean, error = lines[1].split()[1], lines[1].split()[-2]
     assert len(mean.partition(".")[2]) == math.ceil(-math.log10(float(error)))
+
+
+@pytest.mark.parametrize("wrong", [3, None, {"posterior": {}}, make_tree()["posterior"].to_dataset()])
+def test_what_holds_no_draws_is_refused(wrong: Any) -> None:
+    with pytest.raises(UsageError, match=f"expected draws with the group 'posterior'.* got {type(wrong).__name__}"):
+        diagnose(wrong)
