@@ -26,6 +26,7 @@ from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 
 SHARED = "one array or list has several names here, and is stored into by one of them and read by another"
 PLAIN = frozenset({bool, int, float, str, type(None), np.bool_, np.int64, np.float64})
+"""Types of numbers and text, in which no object can be kept."""
 REMEDY = "Copy the array when you keep it under a second name (now = new.copy())."
 
 
