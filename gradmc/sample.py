@@ -45,6 +45,7 @@ def sample(
     metric: Literal["low_rank", "diagonal", "dense"] = "low_rank",
     target_accept: float = 0.8,
     max_tree_depth: int = 10,
+    start: Literal["pathfinder", "uniform"] = "pathfinder",
     initial: Initial | None = None,
     keep_warmup: bool = False,
     keep_unconstrained: bool = False,
@@ -65,6 +66,8 @@ def sample(
         metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense".
         target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
         max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw (NUTS).
+        start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
+            "uniform" (uniform(-2, 2) on the unconstrained scale).
         initial: named parameter values to start all chains from, or one such mapping per chain.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
@@ -94,6 +97,7 @@ def sample(
         metric=metric,
         target_accept=target_accept,
         max_tree_depth=max_tree_depth,
+        start=start,
         cores=cores,
         keep_warmup=keep_warmup,
         keep_unconstrained=keep_unconstrained,
@@ -162,9 +166,15 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     return [np.asarray(target.unconstrain(values)) for values in initial]
 
 
-def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:
-    """What the results say about how they were made."""
-    settings = sampler.settings
+def run_attributes(sampler: Sampler, seconds: float, started: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the results say about how they were made.
+
+    Args:
+        sampler: has run.
+        seconds: how long.
+        started: how its chains started, where they did so before this sampler was made.
+    """
+    settings, started = sampler.settings, sampler.started or started or {}
     return {
         "seed": settings.seed,
         "kernel": settings.kernel,
@@ -175,5 +185,6 @@ def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:
         "precision": str(np.dtype(sampler.density.dtype)),
         "compile_time": sampler.compile_seconds,
         "sampling_time": seconds,
-        "n_gradients": sum(int(lane.gradients.sum()) for lane in sampler.lanes),
+        "n_gradients": sum(int(lane.gradients.sum()) for lane in sampler.lanes) + started.get("start_gradients", 0),
+        **started,
     }

@@ -10,9 +10,11 @@ import dataclasses
 import math
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
+from gradmc.adaptation.spectrum import Spectrum
 from gradmc.kernels.branching import pick
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DiagonalMetric
@@ -83,6 +85,11 @@ class DiagonalAdaptation:
         moments = _add(_no_moments(pair), pair, jnp.ones((), pair.dtype))
         windows = Windows(foreground=moments, background=moments, length=jnp.asarray(MAIN_WINDOW, pair.dtype))
         return DiagonalMetric(scale=_scale(1 / jnp.abs(gradient), jnp.ones_like(gradient))), windows
+
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DiagonalMetric:
+        """The metric of an estimate: its variances."""
+        inner = 1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1)
+        return DiagonalMetric(scale=(spectrum.scale * np.sqrt(inner)).astype(dtype))
 
     def update(
         self,

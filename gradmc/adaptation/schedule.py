@@ -30,6 +30,7 @@ class Schedule:
     search: Bool[Array, ""]  # look for a first step size; false when one was given
     keep_metric: Bool[Array, ""]  # start with the metric that the chain has; false to take it from the gradient
     max_attempts: Int[Array, ""]  # tries for a starting point
+    given: Int[Array, ""]  # of these, how many are at given points
 
 
 def make_schedule(
@@ -39,6 +40,7 @@ def make_schedule(
     search: bool = True,
     keep_metric: bool = False,
     max_attempts: int = 100,
+    given: int = 0,
     dtype: np.dtype,
 ) -> Schedule:
     """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1)."""
@@ -50,6 +52,7 @@ def make_schedule(
         search=jnp.bool_(search),
         keep_metric=jnp.bool_(keep_metric),
         max_attempts=jnp.int32(max_attempts),
+        given=jnp.int32(given),
     )
 
 

@@ -22,6 +22,7 @@ from threadpoolctl import ThreadpoolController
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation, Windows
 from gradmc.adaptation.schedule import Schedule, final_start
+from gradmc.adaptation.spectrum import Spectrum
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
 from gradmc.records import record
@@ -44,15 +45,6 @@ class History:
     count: Int[Array, ""]
     draws: Float[Array, "rows dim"]
     gradients: Float[Array, "rows dim"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Spectrum:
-    """An estimate of the inverse mass matrix: diag(scale) (I + V diag(values - 1) V') diag(scale)."""
-
-    scale: np.ndarray
-    values: np.ndarray
-    vectors: np.ndarray
 
 
 def in_transit(gradients: np.ndarray) -> bool:
@@ -193,17 +185,21 @@ class LowRankAdaptation:
         spectrum = None if in_transit(gradients) else estimate(draws, gradients)
         if spectrum is None:
             return None
-        rank, dtype = metric.stretch.shape[0], metric.scale.dtype
-        farthest = np.argsort(-np.abs(np.log(spectrum.values)))[:rank]
-        values = spectrum.values[farthest]
-        used = int(np.sum((values > CUTOFF) | (values < 1 / CUTOFF)))
-        if used == 0 and int(metric.used) == 0:
-            return None
+        found = self.metric(spectrum, metric.scale.dtype)
+        return None if int(found.used) == int(metric.used) == 0 else found
+
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> LowRankMetric:
+        """The metric of an estimate: its diagonal, and the directions that are farthest from it."""
+        dim = spectrum.scale.size
+        rank = min(self.rank, dim)
+        farthest = np.argsort(-np.abs(np.log(spectrum.values)), kind="stable")[:rank]
+        values, vectors = np.ones(rank), np.zeros((rank, dim))
+        values[: farthest.size], vectors[: farthest.size] = spectrum.values[farthest], spectrum.vectors[:, farthest].T
         return LowRankMetric(
-            scale=jnp.asarray(spectrum.scale, dtype),
-            vectors=jnp.asarray(spectrum.vectors[:, farthest].T, dtype),
-            stretch=jnp.asarray(np.sqrt(values), dtype),
-            used=jnp.int32(used),
+            scale=np.asarray(spectrum.scale, dtype),
+            vectors=vectors.astype(dtype),
+            stretch=np.sqrt(values).astype(dtype),
+            used=np.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
         )
 
 
@@ -234,5 +230,10 @@ class DenseAdaptation:
         spectrum = estimate(*recent(history, transition))
         if spectrum is None:
             return None
-        root = (spectrum.vectors * np.sqrt(spectrum.values)) @ spectrum.vectors.T
-        return DenseMetric(factor=jnp.asarray(spectrum.scale[:, None] * root, metric.factor.dtype))
+        return self.metric(spectrum, metric.factor.dtype)
+
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DenseMetric:
+        """The metric of an estimate."""
+        vectors = spectrum.vectors
+        root = np.eye(len(vectors)) + (vectors * (np.sqrt(spectrum.values) - 1)) @ vectors.T
+        return DenseMetric(factor=(spectrum.scale[:, None] * root).astype(dtype))

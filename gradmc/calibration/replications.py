@@ -103,7 +103,13 @@ def replicate(
     _check_shared(target, simulated[0])
     sampled = target if wrap is None else wrap(target)
     settings = Settings(
-        seed=seed + 1, chains=replications, warmup=warmup, draws=ranked * SPREAD, metric="diagonal", target_accept=0.9
+        seed=seed + 1,
+        chains=replications,
+        warmup=warmup,
+        draws=ranked * SPREAD,
+        metric="diagonal",
+        start="uniform",  # each chain has data of its own
+        target_accept=0.9,
     )
     sampler = prepare(sampled, settings)
 

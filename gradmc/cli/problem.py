@@ -63,6 +63,7 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         max_tree_depth=sampler.max_tree_depth,
         integration_time=sampler.integration_time,
         step_size=sampler.step_size,
+        start=sampler.start,
         executor=sampler.executor,
         cores=sampler.cores,
         keep_warmup=config.output.keep_warmup,

@@ -223,7 +223,8 @@ def _draw(
             resume=resume,
         )
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
-        attributes = run_attributes(sampler, manifest["sampling_seconds"])
+        manifest["start"] = sampler.started or manifest.get("start", {})
+        attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **hashes})
     return outcome

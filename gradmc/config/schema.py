@@ -74,6 +74,11 @@ class SamplerSection(Section):
         description="first step size; searched for if absent",
         examples=[0.1],
     )
+    start: Literal["pathfinder", "uniform"] = Field(
+        default="pathfinder",
+        description="where chains start: near the mass, found by several searches, or uniform(-2, 2)",
+        examples=["uniform"],
+    )
     precision: Literal["float64", "float32"] = Field(
         default="float64", description="floating-point precision of the computation", examples=["float64"]
     )

@@ -82,7 +82,9 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
     values = next((values for name, values in quantities(tree) if name == worst.name), None)
     if values is None:
         return Check("r_hat", False, largest, R_HAT_MAX, finding, "draw more, or reparameterise")
-    cause = explain(values, tree["posterior"]["chain"].values)
+    chains, bounds = tree["posterior"]["chain"].values, tree.attrs.get("start_elbo")
+    known = bounds is not None and len(bounds) == len(chains)
+    cause = explain(values, chains, np.asarray(bounds, float) if known else None)
     return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", cause.advice)
 
 

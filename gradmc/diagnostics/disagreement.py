@@ -22,15 +22,16 @@ class Cause:
     advice: str
 
 
-def explain(values: np.ndarray, chains: np.ndarray) -> Cause:
+def explain(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = None) -> Cause:
     """The likeliest cause of a disagreement.
 
     Args:
         values: draws of one quantity, shape (chain, draw).
         chains: the numbers of the chains.
+        bounds: for each chain, the evidence lower bound of the search that found its starting point, in nats; None
+            where chains did not start from such searches (`gradmc.starts`).
     """
-    for look in (stuck, transit, modes, drift):
-        cause = look(values, chains)
+    for cause in (stuck(values, chains), transit(values, chains), modes(values, chains, bounds), drift(values, chains)):
         if cause is not None:
             return cause
     return Cause(
@@ -53,8 +54,8 @@ def stuck(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     return Cause(finding, advice)
 
 
-def modes(values: np.ndarray, chains: np.ndarray) -> Cause | None:
-    """Groups of chains whose ranges do not meet."""
+def modes(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = None) -> Cause | None:
+    """Groups of chains whose ranges do not meet, with their shares of the mass where `bounds` tell them."""
     means, deviation = values.mean(axis=1), float(np.median(values.std(axis=1)))
     order = np.argsort(means)
     gaps = np.diff(means[order])
@@ -66,11 +67,19 @@ def modes(values: np.ndarray, chains: np.ndarray) -> Cause | None:
         f"{_chains(chains[np.sort(low)])} stay{'s' if len(low) == 1 else ''} near {_round(means[low].mean())}, "
         f"{_chains(chains[np.sort(high)])} near {_round(means[high].mean())}"
     )
+    if bounds is not None:
+        finding += f" (shares of the mass, as the searches for a start see it: {_shares(bounds[low], bounds[high])})"
     advice = (
         "the posterior has several modes, or some chains have not found the main one: order or constrain what can "
         "be swapped, tighten priors, and compare the log density (lp) of the groups"
     )
     return Cause(finding, advice)
+
+
+def _shares(low: np.ndarray, high: np.ndarray) -> str:
+    """Of two groups of chains, from the evidence lower bounds of their modes: medians, since some paths fit badly."""
+    share = float(1 / (1 + np.exp(np.clip(np.median(high) - np.median(low), -700, 700))))
+    return f"about {100 * share:.2g} % and {100 * (1 - share):.2g} %"
 
 
 def transit(values: np.ndarray, chains: np.ndarray) -> Cause | None:

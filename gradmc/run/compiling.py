@@ -57,19 +57,20 @@ def compile_run(
     arguments: Any,
     state: State,
     schedule: Schedule,
+    points: jax.Array,
     *,
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
     batch: int | None = None,
 ) -> Compiled:
-    """Trace and compile for chains like `state` (with a leading axis of `batch` chains, where there is one)."""
+    """Trace and compile for chains like `state` and `points`, which have a leading axis of `batch` chains if that is set."""
 
     def rows(positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any) -> Any:
         return expand_rows(expand, positions, count, arguments)
 
     advance = machine.advance
     if batch is not None:
-        advance = jax.vmap(advance, in_axes=(0, None, None, 0, None, None))
+        advance = jax.vmap(advance, in_axes=(0, None, None, 0, None, None, 0))
     positions = jax.ShapeDtypeStruct((capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
     limits = jax.ShapeDtypeStruct(() if batch is None else (batch,), np.int32)
@@ -77,7 +78,7 @@ def compile_run(
     with _persistent_cache(), ThreadPoolExecutor(2) as pool:
         lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
         compiled_expand = pool.submit(_compile, lowered_expand, scope)
-        lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity)
+        lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity, points)
         compiled_advance = pool.submit(_compile, lowered, scope).result()
         return Compiled(
             advance=compiled_advance,

@@ -65,6 +65,7 @@ class Lane:
     done: np.ndarray  # transitions finished, per chain
     divergences: np.ndarray  # after warmup, per chain
     gradients: np.ndarray  # evaluated, per chain
+    points: jax.Array  # (points, dim): the first of them are the candidates for a starting point that are given
     ticks: float = FIRST_TICKS
     failed: bool = False  # a chain found no starting point
 
@@ -173,7 +174,8 @@ class Driver:
         limits = self._limits(lane)
         began = time.perf_counter()
         ticks = np.int32(min(lane.ticks, 2**31 - 1))
-        state, buffer = self.plan.compiled.advance(lane.state, self.plan.schedule, self.plan.arguments, limits, ticks)
+        schedule, arguments = self.plan.schedule, self.plan.arguments
+        state, buffer = self.plan.compiled.advance(lane.state, schedule, arguments, limits, ticks, lane.points)
         filled = np.atleast_1d(np.asarray(buffer.filled))
         elapsed = time.perf_counter() - began
         lane.ticks = resized(lane.ticks, int(np.max(np.asarray(buffer.ticks))), elapsed)

@@ -2,9 +2,11 @@
 
 A chain passes through phases:
 
-    START    evaluate a candidate for the starting point; uniform(-2, 2) until density and gradient are finite
+    START    evaluate a candidate for the starting point: the first ones are given, others are uniform(-2, 2), until
+             density and gradient are finite
     SEARCH   look for a first step size by doubling or halving
     RUN      transitions; the first `schedule.warmup` of them adapt
+    EVALUATE the log density and gradient at given points, for a search of starting points (`gradmc.starts`)
     FAILED   no candidate was good; the chain stands still
 
 Every phase uses the same tick, hence the same single evaluation of the density: the density is traced once and
@@ -13,6 +15,7 @@ called with any sequence of limits and gives the same chain.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -31,7 +34,7 @@ from gradmc.kernels.metric import Metric
 from gradmc.kernels.random import LEAF, TRAJECTORY, Event, normal_vector, start_vector, threefry
 from gradmc.records import record
 
-START, SEARCH, RUN, FAILED = (np.int32(phase) for phase in range(4))
+START, SEARCH, RUN, EVALUATE, FAILED = (np.int32(phase) for phase in range(5))
 
 #: Per-draw statistics, in the order of the buffer's columns, with the dtype that results store.
 STATISTICS: dict[str, np.dtype] = {
@@ -163,15 +166,20 @@ class Machine:
         draws: Int[Array, ""],
         ticks: Int[Array, ""],
         capacity: int,
+        points: Float[Array, "points dim"] | None = None,
     ) -> tuple[State, Buffer]:
-        """Run until `draws` (at most `capacity`) transitions are in the buffer, or `ticks` ticks have passed."""
+        """Run until `draws` (at most `capacity`) transitions are in the buffer, or `ticks` ticks have passed.
+
+        The first candidates in the phase START are the first `schedule.given` of `points`.  In the phase EVALUATE, rows
+        of the buffer are gradients and log densities at the first `draws` of `points`.
+        """
 
         def unfinished(carry: tuple[Any, Chain, Buffer]) -> Bool[Array, ""]:
             _, chain, buffer = carry
             return (buffer.filled < draws) & (buffer.ticks < ticks) & (chain.phase != FAILED)
 
         def step(carry: tuple[Any, Chain, Buffer]) -> tuple[Any, Chain, Buffer]:
-            return self._tick(state.key, *carry, schedule, arguments)
+            return self._tick(state.key, *carry, schedule, arguments, points)
 
         start = (state.workspace, state.chain, self.buffer(capacity))
         workspace, chain, buffer = lax.while_loop(unfinished, step, start)
@@ -185,10 +193,11 @@ class Machine:
         buffer: Buffer,
         schedule: Schedule,
         arguments: Any,
+        points: Float[Array, "points dim"] | None,
     ) -> tuple[Any, Chain, Buffer]:
         trajectory = chain.trajectory
-        running = chain.phase >= RUN
-        step_size = jnp.where(chain.phase == START, 0, trajectory.direction * chain.step.value)
+        still = (chain.phase == START) | (chain.phase == EVALUATE)
+        step_size = jnp.where(still, 0, trajectory.direction * chain.step.value)
         before = lax.optimization_barrier(trajectory.moving)  # read once; else XLA copies the table it lies in
         point = leapfrog(
             lambda position: jax.value_and_grad(self.log_density)(position, arguments),
@@ -204,22 +213,52 @@ class Machine:
         trajectory, workspace, done = self.kernel.extend(trajectory, workspace, before, point, event)
         chain = dataclasses.replace(chain, trajectory=trajectory)
         buffer = dataclasses.replace(buffer, ticks=buffer.ticks + 1)
-        chain, buffer = branch(done | ~running, self._finish, (chain, buffer), (key, point, schedule))
+        due = done | (chain.phase != RUN)
+        chain, buffer = branch(due, self._finish, (chain, buffer), (key, point, schedule, points))
         return workspace, chain, buffer
 
     def _finish(
-        self, state: tuple[Chain, Buffer], arguments: tuple[UInt32[Array, "2"], Point, Schedule]
+        self,
+        state: tuple[Chain, Buffer],
+        arguments: tuple[UInt32[Array, "2"], Point, Schedule, Float[Array, "points dim"] | None],
     ) -> tuple[Chain, Buffer]:
         """The trajectory of the current phase is done: take stock and begin the next one."""
         chain, buffer = state
-        key, point, schedule = arguments
+        key, point, schedule, points = arguments
         draw, info = self.kernel.conclude(chain.trajectory)
-        after = (self._after_start, self._after_search, self._after_transition)
+        after = [functools.partial(self._after_start, points), self._after_search, self._after_transition]
+        if points is not None:
+            after.append(functools.partial(self._after_evaluation, points))
         chain, buffer, draw = lax.switch(chain.phase, after, chain, buffer, draw, info, key, point, schedule)
         return self._begin(chain, draw, key), buffer
 
+    def _after_evaluation(
+        self,
+        points: Float[Array, "points dim"],
+        chain: Chain,
+        buffer: Buffer,
+        draw: Draw,
+        info: Info,
+        key: UInt32[Array, "2"],
+        point: Point,
+        schedule: Schedule,
+    ) -> tuple[Chain, Buffer, Draw]:
+        """Keep what is known of the point and go to the next; `attempt` counts them, and is 0 before the first."""
+        del info, key, schedule
+        row = jnp.maximum(chain.attempt - 1, 0)
+        buffer = dataclasses.replace(
+            buffer,
+            filled=chain.attempt,
+            positions=lax.dynamic_update_index_in_dim(buffer.positions, point.gradient, row, 0),
+            statistics=lax.dynamic_update_slice(buffer.statistics, point.log_density[None, None], (row, np.int32(0))),
+        )
+        following = lax.dynamic_index_in_dim(points, chain.attempt, 0, keepdims=False)
+        draw = dataclasses.replace(draw, position=following, gradient=jnp.zeros_like(point.gradient))
+        return dataclasses.replace(chain, attempt=chain.attempt + 1), buffer, draw
+
     def _after_start(
         self,
+        points: Float[Array, "points dim"] | None,
         chain: Chain,
         buffer: Buffer,
         draw: Draw,
@@ -235,6 +274,9 @@ class Machine:
         metric, adaptation = self.adaptation.initial(point.position, point.gradient)
         after = jnp.where(schedule.search, SEARCH, RUN)
         candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
+        if points is not None:
+            given = lax.dynamic_index_in_dim(points, chain.attempt, 0, keepdims=False)
+            candidate = jnp.where(chain.attempt < schedule.given, given, candidate)
         draw = Draw(
             position=jnp.where(good | exhausted, point.position, candidate),
             log_density=point.log_density,
@@ -313,7 +355,7 @@ class Machine:
         word, _ = threefry(key, transition, jnp.uint32(TRAJECTORY))
         point = Point(
             position=draw.position,
-            momentum=jnp.where(chain.phase == START, 0, momentum).astype(self.dtype),
+            momentum=jnp.where((chain.phase == START) | (chain.phase == EVALUATE), 0, momentum).astype(self.dtype),
             force=chain.metric.pull(draw.gradient),
             log_density=draw.log_density,
             gradient=draw.gradient,

@@ -7,10 +7,12 @@ named arrays and back, which is all that a checkpoint needs.
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation
@@ -22,11 +24,17 @@ from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
-from gradmc.run.machine import FAILED, STATISTICS, Machine
+from gradmc.run.machine import FAILED, START, STATISTICS, Machine, State
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
+from gradmc.run.starting import Evaluator, Stopped
+from gradmc.starts.pathfinder import Pathfinder
+from gradmc.starts.start import Found, Start
+from gradmc.starts.start import Point as StartingPoint
 
 MAX_ATTEMPTS = 100
+MAX_POINTS = 64  # evaluated per call while starting points are looked for
+STARTS: Mapping[str, Start | None] = {"pathfinder": Pathfinder(), "uniform": None}
 COUNTS = ("done", "divergences", "gradients")
 
 
@@ -78,6 +86,10 @@ class Sampler:
     plan: Plan
     lanes: list[Lane]
     compile_seconds: float
+    machine: Machine
+    start: Start | None
+    found: Found | None = None
+    sought: bool = False  # whether `start` has been asked
 
     def run(
         self,
@@ -100,11 +112,81 @@ class Sampler:
             workers=self.settings.threads,
             after_chunk=after_chunk,
         )
-        driver.run(None if watch is None else lambda: watch(driver))
+        look = None if watch is None else lambda: watch(driver)
+        if self.find_starts(driver, look):
+            driver.plan = self.plan
+            driver.run(look)
         for lane in self.lanes:
             if lane.failed:
                 raise self._start_error(lane)
         return driver
+
+    @property
+    def started(self) -> dict[str, Any]:
+        """How the chains came by their starting points, for the results; empty where they had begun before."""
+        if self.start is None:
+            return {"start": "given" if bool(self.plan.schedule.given) else "uniform"}
+        if not self.sought:
+            return {}
+        if self.found is None:
+            return {"start": "uniform", "start_note": "no search found a place to start from"}
+        return {
+            "start": self.settings.start,
+            "start_note": self.found.note,
+            "start_gradients": self.found.gradients,
+            "start_path": [point.path for point in self.found.points],
+            "start_elbo": [point.elbo for point in self.found.points],
+        }
+
+    def find_starts(self, driver: Driver, look: Callable[[], None] | None = None) -> bool:
+        """Give the lanes that have not begun their starting points; False if the run was asked to stop meanwhile.
+
+        The points are a function of density and seed alone, so a run that is resumed finds them again.
+        """
+        waiting = [lane for lane in self.lanes if np.all(np.asarray(lane.state.chain.phase) == START)]
+        if self.start is None or not waiting:
+            return True
+
+        def between() -> None:
+            if look is not None:
+                look()
+            if driver.stopping:
+                raise Stopped
+
+        chains = [chain for lane in waiting for chain in lane.chains]
+        workers = self.settings.threads
+        assert self.settings.seed is not None
+        with ThreadPoolExecutor(workers) as pool:
+            evaluate = Evaluator(
+                plan=self.plan,
+                state=waiting[0].state,
+                points=waiting[0].points,
+                pool=pool,
+                workers=workers,
+                between=between,
+            )
+            try:
+                self.found = self.start.find(evaluate, self.density.dim, self.settings.seed, chains)
+            except Stopped:
+                return False
+        self.sought = True
+        if self.found is not None:
+            with self.density.scope():
+                self._begin_at(waiting, dict(zip(chains, self.found.points, strict=True)))
+        return True
+
+    def _begin_at(self, lanes: Sequence[Lane], points: Mapping[int, StartingPoint]) -> None:
+        """Put lanes that have not begun at starting points, with the metrics of these."""
+        plan, adaptation = self.plan, self.machine.adaptation
+        for lane in lanes:
+            lane.points = point_table([points[chain].position for chain in lane.chains], lane.points)
+            if plan.schedule.keep_metric:  # that of an earlier run
+                continue
+            metrics = [adaptation.metric(points[chain].normal.covariance, self.machine.dtype) for chain in lane.chains]
+            metric = joined(metrics, plan.compiled.batch)
+            lane.state = dataclasses.replace(lane.state, chain=dataclasses.replace(lane.state.chain, metric=metric))
+        schedule = dataclasses.replace(plan.schedule, given=np.int32(1), keep_metric=np.bool_(True))
+        self.plan = dataclasses.replace(plan, schedule=schedule)
 
     def _start_error(self, lane: Lane) -> StartError:
         row = int(np.argmax(np.atleast_1d(lane.state.chain.phase) == FAILED))
@@ -174,19 +256,27 @@ def prepare(
             settings.warmup,
             target_accept=settings.target_accept,
             search=settings.step_size is None,
-            max_attempts=1 if initial is not None else MAX_ATTEMPTS,
+            max_attempts=MAX_ATTEMPTS if initial is None else 1,
+            given=0 if initial is None else 1,
             dtype=density.dtype,
         )
         batch = settings.chains if _executor(settings) == "batch" else None
-        lanes = _lanes(machine, settings, initial, batch)
+        capacity = buffer_capacity(density.dim, len(STATISTICS), density.dtype.itemsize)
+        shape = (*(() if batch is None else (batch,)), min(capacity, MAX_POINTS), density.dim)
+        nowhere = jnp.zeros(shape, density.dtype)
+        lanes = _lanes(machine, settings, nowhere, batch)
+        if initial is not None:
+            for lane in lanes:
+                lane.points = point_table([initial[chain] for chain in lane.chains], nowhere)
         compiled: Compiled = compile_run(
             machine,
             _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
             density.arguments,
             lanes[0].state,
             schedule,
+            nowhere,
             scope=density.scope,
-            capacity=buffer_capacity(density.dim, len(STATISTICS), density.dtype.itemsize),
+            capacity=capacity,
             batch=batch,
         )
     plan = Plan(
@@ -207,6 +297,8 @@ def prepare(
         plan=plan,
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
+        machine=machine,
+        start=None if initial is not None else STARTS[settings.start],
     )
 
 
@@ -246,22 +338,29 @@ def _executor(settings: Settings) -> str:
     return "threads" if jax.default_backend() == "cpu" else "batch"
 
 
-def _lanes(machine: Machine, settings: Settings, initial: Sequence[np.ndarray] | None, batch: int | None) -> list[Lane]:
+def _lanes(machine: Machine, settings: Settings, points: jax.Array, batch: int | None) -> list[Lane]:
     assert settings.seed is not None
     states = [
-        machine.initial(
-            chain_key(settings.seed, chain),
-            position=None if initial is None else initial[chain],
-            step_size=settings.step_size,
-        )
+        machine.initial(chain_key(settings.seed, chain), step_size=settings.step_size)
         for chain in range(settings.chains)
     ]
     if batch is None:
-        return [_lane((chain,), state) for chain, state in enumerate(states)]
-    together = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
-    return [_lane(tuple(range(batch)), together)]
+        return [_lane((chain,), state, points) for chain, state in enumerate(states)]
+    return [_lane(tuple(range(batch)), joined(states, batch), points)]
 
 
-def _lane(chains: tuple[int, ...], state: Any) -> Lane:
+def joined[T](own: Sequence[T], batch: int | None) -> T:
+    """What chains have of their own, as one for their lane: with a leading axis in a batch."""
+    return own[0] if batch is None else jax.tree.map(lambda *leaves: np.stack(leaves), *own)
+
+
+def point_table(firsts: Sequence[np.ndarray], like: jax.Array) -> jax.Array:
+    """A lane's table of points whose first are `firsts`, one per chain."""
+    table = np.zeros(like.shape, like.dtype)
+    table[..., 0, :] = np.stack(firsts) if table.ndim == 3 else firsts[0]
+    return jnp.asarray(table)
+
+
+def _lane(chains: tuple[int, ...], state: State, points: jax.Array) -> Lane:
     done, divergences, gradients = np.zeros((3, len(chains)), np.int64)
-    return Lane(chains=chains, state=state, done=done, divergences=divergences, gradients=gradients)
+    return Lane(chains=chains, state=state, done=done, divergences=divergences, gradients=gradients, points=points)

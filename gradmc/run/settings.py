@@ -11,6 +11,7 @@ from gradmc.errors import UsageError
 
 KERNELS = ("nuts", "hmc")
 METRICS = ("low_rank", "diagonal", "dense")
+STARTS = ("pathfinder", "uniform")
 EXECUTORS = ("auto", "threads", "batch")
 
 
@@ -29,6 +30,8 @@ class Settings:
         max_tree_depth: doublings of a NUTS trajectory, 1 to 20.
         integration_time: length of an HMC trajectory in units of the whitened scale, positive.
         step_size: fixed first step size; None searches for one.
+        start: "pathfinder" (near the mass, by several searches for it) or "uniform" (uniform(-2, 2) on the
+            unconstrained scale); without effect where starting values are given.
         executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call, for
             accelerators) or "auto".
         cores: threads that run chains; None takes all cores of the machine.
@@ -49,6 +52,7 @@ class Settings:
     max_tree_depth: int = 10
     integration_time: float = math.pi / 2
     step_size: float | None = None
+    start: Literal["pathfinder", "uniform"] = "pathfinder"
     executor: Literal["auto", "threads", "batch"] = "auto"
     cores: int | None = None
     keep_warmup: bool = False
@@ -69,7 +73,7 @@ class Settings:
         _check_real("integration_time", self.integration_time, 0, None)
         if self.step_size is not None:
             _check_real("step_size", self.step_size, 0, None)
-        for name, choices in (("kernel", KERNELS), ("metric", METRICS), ("executor", EXECUTORS)):
+        for name, choices in (("kernel", KERNELS), ("metric", METRICS), ("start", STARTS), ("executor", EXECUTORS)):
             if getattr(self, name) not in choices:
                 listed = ", ".join(repr(choice) for choice in choices)
                 raise UsageError(f"{name} must be one of {listed}; got {getattr(self, name)!r}")

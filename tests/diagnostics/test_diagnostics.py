@@ -83,6 +83,21 @@ def test_a_chain_apart_is_named() -> None:
     assert "the chains disagree about mu" in found["r_hat"]
     assert "chains 0, 1, 3 stay near" in found["r_hat"]
     assert "chain 2 near 30" in found["r_hat"]
+    assert "shares" not in found["r_hat"]
+
+
+def test_modes_are_told_with_their_shares_of_the_mass() -> None:
+    """As the searches for a start saw it: 0.9 and 0.1 differ by 2.2 nats."""
+    tree = make_tree(shift=30.0)
+    tree.attrs["start_elbo"] = [-1.0, -1.1, -1.0 - math.log(9.0), -0.9]
+    assert "as the searches for a start see it: about 90 % and 10 %" in failures(tree)["r_hat"]
+
+
+def test_bounds_of_other_chains_are_left_alone() -> None:
+    tree = make_tree(shift=30.0)
+    tree.attrs["start_elbo"] = [-1.0, -1.1]
+    found = failures(tree)
+    assert "shares" not in found["r_hat"]
     assert "several modes" in found["r_hat"]
 
 

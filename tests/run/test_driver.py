@@ -198,6 +198,7 @@ class TestStopping:
             "draws": 800,
             "executor": executor,
             "metric": "diagonal",
+            "start": "uniform",
         }
         complete, _ = run(NORMAL, **settings)
 

@@ -1,0 +1,85 @@
+"""Chains find their starting points by the compiled function that moves them.
+
+A start (`gradmc.starts`) asks for log densities and gradients; the machine answers in its phase EVALUATE, so that the
+density is neither traced nor compiled a second time.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+
+from gradmc.run.driver import Plan
+from gradmc.run.machine import EVALUATE, State
+from gradmc.starts.asking import Answer
+
+TICKS = np.int32(2**31 - 1)  # as many as it takes
+WORTH_SHARING = 1e-2  # seconds of work below which one thread does all (a call takes up to a millisecond)
+
+
+class Stopped(Exception):
+    """The run was asked to stop while it looked for starting points."""
+
+
+@dataclasses.dataclass(slots=True)
+class Evaluator:
+    """Log densities and gradients at points (n, dim), by the compiled function of a run.
+
+    Args:
+        plan: of the run.
+        state: of any lane, for its shapes.
+        points: of any lane, likewise.
+        pool: evaluates on several cores; how the points are shared out changes no bit of the answers.
+        workers: of the pool.
+        between: called before each round of questions; may raise `Stopped`.
+    """
+
+    plan: Plan
+    state: State
+    points: jax.Array
+    pool: ThreadPoolExecutor
+    workers: int
+    between: Callable[[], None]
+    seconds: float = 0.0  # that a point took in the last round
+
+    def __post_init__(self) -> None:
+        blank = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), self.state)
+        phase = np.full_like(blank.chain.phase, EVALUATE)
+        self.state = dataclasses.replace(blank, chain=dataclasses.replace(blank.chain, phase=phase))
+
+    def __call__(self, points: np.ndarray) -> Answer:
+        """Values (n,) and gradients (n, dim)."""
+        self.between()
+        began = time.perf_counter()
+        workers = self.workers if self.seconds * len(points) > WORTH_SHARING else 1
+        size = min(self._chains * self.points.shape[-2], -(-len(points) // workers))
+        pieces = [points[first : first + size] for first in range(0, len(points), size)]
+        answers = list(self.pool.map(self._answer, pieces)) if len(pieces) > 1 else [self._answer(pieces[0])]
+        self.seconds = (time.perf_counter() - began) / len(points)
+        return np.concatenate([a[0] for a in answers]), np.concatenate([a[1] for a in answers])
+
+    @property
+    def _chains(self) -> int:
+        return self.plan.compiled.batch or 1
+
+    def _answer(self, points: np.ndarray) -> Answer:
+        """One call; a batch shares the points out among its chains."""
+        compiled = self.plan.compiled
+        shares = np.array_split(points, self._chains)
+        tables = np.zeros((self._chains, *self.points.shape[-2:]), self.points.dtype)
+        for table, share in zip(tables, shares, strict=True):
+            table[: len(share)] = share
+        counts = np.asarray([len(share) for share in shares], np.int32)
+        asked = (counts[0], TICKS, tables[0]) if compiled.batch is None else (counts, TICKS, tables)
+        with self.plan.scope():
+            _, buffer = compiled.advance(self.state, self.plan.schedule, self.plan.arguments, *asked)
+            values, gradients = np.asarray(buffer.statistics)[..., 0], np.asarray(buffer.positions)
+        values, gradients = values.reshape(self._chains, -1), gradients.reshape(self._chains, -1, points.shape[1])
+        rows = [slice(count) for count in counts]
+        return (
+            np.concatenate([v[r] for v, r in zip(values, rows, strict=True)]).astype(float),
+            np.concatenate([g[r] for g, r in zip(gradients, rows, strict=True)]).astype(float),
+        )

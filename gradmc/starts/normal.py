@@ -1,0 +1,92 @@
+"""The normal approximation that a step of L-BFGS gives: mean, and covariance as a diagonal and a few directions.
+
+Zhang, Carpenter, Gelman & Vehtari (2022, 'Pathfinder: parallel quasi-Newton variational inference'), appendix A: the
+inverse Hessian is diag(a) + B C B' with B = [diag(a) Z, S], from the last steps S and gradient changes Z, and the mean
+is one Newton step from the iterate.  With diag(a)^(-1/2) B = Q R, Q orthonormal, the covariance is
+diag(a)^(1/2) (I + Q (R C R') Q') diag(a)^(1/2), and the eigenvectors of R C R' turn Q into directions of their own
+variance: the form of `gradmc.adaptation.spectrum`.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from gradmc.adaptation.spectrum import Spectrum
+from gradmc.starts.lbfgs import Ascent
+
+SMALL = 4096  # elements of a matrix that BLAS handles in one thread
+INDEPENDENT = 1e-8  # length of what is new in a column, relative to the column
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NormalApproximation:
+    """Normal with a mean (dim,) and a covariance."""
+
+    mean: np.ndarray
+    covariance: Spectrum
+
+    def draw(self, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points made of standard normal `noise` (n, dim), and the log densities of the approximation there, (n,)."""
+        scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
+        along = np.einsum("nd,dr->nr", noise, vectors) * (np.sqrt(values) - 1)
+        points = self.mean + scale * (noise + np.einsum("nr,dr->nd", along, vectors))
+        log_volume = np.sum(np.log(scale)) + np.sum(np.log(values)) / 2
+        constant = log_volume + self.mean.size * math.log(2 * math.pi) / 2
+        return points, -np.sum(noise**2, axis=1) / 2 - constant
+
+
+def approximation(ascent: Ascent) -> NormalApproximation | None:
+    """The approximation at the present iterate; None where it is not finite or has no positive variance."""
+    with np.errstate(all="ignore"):
+        scale = np.sqrt(ascent.diagonal)
+        vectors, values = _directions(ascent, scale)
+        force = scale * ascent.place.gradient
+        force = force + np.einsum("dr,r->d", vectors, (values - 1) * np.einsum("dr,d->r", vectors, force))
+        mean = ascent.place.position + scale * force
+    if not np.all(np.isfinite(mean)) or not np.all(np.isfinite(values) & (values > 0)):
+        return None
+    return NormalApproximation(mean=mean, covariance=Spectrum(scale=scale, values=values, vectors=vectors))
+
+
+def _directions(ascent: Ascent, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal directions (dim, rank) and the variances along them (rank,), where the diagonal has variance 1."""
+    if not ascent.steps:
+        return np.zeros((scale.size, 0)), np.zeros(0)
+    steps, changes = np.stack(ascent.steps, axis=1), np.stack(ascent.changes, axis=1)
+    scaled = changes * scale[:, None]
+    columns = np.concatenate([scaled, steps / scale[:, None]], axis=1)
+    basis = orthonormal(columns)
+    coordinates = np.einsum("dr,dc->rc", basis, columns)
+    middle = coordinates @ _core(np.einsum("di,dj->ij", steps, changes), np.einsum("di,dj->ij", scaled, scaled))
+    matrix = np.eye(basis.shape[1]) + middle @ coordinates.T
+    if not np.all(np.isfinite(matrix)):
+        return basis, np.full(basis.shape[1], np.nan)
+    values, turn = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.einsum("dr,rk->dk", basis, turn), values
+
+
+def _core(products: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """C of the inverse Hessian, from S'Z and Z' diag(a) Z."""
+    inverse = np.linalg.inv(np.triu(products))  # its diagonal is positive: see `Ascent._remember`
+    lower = inverse.T @ (np.diag(np.diag(products)) + curvature) @ inverse
+    return np.block([[np.zeros_like(inverse), -inverse], [-inverse.T, lower]])
+
+
+def orthonormal(columns: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of the span of `columns` (dim, n), the same however many threads BLAS has.
+
+    It uses one for a small matrix.  For others: Gram & Schmidt, twice for rounding's sake.
+    """
+    if columns.size <= SMALL:
+        return np.linalg.qr(columns)[0]
+    basis = np.zeros((columns.shape[0], 0))
+    for column in columns.T:
+        size = math.sqrt(float(np.sum(column**2)))
+        rest = column / size if size > 0 else column
+        for _ in range(2):
+            rest = rest - np.einsum("dr,r->d", basis, np.einsum("dr,d->r", basis, rest))
+        left = math.sqrt(float(np.sum(rest**2)))
+        if left > INDEPENDENT:
+            basis = np.concatenate([basis, (rest / left)[:, None]], axis=1)
+    return basis

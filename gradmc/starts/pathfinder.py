@@ -1,0 +1,194 @@
+"""Starting points near where the posterior's mass is, by Pathfinder (Zhang, Carpenter, Gelman & Vehtari 2022).
+
+A *path* is an L-BFGS search for a mode from a random point.  Each of its iterates gives a normal approximation, whose
+fit is measured by the evidence lower bound, ELBO = mean of (log density - log approximation) over draws of the
+approximation; the best one along the path is the path's own.  So a path that runs on into a spike of infinite density
+(a centred funnel) is stopped where a chain would go.
+
+The ELBO also says how much of the mass a path has found: where modes differ, it tells them apart by their mass and
+not by their height.  The *pool* of a run are those of its first paths whose ELBO comes near that of the best of them.
+Chain k starts from path k, at a draw of its approximation, if the path's ELBO comes near the best too; a path that ends
+in a mode with a negligible share, or in a far tail, gives no chain, and its chain takes one from the pool.  Modes of
+comparable mass keep theirs, so that R-hat can say that there are several.
+
+The pool is a function of the seed alone, and chain k's choice one of the pool, path k and its own random numbers, so
+that its draws do not depend on how many chains there are.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradmc.starts.asking import Evaluate, Search, together
+from gradmc.starts.lbfgs import Ascent, Place, look
+from gradmc.starts.normal import NormalApproximation, approximation
+from gradmc.starts.start import Found, Point
+
+PATHS = 8  # in the pool; as many again are run where these disagree
+MOST_PATHS = 64  # chains from this one on have no path of their own
+ATTEMPTS = 100  # at a point with finite density and gradient, per path
+WIDTH = 2.0  # paths begin at uniform(-2, 2), as chains do in Stan
+MOST_STEPS = 400
+STALE = 40  # steps without a better approximation before a path ends
+NEAR = 5.0  # gain of a step (or one unit per coordinate), above which the path is still on its way
+DRAWS_PER_STEP = 5  # for the ELBO of an iterate (Zhang et al. 2022)
+DRAWS_PER_PATH = 20  # for that of a path, and for the chains
+SPREADS = 4.0  # standard deviations of a normal's log density allowed for
+MEDIAN_ERROR = 0.93  # of a normal's median, in interquartile ranges over the root of the number of draws
+NEGLIGIBLE = 10.0  # an ELBO lower by this many nats, 3 standard errors allowed, is a share of 5e-5 of the mass
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Path:
+    """The approximation that a path found.
+
+    Attributes:
+        normal: the approximation.
+        points: draws of it, (n, dim).
+        values: log densities there, (n,); -inf where they are not finite.
+        elbo: the evidence lower bound, by the median in place of the mean: in a few coordinates the approximation may
+            reach beyond a cliff of the density, where single draws decide the mean.
+        error: its standard error.
+        top: highest log density on the path.
+    """
+
+    normal: NormalApproximation
+    points: np.ndarray
+    values: np.ndarray
+    elbo: float
+    error: float
+    top: float
+
+    @property
+    def useful(self) -> bool:
+        """Whether the draws lie no farther below the top than those of a normal.
+
+        Elsewhere the path has run into a spike (a hierarchy whose spread goes to 0), or away: its approximations fit
+        what is left behind on the way there, which says nothing of the mass.
+        """
+        half = self.normal.mean.size / 2
+        return self.top - float(np.median(self.values)) <= half + SPREADS * math.sqrt(half) + NEGLIGIBLE
+
+    @property
+    def good(self) -> np.ndarray:
+        """Rows of the draws that a chain may start from: the upper half in log density."""
+        finite = np.flatnonzero(np.isfinite(self.values))
+        return finite[np.argsort(-self.values[finite], kind="stable")][: (len(finite) + 1) // 2]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pathfinder:
+    """Several paths per run; chains start from those that found the mass.
+
+    Args:
+        paths: in the pool, at least 1.
+    """
+
+    paths: int = PATHS
+
+    def find(self, evaluate: Evaluate, dim: int, seed: int, chains: Sequence[int]) -> Found | None:
+        """A point for each chain; None where most paths have no usable approximation."""
+        asked = 0
+
+        def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal asked
+            asked += len(points)
+            return evaluate(points)
+
+        def run(numbers: Sequence[int]) -> dict[int, Path | None]:
+            searches = [_path(np.random.default_rng([seed, number]), dim) for number in numbers]
+            return dict(zip(numbers, together(searches, counted), strict=True))
+
+        tried = run(range(self.paths))
+        pool = _pool(tried)
+        if 0 < len(pool) < len(tried):
+            tried |= run(range(self.paths, 2 * self.paths))
+            pool = _pool(tried)
+        if not pool:
+            return None
+        tried |= run([chain for chain in chains if chain not in tried and chain < MOST_PATHS])
+        near = _near(tried, _best(pool))
+        points = tuple(_point(near, pool, chain, np.random.default_rng([seed, 1 << 32, chain])) for chain in chains)
+        return Found(points=points, gradients=asked, note=f"{len(near)} of {len(tried)} paths found the mass")
+
+
+def _pool(tried: Mapping[int, Path | None]) -> dict[int, Path]:
+    """The paths whose ELBO comes near the best; none where most of them are of no use."""
+    useful = {number: path for number, path in tried.items() if path is not None and path.useful}
+    return _near(useful, _best(useful)) if 2 * len(useful) >= len(tried) else {}
+
+
+def _best(paths: Mapping[int, Path]) -> Path:
+    return max(paths.values(), key=lambda path: path.elbo - path.error)
+
+
+def _near(paths: Mapping[int, Path | None], best: Path) -> dict[int, Path]:
+    """The useful ones whose share of the mass is not negligible beside that of the best."""
+    return {
+        number: path
+        for number, path in paths.items()
+        if path is not None
+        and path.useful
+        and best.elbo - path.elbo <= NEGLIGIBLE + 3 * math.hypot(best.error, path.error)
+    }
+
+
+def _point(near: Mapping[int, Path], pool: Mapping[int, Path], chain: int, rng: np.random.Generator) -> Point:
+    """Where a chain starts: on its own path, or else on one of the pool."""
+    number = chain if chain in near else list(pool)[rng.integers(len(pool))]
+    path = near[number]
+    row = path.good[rng.integers(len(path.good))]
+    return Point(position=path.points[row], normal=path.normal, path=number, elbo=path.elbo)
+
+
+def _path(rng: np.random.Generator, dim: int) -> Search[Path | None]:
+    """One path: where it starts, up along it, and its best approximation."""
+    place = yield from _begin(rng, dim)
+    if place is None:
+        return None
+    ascent = Ascent(place=place, diagonal=np.ones(dim))
+    best: tuple[float, NormalApproximation] | None = None
+    stale = 0
+    for _ in range(MOST_STEPS):
+        moved = yield from ascent.advance()
+        if moved and ascent.gain > max(NEAR, dim):
+            continue
+        normal = approximation(ascent)
+        elbo = -math.inf
+        if normal is not None:
+            _, _, weights = yield from _weighed(normal, rng, DRAWS_PER_STEP)
+            elbo = float(np.median(weights))
+        stale += 1
+        if normal is not None and (best is None or elbo > best[0]) and elbo > -math.inf:
+            best, stale = (elbo, normal), 0
+        if not moved or stale >= STALE:
+            break
+    if best is None:
+        return None
+    points, values, weights = yield from _weighed(best[1], rng, DRAWS_PER_PATH)
+    low, middle, high = np.quantile(weights, (0.25, 0.5, 0.75), method="lower")
+    if not math.isfinite(low):
+        return None
+    error = MEDIAN_ERROR * (high - low) / math.sqrt(len(weights))
+    top = max(ascent.place.log_density, float(np.max(values)))
+    return Path(normal=best[1], points=points, values=values, elbo=float(middle), error=float(error), top=top)
+
+
+def _begin(rng: np.random.Generator, dim: int) -> Search[Place | None]:
+    """A first point with finite density and gradient."""
+    for _ in range(ATTEMPTS):
+        place = yield from look(rng.uniform(-WIDTH, WIDTH, dim))
+        if place.finite:
+            return place
+    return None
+
+
+def _weighed(normal: NormalApproximation, rng: np.random.Generator, count: int) -> Search[tuple[np.ndarray, ...]]:
+    """Draws of an approximation, log densities there, and how far these exceed the approximation's own."""
+    points, own = normal.draw(rng.standard_normal((count, normal.mean.size)))
+    values, gradients = yield points
+    finite = np.isfinite(values) & np.all(np.isfinite(gradients), axis=1)
+    values = np.where(finite, values, -np.inf)
+    return points, values, values - own

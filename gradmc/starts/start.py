@@ -1,0 +1,66 @@
+"""The contract of a way to start.
+
+Implementing a start: a frozen dataclass with settings as fields and a method `find`, which is called once per run,
+before any chain moves, and may ask for the log density and gradient at any points.  What it finds must be a function of
+its arguments alone, and the point of chain k must not depend on the other chains asked for: a run that is resumed, or
+extended by chains, finds the same points again.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from gradmc.starts.asking import Evaluate
+from gradmc.starts.normal import NormalApproximation
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """Where a chain starts.
+
+    Attributes:
+        position: (dim,), unconstrained.
+        normal: the approximation that it comes from; gives the first metric.
+        path: number of the path that found it.
+        elbo: evidence lower bound of that path, in nats.
+    """
+
+    position: np.ndarray
+    normal: NormalApproximation
+    path: int
+    elbo: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What a start has found.
+
+    Attributes:
+        points: one per chain asked for.
+        gradients: evaluations it took.
+        note: how it went, in a few words, for the results.
+    """
+
+    points: tuple[Point, ...]
+    gradients: int
+    note: str
+
+
+class Start(Protocol):
+    """Finds starting points."""
+
+    def find(self, evaluate: Evaluate, dim: int, seed: int, chains: Sequence[int]) -> Found | None:
+        """Starting points for chains.
+
+        Args:
+            evaluate: log densities and gradients at points (n, dim).
+            dim: number of unconstrained coordinates.
+            seed: the run's seed.
+            chains: their numbers.
+
+        Returns:
+            What was found; None where nothing useful was, so that the chains start as `start="uniform"` does.
+        """
+        ...
