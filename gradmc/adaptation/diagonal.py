@@ -49,7 +49,7 @@ def _no_moments(pair: Float[Array, "2 dim"]) -> Moments:
 def _add(moments: Moments, pair: Float[Array, "2 dim"], weight: Float[Array, ""]) -> Moments:
     """Add a pair; `weight` is 1, or 0 to leave it out."""
     count = moments.count + weight
-    difference = pair - moments.mean
+    difference = jnp.where(weight > 0, pair - moments.mean, 0)  # 0 times what is not finite would be NaN
     mean = moments.mean + difference * (weight / jnp.maximum(count, 1))
     return Moments(count=count, mean=mean, squares=moments.squares + weight * difference * (pair - mean))
 
@@ -95,7 +95,8 @@ class DiagonalAdaptation:
     ) -> tuple[DiagonalMetric, Windows, Bool[Array, ""]]:
         """After warmup transition `transition` (from 0); says whether this is the first estimate from draws."""
         pair = jnp.stack([draw.position, draw.gradient])
-        good = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0) & (transition < schedule.final_start)
+        moved = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0)
+        good = moved & jnp.all(jnp.isfinite(pair)) & (transition < schedule.final_start)
         weight = good.astype(pair.dtype)
         foreground = _add(windows.foreground, pair, weight)
         background = _add(windows.background, pair, weight)
