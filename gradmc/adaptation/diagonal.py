@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
-from gradmc.adaptation.spectrum import Spectrum
+from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
 from gradmc.kernels.branching import pick
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DiagonalMetric
@@ -51,7 +51,7 @@ def _no_moments(pair: Float[Array, "2 dim"]) -> Moments:
 def _add(moments: Moments, pair: Float[Array, "2 dim"], weight: Float[Array, ""]) -> Moments:
     """Add a pair; `weight` is 1, or 0 to leave it out."""
     count = moments.count + weight
-    difference = pair - moments.mean
+    difference = jnp.where(weight > 0, pair - moments.mean, 0)  # 0 times what is not finite would be NaN
     mean = moments.mean + difference * (weight / jnp.maximum(count, 1))
     return Moments(count=count, mean=mean, squares=moments.squares + weight * difference * (pair - mean))
 
@@ -86,10 +86,19 @@ class DiagonalAdaptation:
         windows = Windows(foreground=moments, background=moments, length=jnp.asarray(MAIN_WINDOW, pair.dtype))
         return DiagonalMetric(scale=_scale(1 / jnp.abs(gradient), jnp.ones_like(gradient))), windows
 
-    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DiagonalMetric:
-        """The metric of an estimate: its variances."""
-        inner = 1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1)
-        return DiagonalMetric(scale=(spectrum.scale * np.sqrt(inner)).astype(dtype))
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DiagonalMetric | None:
+        """The metric of an estimate: its variances; None where they are none."""
+        with np.errstate(all="ignore"):
+            variance = spectrum.scale**2 * (1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1))
+        if not np.all(np.isfinite(variance) & (variance > 0)):
+            return None
+        return DiagonalMetric(scale=jnp.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
+
+    def next_update(self, transition: int, warmup: int) -> None:
+        """The host is never needed."""
+
+    def on_host(self, metric: DiagonalMetric, state: Windows, transition: int) -> None:
+        """The metric stays."""
 
     def update(
         self,
@@ -102,7 +111,8 @@ class DiagonalAdaptation:
     ) -> tuple[DiagonalMetric, Windows, Bool[Array, ""]]:
         """After warmup transition `transition` (from 0); says whether this is the first estimate from draws."""
         pair = jnp.stack([draw.position, draw.gradient])
-        good = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0) & (transition < schedule.final_start)
+        moved = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0)
+        good = moved & jnp.all(jnp.isfinite(pair)) & (transition < schedule.final_start)
         weight = good.astype(pair.dtype)
         foreground = _add(windows.foreground, pair, weight)
         background = _add(windows.background, pair, weight)

@@ -1,40 +1,36 @@
 """Dense and low-rank mass matrices, computed on the host between chunks from a window of draws and gradients.
 
-The inverse mass matrix S that minimises the Fisher divergence to a normal solves S G S = C, where C and G are the
-covariances of draws and gradients: S is the geometric mean of C and the inverse of G (Seyboldt, Carlson & Carpenter
-2025).  Draws and gradients are first scaled by the diagonal solution, so that S is close to the identity, and both
-covariances are shrunk towards the identity.
-
 Eigenvalue problems would keep the sampling loop from being one native function, so the compiled loop only records
 (draw, gradient) pairs in a ring, and the host loop stops the chain at the transitions that `next_update` names.  Each
-estimate uses the later half of warmup so far.  Until the first one finds a direction worth stretching, the diagonal
-metric of `gradmc.adaptation.diagonal` is in force and adapts at every transition.
+estimate (`gradmc.adaptation.spectrum`) uses the later half of warmup so far.  Until the first one finds a direction
+worth stretching, the diagonal metric of `gradmc.adaptation.diagonal` is in force and adapts at every transition.
 """
 
 import dataclasses
-import functools
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
-from threadpoolctl import ThreadpoolController
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation, Windows
+from gradmc.adaptation.linear_algebra import product
 from gradmc.adaptation.schedule import Schedule, final_start
-from gradmc.adaptation.spectrum import Spectrum
+from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
 from gradmc.records import record
 
 HISTORY_BYTES = 8 << 20
+MIN_HISTORY = 32
 MAX_HISTORY = 1024
-SHRINKAGE = 0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
+# An estimate solves eigenvalue problems of size min(dim, 2 rows): with more parameters than MANY, of at most that size.
+MANY = 256
 FIRST_UPDATE = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass
 LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
-SCALE_LIMITS = (1e-10, 1e10)
+RESOLUTION = 1e3  # in units of rounding: the shortest stretch beside 1 and the longest that F can still hold
 TRANSIT = 0.7  # mean gradient, in units of its spread, beyond which a chain is still on its way (measured: 0.5 to 1)
 
 
@@ -53,46 +49,20 @@ def in_transit(gradients: np.ndarray) -> bool:
     Under the posterior the mean gradient is zero.  A chain on its way there sees gradients of one sign; what it could
     learn of scales and correlations would be those of its path.
     """
-    return not bool(np.all(np.abs(gradients.mean(axis=0)) <= TRANSIT * gradients.std(axis=0)))
+    with np.errstate(all="ignore"):  # what is not finite counts as in transit
+        return not bool(np.all(np.abs(np.mean(gradients, axis=0)) <= TRANSIT * np.std(gradients, axis=0)))
 
 
-def estimate(draws: np.ndarray, gradients: np.ndarray) -> Spectrum | None:
-    """The estimate from draws and gradients, each (n, dim), n >= 3; None where it would not be finite."""
-    # Chains run at the same time on all cores; BLAS threads on top of them wait for each other most of the time.
-    with _blas().limit(limits=1, user_api="blas"):
-        return _geometric_mean(draws, gradients)
+def stretch_of(values: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
+    """How F stretches directions of inverse masses `values` > 0, in a dtype; None where that cannot hold it.
 
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def _geometric_mean(draws: np.ndarray, gradients: np.ndarray) -> Spectrum | None:
-    draws, gradients = draws.astype(np.float64), gradients.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.sqrt(np.std(draws, axis=0) / np.std(gradients, axis=0))
-    if not np.all(np.isfinite(spread) & (spread > 0)):
-        return None
-    scale = np.clip(spread, *SCALE_LIMITS)
-    covariance, information = _shrunk(draws / scale), _shrunk(gradients * scale)
-    # With information = L L', the geometric mean is L^-T (L' covariance L)^(1/2) L^-1.
-    lower = np.linalg.cholesky(information)
-    middle, turn = np.linalg.eigh(lower.T @ covariance @ lower)
-    if not np.all(middle > 0):
-        return None
-    half = np.linalg.solve(lower.T, turn * middle**0.25)
-    values, vectors = np.linalg.eigh(half @ half.T)
-    if not np.all(np.isfinite(values)) or values[0] <= 0:
-        return None
-    return Spectrum(scale=scale, values=values, vectors=vectors)
-
-
-def _shrunk(rows: np.ndarray) -> np.ndarray:
-    """Covariance of `rows`, shrunk towards the identity."""
-    count, dim = rows.shape
-    centred = rows - rows.mean(axis=0)
-    return (centred.T @ centred + SHRINKAGE * np.eye(dim)) / (count + SHRINKAGE)
+    None is so short that rounding beside the longest one could make F singular.
+    """
+    with np.errstate(over="ignore"):
+        stretch = np.sqrt(values).astype(dtype)
+    longest = max(1.0, float(np.max(stretch, initial=0)))
+    shortest = RESOLUTION * float(np.finfo(dtype).eps) * longest
+    return np.maximum(stretch, dtype.type(shortest)) if np.isfinite(longest) and shortest < 1 else None
 
 
 def next_update(transition: int, warmup: int) -> int | None:
@@ -104,11 +74,6 @@ def next_update(transition: int, warmup: int) -> int | None:
     return due if due > transition and due >= LEAST_UPDATE else None
 
 
-def is_due(transition: int, warmup: int) -> bool:
-    """Whether the metric is computed anew after `transition` transitions."""
-    return transition > 0 and next_update(transition - 1, warmup) == transition
-
-
 def recent(history: History, transition: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws and gradients of the later half of the transitions so far, as far as the ring holds them."""
     count, rows = int(history.count), history.draws.shape[0]
@@ -118,9 +83,10 @@ def recent(history: History, transition: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def empty_history(position: Float[Array, "dim"]) -> History:
-    """A ring with room for up to 1,024 draws and 8 MiB."""
+    """A ring with room for 32 to 1,024 draws, up to 8 MiB unless 32 draws take more."""
     dim, itemsize = position.shape[0], position.dtype.itemsize
-    rows = int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), 32, MAX_HISTORY))
+    most = MAX_HISTORY if dim <= MANY else MANY // 2
+    rows = int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), MIN_HISTORY, most))
     table = jnp.zeros((rows, dim), position.dtype)
     return History(count=jnp.int32(0), draws=table, gradients=table)
 
@@ -179,27 +145,32 @@ class LowRankAdaptation:
         metric = dataclasses.replace(metric, scale=jnp.where(metric.used == 0, diagonal.scale, metric.scale))
         return metric, WindowedState(diagonal=windows, history=remember(state.history, draw)), first
 
+    def next_update(self, transition: int, warmup: int) -> int | None:
+        """See `next_update` of this module."""
+        return next_update(transition, warmup)
+
     def on_host(self, metric: LowRankMetric, state: WindowedState, transition: int) -> LowRankMetric | None:
         """The metric from the latest draws; None where the present one should stay."""
         draws, gradients = recent(state.history, transition)
-        spectrum = None if in_transit(gradients) else estimate(draws, gradients)
-        if spectrum is None:
-            return None
-        found = self.metric(spectrum, metric.scale.dtype)
-        return None if int(found.used) == int(metric.used) == 0 else found
+        spectrum = None if in_transit(gradients) else estimate(draws, gradients, self.rank)
+        found = None if spectrum is None else self.metric(spectrum, np.dtype(metric.scale.dtype))
+        return None if found is None or int(found.used) == int(metric.used) == 0 else found
 
-    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> LowRankMetric:
-        """The metric of an estimate: its diagonal, and the directions that are farthest from it."""
-        dim = spectrum.scale.size
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> LowRankMetric | None:
+        """The metric of an estimate: its scales and the directions farthest from them; None where it is none."""
+        chosen = farthest(spectrum.values, self.rank)
+        values, stretch = spectrum.values[chosen], stretch_of(spectrum.values[chosen], dtype)
+        if stretch is None:
+            return None
+        dim = len(spectrum.scale)
         rank = min(self.rank, dim)
-        farthest = np.argsort(-np.abs(np.log(spectrum.values)), kind="stable")[:rank]
-        values, vectors = np.ones(rank), np.zeros((rank, dim))
-        values[: farthest.size], vectors[: farthest.size] = spectrum.values[farthest], spectrum.vectors[:, farthest].T
+        vectors = np.zeros((rank, dim), dtype)
+        vectors[: len(stretch)] = spectrum.vectors[:, chosen].T
         return LowRankMetric(
-            scale=np.asarray(spectrum.scale, dtype),
-            vectors=vectors.astype(dtype),
-            stretch=np.sqrt(values).astype(dtype),
-            used=np.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
+            scale=jnp.asarray(spectrum.scale, dtype),
+            vectors=jnp.asarray(vectors),
+            stretch=jnp.asarray(np.pad(stretch, (0, rank - len(stretch)), constant_values=1)),
+            used=jnp.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
         )
 
 
@@ -225,15 +196,20 @@ class DenseAdaptation:
         del info, transition, schedule
         return metric, remember(history, draw), jnp.bool_(False)
 
+    def next_update(self, transition: int, warmup: int) -> int | None:
+        """See `next_update` of this module."""
+        return next_update(transition, warmup)
+
     def on_host(self, metric: DenseMetric, history: History, transition: int) -> DenseMetric | None:
         """The metric from the latest draws; None where they give none."""
         spectrum = estimate(*recent(history, transition))
-        if spectrum is None:
-            return None
-        return self.metric(spectrum, metric.factor.dtype)
+        return None if spectrum is None else self.metric(spectrum, np.dtype(metric.factor.dtype))
 
-    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DenseMetric:
-        """The metric of an estimate."""
-        vectors = spectrum.vectors
-        root = np.eye(len(vectors)) + (vectors * (np.sqrt(spectrum.values) - 1)) @ vectors.T
-        return DenseMetric(factor=(spectrum.scale[:, None] * root).astype(dtype))
+    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DenseMetric | None:
+        """The metric of an estimate; None where it is none."""
+        stretch = stretch_of(spectrum.values, dtype)
+        if stretch is None:
+            return None
+        root = product(spectrum.vectors * (stretch - 1), np.ascontiguousarray(spectrum.vectors.T))
+        root[np.diag_indices_from(root)] += 1
+        return DenseMetric(factor=jnp.asarray(spectrum.scale[:, None] * root, dtype))

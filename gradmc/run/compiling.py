@@ -63,7 +63,7 @@ def compile_run(
     capacity: int,
     batch: int | None = None,
 ) -> Compiled:
-    """Trace and compile for chains like `state` and `points`, which have a leading axis of `batch` chains if that is set."""
+    """Trace and compile for chains like `state` and `points`; these have a leading axis if there is a `batch`."""
 
     def rows(positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any) -> Any:
         return expand_rows(expand, positions, count, arguments)

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from gradmc.adaptation.adaptation import Adaptation
 from gradmc.adaptation.schedule import Schedule
-from gradmc.adaptation.windowed import is_due, next_update
 from gradmc.run.compiling import Compiled
 from gradmc.run.machine import FAILED, SEARCH, STATISTICS, State
 from gradmc.run.progress import ChainStatus, Progress
@@ -48,7 +48,7 @@ class Plan:
     draws: int
     keep_warmup: bool
     scope: Callable[[], AbstractContextManager[Any]]  # JAX in the density's precision
-    on_host: Callable[[Any, Any, int], Any] | None = None  # `gradmc.adaptation.windowed`
+    adaptation: Adaptation | None  # None where the metric stays
 
     @property
     def total(self) -> int:
@@ -192,9 +192,9 @@ class Driver:
     def _limits(self, lane: Lane) -> np.ndarray:
         """How many transitions each chain may make in the next chunk."""
         room = np.minimum(self.plan.total - lane.done, self.plan.compiled.capacity)
-        if self.plan.on_host is not None:
+        if self.plan.adaptation is not None:
             for i, done in enumerate(lane.done):
-                due = next_update(int(done), self.plan.warmup)
+                due = self.plan.adaptation.next_update(int(done), self.plan.warmup)
                 if due is not None:
                     room[i] = min(room[i], due - done)
         room = np.maximum(room, 0).astype(np.int32)
@@ -202,24 +202,25 @@ class Driver:
 
     def _adapt_on_host(self, lane: Lane, state: State, filled: np.ndarray) -> State:
         """Compute the metric of chains that have come to a transition where one is due."""
-        if self.plan.on_host is None:
+        adaptation = self.plan.adaptation
+        if adaptation is None:
             return state
         for i, done in enumerate(lane.done):
-            if filled[i] and is_due(int(done), self.plan.warmup):
-                state = self._with_new_metric(state, i if self.plan.compiled.batch is not None else (), int(done))
+            if filled[i] and adaptation.next_update(int(done) - 1, self.plan.warmup) == done:
+                row = i if self.plan.compiled.batch is not None else ()
+                state = self._with_new_metric(adaptation, state, row, int(done))
         return state
 
-    def _with_new_metric(self, state: State, row: int | tuple[()], done: int) -> State:
+    def _with_new_metric(self, adaptation: Adaptation, state: State, row: int | tuple[()], done: int) -> State:
         chain = state.chain
         own_metric, own_adaptation = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.metric, chain.adaptation))
-        assert self.plan.on_host is not None
 
         def put(leaf: Any, value: Any) -> np.ndarray:
             changed = np.array(leaf)
             changed[row] = value
             return changed
 
-        metric = self.plan.on_host(own_metric, own_adaptation, done)
+        metric = adaptation.on_host(own_metric, own_adaptation, done)
         if metric is None:
             return state
         chain = dataclasses.replace(

@@ -17,7 +17,7 @@ called with any sequence of limits and gives the same chain.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from gradmc.adaptation.adaptation import Adaptation
 from gradmc.adaptation.schedule import Schedule
 from gradmc.adaptation.step_size import FIRST_STEP, StepSize, dual_average, initial_step_size, search, shorten_memory
 from gradmc.kernels.branching import branch, pick
@@ -55,20 +56,6 @@ STATISTICS: dict[str, np.dtype] = {
 LONG = 32
 
 type LogDensity = Callable[[jax.Array, Any], jax.Array]
-
-
-class MassAdaptation(Protocol):
-    """Adapts the metric; see `gradmc.adaptation.diagonal`."""
-
-    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[Metric, Any]:
-        """Metric and adaptation state at the start."""
-        ...
-
-    def update(
-        self, metric: Any, state: Any, draw: Draw, info: Info, transition: Int[Array, ""], schedule: Schedule
-    ) -> tuple[Metric, Any, Bool[Array, ""]]:
-        """After a warmup transition; the flag asks for a new search of the step size."""
-        ...
 
 
 @record
@@ -109,7 +96,7 @@ class Machine:
 
     log_density: LogDensity
     kernel: Kernel
-    adaptation: MassAdaptation
+    adaptation: Adaptation
     dim: int
     dtype: np.dtype
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation
 from gradmc.adaptation.schedule import make_schedule
+from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
 from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.hmc import Hmc
+from gradmc.kernels.metric import Metric
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
@@ -177,16 +179,26 @@ class Sampler:
 
     def _begin_at(self, lanes: Sequence[Lane], points: Mapping[int, StartingPoint]) -> None:
         """Put lanes that have not begun at starting points, with the metrics of these."""
-        plan, adaptation = self.plan, self.machine.adaptation
+        plan = self.plan
         for lane in lanes:
             lane.points = point_table([points[chain].position for chain in lane.chains], lane.points)
             if plan.schedule.keep_metric:  # that of an earlier run
                 continue
-            metrics = [adaptation.metric(points[chain].normal.covariance, self.machine.dtype) for chain in lane.chains]
-            metric = joined(metrics, plan.compiled.batch)
+            covariances = [points[chain].normal.covariance for chain in lane.chains]
+            metric = joined([self._metric(covariance) for covariance in covariances], plan.compiled.batch)
             lane.state = dataclasses.replace(lane.state, chain=dataclasses.replace(lane.state.chain, metric=metric))
         schedule = dataclasses.replace(plan.schedule, given=np.int32(1), keep_metric=np.bool_(True))
         self.plan = dataclasses.replace(plan, schedule=schedule)
+
+    def _metric(self, covariance: Spectrum) -> Metric:
+        """The metric of a starting point; without its directions where the precision cannot hold them."""
+        adaptation, dtype = self.machine.adaptation, self.machine.dtype
+        metric = adaptation.metric(covariance, dtype)
+        if metric is None:
+            scale = np.clip(covariance.scale, *SCALE_LIMITS)
+            metric = adaptation.metric(Spectrum(scale, np.ones(0), np.zeros((len(scale), 0))), dtype)
+        assert metric is not None
+        return metric
 
     def _start_error(self, lane: Lane) -> StartError:
         row = int(np.argmax(np.atleast_1d(lane.state.chain.phase) == FAILED))
@@ -287,9 +299,7 @@ def prepare(
         draws=settings.draws,
         keep_warmup=settings.keep_warmup,
         scope=density.scope,
-        on_host=machine.adaptation.on_host
-        if isinstance(machine.adaptation, DenseAdaptation | LowRankAdaptation)
-        else None,
+        adaptation=machine.adaptation,
     )
     return Sampler(
         density=density,

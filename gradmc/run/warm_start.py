@@ -80,7 +80,7 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
     schedule = dataclasses.replace(
         plan.schedule, early_end=zero, final_start=zero, keep_metric=np.bool_(True), search=np.bool_(False)
     )
-    sampler.plan = dataclasses.replace(plan, schedule=schedule, on_host=None)
+    sampler.plan = dataclasses.replace(plan, schedule=schedule, adaptation=None)
     for lane in sampler.lanes:
         own = [adapted[chain % len(adapted)] for chain in lane.chains]
 

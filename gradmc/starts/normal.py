@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from gradmc.adaptation.linear_algebra import eigh, gram, product, solve_upper
 from gradmc.adaptation.spectrum import Spectrum
 from gradmc.starts.lbfgs import Ascent
 
@@ -29,8 +30,8 @@ class NormalApproximation:
     def draw(self, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points made of standard normal `noise` (n, dim), and the log densities of the approximation there, (n,)."""
         scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
-        along = np.einsum("nd,dr->nr", noise, vectors) * (np.sqrt(values) - 1)
-        points = self.mean + scale * (noise + np.einsum("nr,dr->nd", along, vectors))
+        along = product(noise, vectors) * (np.sqrt(values) - 1)
+        points = self.mean + scale * (noise + product(along, vectors.T))
         log_volume = np.sum(np.log(scale)) + np.sum(np.log(values)) / 2
         constant = log_volume + self.mean.size * math.log(2 * math.pi) / 2
         return points, -np.sum(noise**2, axis=1) / 2 - constant
@@ -57,19 +58,17 @@ def _directions(ascent: Ascent, scale: np.ndarray) -> tuple[np.ndarray, np.ndarr
     scaled = changes * scale[:, None]
     columns = np.concatenate([scaled, steps / scale[:, None]], axis=1)
     basis = orthonormal(columns)
-    coordinates = np.einsum("dr,dc->rc", basis, columns)
-    middle = coordinates @ _core(np.einsum("di,dj->ij", steps, changes), np.einsum("di,dj->ij", scaled, scaled))
-    matrix = np.eye(basis.shape[1]) + middle @ coordinates.T
-    if not np.all(np.isfinite(matrix)):
-        return basis, np.full(basis.shape[1], np.nan)
-    values, turn = np.linalg.eigh((matrix + matrix.T) / 2)
-    return np.einsum("dr,rk->dk", basis, turn), values
+    coordinates = product(basis.T, columns)
+    core = _core(product(steps.T, changes), gram(scaled))
+    matrix = np.eye(basis.shape[1]) + product(product(coordinates, core), coordinates.T)
+    values, turn = eigh((matrix + matrix.T) / 2)
+    return product(basis, turn), values
 
 
 def _core(products: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """C of the inverse Hessian, from S'Z and Z' diag(a) Z."""
-    inverse = np.linalg.inv(np.triu(products))  # its diagonal is positive: see `Ascent._remember`
-    lower = inverse.T @ (np.diag(np.diag(products)) + curvature) @ inverse
+    inverse = solve_upper(np.triu(products), np.eye(len(products)))
+    lower = product(product(inverse.T, np.diag(np.diag(products)) + curvature), inverse)
     return np.block([[np.zeros_like(inverse), -inverse], [-inverse.T, lower]])
 
 

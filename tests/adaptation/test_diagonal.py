@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from gradmc.adaptation.diagonal import DiagonalAdaptation
 from gradmc.adaptation.schedule import EARLY_WINDOW, make_schedule
 from tests.adaptation.feed import draw_of, feeder, good_infos, info_of, normal_pairs
+from tests.adaptation.nasty import nasty_rows
 
 DOUBLE = np.dtype(float)
+NASTY_FEED = feeder(DiagonalAdaptation())
 
 
 @pytest.fixture(scope="session")
@@ -172,3 +176,32 @@ def test_constant_draws_keep_the_metric(feed: Callable[..., Any]) -> None:
     assert np.all(np.isfinite(metric.scale))
     assert np.all(np.asarray(metric.scale) > 0)
     np.testing.assert_array_equal(gradients, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=nasty_rows((30,), (3,)))
+def test_nasty_rows_give_a_finite_metric(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    """At every transition, and good draws after them give a good one."""
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        draws, gradients = (np.concatenate(pair) for pair in zip(rows, normal_pairs(rng, 170, np.eye(3)), strict=True))
+        metric, windows = begin(np.zeros(3), np.ones(3))
+        schedule = make_schedule(200, dtype=DOUBLE)
+        _, _, (metrics, _) = NASTY_FEED(
+            metric, windows, draws, gradients, schedule, jnp.int32(0), good_infos(len(draws))
+        )
+    scales = np.asarray(metrics.scale)
+    assert np.all(np.isfinite(scales) & (scales > 0))
+    np.testing.assert_allclose(scales[-1], 1.0, rtol=1e-6)
+
+
+def test_a_draw_that_is_not_finite_is_left_out(feed: Callable[..., Any], rng: np.random.Generator) -> None:
+    draws, gradients = normal_pairs(rng, 9, np.diag([4.0, 0.25]))
+    metric, windows = begin(draws[0], gradients[0])
+    gradients[5, 0] = np.nan
+    draws[7, 1] = np.inf
+    metric, state, _ = feed(
+        metric, windows, draws[1:], gradients[1:], make_schedule(100, dtype=DOUBLE), jnp.int32(0), good_infos(8)
+    )
+    assert state.foreground.count == 7
+    np.testing.assert_allclose(metric.scale, [2.0, 0.5], rtol=1e-6)

@@ -3,101 +3,33 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gradmc.adaptation.schedule import final_start, make_schedule
 from gradmc.adaptation.windowed import (
-    SHRINKAGE,
     DenseAdaptation,
     History,
     LowRankAdaptation,
-    Spectrum,
     empty_history,
-    estimate,
     in_transit,
-    is_due,
     next_update,
     recent,
 )
+from tests.adaptation.covariances import condition_after, random_covariance
 from tests.adaptation.feed import draw_of, feeder, good_infos, info_of, normal_pairs
+from tests.adaptation.nasty import nasty_rows
 
 DOUBLE = np.dtype(float)
 WARMUPS = [0, 1, 5, 10, 20, 24, 50, 100, 118, 500, 3000]
 
 
-def matrix_of(spectrum: Spectrum) -> np.ndarray:
-    inner = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
-    return spectrum.scale[:, None] * inner * spectrum.scale
-
-
-def random_covariance(rng: np.random.Generator, dim: int, condition: float) -> np.ndarray:
-    basis = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
-    return (basis * np.geomspace(1, condition, dim)) @ basis.T
-
-
-def condition_after(factor: np.ndarray, covariance: np.ndarray) -> float:
-    """Condition number of the covariance in the metric's coordinates."""
-    whitened = np.linalg.solve(factor, np.linalg.solve(factor, covariance).T)
-    return float(np.linalg.cond((whitened + whitened.T) / 2))
-
-
-class TestEstimate:
-    """The geometric mean of covariance and inverse information."""
-
-    def test_is_the_covariance_of_a_normal(self, rng: np.random.Generator) -> None:
-        """From few draws: gradients of a normal know its covariance exactly, but for the shrinkage."""
-        covariance = random_covariance(rng, 4, 1e4)
-        spectrum = estimate(*normal_pairs(rng, 60, covariance))
-        assert spectrum is not None
-        factor = np.linalg.cholesky(matrix_of(spectrum))
-        assert condition_after(factor, covariance) < 2
-
-    def test_solves_its_equation(self, rng: np.random.Generator) -> None:
-        """S G S = C for the shrunk covariances, which makes S the geometric mean of C and the inverse of G."""
-        draws = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3))
-        gradients = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3))
-        spectrum = estimate(draws, gradients)
-        assert spectrum is not None
-
-        def shrunk(rows: np.ndarray) -> np.ndarray:
-            centred = rows - rows.mean(axis=0)
-            return (centred.T @ centred + SHRINKAGE * np.eye(3)) / (len(rows) + SHRINKAGE)
-
-        inner = (spectrum.vectors * spectrum.values) @ spectrum.vectors.T
-        np.testing.assert_allclose(
-            inner @ shrunk(gradients * spectrum.scale) @ inner, shrunk(draws / spectrum.scale), rtol=1e-8, atol=1e-10
-        )
-
-    def test_follows_a_change_of_units(self, rng: np.random.Generator) -> None:
-        draws, gradients = normal_pairs(rng, 30, random_covariance(rng, 3, 50.0))
-        units = np.array([1e-4, 1.0, 1e3])
-        plain, scaled = estimate(draws, gradients), estimate(draws * units, gradients / units)
-        assert plain is not None
-        assert scaled is not None
-        np.testing.assert_allclose(matrix_of(scaled), units[:, None] * matrix_of(plain) * units, rtol=1e-8)
-
-    def test_more_dimensions_than_draws(self, rng: np.random.Generator) -> None:
-        """Shrinkage keeps the estimate positive definite."""
-        spectrum = estimate(*normal_pairs(rng, 10, random_covariance(rng, 40, 100.0)))
-        assert spectrum is not None
-        assert spectrum.values[0] > 0
-
-    @pytest.mark.parametrize("condition", [1e2, 1e6, 1e9])
-    def test_single_precision_is_good_enough(self, condition: float, rng: np.random.Generator) -> None:
-        draws, gradients = normal_pairs(rng, 200, random_covariance(rng, 60, condition))
-        spectrum = estimate(draws.astype(np.float32), gradients.astype(np.float32))
-        assert spectrum is None or (np.all(np.isfinite(spectrum.values)) and spectrum.values[0] > 0)
-
-    @pytest.mark.parametrize("what", ["constant", "nan", "infinite"])
-    def test_nothing_comes_of_bad_rows(self, what: str, rng: np.random.Generator) -> None:
-        draws, gradients = normal_pairs(rng, 20, np.eye(3))
-        if what == "constant":
-            draws[:, 1] = 3.0
-        else:
-            gradients[4, 1] = np.nan if what == "nan" else np.inf
-        assert estimate(draws, gradients) is None
+def is_due(transition: int, warmup: int) -> bool:
+    return transition > 0 and next_update(transition - 1, warmup) == transition
 
 
 class TestUpdates:
@@ -156,6 +88,7 @@ class TestHistory:
         rows = history.draws.shape[0]
         assert 32 <= rows <= 1024
         assert rows == 32 or 2 * history.draws.nbytes <= 8 << 20
+        assert min(dim, 2 * rows) <= 256, "the eigenvalue problems stay small"
 
 
 def test_gradients_of_one_sign_mean_transit(rng: np.random.Generator) -> None:
@@ -229,3 +162,71 @@ def test_the_diagonal_adapts_until_a_direction_is_used(used: int, rng: np.random
         metric, state, _ = adaptation.update(metric, state, draw, info_of(), jnp.int32(t), schedule)
     np.testing.assert_allclose(metric.scale, [1.0, 1.0] if used else [10.0, 0.1], rtol=0.2)
     assert int(state.history.count) == 30
+
+
+class TestNastyRows:
+    """No rows end a run: a metric comes of them that is finite and positive definite, or none."""
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @settings(max_examples=150, deadline=None)
+    @given(rows=nasty_rows((1, 2, 3, 8, 30), (1, 2, 7, 40)), used=st.integers(0, 1))
+    def test_low_rank(self, dtype: type, rows: tuple[np.ndarray, np.ndarray], used: int) -> None:
+        draws, gradients = cast(rows, dtype)
+        dim = draws.shape[1]
+        with jax.enable_x64(True):
+            metric, state = LowRankAdaptation(rank=5).initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
+            metric = dataclasses.replace(metric, used=jnp.int32(used))
+            state = dataclasses.replace(state, history=filled(draws, gradients))
+            new = LowRankAdaptation(rank=5).on_host(metric, state, len(draws))
+        if new is None:
+            return
+        scale, vectors, stretch = (np.asarray(leaf, float) for leaf in (new.scale, new.vectors, new.stretch))
+        used = int(new.used)
+        assert 0 <= used <= len(stretch)
+        inner = np.eye(dim) + (vectors[:used].T * (stretch[:used] - 1)) @ vectors[:used]
+        assert_positive_definite(scale, inner, dtype)
+        assert np.all(np.isfinite(vectors))
+        assert np.all(np.isfinite(stretch) & (stretch > 0))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @settings(max_examples=150, deadline=None)
+    @given(rows=nasty_rows((1, 2, 3, 8, 30), (1, 2, 7, 40)))
+    def test_dense(self, dtype: type, rows: tuple[np.ndarray, np.ndarray]) -> None:
+        draws, gradients = cast(rows, dtype)
+        dim = draws.shape[1]
+        with jax.enable_x64(True):
+            metric, _ = DenseAdaptation().initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
+            new = DenseAdaptation().on_host(metric, filled(draws, gradients), len(draws))
+        if new is not None:
+            factor = np.asarray(new.factor, float)
+            scale = np.linalg.norm(factor, axis=1)
+            assert_positive_definite(scale, factor / scale[:, None], dtype)
+
+    def test_rows_without_a_fault_give_a_metric(self, rng: np.random.Generator) -> None:
+        """Or the laws above would hold of nothing."""
+        draws, gradients = normal_pairs(rng, 30, random_covariance(rng, 7, 100.0))
+        metric, _ = DenseAdaptation().initial(jnp.ones(7), jnp.ones(7))
+        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30) is not None
+
+    @pytest.mark.parametrize("noise", [0.0, 1e-14])
+    def test_a_stuck_chain_keeps_its_metric(self, noise: float, rng: np.random.Generator) -> None:
+        """Its spread is rounding; also where a direction is in use already."""
+        rows = np.tile(rng.standard_normal((2, 1, 3)), (1, 40, 1)) * (1 + noise * rng.standard_normal((2, 40, 3)))
+        rows[1] -= rows[1].mean(axis=0)
+        metric, state = LowRankAdaptation().initial(jnp.ones(3), jnp.ones(3))
+        metric = dataclasses.replace(metric, used=jnp.int32(1))
+        state = dataclasses.replace(state, history=filled(*rows))
+        assert LowRankAdaptation().on_host(metric, state, 40) is None
+
+
+def cast(rows: tuple[np.ndarray, np.ndarray], dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(all="ignore"):
+        return rows[0].astype(dtype), rows[1].astype(dtype)
+
+
+def assert_positive_definite(scale: np.ndarray, inner: np.ndarray, dtype: type) -> None:
+    """F = diag(scale) inner is finite and far enough from singular for products in `dtype`."""
+    assert np.all(np.isfinite(scale) & (scale > 0))
+    assert np.all(np.isfinite(inner))
+    short, long = (singular := np.linalg.svd(inner, compute_uv=False))[-1], singular[0]
+    assert short > np.finfo(dtype).eps * long

@@ -1,0 +1,84 @@
+"""Linear algebra of its own: against LAPACK, on matrices of every kind, and NaN instead of exceptions."""
+
+import numpy as np
+import pytest
+
+from gradmc.adaptation.linear_algebra import (
+    SMALL,
+    cholesky,
+    eigh,
+    gram,
+    pivoted_cholesky,
+    product,
+    solve_lower,
+    solve_upper,
+)
+
+SIZES = [1, 2, 3, SMALL, SMALL + 1, 80]
+
+
+def symmetric(kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
+    basis = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    spectra = {
+        "random": rng.standard_normal(size),
+        "graded": np.geomspace(1e-12, 1e12, size),
+        "clustered": np.where(np.arange(size) < size // 2, 1.0, 1 + 1e-15),
+        "one": np.ones(size),
+        "singular": np.where(np.arange(size) < 2, 1.0, 0.0),
+        "huge": 1e300 * rng.uniform(0.1, 1, size),
+        "tiny": 1e-300 * rng.uniform(0.1, 1, size),
+        "zero": np.zeros(size),
+    }
+    if kind == "diagonal":
+        return np.diag(rng.standard_normal(size))
+    matrix = (basis * spectra[kind]) @ basis.T
+    return matrix / 2 + matrix.T / 2
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "kind", ["random", "graded", "clustered", "one", "singular", "huge", "tiny", "zero", "diagonal"]
+)
+def test_eigenvalues_and_vectors(kind: str, size: int, rng: np.random.Generator) -> None:
+    matrix = symmetric(kind, size, rng)
+    values, vectors = eigh(matrix)
+    norm = np.max(np.abs(matrix), initial=0.0) or 1.0
+    assert np.all(np.diff(values) >= 0)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(size), atol=1e-12)
+    np.testing.assert_allclose((vectors * (values / norm)) @ vectors.T, matrix / norm, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_factors_and_solutions(size: int, rng: np.random.Generator) -> None:
+    rows, right = rng.standard_normal((size + 5, size)), rng.standard_normal((size, 3))
+    matrix = gram(rows) + np.eye(size)
+    np.testing.assert_allclose(gram(rows), rows.T @ rows, atol=1e-12)
+    np.testing.assert_array_equal(gram(rows), gram(rows).T)
+    np.testing.assert_allclose(product(rows, right), rows @ right, atol=1e-12)
+    lower = cholesky(matrix)
+    np.testing.assert_allclose(lower, np.linalg.cholesky(matrix), atol=1e-10)
+    np.testing.assert_allclose(lower @ solve_lower(lower, right), right, atol=1e-10)
+    np.testing.assert_allclose(lower.T @ solve_upper(lower.T, right), right, atol=1e-10)
+
+
+def test_a_pivoted_factor_finds_the_rank(rng: np.random.Generator) -> None:
+    rows = rng.standard_normal((4, 12)) * np.array([1e3, 1.0, 1.0, 1e-9])[:, None]
+    factor, pivots = pivoted_cholesky(gram(rows), 1e-8)
+    assert len(pivots) == 3
+    np.testing.assert_allclose(factor.T @ factor, gram(rows), atol=1e-8)
+    np.testing.assert_array_equal(np.tril(factor[:, pivots], -1), 0)
+    assert len(pivoted_cholesky(np.zeros((3, 3)), 1e-8)[1]) == 0
+
+
+@pytest.mark.parametrize("size", [3, 80])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_comes_out_as_nan(bad: float, size: int) -> None:
+    matrix = np.eye(size)
+    matrix[1, 1] = bad
+    with np.errstate(all="ignore"):
+        assert np.all(np.isnan(eigh(matrix)[0]))
+        assert not np.all(np.isfinite(cholesky(matrix)))
+
+
+def test_what_is_not_positive_definite_has_no_factor() -> None:
+    assert np.any(np.isnan(cholesky(np.array([[1.0, 2.0], [2.0, 1.0]]))))
