@@ -48,7 +48,7 @@ def estimate(draws: np.ndarray, gradients: np.ndarray, rank: int | None = None) 
         None where the rows say too little, or no finite and positive definite matrix comes of them.
     """
     with np.errstate(all="ignore"):
-        return _estimate(np.concatenate([draws, gradients]).astype(np.float64), rank)
+        return _estimate(np.concatenate([draws, gradients], dtype=np.float64), rank)
 
 
 def _estimate(rows: np.ndarray, rank: int | None) -> Spectrum | None:

@@ -26,7 +26,7 @@ MIN_HISTORY = 32
 MAX_HISTORY = 1024
 # An estimate solves eigenvalue problems of size min(dim, 2 rows): with more parameters than MANY, of at most that size.
 MANY = 256
-FIRST_UPDATE = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass
+FIRST_UPDATE = 20  # transitions in which the metric of the start or the diagonal one finds the bulk of the mass
 LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
@@ -46,11 +46,12 @@ class History:
 def in_transit(gradients: np.ndarray) -> bool:
     """Whether a chain that saw these gradients, (n, dim), had not yet come to where the mass is.
 
-    Under the posterior the mean gradient is zero.  A chain on its way there sees gradients of one sign; what it could
-    learn of scales and correlations would be those of its path.
+    Under the posterior the mean gradient is zero, give or take 1 / sqrt(n).  A chain on its way there sees gradients of
+    one sign; what it could learn of scales and correlations would be those of its path.
     """
+    allowed = TRANSIT + 2 / np.sqrt(len(gradients))
     with np.errstate(all="ignore"):  # what is not finite counts as in transit
-        return not bool(np.all(np.abs(np.mean(gradients, axis=0)) <= TRANSIT * np.std(gradients, axis=0)))
+        return not bool(np.all(np.abs(np.mean(gradients, axis=0)) <= allowed * np.std(gradients, axis=0)))
 
 
 def stretch_of(values: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
@@ -152,7 +153,9 @@ class LowRankAdaptation:
     def on_host(self, metric: LowRankMetric, state: WindowedState, transition: int) -> LowRankMetric | None:
         """The metric from the latest draws; None where the present one should stay."""
         draws, gradients = recent(state.history, transition)
-        spectrum = None if in_transit(gradients) else estimate(draws, gradients, self.rank)
+        if in_transit(gradients):  # directions learnt elsewhere may be wrong here: back to the scales, which adapt
+            return dataclasses.replace(metric, used=np.int32(0)) if int(metric.used) else None
+        spectrum = estimate(draws, gradients, self.rank)
         found = None if spectrum is None else self.metric(spectrum, np.dtype(metric.scale.dtype))
         return None if found is None or int(found.used) == int(metric.used) == 0 else found
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from gradmc.adaptation.linear_algebra import eigh, gram, product, solve_upper
-from gradmc.adaptation.spectrum import Spectrum
+from gradmc.adaptation.spectrum import Spectrum, estimate
 from gradmc.starts.lbfgs import Ascent
 
 SMALL = 4096  # elements of a matrix that BLAS handles in one thread
@@ -42,12 +42,29 @@ def approximation(ascent: Ascent) -> NormalApproximation | None:
     with np.errstate(all="ignore"):
         scale = np.sqrt(ascent.diagonal)
         vectors, values = _directions(ascent, scale)
-        force = scale * ascent.place.gradient
-        force = force + np.einsum("dr,r->d", vectors, (values - 1) * np.einsum("dr,d->r", vectors, force))
-        mean = ascent.place.position + scale * force
-    if not np.all(np.isfinite(mean)) or not np.all(np.isfinite(values) & (values > 0)):
-        return None
-    return NormalApproximation(mean=mean, covariance=Spectrum(scale=scale, values=values, vectors=vectors))
+        if not np.all(np.isfinite(values) & (values > 0)):
+            return None
+        covariance = Spectrum(scale=scale, values=values, vectors=vectors)
+        return _newton(ascent.place.position, ascent.place.gradient, covariance)
+
+
+def _newton(position: np.ndarray, gradient: np.ndarray, covariance: Spectrum) -> NormalApproximation | None:
+    """The normal with this covariance whose log density has this gradient at this position."""
+    force = covariance.scale * gradient
+    along = np.einsum("dr,d->r", covariance.vectors, force) * (covariance.values - 1)
+    mean = position + covariance.scale * (force + np.einsum("dr,r->d", covariance.vectors, along))
+    return NormalApproximation(mean=mean, covariance=covariance) if np.all(np.isfinite(mean)) else None
+
+
+def by_fisher_divergence(points: np.ndarray, gradients: np.ndarray) -> NormalApproximation | None:
+    """The normal whose log density has these gradients (n, dim) at these points, as nearly as can be; None if none has.
+
+    Its covariance S solves S G S = C, where C and G are the covariances of points and gradients (Seyboldt, Carlson &
+    Carpenter 2025), and its mean is the mean point plus S times the mean gradient.  Both are exact where the density is
+    normal, wherever the points come from, as far as they reach.
+    """
+    found = estimate(points, gradients)
+    return None if found is None else _newton(points.mean(axis=0), gradients.mean(axis=0), found)
 
 
 def _directions(ascent: Ascent, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 A *path* is an L-BFGS search for a mode from a random point.  Each of its iterates gives a normal approximation, whose
 fit is measured by the evidence lower bound, ELBO = mean of (log density - log approximation) over draws of the
-approximation; the best one along the path is the path's own.  So a path that runs on into a spike of infinite density
+approximation; the best one along the path is the path's own, once its draws have made it better.  So a path that runs on into a spike of infinite density
 (a centred funnel) is stopped where a chain would go.
 
 The ELBO also says how much of the mass a path has found: where modes differ, it tells them apart by their mass and
@@ -23,7 +23,7 @@ import numpy as np
 
 from gradmc.starts.asking import Evaluate, Search, together
 from gradmc.starts.lbfgs import Ascent, Place, look
-from gradmc.starts.normal import NormalApproximation, approximation
+from gradmc.starts.normal import NormalApproximation, approximation, by_fisher_divergence
 from gradmc.starts.start import Found, Point
 
 PATHS = 8  # in the pool; as many again are run where these disagree
@@ -34,7 +34,9 @@ MOST_STEPS = 400
 STALE = 40  # steps without a better approximation before a path ends
 NEAR = 5.0  # gain of a step (or one unit per coordinate), above which the path is still on its way
 DRAWS_PER_STEP = 5  # for the ELBO of an iterate (Zhang et al. 2022)
-DRAWS_PER_PATH = 20  # for that of a path, and for the chains
+DRAWS_PER_PATH = (20, 64)  # at least and at most, for that of a path and for the chains
+MOST_REFINEMENTS = 5
+LEAST_RISE = 0.5  # of the bound, in nats, for which a refinement is repeated
 SPREADS = 4.0  # standard deviations of a normal's log density allowed for
 MEDIAN_ERROR = 0.93  # of a normal's median, in interquartile ranges over the root of the number of draws
 NEGLIGIBLE = 10.0  # an ELBO lower by this many nats, 3 standard errors allowed, is a share of 5e-5 of the mass
@@ -158,22 +160,38 @@ def _path(rng: np.random.Generator, dim: int) -> Search[Path | None]:
         normal = approximation(ascent)
         elbo = -math.inf
         if normal is not None:
-            _, _, weights = yield from _weighed(normal, rng, DRAWS_PER_STEP)
-            elbo = float(np.median(weights))
+            sample = yield from _sample(normal, rng, DRAWS_PER_STEP)
+            elbo = float(np.median(sample.weights))
         stale += 1
         if normal is not None and (best is None or elbo > best[0]) and elbo > -math.inf:
             best, stale = (elbo, normal), 0
         if not moved or stale >= STALE:
             break
-    if best is None:
-        return None
-    points, values, weights = yield from _weighed(best[1], rng, DRAWS_PER_PATH)
-    low, middle, high = np.quantile(weights, (0.25, 0.5, 0.75), method="lower")
-    if not math.isfinite(low):
-        return None
-    error = MEDIAN_ERROR * (high - low) / math.sqrt(len(weights))
-    top = max(ascent.place.log_density, float(np.max(values)))
-    return Path(normal=best[1], points=points, values=values, elbo=float(middle), error=float(error), top=top)
+    return None if best is None else (yield from _refined(best[1], ascent.place.log_density, rng))
+
+
+def _refined(normal: NormalApproximation, top: float, rng: np.random.Generator) -> Search[Path | None]:
+    """The path of an approximation, made better by its own draws as long as that raises the bound."""
+    path: Path | None = None
+    for _ in range(MOST_REFINEMENTS):
+        sample = yield from _sample(normal, rng, draws_of(normal.mean.size))
+        low, middle, high = np.quantile(sample.weights, (0.25, 0.5, 0.75), method="lower")
+        if not math.isfinite(low) or (path is not None and middle <= path.elbo):
+            break
+        gain = math.inf if path is None else middle - path.elbo
+        error = MEDIAN_ERROR * (high - low) / math.sqrt(len(sample.weights))
+        top = max(top, float(np.max(sample.values)))
+        path = Path(normal, sample.points, sample.values, float(middle), float(error), top)
+        better = by_fisher_divergence(sample.points[sample.finite], sample.gradients[sample.finite])
+        if better is None or gain < LEAST_RISE:
+            break
+        normal = better
+    return path
+
+
+def draws_of(dim: int) -> int:
+    """How many draws of a path's approximation: enough to see all directions of a small space."""
+    return int(np.clip(dim + 10, *DRAWS_PER_PATH))
 
 
 def _begin(rng: np.random.Generator, dim: int) -> Search[Place | None]:
@@ -185,10 +203,31 @@ def _begin(rng: np.random.Generator, dim: int) -> Search[Place | None]:
     return None
 
 
-def _weighed(normal: NormalApproximation, rng: np.random.Generator, count: int) -> Search[tuple[np.ndarray, ...]]:
-    """Draws of an approximation, log densities there, and how far these exceed the approximation's own."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sample:
+    """Draws of an approximation, with the density there.
+
+    Attributes:
+        points: (n, dim).
+        values: log densities, -inf where they or the gradients are not finite.
+        gradients: (n, dim).
+        weights: by how much the log densities exceed the approximation's own.
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    gradients: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Which are."""
+        return np.isfinite(self.values)
+
+
+def _sample(normal: NormalApproximation, rng: np.random.Generator, count: int) -> Search[_Sample]:
     points, own = normal.draw(rng.standard_normal((count, normal.mean.size)))
     values, gradients = yield points
     finite = np.isfinite(values) & np.all(np.isfinite(gradients), axis=1)
     values = np.where(finite, values, -np.inf)
-    return points, values, values - own
+    return _Sample(points=points, values=values, gradients=gradients, weights=values - own)

@@ -153,7 +153,13 @@ CASES = [
     Case("wall", wall, "divergences", ("where mu is large", "look at the prior of mu")),
     Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
     Case("banana", banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
-    Case("drift", long_way, "r_hat", ("still drift", "warm up longer"), settings={"warmup": 30, "max_tree_depth": 3}),
+    Case(
+        "drift",
+        long_way,
+        "r_hat",
+        ("still drift", "warm up longer"),
+        settings={"warmup": 30, "max_tree_depth": 3, "start": "uniform"},
+    ),
     Case(
         "stuck",
         needle,

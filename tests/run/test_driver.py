@@ -227,7 +227,7 @@ class TestStopping:
     def test_ends_within_a_chunk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """No chain begins another chunk after `stop`."""
         monkeypatch.setattr(driver_module, "CHUNK_SECONDS", 0.02)
-        sampler = prepare(NORMAL, Settings(seed=1, chains=3, warmup=0, draws=2**29, cores=2))
+        sampler = prepare(NORMAL, Settings(seed=1, chains=3, warmup=0, draws=2**29, cores=2, start="uniform"))
         begun_after_stop: list[int] = []
         stopped = threading.Event()
         advance = sampler.plan.compiled.advance
