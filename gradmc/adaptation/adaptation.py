@@ -42,6 +42,9 @@ class Adaptation[M: Metric, S](Protocol):
         """The first number of transitions above `transition` after which `on_host` is due; None if none is."""
         ...
 
-    def on_host(self, metric: Any, state: Any, transition: int) -> M | None:
-        """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay."""
+    def on_host(self, metric: Any, state: Any, transition: int, *, final: bool = False) -> M | None:
+        """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay.
+
+        `final` says that the host will not be due again.
+        """
         ...

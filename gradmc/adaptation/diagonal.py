@@ -97,7 +97,7 @@ class DiagonalAdaptation:
     def next_update(self, transition: int, warmup: int) -> None:
         """The host is never needed."""
 
-    def on_host(self, metric: DiagonalMetric, state: Windows, transition: int) -> None:
+    def on_host(self, metric: DiagonalMetric, state: Windows, transition: int, *, final: bool = False) -> None:
         """The metric stays."""
 
     def update(

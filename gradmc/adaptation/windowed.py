@@ -26,7 +26,8 @@ MIN_HISTORY = 32
 MAX_HISTORY = 1024
 # An estimate solves eigenvalue problems of size min(dim, 2 rows): with more parameters than MANY, of at most that size.
 MANY = 256
-FIRST_UPDATE = 20  # transitions in which the metric of the start or the diagonal one finds the bulk of the mass
+FIRST_UPDATE = 20  # transitions after which directions that a start has found are looked at
+DIAGONAL = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass, where it is in force
 LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
@@ -150,8 +151,12 @@ class LowRankAdaptation:
         """See `next_update` of this module."""
         return next_update(transition, warmup)
 
-    def on_host(self, metric: LowRankMetric, state: WindowedState, transition: int) -> LowRankMetric | None:
+    def on_host(
+        self, metric: LowRankMetric, state: WindowedState, transition: int, *, final: bool = False
+    ) -> LowRankMetric | None:
         """The metric from the latest draws; None where the present one should stay."""
+        if transition < DIAGONAL and int(metric.used) == 0 and not final:
+            return None
         draws, gradients = recent(state.history, transition)
         if in_transit(gradients):  # directions learnt elsewhere may be wrong here: back to the scales, which adapt
             return dataclasses.replace(metric, used=np.int32(0)) if int(metric.used) else None
@@ -203,8 +208,12 @@ class DenseAdaptation:
         """See `next_update` of this module."""
         return next_update(transition, warmup)
 
-    def on_host(self, metric: DenseMetric, history: History, transition: int) -> DenseMetric | None:
+    def on_host(
+        self, metric: DenseMetric, history: History, transition: int, *, final: bool = False
+    ) -> DenseMetric | None:
         """The metric from the latest draws; None where they give none."""
+        if transition < DIAGONAL and not final:
+            return None
         spectrum = estimate(*recent(history, transition))
         return None if spectrum is None else self.metric(spectrum, np.dtype(metric.factor.dtype))
 

@@ -220,7 +220,8 @@ class Driver:
             changed[row] = value
             return changed
 
-        metric = adaptation.on_host(own_metric, own_adaptation, done)
+        final = adaptation.next_update(done, self.plan.warmup) is None
+        metric = adaptation.on_host(own_metric, own_adaptation, done, final=final)
         if metric is None:
             return state
         chain = dataclasses.replace(

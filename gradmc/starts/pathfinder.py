@@ -2,8 +2,8 @@
 
 A *path* is an L-BFGS search for a mode from a random point.  Each of its iterates gives a normal approximation, whose
 fit is measured by the evidence lower bound, ELBO = mean of (log density - log approximation) over draws of the
-approximation; the best one along the path is the path's own, once its draws have made it better.  So a path that runs on into a spike of infinite density
-(a centred funnel) is stopped where a chain would go.
+approximation; the best one along the path is the path's own, once its draws have made it better.  So a path that runs
+on into a spike of infinite density (a centred funnel) is stopped where a chain would go.
 
 The ELBO also says how much of the mass a path has found: where modes differ, it tells them apart by their mass and
 not by their height.  The *pool* of a run are those of its first paths whose ELBO comes near that of the best of them.

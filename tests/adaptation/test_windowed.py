@@ -177,7 +177,7 @@ class TestNastyRows:
             metric, state = LowRankAdaptation(rank=5).initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
             metric = dataclasses.replace(metric, used=jnp.int32(used))
             state = dataclasses.replace(state, history=filled(draws, gradients))
-            new = LowRankAdaptation(rank=5).on_host(metric, state, len(draws))
+            new = LowRankAdaptation(rank=5).on_host(metric, state, len(draws), final=True)
         if new is None:
             return
         scale, vectors, stretch = (np.asarray(leaf, float) for leaf in (new.scale, new.vectors, new.stretch))
@@ -196,7 +196,7 @@ class TestNastyRows:
         dim = draws.shape[1]
         with jax.enable_x64(True):
             metric, _ = DenseAdaptation().initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
-            new = DenseAdaptation().on_host(metric, filled(draws, gradients), len(draws))
+            new = DenseAdaptation().on_host(metric, filled(draws, gradients), len(draws), final=True)
         if new is not None:
             factor = np.asarray(new.factor, float)
             scale = np.linalg.norm(factor, axis=1)
@@ -206,17 +206,31 @@ class TestNastyRows:
         """Or the laws above would hold of nothing."""
         draws, gradients = normal_pairs(rng, 30, random_covariance(rng, 7, 100.0))
         metric, _ = DenseAdaptation().initial(jnp.ones(7), jnp.ones(7))
-        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30) is not None
+        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30, final=True) is not None
+        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30) is None, "too early"
 
     @pytest.mark.parametrize("noise", [0.0, 1e-14])
-    def test_a_stuck_chain_keeps_its_metric(self, noise: float, rng: np.random.Generator) -> None:
-        """Its spread is rounding; also where a direction is in use already."""
+    def test_a_stuck_chain_gives_no_metric(self, noise: float, rng: np.random.Generator) -> None:
+        """Its spread is rounding: a direction in use is at most given up."""
         rows = np.tile(rng.standard_normal((2, 1, 3)), (1, 40, 1)) * (1 + noise * rng.standard_normal((2, 40, 3)))
         rows[1] -= rows[1].mean(axis=0)
         metric, state = LowRankAdaptation().initial(jnp.ones(3), jnp.ones(3))
         metric = dataclasses.replace(metric, used=jnp.int32(1))
         state = dataclasses.replace(state, history=filled(*rows))
-        assert LowRankAdaptation().on_host(metric, state, 40) is None
+        new = LowRankAdaptation().on_host(metric, state, 40, final=True)
+        assert new is None or int(new.used) == 0
+        assert new is None or new.scale is metric.scale
+
+    def test_directions_are_given_up_in_transit(self, rng: np.random.Generator) -> None:
+        """Those of a start that was elsewhere, say: the scales go on adapting, the directions would not."""
+        metric, state = LowRankAdaptation().initial(jnp.ones(3), jnp.ones(3))
+        metric = dataclasses.replace(metric, used=jnp.int32(2))
+        rows = rng.standard_normal((2, 40, 3))
+        rows[1, :, 1] += 5.0
+        state = dataclasses.replace(state, history=filled(*rows))
+        new = LowRankAdaptation().on_host(metric, state, 40)
+        assert new is not None
+        assert int(new.used) == 0
 
 
 def cast(rows: tuple[np.ndarray, np.ndarray], dtype: type) -> tuple[np.ndarray, np.ndarray]:

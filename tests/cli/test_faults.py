@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gradmc.adaptation.windowed import FIRST_UPDATE
+from gradmc.adaptation.windowed import DIAGONAL
 from gradmc.results.checkpoint import checkpoint_path, load_checkpoint
 from tests.cli.conftest import make_project
 
@@ -179,7 +179,7 @@ def killed_twice_in_warmup(server: Server, begin: list[Any], out: Path, rng: np.
         done = int(checkpoint.arrays["done"][0])
         if result["code"] == 0 or done >= WARMUP:
             return False
-        if done > FIRST_UPDATE:
+        if done > DIAGONAL:
             reached.add(done)
     return True
 
