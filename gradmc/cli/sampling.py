@@ -208,7 +208,9 @@ def _draw(
             float32=config.output.float32,
         )
         make = ZarrStore.resume if resume else ZarrStore
-        store = make(run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep)
+        labels = Labels.of_density(problem.density)
+        labels.warn_of_left_out()
+        store = make(run.draws, chains=problem.settings.chains, labels=labels, keep=keep)
         sampling_began = time.monotonic()
         outcome = run_recorded(
             sampler,

@@ -11,7 +11,7 @@ import numpy as np
 from gradmc.density import Density
 from gradmc.errors import GradmcError, ProgramError, SourceLocation, UsageError
 from gradmc.program.blame import told
-from gradmc.program.dims import RESERVED
+from gradmc.program.dims import RESERVED, unfit_name
 
 
 @contextmanager
@@ -48,10 +48,8 @@ def check_names(names: Sequence[str], what: str, rename: str) -> None:
     for name in names:
         if name in RESERVED:
             raise UsageError(f"the {what} name {name!r} is reserved by ArviZ for its own dimensions; {rename}")
-        if "/" in name:
-            raise UsageError(
-                f"the {what} name {name!r}: the results are a tree whose paths are written with '/'; {rename}"
-            )
+        if (reason := unfit_name(name)) is not None:
+            raise UsageError(f"the {what} name {name!r}: {reason.partition('; ')[0]}; {rename}")
         if names.count(name) > 1:
             raise UsageError(f"the {what} name {name!r} comes twice; {rename}")
 

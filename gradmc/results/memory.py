@@ -66,10 +66,17 @@ class MemoryStore:
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far (see `lengths.largest` for unequal chains)."""
-        from gradmc.results.tree import build_tree
-
         with self._lock:
             attributes = dict(self._attributes)
+        return self._tree(self.labels, attributes)
+
+    def bare_datatree(self) -> Any:
+        """The draws alone: no data, no names of axes, no attributes."""
+        return self._tree(Labels(name=self.labels.name), {})
+
+    def _tree(self, labels: Labels, attributes: Mapping[str, Any]) -> Any:
+        from gradmc.results.tree import build_tree
+
         groups: dict[str, dict[str, np.ndarray]] = {}
         chains: dict[str, Rectangle] = {}
         for warmup in (False, True):
@@ -78,7 +85,7 @@ class MemoryStore:
                 arrays = [self._columns[c][group, name].values[: shown.draws] for c in shown.chains]
                 groups.setdefault(group, {})[name] = np.stack(arrays)
                 chains[group] = shown
-        return build_tree(groups, chains=chains, labels=self.labels, attributes=attributes)
+        return build_tree(groups, chains=chains, labels=labels, attributes=attributes)
 
     def _names(self, warmup: bool) -> list[tuple[str, str]]:
         names: dict[tuple[str, str], None] = {}
