@@ -11,6 +11,7 @@ import numpy as np
 
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.dims import RESERVED, unfit_name
+from gradmc.program.raising import is_of_program, line_of, text_of
 from gradmc.results.storable import as_array
 
 SIZE = 256
@@ -64,8 +65,13 @@ def simulate(
     rng = np.random.default_rng(seed)
     try:
         result = simulator(rng, *parameters.values(), **_data_for(simulator, bound.data))
-    except Exception as error:
-        raise ProgramError(f"the simulator of {bound.model.name} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        if not is_of_program(error):
+            raise
+        raise ProgramError(
+            f"the simulator of {bound.model.name} raised {text_of(error)}",
+            location=line_of(error, simulator.__code__.co_filename),
+        ) from error
     if not isinstance(result, Mapping):
         kind = type(result).__name__
         raise ProgramError(f"the simulator of {bound.model.name} returned a {kind}, expected a dictionary")
