@@ -5,6 +5,7 @@ saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.0
 the one that warmup aimed at (`gradmc.diagnostics.acceptance`).
 """
 
+import itertools
 import math
 from typing import Any
 
@@ -37,6 +38,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         few = Check("draws", False, float(summary.draws), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
     checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
+    if (copies := check_copies(tree)) is not None:
+        checks.insert(0, copies)
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
     if "energy" in statistics:
         checks.append(check_energy(statistics["energy"].values))
@@ -62,6 +65,19 @@ def check_finite(summary: Summary) -> Check:
         return Check("finite", True, 0.0, 0.0, "all draws are finite")
     finding = f"{_names(bad)} {'has' if len(bad) == 1 else 'have'} draws that are infinite or not a number"
     return Check("finite", False, float(len(bad)), 0.0, finding, "look at how these quantities are computed")
+
+
+def check_copies(tree: Any) -> Check | None:
+    """No chain may be a copy of another, with which it would agree; None where none is."""
+    values = [array.transpose("chain", "draw", ...).values for array in tree["posterior"].data_vars.values()]
+    if "sample_stats" in tree.children and "energy" in tree["sample_stats"].data_vars:
+        values.insert(0, tree["sample_stats"]["energy"].values)  # chains that both stand still differ in it
+    for other, chain in itertools.combinations(range(tree["posterior"].sizes["chain"]), 2):
+        same = all(np.array_equal(array[other], array[chain]) for array in values)
+        if same and any(np.any(array[chain] != array[chain][:1]) for array in values):
+            finding = f"chains {other} and {chain} have the same draws: one is a copy of the other"
+            return Check("copies", False, 1.0, 0.0, finding, "draw each chain with a number or a seed of its own")
+    return None
 
 
 def check_r_hat(tree: Any, summary: Summary) -> Check:

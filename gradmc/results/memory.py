@@ -1,6 +1,7 @@
 """Draws kept in memory, in arrays of shape (draws, ...) per chain that grow by doubling."""
 
 import threading
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from gradmc.results.attributes import standard_attributes
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.lengths import Rectangle, largest
-from gradmc.results.store import Groups
+from gradmc.results.store import Checksums, Groups
 
 
 class MemoryStore:
@@ -58,6 +59,15 @@ class MemoryStore:
 
     def flush(self, chain: int) -> None:
         """Nothing to do: memory is never durable."""
+
+    def checksums(self, chain: int) -> Checksums:
+        """What tells the draws that are kept of a chain from those of others."""
+        columns = self._columns[chain].items()
+        return {
+            f"{group}/{name}": [column.length, zlib.crc32(column.values.tobytes())]
+            for (group, name), column in columns
+            if column.length
+        }
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes to the results."""

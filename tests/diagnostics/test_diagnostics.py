@@ -97,6 +97,17 @@ def test_a_chain_apart_is_named() -> None:
     assert "several modes" in found["r_hat"]
 
 
+def test_a_copied_chain_is_named() -> None:
+    tree = make_tree()
+    for array in tree["posterior"].data_vars.values():
+        array.values[2] = array.values[0]
+    assert diagnose(tree).passed  # the energies differ
+    tree["sample_stats"]["energy"].values[2] = tree["sample_stats"]["energy"].values[0]
+    assert "chains 0 and 2 have the same draws" in failures(tree)["copies"]
+    del tree["sample_stats"]
+    assert "chains 0 and 2 have the same draws" in failures(tree)["copies"]
+
+
 def test_a_stuck_chain_is_named() -> None:
     tree = make_tree()
     tree["posterior"]["mu"].values[1] = 0.3
