@@ -22,6 +22,7 @@ from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.memory import MemoryStore
+from gradmc.run.losses import explain_losses
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
@@ -123,6 +124,7 @@ def sample(
     try:
         store.finalize(run_attributes(sampler, time.perf_counter() - began))
         tree = store.to_datatree()
+        tree.attrs |= explain_losses(sampler, target, tree)
         findings = [f"{check.finding}; {check.advice}" for check in check_transitions(tree) if not check.passed]
     except Exception as error:  # a bug, but not one that may cost the draws
         tree = store.bare_datatree()

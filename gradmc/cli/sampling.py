@@ -187,6 +187,7 @@ def _draw(
     from gradmc.results.labels import Labels
     from gradmc.results.verifying import verify
     from gradmc.results.zarr_store import ZarrStore
+    from gradmc.run.losses import explain_losses
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
@@ -232,6 +233,7 @@ def _draw(
         attributes = run_attributes(sampler, manifest["sampling_seconds"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **hashes})
+        store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
         finished = outcome.ending == "finished"
         verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
     return outcome

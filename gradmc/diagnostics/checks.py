@@ -16,6 +16,7 @@ from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.summary import Row, Summary, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
+from gradmc.results.statistics import lost_draws
 
 R_HAT_MAX = 1.01
 ESS_PER_CHAIN = 100
@@ -125,6 +126,10 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     if not count:
         return Check("divergences", True, 0.0, 0.0, "no divergences")
     finding = f"{count} of {diverging.size:,} draws ({_percent(count, diverging.size)}) diverged"
+    lost = int(np.sum(lost_draws(tree["sample_stats"].to_dataset())))  # smaller steps do not help these
+    if lost:
+        what = "gradient" if tree.attrs.get("not_finite_in") == "gradient" else "density or its gradient"
+        finding += f", {'all' if lost == count else lost} of them where the {what} is not finite"
     lean = where_they_lie(tree, diverging)
     smaller_steps = _smaller_steps(tree)
     advice = f"{smaller_steps}; if they stay, reparameterise"
@@ -132,6 +137,8 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
         advice = _divergence_advice(lean, smaller_steps)
+    if lost:
+        advice = _loss_advice(tree, lean, advice if 2 * lost < count else "")
     return Check("divergences", False, float(count), 0.0, finding, advice)
 
 
@@ -180,6 +187,17 @@ def _divergence_advice(lean: Lean, smaller_steps: str) -> str:
             f"non-centred form; otherwise tighten the prior of {lean.name}, and {smaller_steps}"
         )
     return f"look at the prior of {lean.name}, and {smaller_steps}"
+
+
+def _loss_advice(tree: Any, lean: Lean | None, other: str) -> str:
+    """The advice where draws were lost; `other` is that of the other divergences, where they are most of all."""
+    advice = [other] if other else []
+    known = tree.attrs.get("not_finite", "")
+    if lean is not None and not other and tree.attrs.get("not_finite_in") != "gradient":
+        advice.append(f"look at the prior of {lean.name}, and whether its support is declared too wide")
+    if not known:
+        advice.append("`gradmc check` (`gm.check`) looks for the line that makes the density or its gradient so")
+    return "; ".join([*advice, f"at one of these points {known}"] if known else advice)
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:
