@@ -22,6 +22,7 @@ from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.memory import MemoryStore
+from gradmc.run.losses import explain_losses
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
@@ -82,6 +83,7 @@ def sample(
     Warns:
         SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
             than aimed at.  `gm.diagnose` judges the draws in full.
+        UserWarning: results cannot hold some of the data, and leave them out.
 
     Raises:
         UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
@@ -109,10 +111,10 @@ def sample(
     display.start(chains)
     try:
         display.note("compiling")
+        labels = Labels.of_density(target)
+        labels.warn_of_left_out()
         sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
-        store = MemoryStore(
-            chains=chains, labels=Labels.of_density(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
-        )
+        store = MemoryStore(chains=chains, labels=labels, keep=Keep(warmup=keep_warmup), expected=max(draws, 1))
         began = time.perf_counter()
         try:
             sampler.run(store, display)
@@ -123,11 +125,19 @@ def sample(
             )
     finally:
         display.close()
-    store.finalize(run_attributes(sampler, time.perf_counter() - began))
-    tree = store.to_datatree()
-    for check in check_transitions(tree):
-        if not check.passed:
-            warnings.warn(f"{check.finding}; {check.advice}", SamplingWarning, stacklevel=2)
+    try:
+        store.finalize(run_attributes(sampler, time.perf_counter() - began))
+        tree = store.to_datatree()
+        tree.attrs |= explain_losses(sampler, target, tree)
+        findings = [f"{check.finding}; {check.advice}" for check in check_transitions(tree) if not check.passed]
+    except Exception as error:  # a bug, but not one that may cost the draws
+        tree = store.bare_datatree()
+        findings = [
+            f"the draws are returned bare, without data, names and checks, because making the results raised "
+            f"{type(error).__name__}: {error}; please report this bug of gradmc"
+        ]
+    for finding in findings:
+        warnings.warn(finding, SamplingWarning, stacklevel=2)
     return tree
 
 

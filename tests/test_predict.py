@@ -5,7 +5,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Positive, Real
-from gradmc.errors import DataError, UsageError
+from gradmc.errors import DataError, ProgramError, UsageError
 from gradmc.lpdf import exponential, normal
 
 # With four data a draw diverges now and then; what is predicted from the draws is the subject here.
@@ -49,6 +49,28 @@ def test_posterior_predictions_have_the_axes_of_the_data(draws):
     posterior = draws["posterior"]
     z = (y.values - posterior["mu"].values[..., None]) / posterior["s"].values[..., None]
     assert abs(z.mean()) < 5 / np.sqrt(z.size)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ({"chain": 1.0}, r"'chain', .* another meaning there"),
+        ({"a/b": 1.0}, r"'a/b', .* write 'a_b'"),
+        ({"y": [[1.0], [1.0, 2.0]]}, r"'y', .* got list"),
+        ({"y": None}, r"'y', .* got NoneType"),
+    ],
+)
+def test_simulated_data_that_results_cannot_hold_are_refused(draws, made, reason):
+    @gm.model
+    def other(mu: Real, s: Positive):
+        return normal(mu, 0.0, 1.0) + exponential(s, 1.0)
+
+    @other.simulator
+    def unfit(rng, mu, s):
+        return made
+
+    with pytest.raises(ProgramError, match=rf"the simulator of other returned {reason}"):
+        gm.predict(other, {}, draws, seed=1)
 
 
 @gm.model

@@ -16,7 +16,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Positive, Real
-from gradmc.errors import DataError, StartError, UsageError
+from gradmc.errors import DataError, ProgramError, StartError, UsageError
 from gradmc.lpdf import half_normal, normal
 from gradmc.results.attributes import storable
 from gradmc.run.progress import NoProgress
@@ -55,6 +55,44 @@ QUICK: dict[str, Any] = {"seed": 3, "chains": 2, "warmup": 60, "draws": 30, "pro
 @pytest.fixture(scope="module")
 def tree() -> Any:
     return gm.sample(schools, DATA, keep_warmup=True, keep_unconstrained=True, **QUICK)
+
+
+@gm.model
+def ragged(mu: Real, *, y):
+    lp = normal(mu, 0.0, 1.0)
+    for group in y:
+        lp += gm.observe("y", normal(np.sum(group), mu, 1.0))
+    return lp
+
+
+class TestNoDrawIsLost:
+    def test_to_data_that_results_cannot_hold(self) -> None:
+        with pytest.warns(UserWarning, match=r"the results leave out y \(list\)"):
+            tree = gm.sample(ragged, {"y": [[1.0, 2.0], [3.0]]}, **QUICK)
+        assert tree["log_likelihood"]["y"].shape == (2, 30, 2)
+        assert "constant_data" not in tree.children
+
+    @pytest.mark.parametrize("step", ["finalize", "to_datatree"])
+    def test_to_a_bug(self, monkeypatch: pytest.MonkeyPatch, tree: Any, step: str) -> None:
+        def fail(*_: Any) -> None:
+            raise ValueError("inhomogeneous shape")
+
+        monkeypatch.setattr(pipeline.MemoryStore, step, fail)
+        with pytest.warns(gm.SamplingWarning, match=r"returned bare, .* raised ValueError: inhomogeneous shape"):
+            bare = gm.sample(schools, DATA, **QUICK)
+        for group in ("posterior", "sample_stats", "log_likelihood"):
+            for name, values in bare[group].data_vars.items():
+                np.testing.assert_array_equal(values, tree[group][name])
+
+    @pytest.mark.parametrize(("value", "kind"), [(1j, "complex128"), (jnp.bfloat16(1.0), "bfloat16")])
+    def test_to_marks_that_results_cannot_hold(self, value: Any, kind: str) -> None:
+        @gm.model
+        def marked(mu: Real):
+            gm.record("z", mu + value if kind == "complex128" else value)
+            return normal(mu, 0.0, 1.0)
+
+        with pytest.raises(ProgramError, match=rf"record\('z', ...\): the results hold .* real numbers, got {kind}"):
+            gm.sample(marked, **QUICK)
 
 
 def normal_density(dim: int = 2) -> gm.Density:

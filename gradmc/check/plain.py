@@ -3,7 +3,6 @@
 import copy
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from gradmc.check.finding import Finding
 from gradmc.check.subject import Subject
 from gradmc.errors import SourceLocation
 from gradmc.program.layout import layout
+from gradmc.program.raising import is_of_program, line_of, text_of
 from gradmc.program.watching import watched
 
 TOLERANCE = 1e-7
@@ -34,8 +34,10 @@ def plain(subject: Subject) -> Iterator[Finding]:
         began = time.perf_counter()
         try:
             value = _call(subject, subject.bound.model.fn, x)
-        except Exception as error:
-            message = f"run as ordinary Python it raises {type(error).__name__}: {error}"
+        except BaseException as error:
+            if not is_of_program(error):
+                raise
+            message = f"run as ordinary Python it raises {text_of(error)}"
             yield finding("plain-fails", message, location=_raised(subject, error))
             return
         if not abs(value - compiled) <= TOLERANCE * (1.0 + abs(compiled)):
@@ -59,10 +61,9 @@ def _call(subject: Subject, fn: Any, x: np.ndarray) -> float:
         return float(fn(*arguments, **copy.deepcopy(subject.bound.data)))
 
 
-def _raised(subject: Subject, error: Exception) -> SourceLocation | None:
-    file = subject.bound.model.fn.__code__.co_filename
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file and f.lineno]
-    return subject.line(frames[-1].lineno or 0) if frames else None
+def _raised(subject: Subject, error: BaseException) -> SourceLocation | None:
+    at = line_of(error, subject.bound.model.fn.__code__.co_filename)
+    return None if at is None else subject.line(at.line)
 
 
 @dataclass(slots=True)
@@ -88,7 +89,9 @@ def _difference(subject: Subject, x: np.ndarray) -> SourceLocation | None:
         _call(subject, fn, x)
         with subject.density.scope():
             tape = subject.tape(x)
-    except Exception:
+    except BaseException as error:
+        if not is_of_program(error):
+            raise
         return None
     if tape is None:
         return None

@@ -59,7 +59,7 @@ class Subject:
         self.seed = seed
         self.dim = density.dim
         self.parts = density.parts
-        self.narrowed: dict[str, tuple[float, float]] = {}
+        self.narrowed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.skipped: dict[str, str] = {}
 
     @property

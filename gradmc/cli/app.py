@@ -343,6 +343,7 @@ def build_app(overrides: Overrides) -> App:
         help_epilogue=EPILOGUE,
         version=_version,
         help_format="markdown",
+        suppress_keyboard_interrupt=False,  # else cyclopts makes a SystemExit of it, as if a program had raised one
     )
     commands = Commands(overrides)
     for command in (

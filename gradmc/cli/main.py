@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         from gradmc.cli.parsing import call
 
         return call(build_app(overrides), rest)
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:  # also SystemExit: nothing may end a command with 0 but its success
         return report_error(error, as_json=as_json, debug=debug)
 
 

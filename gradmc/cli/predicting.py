@@ -9,9 +9,11 @@ from gradmc.cli.problem import build_problem, check_identity
 from gradmc.config import Config
 from gradmc.results.labels import Labels
 from gradmc.results.lock import locked
+from gradmc.results.manifest import run_of
 from gradmc.results.prediction import predict_draws
 from gradmc.results.reading import open_draws
 from gradmc.results.run_directory import open_run
+from gradmc.results.verifying import verify
 from gradmc.results.zarr_store import ZarrStore
 
 GROUP = "posterior_predictive"
@@ -25,9 +27,11 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
     problem = build_problem(config, seed=manifest["seed"])
     check_identity(manifest["identity"], problem.identity, "predict")
     with locked(run.lock):
+        identifier = run_of(manifest)
+        verify(run.draws, run=identifier)
         tree = open_draws(run.draws)
         chains = problem.settings.chains
-        store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density))
+        store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density), run=identifier)
         names: dict[str, None] = {}
         used = int(manifest["seed"]) if seed is None else seed
         for chain, values in predict_draws(problem.density.bound, tree, used):

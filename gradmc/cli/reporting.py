@@ -59,7 +59,9 @@ def assess(run: RunDirectory) -> Assessment | None:
     """Summary and checks of the draws as they are now, or None if there are none; kept for next time."""
     from gradmc.diagnostics import diagnose as check
     from gradmc.diagnostics import summarise
+    from gradmc.results.manifest import run_of
     from gradmc.results.reading import open_draws
+    from gradmc.results.verifying import verify
 
     if not (run.draws / "zarr.json").exists():
         return None
@@ -67,6 +69,7 @@ def assess(run: RunDirectory) -> Assessment | None:
     kept = _kept(run, stamp)
     if kept is not None:
         return kept
+    verify(run.draws, run=run_of(run.read_manifest()))
     tree = open_draws(run.draws)
     if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
         return None

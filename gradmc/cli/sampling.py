@@ -15,7 +15,7 @@ from gradmc.config.load import parse
 from gradmc.errors import ResumeError, UsageError
 from gradmc.results.files import StorageError
 from gradmc.results.lock import locked
-from gradmc.results.manifest import config_changes, new_manifest, now, versions
+from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
 from gradmc.run.signals import Requests, listening
 
@@ -86,6 +86,7 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
     run.prepare()
     with locked(run.lock) as left:
         manifest = run.read_manifest()
+        refuse_old(manifest)
         if left is not None and manifest.get("status") == "running":
             message = f"taking over from process {left.get('pid')} on {left.get('host')}, which is gone"
             run.note("takeover", left=left)
@@ -184,7 +185,9 @@ def _draw(
 ) -> Any:
     from gradmc.results.keep import Keep
     from gradmc.results.labels import Labels
+    from gradmc.results.verifying import verify
     from gradmc.results.zarr_store import ZarrStore
+    from gradmc.run.losses import explain_losses
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
@@ -208,7 +211,10 @@ def _draw(
             float32=config.output.float32,
         )
         make = ZarrStore.resume if resume else ZarrStore
-        store = make(run.draws, chains=problem.settings.chains, labels=Labels.of_density(problem.density), keep=keep)
+        labels = Labels.of_density(problem.density)
+        labels.warn_of_left_out()
+        chains, identifier = problem.settings.chains, run_of(manifest)
+        store = make(run.draws, chains=chains, labels=labels, keep=keep, run=identifier)
         sampling_began = time.monotonic()
         outcome = run_recorded(
             sampler,
@@ -221,12 +227,16 @@ def _draw(
             began=began,
             checkpoint_seconds=config.output.checkpoint_seconds,
             resume=resume,
+            run=identifier,
         )
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
         manifest["start"] = sampler.started or manifest.get("start", {})
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **hashes})
+        store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
+        finished = outcome.ending == "finished"
+        verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
     return outcome
 
 
@@ -237,7 +247,8 @@ def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool
     adapted = stored_adapted(run.state) if resume else None
     if adapted is None and config.sampler.warm_start is not None:
         earlier = open_run(config.sampler.warm_start)
-        adapted = read_adapted(earlier.path, earlier.read_manifest()["config"]["sampler"]["chains"])
+        made = earlier.read_manifest()
+        adapted = read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
         store_adapted(run.state, adapted)
     if adapted is not None:
         warm_start(sampler, adapted)

@@ -6,10 +6,11 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from gradmc.config.problems import suggestion
 from gradmc.errors import ConfigError, GradmcError, ProgramError, SourceLocation
+from gradmc.program.raising import is_of_program, line_of, text_of
 
 
 def load_model(target: str) -> Any:
@@ -66,8 +67,8 @@ def load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except GradmcError:
         raise
-    except Exception as error:
-        raise import_failure(error, path.resolve()) from error
+    except BaseException as error:
+        raise_import_failure(error, str(path.resolve()))
     return module
 
 
@@ -81,25 +82,37 @@ def load_module(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             message = f"model.target: no module {name}; for a file write `model.py:NAME`"
             raise ConfigError(message) from None
-        raise import_failure(error, None) from error
+        raise_import_failure(error, _file_of(name))
     except GradmcError:
         raise
-    except Exception as error:
-        raise import_failure(error, None) from error
+    except BaseException as error:
+        raise_import_failure(error, _file_of(name))
 
 
-def import_failure(error: Exception, path: Path | None) -> ProgramError:
-    """What went wrong while a model file was imported, at the line of the user's file."""
+def _file_of(module: str) -> str | None:
+    """The file of a module that could not be imported, or None if it has none."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return None if spec is None else spec.origin
+
+
+def raise_import_failure(error: BaseException, file: str | None) -> NoReturn:
+    """Say what went wrong while a model's file was imported, at the line of that file; let Ctrl-C through.
+
+    Raises:
+        ProgramError: always, but for Ctrl-C.
+    """
+    if not is_of_program(error):
+        raise error
     if isinstance(error, SyntaxError):
-        location = SourceLocation(error.filename or str(path), error.lineno or 0, (error.text or "").rstrip())
-        return ProgramError(f"SyntaxError: {error.msg}", location=location)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if path is not None and f.filename == str(path)] or frames[-1:]
-    location = None
-    if own:
-        frame = own[-1]
-        location = SourceLocation(frame.filename, frame.lineno or 0, frame.line or "")
-    return ProgramError(f"{type(error).__name__}: {error}", location=location)
+        location = SourceLocation(error.filename or str(file), error.lineno or 0, (error.text or "").rstrip())
+        raise ProgramError(f"SyntaxError: {error.msg}", location=location) from error
+    location = line_of(error, file)
+    if location is None and (frames := traceback.extract_tb(error.__traceback__)):
+        location = SourceLocation(frames[-1].filename, frames[-1].lineno or 0, frames[-1].line or "")
+    raise ProgramError(text_of(error), location=location) from error
 
 
 def _listing(models: dict[str, Any]) -> str:

@@ -99,7 +99,8 @@ class ProgramDensity(Density):
         if name in self._marked.axes:
             return tuple(self._marked.axes[name])
         declared = self.bound.dims.get(name, ())
-        known = np.shape(self.bound.data[name]) if name in self.bound.data else shape
+        datum = self.bound.data.get(name)
+        known = datum.shape if isinstance(datum, np.ndarray) else shape  # lists that are left are ragged
         shared = 0
         while shared < min(len(known), len(shape)) and known[shared] == shape[shared]:
             shared += 1

@@ -5,6 +5,7 @@ saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.0
 the one that warmup aimed at (`gradmc.diagnostics.acceptance`).
 """
 
+import itertools
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.summary import Row, Summary, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
+from gradmc.results.statistics import lost_draws
 
 R_HAT_MAX = 1.01
 ESS_PER_CHAIN = 100
@@ -37,6 +39,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         few = Check("draws", False, float(summary.draws), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
     checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
+    if (copies := check_copies(tree)) is not None:
+        checks.insert(0, copies)
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
     if "energy" in statistics:
         checks.append(check_energy(statistics["energy"].values))
@@ -62,6 +66,19 @@ def check_finite(summary: Summary) -> Check:
         return Check("finite", True, 0.0, 0.0, "all draws are finite")
     finding = f"{_names(bad)} {'has' if len(bad) == 1 else 'have'} draws that are infinite or not a number"
     return Check("finite", False, float(len(bad)), 0.0, finding, "look at how these quantities are computed")
+
+
+def check_copies(tree: Any) -> Check | None:
+    """No chain may be a copy of another, with which it would agree; None where none is."""
+    values = [array.transpose("chain", "draw", ...).values for array in tree["posterior"].data_vars.values()]
+    if "sample_stats" in tree.children and "energy" in tree["sample_stats"].data_vars:
+        values.insert(0, tree["sample_stats"]["energy"].values)  # chains that both stand still differ in it
+    for other, chain in itertools.combinations(range(tree["posterior"].sizes["chain"]), 2):
+        same = all(np.array_equal(array[other], array[chain]) for array in values)
+        if same and any(np.any(array[chain] != array[chain][:1]) for array in values):
+            finding = f"chains {other} and {chain} have the same draws: one is a copy of the other"
+            return Check("copies", False, 1.0, 0.0, finding, "draw each chain with a number or a seed of its own")
+    return None
 
 
 def check_r_hat(tree: Any, summary: Summary) -> Check:
@@ -111,6 +128,10 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     if not count:
         return Check("divergences", True, 0.0, 0.0, "no divergences")
     finding = f"{count} of {diverging.size:,} draws ({_percent(count, diverging.size)}) diverged"
+    lost = int(np.sum(lost_draws(tree["sample_stats"].to_dataset())))  # smaller steps do not help these
+    if lost:
+        what = "gradient" if tree.attrs.get("not_finite_in") == "gradient" else "density or its gradient"
+        finding += f", {'all' if lost == count else lost} of them where the {what} is not finite"
     lean = where_they_lie(tree, diverging)
     smaller_steps = _smaller_steps(tree)
     advice = f"{smaller_steps}; if they stay, reparameterise"
@@ -118,6 +139,8 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
         advice = _divergence_advice(lean, smaller_steps)
+    if lost:
+        advice = _loss_advice(tree, lean, advice if 2 * lost < count else "")
     return Check("divergences", False, float(count), 0.0, finding, advice)
 
 
@@ -166,6 +189,17 @@ def _divergence_advice(lean: Lean, smaller_steps: str) -> str:
             f"non-centred form; otherwise tighten the prior of {lean.name}, and {smaller_steps}"
         )
     return f"look at the prior of {lean.name}, and {smaller_steps}"
+
+
+def _loss_advice(tree: Any, lean: Lean | None, other: str) -> str:
+    """The advice where draws were lost; `other` is that of the other divergences, where they are most of all."""
+    advice = [other] if other else []
+    known = tree.attrs.get("not_finite", "")
+    if lean is not None and not other and tree.attrs.get("not_finite_in") != "gradient":
+        advice.append(f"look at the prior of {lean.name}, and whether its support is declared too wide")
+    if not known:
+        advice.append("`gradmc check` (`gm.check`) looks for the line that makes the density or its gradient so")
+    return "; ".join([*advice, f"at one of these points {known}"] if known else advice)
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:

@@ -74,7 +74,7 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
 
     if group not in getattr(tree, "children", ()):
         raise UsageError(f"expected draws with the group {group!r}, as gm.sample returns, got {type(tree).__name__}")
-    dataset = tree[group].to_dataset()
+    dataset = tree[group].to_dataset().map(_as_real)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         table = summary(dataset, var_names=None if variables is None else list(variables), round_to="none", kind="all")
@@ -86,6 +86,11 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
     )
     sizes = dataset.sizes
     return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=columns, rows=rows)
+
+
+def _as_real(array: Any) -> Any:
+    """Counts and indicators as real numbers: differences of booleans and of unsigned integers are none."""
+    return array.astype(float) if array.dtype.kind in "biu" else array
 
 
 def _finite(value: float) -> float | None:

@@ -1,6 +1,5 @@
 """What densities from elsewhere share: error reports and checks of named values."""
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +8,10 @@ import jax
 import numpy as np
 
 from gradmc.density import Density
-from gradmc.errors import GradmcError, ProgramError, SourceLocation, UsageError
+from gradmc.errors import GradmcError, ProgramError, UsageError
 from gradmc.program.blame import told
-from gradmc.program.dims import RESERVED
+from gradmc.program.dims import RESERVED, unfit_name
+from gradmc.program.raising import is_of_program, line_of, text_of
 
 
 @contextmanager
@@ -21,12 +21,11 @@ def explaining(fn: Callable[..., Any]) -> Iterator[None]:
         yield
     except GradmcError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_of_program(error):
+            raise
         file = getattr(getattr(fn, "__code__", None), "co_filename", None)
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        last = frames[-1] if frames else None
-        where = SourceLocation(last.filename, last.lineno or 0, last.line or "", last.name) if last else None
-        raise ProgramError(f"{type(error).__name__}: {error}", location=where) from error
+        raise ProgramError(text_of(error), location=line_of(error, file)) from error
 
 
 def default_dims(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -48,10 +47,8 @@ def check_names(names: Sequence[str], what: str, rename: str) -> None:
     for name in names:
         if name in RESERVED:
             raise UsageError(f"the {what} name {name!r} is reserved by ArviZ for its own dimensions; {rename}")
-        if "/" in name:
-            raise UsageError(
-                f"the {what} name {name!r}: the results are a tree whose paths are written with '/'; {rename}"
-            )
+        if (reason := unfit_name(name)) is not None:
+            raise UsageError(f"the {what} name {name!r}: {reason.partition('; ')[0]}; {rename}")
         if names.count(name) > 1:
             raise UsageError(f"the {what} name {name!r} comes twice; {rename}")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradmc.errors import DataError
 from gradmc.program.data import DataField, normalise
-from gradmc.program.dims import SizeTable
+from gradmc.program.dims import SizeTable, plain_labels
 from gradmc.program.support import Bound, Support, is_known
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
         if key in known:
             continue
         if key in dimensions and np.ndim(value) == 1:
-            labels[key] = np.asarray(value).tolist()
+            labels[key] = plain_labels(value)
             continue
         if key in {parameter.name for parameter in model.parameters}:
             raise DataError(

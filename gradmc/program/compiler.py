@@ -25,6 +25,7 @@ from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
 from gradmc.program.middle import lower
+from gradmc.program.raising import is_of_program
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
 
@@ -105,7 +106,9 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
-    except (Exception, CannotRoll) as error:
+    except BaseException as error:
+        if not (isinstance(error, CannotRoll) or is_of_program(error)):
+            raise
         names = frozenset(k for k, v in kwargs.items() if is_traced(v))
         if names and (isinstance(error, CannotRoll | OneSidedMark) or complaints.is_concretization(error)):
             raise ConcreteDataNeeded(names) from error

@@ -10,11 +10,34 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Integral
+from typing import Any
+
+import numpy as np
 
 from gradmc.errors import DataError, DeclarationError
 
 RESERVED = ("chain", "draw", "sample", "pred_id")
 """Names that ArviZ gives to its own dimensions."""
+
+LONGEST_NAME = 200
+"""In bytes; file systems allow 255, and axes add some to a variable's name."""
+
+
+def unfit_name(name: str) -> str | None:
+    """Why results cannot hold something of this name (each is a directory of its own), or None if they can."""
+    if "/" in name:
+        return f"the results are a tree whose paths are written with '/'; write {name.replace('/', '_')!r}"
+    if name.startswith(".") or name == "zarr.json" or not name.isprintable():
+        return "the results are stored in directories of these names, and this is none; write a plain name"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"the results are stored in directories of these names, at most {LONGEST_NAME} bytes long; shorten it"
+    return None
+
+
+def plain_labels(labels: Any) -> list[Any]:
+    """The labels along an axis as Python's values; times as their text, since `tolist` makes integers of some."""
+    array = np.asarray(labels)
+    return (array.astype(str) if array.dtype.kind in "mM" else array).tolist()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ gradient. The operation that made it, forward or backward, is found in the trace
 import copy
 import itertools
 import linecache
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, told
 from gradmc.program.layout import layout, shown
 from gradmc.program.marks import Marks, collecting
+from gradmc.program.raising import is_of_program, line_of, text_of
 from gradmc.program.watching import watched
 
 
@@ -133,16 +133,17 @@ def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:
             run.value = (watched(fn, watch) or fn)(*arguments, **copy.deepcopy(bound.data))
-        except Exception as error:
+        except BaseException as error:
+            if not is_of_program(error):
+                raise
             run.error = _location(fn, error)
     run.assignment = watch.first
     return run
 
 
-def _location(fn: Callable[..., Any], error: Exception) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == fn.__code__.co_filename]
-    where = f"{frames[-1].filename}:{frames[-1].lineno}\n    {frames[-1].line}\n" if frames else ""
-    return f"{where}{type(error).__name__}: {error}"
+def _location(fn: Callable[..., Any], error: BaseException) -> str:
+    at = line_of(error, fn.__code__.co_filename)
+    return f"{'' if at is None else f'{at.file}:{at.line}\n    {at.text}\n'}{text_of(error)}"
 
 
 def bad_mark(marks: Marks) -> str | None:

@@ -18,6 +18,7 @@ from jax import lax
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.binding import BoundModel, BoundParameter
 from gradmc.program.model import bound_names
+from gradmc.program.raising import is_of_program, line_of, text_of
 from gradmc.program.support import Bound
 
 
@@ -150,9 +151,12 @@ def _end(parameter: BoundParameter, bound: Bound, scope: Mapping[str, Any]) -> A
     if callable(bound):
         try:
             return _real(bound(**{name: scope[name] for name in bound_names(bound)}))
-        except Exception as error:
+        except BaseException as error:
+            if not is_of_program(error):
+                raise
             raise ProgramError(
-                f"the bound of {parameter.name} ({parameter.support!r}) raised {type(error).__name__}: {error}"
+                f"the bound of {parameter.name} ({parameter.support!r}) raised {text_of(error)}",
+                location=line_of(error, getattr(getattr(bound, "__code__", None), "co_filename", None)),
             ) from error
     return bound
 

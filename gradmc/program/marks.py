@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import UsageError
+from gradmc.program.dims import plain_labels, unfit_name
 
 type Dims = str | Sequence[str] | Mapping[str, Sequence[Any] | None]
 """Names of axes; a mapping gives labels along them too."""
@@ -137,7 +138,7 @@ def _axes(name: str, dims: Any) -> Axes:
     """Check and unify the forms of `dims`."""
     found: Axes
     if isinstance(dims, Mapping):
-        found = {key: None if labels is None else tuple(np.asarray(labels).tolist()) for key, labels in dims.items()}
+        found = {key: None if labels is None else tuple(plain_labels(labels)) for key, labels in dims.items()}
     else:
         given = (dims,) if isinstance(dims, str) else tuple(dims) if isinstance(dims, Sequence) else ("",)
         found = dict.fromkeys(given)
@@ -145,6 +146,9 @@ def _axes(name: str, dims: Any) -> Axes:
             raise UsageError(f"record({name!r}, ...): dims must be different names, got {dims!r}")
     if not all(isinstance(key, str) and key for key in found):
         raise UsageError(f'record({name!r}, ...): dims must be names of axes, got {dims!r}; write dims=["school"]')
+    for key in found:
+        if (reason := unfit_name(key)) is not None:
+            raise UsageError(f"record({name!r}, ...): the axis {key!r}: {reason}")
     return found
 
 
@@ -154,11 +158,8 @@ def _checked(name: object, this: str, other: str, taken: dict[str, list[Any]]) -
             f"{this}(name, value) expects a name (a non-empty string) first, got {name!r} "
             f'of type {type(name).__name__}; write {this}("y", value)'
         )
-    if "/" in name:
-        raise UsageError(
-            f"{this}({name!r}, ...): the results are a tree whose paths are written with '/'; "
-            f"write {name.replace('/', '_')!r}"
-        )
+    if (reason := unfit_name(name)) is not None:
+        raise UsageError(f"{this}({name!r}, ...): {reason}")
     if name in taken:
         raise UsageError(
             f"the name {name!r} is used by both {this}() and {other}(); give the derived quantity another name"

@@ -16,6 +16,7 @@ from gradmc.errors import DeclarationError, UsageError
 from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
 from gradmc.program.dims import RESERVED
+from gradmc.program.raising import is_of_program
 from gradmc.program.support import Support
 
 SUPPORTS = (
@@ -255,7 +256,9 @@ def _annotation(fn: Callable[..., Any], argument: inspect.Parameter) -> Any:
         return eval(annotation, fn.__globals__, scope)
     except DeclarationError as error:
         raise DeclarationError(f"{_where(fn)}: the annotation of {argument.name!r}: {error}") from None
-    except Exception as error:
+    except BaseException as error:
+        if not is_of_program(error):
+            raise
         raise DeclarationError(
             f"{_where(fn)}: the annotation {annotation!r} of {argument.name!r} cannot be evaluated "
             f"({type(error).__name__}: {error}); with `from __future__ import annotations`, supports must be "

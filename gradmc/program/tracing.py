@@ -145,8 +145,13 @@ def _check_axes(bound: BoundModel, axes: Mapping[str, Axes], shapes: Mapping[str
 def _checked_marks(bound: BoundModel, marks: Collected) -> tuple[dict[str, Any], dict[str, Any]]:
     """Refuse names of marks that would collide in the results."""
     parameters = {parameter.name for parameter in bound.parameters}
-    for kind, names in (("observe", marks.observe), ("record", marks.record)):
-        for name in names:
+    for kind, values in (("observe", marks.observe), ("record", marks.record)):
+        for name, value in values.items():
+            if jnp.issubdtype(value.dtype, jax.dtypes.extended) or np.dtype(value.dtype).kind not in "biuf":
+                raise ProgramError(
+                    f"{kind}({name!r}, ...): the results hold booleans, integers and real numbers, got {value.dtype}",
+                    remedy="Mark real numbers: of a complex one its real and its imaginary part.",
+                )
             if name in bound.coords or name in RESERVED:
                 raise ProgramError(
                     f"{kind}({name!r}, ...): {name!r} is the name of a dimension of the results",

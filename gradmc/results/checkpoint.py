@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gradmc.errors import ResumeError
 from gradmc.results.files import atomic_write
 
 MAGIC = b"gradmc-checkpoint-1\n"
@@ -30,6 +31,22 @@ class Checkpoint:
 
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
+    path: Path | None = None  # where it was read from
+
+    def refuse_other(self, *, run: str, chains: Sequence[int]) -> None:
+        """Refuse a checkpoint that is whole, but not that of these chains of this run.
+
+        Raises:
+            ResumeError: it is another's.
+        """
+        whose = self.meta.get("run"), self.meta.get("chains")
+        if whose == (run, list(chains)):
+            return
+        other = "another run" if whose[0] != run else f"chain {_listed(whose[1] or ['?'])}"
+        raise ResumeError(
+            f"{self.path} is the checkpoint of {other}, expected that of chain {_listed(chains)} of this run; put the "
+            "run's own back, or start a new run"
+        )
 
 
 def checkpoint_path(directory: Path | str, chain: int) -> Path:
@@ -74,10 +91,14 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
         checkpoint = decode(content)
         if checkpoint is not None:
             _warn(damaged, f"going on from the one before it ({path.name})")
-            return checkpoint
+            return replace(checkpoint, path=path)
         damaged.append(path.name)
     _warn(damaged, f"chain {chain} starts again from the beginning")
     return None
+
+
+def _listed(chains: Sequence[Any]) -> str:
+    return ", ".join(map(str, chains))
 
 
 def _warn(damaged: list[str], consequence: str) -> None:

@@ -4,14 +4,17 @@ ArviZ wants each axis named. Names come from the declarations of the model; an a
 declared name is called `<variable>_dim_<i>`, as `arviz_base` does.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from gradmc.program.dims import RESERVED, unfit_name
+from gradmc.results.storable import axis_labels, data_arrays, left_out
+
 SAMPLE_DIMS = ("chain", "draw")
-RESERVED = frozenset({"chain", "draw", "sample", "pred_id"})
 ORDER = (
     "posterior",
     "unconstrained_posterior",
@@ -29,7 +32,7 @@ class Labels:
     Args:
         dims: variable name -> names of its axes (without chain and draw); None for an unnamed axis.
         coords: dimension name -> values along it.
-        data: the data of the model; entries that are not arrays or numbers are left out.
+        data: the data of the model; what cannot be stored is left out (see `warn_of_left_out`).
         sampled_variables: names of the parameters (recorded quantities stand beside them).
         observed: data whose pointwise log likelihood the model marks; more may turn up among the draws.
         name: name of the model.
@@ -66,6 +69,20 @@ class Labels:
         coords = {name: list(values) for name, values in density.coords.items()}
         observed = tuple(groups.get("log_likelihood", {}))
         return replace(labels, dims=dims, coords=coords, observed=observed)
+
+    def warn_of_left_out(self) -> None:
+        """Say before sampling which data the results will not hold.
+
+        Warns:
+            UserWarning: there are such data.
+        """
+        if missed := left_out(self.data):
+            warnings.warn(
+                f"the results leave out {', '.join(missed)}: they hold numbers, texts and arrays of them; "
+                "the draws do not depend on it",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +123,17 @@ def _fits(
     variables: Mapping[str, Any],
     coords: Mapping[str, Sequence[Any]],
 ) -> bool:
-    """Whether an axis may bear this name: right size, not used twice, not the name of a variable."""
+    """Whether an axis may bear this name: right size, free, and fit for a file."""
     expected = sizes.get(axis, len(coords[axis]) if axis in coords else size)
-    return expected == size and axis not in used and axis not in variables and axis not in RESERVED
+    free = axis not in used and axis not in variables and axis not in RESERVED
+    return free and expected == size and unfit_name(axis) is None
 
 
 def _coordinate(axis: str, size: int, labels: Labels) -> np.ndarray:
     values = labels.coords.get(axis)
     if values is None or len(values) != size:
         return np.arange(size)
-    return np.asarray(values)
+    return axis_labels(values)
 
 
 def variable_order(names: Iterable[str], labels: Labels) -> list[str]:
@@ -129,18 +147,6 @@ def group_rank(group: str) -> tuple[bool, int, str]:
     """Sorts groups in ArviZ's customary order, warmup last."""
     plain = group.removeprefix("warmup_")
     return plain != group, ORDER.index(plain) if plain in ORDER else len(ORDER), group
-
-
-def data_arrays(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Those data that can stand in a DataTree: numbers, strings and arrays of them."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, value in data.items():
-        if isinstance(value, Mapping) or value is None:
-            continue
-        array = np.asarray(value)
-        if array.dtype.kind in "biufU" and name not in RESERVED:
-            arrays[name] = array
-    return arrays
 
 
 def split_data(labels: Labels, found: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

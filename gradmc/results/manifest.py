@@ -4,12 +4,18 @@ import hashlib
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+
+from gradmc.errors import ResumeError
+
+FORMAT = 2
+"""Since 2 a run has an identifier, which its checkpoints and draws bear."""
 
 LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
 
@@ -26,7 +32,7 @@ def new_manifest(
     identity: Mapping[str, str],
     seed: int,
 ) -> dict[str, Any]:
-    """The manifest of a run that begins.
+    """The manifest of a run that begins, with an identifier of its own.
 
     Args:
         command: the command line.
@@ -37,7 +43,8 @@ def new_manifest(
         seed: the seed in use.
     """
     return {
-        "format": 1,
+        "format": FORMAT,
+        "run": uuid.uuid4().hex,
         "status": "running",
         "command": list(command),
         "config_path": config_path,
@@ -51,6 +58,25 @@ def new_manifest(
         "seconds": 0.0,
         "sessions": [],
     }
+
+
+def run_of(manifest: Mapping[str, Any]) -> str:
+    """The identifier of a run; empty for runs of versions of gradmc that gave none."""
+    return str(manifest.get("run", ""))
+
+
+def refuse_old(manifest: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run whose checkpoints do not say which run and chain they are of.
+
+    Raises:
+        ResumeError: the run is of an older (or a newer) version of gradmc.
+    """
+    if manifest.get("format") != FORMAT or not run_of(manifest):
+        wrote = manifest.get("versions", {}).get("gradmc", "an older version")
+        raise ResumeError(
+            f"this run was written by gradmc {wrote}, in format {manifest.get('format')}; this version goes on with "
+            f"runs of format {FORMAT}: go on with that version, or start a new run (its draws can still be read)"
+        )
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Draws kept in memory, in arrays of shape (draws, ...) per chain that grow by doubling."""
 
 import threading
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from gradmc.results.attributes import standard_attributes
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.lengths import Rectangle, largest
-from gradmc.results.store import Groups
+from gradmc.results.store import Checksums, Groups
 
 
 class MemoryStore:
@@ -59,6 +60,15 @@ class MemoryStore:
     def flush(self, chain: int) -> None:
         """Nothing to do: memory is never durable."""
 
+    def checksums(self, chain: int) -> Checksums:
+        """What tells the draws that are kept of a chain from those of others."""
+        columns = self._columns[chain].items()
+        return {
+            f"{group}/{name}": [column.length, zlib.crc32(column.values.tobytes())]
+            for (group, name), column in columns
+            if column.length
+        }
+
     def finalize(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes to the results."""
         with self._lock:
@@ -66,10 +76,17 @@ class MemoryStore:
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far (see `lengths.largest` for unequal chains)."""
-        from gradmc.results.tree import build_tree
-
         with self._lock:
             attributes = dict(self._attributes)
+        return self._tree(self.labels, attributes)
+
+    def bare_datatree(self) -> Any:
+        """The draws alone: no data, no names of axes, no attributes."""
+        return self._tree(Labels(name=self.labels.name), {})
+
+    def _tree(self, labels: Labels, attributes: Mapping[str, Any]) -> Any:
+        from gradmc.results.tree import build_tree
+
         groups: dict[str, dict[str, np.ndarray]] = {}
         chains: dict[str, Rectangle] = {}
         for warmup in (False, True):
@@ -78,7 +95,7 @@ class MemoryStore:
                 arrays = [self._columns[c][group, name].values[: shown.draws] for c in shown.chains]
                 groups.setdefault(group, {})[name] = np.stack(arrays)
                 chains[group] = shown
-        return build_tree(groups, chains=chains, labels=self.labels, attributes=attributes)
+        return build_tree(groups, chains=chains, labels=labels, attributes=attributes)
 
     def _names(self, warmup: bool) -> list[tuple[str, str]]:
         names: dict[tuple[str, str], None] = {}

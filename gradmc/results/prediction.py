@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ProgramError, UsageError
+from gradmc.program.dims import RESERVED, unfit_name
+from gradmc.program.raising import is_of_program, line_of, text_of
+from gradmc.results.storable import as_array
 
 SIZE = 256
 """Draws that are simulated between two writes."""
@@ -62,12 +65,28 @@ def simulate(
     rng = np.random.default_rng(seed)
     try:
         result = simulator(rng, *parameters.values(), **_data_for(simulator, bound.data))
-    except Exception as error:
-        raise ProgramError(f"the simulator of {bound.model.name} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        if not is_of_program(error):
+            raise
+        raise ProgramError(
+            f"the simulator of {bound.model.name} raised {text_of(error)}",
+            location=line_of(error, simulator.__code__.co_filename),
+        ) from error
     if not isinstance(result, Mapping):
         kind = type(result).__name__
         raise ProgramError(f"the simulator of {bound.model.name} returned a {kind}, expected a dictionary")
-    return {str(name): np.asarray(value) for name, value in result.items()}
+    return {str(name): _simulated(bound.model.name, str(name), value) for name, value in result.items()}
+
+
+def _simulated(model: str, name: str, value: Any) -> np.ndarray:
+    """What a simulator returned under a name, as an array that results can hold."""
+    array = as_array(value)
+    reason = "the name has another meaning there" if name in RESERVED else unfit_name(name)
+    if array is None:
+        reason = f"expected numbers, texts or an array of them, got {type(value).__name__}"
+    if array is None or reason is not None:
+        raise ProgramError(f"the simulator of {model} returned {name!r}, which the results cannot hold: {reason}")
+    return array
 
 
 def _data_for(simulator: Callable[..., Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ import numpy as np
 type Groups = Mapping[str, Mapping[str, np.ndarray]]
 """Group name -> variable name -> array whose leading axis is the draw."""
 
+type Checksums = dict[str, list[int]]
+"""`group/variable` -> number of draws kept of a chain and their CRC-32; variables without draws are left out."""
+
 
 class Store(Protocol):
     """Keeps draws as they come; safe to call from one thread per chain."""
@@ -31,6 +34,10 @@ class Store(Protocol):
 
     def flush(self, chain: int) -> None:
         """Make everything received from a chain durable (before its checkpoint is written)."""
+        ...
+
+    def checksums(self, chain: int) -> Checksums:
+        """What tells the draws that are kept of a chain from those of others."""
         ...
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:

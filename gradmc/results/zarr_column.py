@@ -1,11 +1,18 @@
-"""One chain's part of one array on disk: whole chunks are written once, the last one as often as asked."""
+"""One chain's part of one array on disk: whole chunks are written once, the last one as often as asked.
 
+A column keeps a *checksum* (CRC-32) of its draws, which does not depend on chunks. Draws read back from the disk are
+taken only if they have the checksum that was noted elsewhere: chunks of another chain or run, and chunks that are cut
+or gone, have another one.
+"""
+
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from gradmc.results.files import atomic_write, make_parents, storage_errors
+from gradmc.errors import ResumeError
+from gradmc.results.files import atomic_write, make_parents
 from gradmc.results.zarr_format import ArrayFormat, chunk_key
 
 CHUNK_BYTES = 512 * 1024
@@ -36,6 +43,7 @@ class Column:
     chain: int
     array: ArrayFormat
     length: int = 0
+    checksum: int = 0
     dirty: bool = False
     unsynced: list[Path] = field(default_factory=list)
     open_chunk: np.ndarray = field(init=False)
@@ -49,8 +57,7 @@ class Column:
         while len(rows):
             start = self.length % size
             taken = rows[: size - start]
-            if taken.size:
-                self.open_chunk[start : start + len(taken)] = taken
+            self._put(start, taken)
             self.length += len(taken)
             self.dirty = True
             rows = rows[len(taken) :]
@@ -69,16 +76,39 @@ class Column:
         self.dirty = False
 
     def truncate(self, length: int) -> None:
-        """Go back to the first `length` draws, all of which must be on disk."""
+        """Go back to the first `length` draws, all of which must be on disk; reads them for their checksum.
+
+        Raises:
+            ResumeError: a chunk is gone or damaged.
+        """
         size = self.array.chunk[1]
-        self.open_chunk[...] = 0
-        if length % size:
-            path = self._path(length // size)
-            with storage_errors(path):
-                stored = self.array.decode(path.read_bytes())[0]
-            self.open_chunk[: length % size] = stored[: length % size]
+        self.checksum = 0
+        for start in range(0, length, size):
+            self.open_chunk[...] = 0
+            self._put(0, self._read(start // size)[: length - start])
+        if length % size == 0:
+            self.open_chunk[...] = 0
         self.length = length
         self.dirty = False
+
+    def _put(self, start: int, rows: np.ndarray) -> None:
+        """Put draws into the open chunk and add them to the checksum."""
+        if rows.size:
+            held = self.open_chunk[start : start + len(rows)]
+            held[...] = rows
+            self.checksum = zlib.crc32(held, self.checksum)  # pyright: ignore[reportArgumentType]
+
+    def _read(self, chunk: int) -> np.ndarray:
+        path = self._path(chunk)
+        try:
+            return self.array.decode(path.read_bytes())[0]
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except (RuntimeError, ValueError) as error:  # from the decompressor, and of a chunk of another size
+            reason = str(error)
+        raise ResumeError(
+            f"cannot read draws of chain {self.chain} in {path}: {reason}; restore the file, or start a new run"
+        )
 
     def _path(self, chunk: int) -> Path:
         index = (self.chain, chunk, *[0] * (len(self.array.chunk) - 2))

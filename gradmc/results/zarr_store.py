@@ -2,7 +2,8 @@
 
 Each array has the axes (chain, draw, ...) and is chunked so that a chunk belongs to one chain; chains are
 therefore written without waiting for each other. What readers see is decided by metadata alone: after chunks
-are written, one rename publishes the number of draws that all chains have in common.
+are written, one rename publishes the number of draws that all chains have in common. When a run ends its checksums
+are published too, and `verify` reads everything back.
 """
 
 import json
@@ -15,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.errors import ResumeError
 from gradmc.results.attributes import group_attributes, standard_attributes, storable
 from gradmc.results.files import atomic_write, make_parents, storage_errors, sync
 from gradmc.results.keep import Keep
 from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order
 from gradmc.results.memory import chunk_length, warmup_name
-from gradmc.results.store import Groups
+from gradmc.results.store import Checksums, Groups
 from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
 from gradmc.results.zarr_format import ArrayFormat, chunk_key, codec, encode_json, group_metadata, whole_array
 
@@ -36,6 +38,12 @@ DERIVED = frozenset({"posterior_predictive", "prior", "prior_predictive", "predi
 LENGTHS = "gradmc_lengths"
 """Attribute of the root while a run goes on: draws received per chain, as JSON."""
 
+CHECKSUMS = "gradmc_checksums"
+"""Attribute of the root: `Checksums` of each chain when the store was last finalized, as JSON."""
+
+RUN = "gradmc_run"
+"""Attribute of the root: which run the draws are of."""
+
 
 class ZarrStore:
     """Streams draws to a directory in Zarr format.
@@ -45,10 +53,11 @@ class ZarrStore:
         chains: number of chains.
         labels: names of axes and the data of the model.
         keep: which variables and draws to keep.
+        run: which run the draws are of; nothing where that does not matter.
     """
 
     def __init__(
-        self, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None
+        self, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None, run: str = ""
     ) -> None:
         self.path = Path(path)
         self.labels = labels or Labels()
@@ -59,7 +68,8 @@ class ZarrStore:
         self._received = {True: [0] * chains, False: [0] * chains}
         self._published = {True: [0] * chains, False: [0] * chains}
         self._next_flush = [0.0] * chains
-        self._attributes = standard_attributes(self.labels)
+        self._attributes = standard_attributes(self.labels) | ({RUN: run} if run else {})
+        self._checksums: list[Checksums] = [{} for _ in range(chains)]
         self._fixed: dict[str, dict[str, Any]] = {}
         self._contents: dict[str, int] = {}
         self._lock = threading.RLock()
@@ -69,16 +79,25 @@ class ZarrStore:
 
     @classmethod
     def resume(
-        cls, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None
+        cls, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None, run: str = ""
     ) -> "ZarrStore":
-        """Open a store that was written before; `truncate` each chain to its checkpoint before appending."""
-        store = cls(path, chains=chains, labels=labels, keep=keep)
+        """Open a store that was written before; `truncate` each chain to its checkpoint before appending.
+
+        Raises:
+            ResumeError: the draws in it are those of another run, or of another number of chains.
+        """
+        store = cls(path, chains=chains, labels=labels, keep=keep, run=run)
         root = store.path / "zarr.json"
         if not root.exists():
             return store
         content = json.loads(root.read_bytes())
         store._attributes = dict(content["attributes"])
+        if store._attributes.get(RUN, "") != run:
+            raise ResumeError(f"{store.path} holds the draws of another run; restore its own, or start a new run")
         lengths = json.loads(store._attributes.pop(LENGTHS, "{}"))
+        if any(len(counts) != chains for counts in lengths.values()):
+            raise ResumeError(f"{root} is not of {chains} chains; restore the file, or start a new run")
+        store._checksums = json.loads(store._attributes.pop(CHECKSUMS, "null")) or store._checksums
         for warmup, key in ((True, "warmup"), (False, "draws")):
             store._received[warmup] = list(lengths.get(key, [0] * chains))
             store._published[warmup] = list(store._received[warmup])
@@ -116,6 +135,7 @@ class ZarrStore:
     def truncate(self, chain: int, warmup: bool, length: int) -> None:
         """Forget the draws of a chain beyond `length`, which must have been flushed."""
         self._received[warmup][chain] = self._published[warmup][chain] = length
+        self._checksums[chain] = {}
         if warmup and not self.keep.warmup:
             return
         for group, name in list(self._arrays):
@@ -129,6 +149,13 @@ class ZarrStore:
             sync(dict.fromkeys(column.unsynced))
             column.unsynced.clear()
         self._publish(chain)
+        if self._arrays:
+            sync([self.path / "zarr.json"])
+
+    def checksums(self, chain: int) -> Checksums:
+        """What tells the draws that are kept of a chain from those of others."""
+        columns = self._columns[chain].items()
+        return {f"{group}/{name}": [c.length, c.checksum] for (group, name), c in columns if c.length}
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:
         """Publish the last draws, and add attributes. The store can still be resumed."""
@@ -138,7 +165,9 @@ class ZarrStore:
             self._attributes.update(attributes)
             for warmup in (True, False):
                 self._published[warmup] = list(self._received[warmup])
-            self._publish_metadata()
+            for chain, before in enumerate(self._checksums):
+                before.update(self.checksums(chain))
+            self._publish_metadata(json.dumps(self._checksums))
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far, read lazily from disk."""
@@ -187,7 +216,8 @@ class ZarrStore:
         """Number of draws that readers see of each chain."""
         return min(self.keep.kept(length) for length in self._published[warmup])
 
-    def _publish_metadata(self) -> None:
+    def _publish_metadata(self, checksums: str | None = None) -> None:
+        """Write all metadata, the root's last; `checksums` where no more draws come."""
         members: dict[str, dict[str, Any]] = {}
         attributes = storable(self._attributes)
         for group in sorted({group for group, _ in list(self._arrays)}, key=group_rank):
@@ -196,7 +226,8 @@ class ZarrStore:
         for name, metadata in members.items():
             self._replace(f"{name}/zarr.json", encode_json(metadata))
         lengths = {"warmup": self._published[True], "draws": self._published[False]}
-        root = group_metadata({**attributes, LENGTHS: json.dumps(lengths)}, members)
+        attributes |= {LENGTHS: json.dumps(lengths)} | ({CHECKSUMS: checksums} if checksums else {})
+        root = group_metadata(attributes, members)
         self._replace("zarr.json", encode_json(root))
 
     def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

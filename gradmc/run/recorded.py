@@ -137,6 +137,7 @@ def run_recorded(
     targets: Targets | None = None,
     checkpoint_seconds: float = 5.0,
     resume: bool = False,
+    run: str = "",
 ) -> Outcome:
     """Run the chains to the end of their draws, or until something stops them, keeping all on disk.
 
@@ -151,8 +152,9 @@ def run_recorded(
         targets: stop rules.
         checkpoint_seconds: least time between two checkpoints of a chain.
         resume: go on from the checkpoints in `state`.
+        run: identifies the run, in its checkpoints.
     """
-    recorder = Recorder(sampler=sampler, store=store, directory=state, interval=checkpoint_seconds)
+    recorder = Recorder(sampler=sampler, store=store, directory=state, interval=checkpoint_seconds, run=run)
     if resume:
         recorder.restore_all()
     chains = sum(len(lane.chains) for lane in sampler.lanes)

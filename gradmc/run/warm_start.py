@@ -27,20 +27,24 @@ type Adapted = dict[str, np.ndarray]
 """Metric arrays and step size of one chain, by their names in a checkpoint."""
 
 
-def read_adapted(run: Path, chains: int) -> list[Adapted]:
+def read_adapted(run: Path, chains: int, identifier: str = "") -> list[Adapted]:
     """What the chains of an earlier run have adapted to.
 
     Args:
         run: directory of the run.
         chains: its number of chains.
+        identifier: identifies it, where it is known.
 
     Raises:
         ConfigError: there is nothing to take over.
+        ResumeError: a checkpoint is that of another run.
     """
     found: list[Adapted] = []
     for chain in range(chains):
         checkpoint = load_checkpoint(run / "state", chain)
         if checkpoint is not None:
+            if identifier:
+                checkpoint.refuse_other(run=identifier, chains=checkpoint.meta.get("chains", ()))
             found += _split(checkpoint)
     if not found:
         raise ConfigError(

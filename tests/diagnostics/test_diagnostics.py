@@ -69,6 +69,17 @@ def test_the_table_is_that_of_arviz() -> None:
             assert math.isclose(row[column], reference.loc[row.name, column]) or math.isnan(row[column])
 
 
+def test_indicators_and_counts_are_summarised_as_numbers() -> None:
+    flags, counts = np.random.default_rng(1).random((2, 100)) < 0.3, np.arange(200, dtype=np.uint8).reshape(2, 100)
+    store = MemoryStore(chains=2)
+    for chain in range(2):
+        store.append(chain, False, {"posterior": {"flag": flags[chain], "count": counts[chain]}})
+    flag, count = summarise(store.to_datatree()).rows
+    assert flag["mean"] == pytest.approx(flags.mean())
+    assert (count["mean"], count["sd"]) == pytest.approx((counts.mean(), counts.std(ddof=1)))
+    assert isinstance(diagnose(store.to_datatree()), Diagnosis)
+
+
 def test_good_draws_pass_here_and_in_arviz() -> None:
     tree = make_tree()
     diagnosis = diagnose(tree)
@@ -99,6 +110,17 @@ def test_bounds_of_other_chains_are_left_alone() -> None:
     found = failures(tree)
     assert "shares" not in found["r_hat"]
     assert "several modes" in found["r_hat"]
+
+
+def test_a_copied_chain_is_named() -> None:
+    tree = make_tree()
+    for array in tree["posterior"].data_vars.values():
+        array.values[2] = array.values[0]
+    assert diagnose(tree).passed  # the energies differ
+    tree["sample_stats"]["energy"].values[2] = tree["sample_stats"]["energy"].values[0]
+    assert "chains 0 and 2 have the same draws" in failures(tree)["copies"]
+    del tree["sample_stats"]
+    assert "chains 0 and 2 have the same draws" in failures(tree)["copies"]
 
 
 def test_a_stuck_chain_is_named() -> None:

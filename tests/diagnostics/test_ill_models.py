@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -63,6 +64,21 @@ def wall(mu: Real, x: Real):
     lp = normal(x, 0.0, 1.0) + mu
     if mu > 0.0:
         lp = -math.inf
+    return lp
+
+
+@gm.model
+def trap(x: Real, y: Real):
+    """The gradient is NaN where x < -1, since the square root has no derivative at 0; the density is finite."""
+    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
+    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.0))
+    return lp
+
+
+@gm.model
+def no_number(x: Real, y: Real):
+    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
+    lp += 0.01 * math.log(x + 1.5)
     return lp
 
 
@@ -150,7 +166,19 @@ CASES = [
         ("cut off at the largest tree depth", "sampler.metric = 'dense'"),
         settings={"metric": "diagonal", "max_tree_depth": 4},
     ),
-    Case("wall", wall, "divergences", ("where mu is large", "look at the prior of mu")),
+    Case(
+        "wall",
+        wall,
+        "divergences",
+        ("all of them where the density or its", "where mu is large", "look at the prior of mu", "if mu > 0.0:"),
+    ),
+    Case(
+        "gradient that is not finite",
+        trap,
+        "divergences",
+        ("all of them where the gradient is not finite", "its gradient with respect to x", "jnp.sqrt(jnp.maximum("),
+    ),
+    Case("density that is no number", no_number, "divergences", ("the log density is nan", "math.log(x + 1.5)")),
     Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
     Case("banana", banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
     Case(
@@ -186,6 +214,9 @@ def test_the_illness_is_named(case: Case) -> None:
     found = {check.name: f"{check.finding}. {check.advice}" for check in diagnosis.failures}
     assert case.check in found, found
     assert all(word in found[case.check] for word in case.words), found[case.check]
+    if case.check == "divergences":
+        assert ("funnel" in found[case.check]) == (case.name == "funnel")
+        assert ("not finite" in found[case.check]) == (case.name != "funnel")
     (check,) = (check for check in diagnosis.failures if check.name == case.check)
     assert check.value is not None
     assert any(character.isdigit() for character in check.finding), "a finding cites its numbers"

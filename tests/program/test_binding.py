@@ -37,6 +37,12 @@ def everything(
 X = np.arange(6.0).reshape(3, 2)
 
 
+def test_times_that_label_an_axis_stay_times():
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]")
+    bound = schools.bind({"y": [1.0, 2.0], "sigma": [1, 2], "school": days})
+    assert [text[:10] for text in bound.coords["school"]] == ["2020-01-01", "2020-01-02"]
+
+
 def test_sizes_dims_and_coords():
     bound = schools.bind({"y": [1.0, 2.0], "sigma": [1, 2], "school": ["A", "B"]})
     assert bound.sizes == {"school": 2}

@@ -3,7 +3,7 @@
 import pytest
 
 from gradmc.errors import UsageError
-from gradmc.program.marks import Marks, collecting, observe, record
+from gradmc.program.marks import Marks, collecting, naming, observe, record
 
 
 def test_marks_return_their_value_and_cost_nothing_unheard():
@@ -43,6 +43,19 @@ def test_names_must_be_strings(name):
 def test_names_are_no_paths(mark):
     with collecting(), pytest.raises(UsageError, match=r"\('a/b', ...\): the results are a tree .* write 'a_b'"):
         mark("a/b", 1.0)
+
+
+@pytest.mark.parametrize("name", ["..", ".a", "zarr.json", "\ud800", "a\0", "a\n", "x" * 201])
+def test_names_can_be_those_of_directories(name):
+    with collecting(), pytest.raises(UsageError, match="the results are stored in directories of these names"):
+        record(name, 1.0)
+    with naming(), pytest.raises(UsageError, match=r"record\('a', ...\): the axis .* directories of these names"):
+        record("a", [1.0], dims=[name])
+
+
+def test_names_of_axes_are_no_paths():
+    with naming(), pytest.raises(UsageError, match=r"the axis 'a/b': the results are a tree .* write 'a_b'"):
+        record("a", [1.0], dims={"a/b": None})
 
 
 def test_one_name_cannot_be_both():

@@ -1,7 +1,6 @@
 """Turn whatever tracing a program raised into an error that shows the user's line and says what to do."""
 
 from types import FunctionType
-from typing import Any
 
 import jax
 
@@ -56,7 +55,7 @@ def explained(error: BaseException, fn: FunctionType) -> GradmcError:
             remedy="A function may call itself only if the end of the recursion does not depend on parameters; "
             "use a while loop.",
         )
-    return ProgramError(f"{type(error).__name__}: {_text(error)}", location=at)
+    return ProgramError(f"{type(error).__name__}: {str(error) or '(no message)'}", location=at)
 
 
 def _definition(fn: FunctionType) -> SourceLocation:
@@ -65,7 +64,3 @@ def _definition(fn: FunctionType) -> SourceLocation:
     except ProgramError:
         line = None
     return source.location(fn.__code__, line)
-
-
-def _text(error: Any) -> str:
-    return str(error) or "(no message)"

@@ -1,0 +1,113 @@
+"""Where trajectories were lost: points with a density or gradient that is not finite, found again after the run.
+
+A step to such a point diverges as a step with a large energy error does, but a smaller step does not help. Its energy
+error is infinite, which tells the two apart. A trajectory is a function of the draw before it, of the metric, of the
+step size and of the transition's momentum, which is a hash (`gradmc.kernels.random`); so the trajectory of a lost draw
+can be followed again, in both directions, up to the point.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.density import Density
+from gradmc.errors import GradmcError
+from gradmc.kernels.hamiltonian import Phase, Point, energy, leapfrog
+from gradmc.kernels.metric import Metric
+from gradmc.kernels.random import chain_key, normal_vector
+from gradmc.results.statistics import lost_draws
+from gradmc.run.sampler import Sampler
+
+MOST_FOLLOWED = 20
+"""Lost draws that are followed; where the integrator is chaotic, rounding may lead one past the point."""
+
+
+def explain_losses(sampler: Sampler, density: Density, tree: Any, *, thin: int = 1) -> dict[str, str]:
+    """Attributes of the results that say where the density or its gradient is not finite.
+
+    Args:
+        sampler: the sampler after its run.
+        density: its density.
+        tree: its draws.
+        thin: of how many draws one was kept.
+
+    Returns:
+        `not_finite`, why a point with a density or gradient that is not finite is one, with the user's line, and
+        `not_finite_in`, "gradient" or "density"; nothing where no draw was lost, or no such point was found again.
+    """
+    found = list(_lost_points(sampler, density, tree) if thin == 1 else ())
+    if not found:
+        return {}
+    values = [float(density(x)) for x in found]
+    order = sorted(range(len(found)), key=lambda k: (not np.isfinite(values[k]), values[k] == -np.inf))
+    x, value = found[order[0]], values[order[0]]
+    where = "gradient" if np.isfinite(value) else "density"
+    return {"not_finite": " ".join(density.describe_failure(x).split()), "not_finite_in": where}
+
+
+def _lost_points(sampler: Sampler, density: Density, tree: Any) -> Iterator[np.ndarray]:
+    """The points at which the first lost draws were lost, as far as they are found again."""
+    if not {"posterior", "sample_stats"} <= set(tree.children):
+        return
+    statistics = tree["sample_stats"].to_dataset()
+    posterior = tree["posterior"].to_dataset()
+    if any(part.name not in posterior for part in density.parts):
+        return
+    lost = np.argwhere(lost_draws(statistics))
+    lost = lost[lost[:, 1] > 0][:MOST_FOLLOWED]  # what came before the first draw is not in the results
+    if not len(lost):
+        return
+    chains = posterior["chain"].values
+    with density.scope():
+        follow = jax.jit(lambda *given: _follow(density, *given))
+        for row, draw in lost:
+            chain = int(chains[row])
+            before = {part.name: posterior[part.name].values[row, draw - 1] for part in density.parts}
+            try:
+                position = np.asarray(density.unconstrain(before), density.dtype)
+            except GradmcError:
+                continue  # a value that was rounded onto the edge of its support
+            transition = jnp.uint32(sampler.settings.warmup + int(draw))
+            key = jnp.asarray(chain_key(int(sampler.settings.seed or 0), chain))
+            momentum = normal_vector(key, transition, density.dim, density.dtype)
+            step, steps = float(statistics["step_size"].values[row, draw]), int(statistics["n_steps"].values[row, draw])
+            for direction in (1.0, -1.0):
+                signed = jnp.asarray(direction * step, density.dtype)
+                ended, finite = follow(position, momentum, signed, jnp.int32(steps), _metric(sampler, chain))
+                if not finite and np.all(np.isfinite(ended)):
+                    yield np.asarray(ended)
+
+
+def _metric(sampler: Sampler, chain: int) -> Metric:
+    """The metric of a chain, which stands still after warmup."""
+    lane = next(lane for lane in sampler.lanes if chain in lane.chains)
+    metric = lane.state.chain.metric
+    if sampler.plan.compiled.batch is None:
+        return metric
+    return jax.tree.map(lambda leaf: leaf[lane.chains.index(chain)], metric)
+
+
+def _follow(
+    density: Density, position: jax.Array, momentum: jax.Array, step: jax.Array, steps: jax.Array, metric: Metric
+) -> tuple[jax.Array, jax.Array]:
+    """The last point of a trajectory of at most `steps` steps that ends where the energy is not finite."""
+
+    def at(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.value_and_grad(density.logdensity)(x, density.arguments)
+
+    def unfinished(carry: tuple[jax.Array, Point]) -> jax.Array:
+        return (carry[0] < steps) & jnp.isfinite(energy(carry[1]))
+
+    def move(carry: tuple[jax.Array, Point]) -> tuple[jax.Array, Point]:
+        phase: Phase = carry[1].phase
+        return carry[0] + 1, leapfrog(at, metric, phase, step)
+
+    value, gradient = at(position)
+    start = Point(
+        position=position, momentum=momentum, force=metric.pull(gradient), log_density=value, gradient=gradient
+    )
+    _, end = jax.lax.while_loop(unfinished, move, (jnp.int32(0), start))
+    return end.position, jnp.isfinite(energy(end))

@@ -1,0 +1,158 @@
+"""Draws of another chain or run, and draws that are gone, are told from those that were written."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradmc.errors import ResumeError
+from gradmc.results import Keep, ZarrStore
+from gradmc.results.reading import open_draws
+from gradmc.results.verifying import verify
+from tests.results.fakes import LABELS, chunk, feed
+
+DRAWS = 4200  # two chunks of a scalar
+KEEP = Keep(warmup=True, variables=("mu", "theta"))
+
+
+def write(path: Path, *, first: int = 0, run: str = "this", draws: int = DRAWS) -> ZarrStore:
+    """A finished store of two chains; its draws are those of the chains `first` and `first + 1`."""
+    store = ZarrStore(path, chains=2, labels=LABELS, keep=KEEP, run=run)
+    for chain in (0, 1):
+        store.append(chain, True, chunk(chain + first, True, 0, 10))
+        store.append(chain, False, chunk(chain + first, False, 0, draws))
+    store.finalize({})
+    return store
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written")
+    write(path / "draws.zarr")
+    write(path / "other.zarr", first=2, run="other")
+    return path
+
+
+@pytest.fixture
+def copies(written: Path, tmp_path: Path) -> Path:
+    shutil.copytree(written, tmp_path / "copies")
+    return tmp_path / "copies"
+
+
+def swap(path: Path) -> None:
+    mu = path / "draws.zarr" / "posterior" / "mu" / "c"
+    for source, target in (("0", "kept"), ("1", "0"), ("kept", "1")):
+        (mu / source).rename(mu / target)
+
+
+def copy_chunk(path: Path) -> None:
+    theta = path / "draws.zarr" / "posterior" / "theta" / "c"
+    shutil.copy(theta / "1" / "0" / "0", theta / "0" / "0" / "0")
+
+
+def take_from_other_run(path: Path) -> None:
+    mu = Path("posterior", "mu", "c", "0", "1")
+    shutil.copy(path / "other.zarr" / mu, path / "draws.zarr" / mu)
+
+
+def exchange_warmup(path: Path) -> None:
+    mu = path / "draws.zarr" / "warmup_posterior" / "mu" / "c"
+    shutil.copy(mu / "0" / "0", mu / "1" / "0")
+
+
+def cut(path: Path) -> None:
+    file = path / "draws.zarr" / "posterior" / "mu" / "c" / "0" / "1"
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def lose(path: Path) -> None:
+    (path / "draws.zarr" / "posterior" / "mu" / "c" / "1" / "0").unlink()
+
+
+def exchange_stores(path: Path) -> None:
+    shutil.rmtree(path / "draws.zarr")
+    (path / "other.zarr").rename(path / "draws.zarr")
+
+
+NOT_THOSE = "are not those that the run wrote"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (swap, rf"chain 0 in .*posterior/mu {NOT_THOSE}"),
+        (copy_chunk, rf"chain 0 in .*posterior/theta {NOT_THOSE}"),
+        (take_from_other_run, rf"chain 0 in .*posterior/mu {NOT_THOSE}"),
+        (exchange_warmup, rf"chain 1 in .*warmup_posterior/mu {NOT_THOSE}"),
+        (cut, r"cannot read draws of chain 0 in .*mu/c/0/1"),
+        (lose, r"cannot read draws of chain 1 in .*mu/c/1/0: No such file"),
+        (exchange_stores, "holds the draws of another run"),
+    ],
+)
+def test_draws_that_are_not_the_runs_are_refused(copies: Path, tamper: Callable[[Path], None], message: str) -> None:
+    verify(copies / "draws.zarr", run="this", draws=DRAWS)
+    tamper(copies)
+    with pytest.raises(ResumeError, match=message):
+        verify(copies / "draws.zarr", run="this", draws=DRAWS)
+
+
+def test_too_few_draws_are_refused(written: Path) -> None:
+    with pytest.raises(ResumeError, match=r"posterior/mu holds 4200 draws of chain 0, expected 4201"):
+        verify(written / "draws.zarr", run="this", draws=DRAWS + 1)
+
+
+def test_chains_with_the_same_draws_are_refused(tmp_path: Path) -> None:
+    store = ZarrStore(tmp_path / "draws.zarr", chains=3, labels=LABELS, keep=KEEP)
+    for chain, drawn in enumerate((0, 1, 0)):
+        store.append(chain, False, chunk(drawn, False, 0, 20))
+    store.finalize({})
+    with pytest.raises(ResumeError, match=r"chains 0 and 2 in .* have the same draws"):
+        verify(tmp_path / "draws.zarr")
+
+
+def test_the_store_of_another_run_is_not_resumed(written: Path) -> None:
+    with pytest.raises(ResumeError, match=r"other\.zarr holds the draws of another run"):
+        ZarrStore.resume(written / "other.zarr", chains=2, labels=LABELS, keep=KEEP, run="this")
+    with pytest.raises(ResumeError, match="is not of 3 chains"):
+        ZarrStore.resume(written / "draws.zarr", chains=3, labels=LABELS, keep=KEEP, run="this")
+
+
+def test_draws_that_are_added_afterwards_are_verified_too(copies: Path) -> None:
+    path = copies / "draws.zarr"
+    store = ZarrStore.resume(path, chains=2, labels=LABELS, keep=KEEP, run="this")
+    for chain in (0, 1):
+        store.add("posterior_predictive", chain, {"y": chunk(chain, False, 0, 7)["log_likelihood"]["y"]})
+    store.finalize({})
+    verify(path, run="this")
+    shutil.copytree(path / "posterior_predictive" / "y" / "c" / "0", path / "y")
+    shutil.copytree(path / "y", path / "posterior_predictive" / "y" / "c" / "1", dirs_exist_ok=True)
+    with pytest.raises(ResumeError, match=rf"chain 1 in .*posterior_predictive/y {NOT_THOSE}"):
+        verify(path, run="this")
+    again = ZarrStore.resume(path, chains=2, labels=LABELS, keep=KEEP, run="this")
+    again.finalize({})
+    verify(path, run="this", draws=DRAWS)
+    assert "gradmc_checksums" not in open_draws(path).attrs
+
+
+@pytest.mark.parametrize("store", ["memory", "zarr"])
+def test_checksums_do_not_depend_on_chunks(tmp_path: Path, store: str) -> None:
+    from gradmc.results import MemoryStore
+
+    def make(name: str, size: int) -> MemoryStore | ZarrStore:
+        made = (
+            MemoryStore(chains=1, labels=LABELS)
+            if store == "memory"
+            else ZarrStore(tmp_path / name, chains=1, labels=LABELS)
+        )
+        feed(made, 0, (5, 100), size=size)
+        return made
+
+    one, other = make("one", 100), make("other", 7)
+    assert one.checksums(0) == other.checksums(0)
+    assert one.checksums(0)["posterior/theta"][0] == 100
+    feed(other, 0, (5, 130))
+    other.flush(0)
+    assert one.checksums(0) != other.checksums(0)
+    other.truncate(0, False, 100)
+    assert one.checksums(0) == other.checksums(0)
