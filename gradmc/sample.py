@@ -25,6 +25,7 @@ from gradmc.results.memory import MemoryStore
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
+from gradmc.selfcheck import OFF, SelfCheck
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -50,6 +51,7 @@ def sample(
     keep_unconstrained: bool = False,
     cores: int | None = None,
     precision: Precision = "float64",
+    check: bool = True,
     progress: str = "auto",
 ) -> Any:
     """Draw from the posterior of `model` given `data`.
@@ -70,6 +72,8 @@ def sample(
         keep_unconstrained: add the group `unconstrained_posterior`.
         cores: threads that run chains; None takes all cores.
         precision: "float64" or "float32".
+        check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
+            quotient (docs/check.md).
         progress: "auto", "rich", "plain", "json", "notebook" or "none".
 
     Returns:
@@ -78,11 +82,12 @@ def sample(
 
     Warns:
         SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
-            than aimed at.  `gm.diagnose` judges the draws in full.
+            than aimed at.  `gm.diagnose` judges the draws in full.  Also: the gradient is not the derivative.
 
     Raises:
         UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
         ProgramError: the model's function raised, or uses something that cannot be compiled.
+        SelfCheckError: plain Python gives another value than the compiled program.
         StartError: no starting point with finite density and gradient was found.
     """
     settings = Settings(
@@ -105,7 +110,12 @@ def sample(
     display.start(chains)
     try:
         display.note("compiling")
-        sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
+        starts = starting_points(target, initial, chains)
+        selfcheck = begin_check(target, settings, starts) if check else None
+        sampler = prepare(target, settings, initial=starts, meanwhile=None if selfcheck is None else selfcheck.begin)
+        checked = OFF if selfcheck is None else selfcheck.finish(sampler.evaluate)
+        if checked.warning:
+            warnings.warn(checked.warning, SamplingWarning, stacklevel=2)
         store = MemoryStore(
             chains=chains, labels=Labels.of_density(target), keep=Keep(warmup=keep_warmup), expected=max(draws, 1)
         )
@@ -119,7 +129,7 @@ def sample(
             )
     finally:
         display.close()
-    store.finalize(run_attributes(sampler, time.perf_counter() - began))
+    store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
     tree = store.to_datatree()
     for check in check_transitions(tree):
         if not check.passed:
@@ -160,6 +170,12 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
     return [np.asarray(target.unconstrain(values)) for values in initial]
+
+
+def begin_check(target: Density, settings: Settings, starts: list[np.ndarray] | None) -> SelfCheck:
+    """The self-check of a run, to begin while XLA compiles."""
+    assert settings.seed is not None
+    return SelfCheck(target, seed=settings.seed, initial=starts)
 
 
 def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:

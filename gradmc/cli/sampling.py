@@ -21,6 +21,7 @@ from gradmc.run.signals import Requests, listening
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
+SELF_CHECK = "self_check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,6 @@ def _draw(
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
-    from gradmc.run.sampler import prepare
     from gradmc.run.stopping import Targets
     from gradmc.sample import run_attributes
 
@@ -198,7 +198,7 @@ def _draw(
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
-        sampler = prepare(problem.density, problem.settings, initial=problem.initial)
+        sampler, checked = _prepared(run, manifest, problem)
         _warm_start(sampler, run, config, resume=resume)
         keep = Keep(
             warmup=config.output.keep_warmup,
@@ -225,8 +225,30 @@ def _draw(
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
         attributes = run_attributes(sampler, manifest["sampling_seconds"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
-        store.finalize({**attributes, **hashes})
+        store.finalize({**attributes, **checked.attributes(), **hashes})
     return outcome
+
+
+def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> tuple[Any, Any]:
+    """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
+    from gradmc.run.sampler import prepare
+    from gradmc.sample import begin_check
+    from gradmc.selfcheck import OFF, Outcome
+
+    kept = manifest.get(SELF_CHECK)
+    on = kept is None and problem.config.sampler.check == "on"
+    check = begin_check(problem.density, problem.settings, problem.initial) if on else None
+    sampler = prepare(
+        problem.density, problem.settings, initial=problem.initial, meanwhile=None if check is None else check.begin
+    )
+    if check is None:
+        return sampler, OFF if kept is None else Outcome.from_attributes(kept)
+    outcome = check.finish(sampler.evaluate)
+    manifest[SELF_CHECK] = outcome.attributes()
+    run.write_json(run.manifest, manifest)
+    if outcome.warning:
+        tell(f"warning: {outcome.warning}")
+    return sampler, outcome
 
 
 def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:

@@ -89,3 +89,11 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
 def start_vector(key: jax.Array, attempt: jax.Array, dim: int, dtype: jnp.dtype) -> Float[Array, "dim"]:
     """Uniform(-2, 2) starting point of one attempt (Stan's rule)."""
     return 2 * _coordinates(key, attempt, START, dim, dtype)
+
+
+def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> np.ndarray:
+    """`start_vector` in NumPy: JAX would compile for it."""
+    counters = START + np.arange((dim + 1) // 2, dtype=np.uint32)
+    with np.errstate(over="ignore"):
+        words = np.concatenate(threefry(key, np.uint32(attempt), counters))[:dim]
+    return 2 * (2 * uniform(words, dtype) - 1)

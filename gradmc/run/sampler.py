@@ -22,7 +22,7 @@ from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
-from gradmc.run.machine import FAILED, STATISTICS, Machine
+from gradmc.run.machine import FAILED, START, STATISTICS, Machine
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
 
@@ -119,6 +119,39 @@ class Sampler:
             f"finite. At the last one:\n{self.density.describe_failure(position)}"
         )
 
+    def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and gradient at a flat vector, by the compiled function that moves the chains.
+
+        It takes one tick of a chain that looks for a starting point there. The gradient is NaN where it, or the log
+        density, is not finite. To be called before the run.
+        """
+        before, plan = self.lanes[0].state, self.plan
+
+        def filled(value: Any, leaf: Any) -> np.ndarray:
+            return np.broadcast_to(value, np.shape(leaf)).astype(leaf.dtype)
+
+        trajectory = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: filled(x, leaf) if _is_called("position", path) else leaf, before.chain.trajectory
+        )
+        chain = dataclasses.replace(
+            before.chain,
+            phase=filled(START, before.chain.phase),
+            attempt=filled(1, before.chain.attempt),
+            trajectory=trajectory,
+        )
+        limits = np.ones(() if plan.compiled.batch is None else plan.compiled.batch, np.int32)
+        with self.density.scope():
+            start = dataclasses.replace(before, chain=chain)
+            state, _ = plan.compiled.advance(start, plan.schedule, plan.arguments, limits, np.int32(1))
+            leaves = jax.tree_util.tree_leaves_with_path(state.chain.trajectory)
+            values, gradients = (
+                next(np.asarray(leaf) for path, leaf in leaves if _is_called(name, path))
+                for name in ("log_density", "gradient")
+            )
+            good = not np.any(np.isin(np.asarray(state.chain.phase), (START, FAILED)))
+        gradient = np.reshape(gradients, (-1, self.density.dim))[0]
+        return float(np.ravel(values)[0]), gradient if good else np.full_like(gradient, np.nan)
+
     def save(self, lane: Lane) -> dict[str, np.ndarray]:
         """The state of a lane as named arrays."""
         leaves = jax.tree_util.tree_leaves_with_path(lane.state)
@@ -154,6 +187,7 @@ def prepare(
     settings: Settings,
     *,
     initial: Sequence[np.ndarray] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Sampler:
     """Trace and compile everything that a run needs, and set up its chains.
 
@@ -161,6 +195,7 @@ def prepare(
         density: what to sample.
         settings: how.
         initial: one flat unconstrained starting point per chain; None draws uniform(-2, 2).
+        meanwhile: called once, while XLA compiles.
 
     Raises:
         UsageError: the density has no coordinates.
@@ -188,6 +223,7 @@ def prepare(
             scope=density.scope,
             capacity=buffer_capacity(density.dim, len(STATISTICS), density.dtype.itemsize),
             batch=batch,
+            meanwhile=meanwhile,
         )
     plan = Plan(
         compiled=compiled,
@@ -208,6 +244,10 @@ def prepare(
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
     )
+
+
+def _is_called(name: str, path: tuple[Any, ...]) -> bool:
+    return getattr(path[-1], "name", "") == name
 
 
 def _with_unconstrained(density: SampledDensity) -> Expand:
