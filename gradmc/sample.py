@@ -131,9 +131,9 @@ def sample(
         display.close()
     store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
     tree = store.to_datatree()
-    for check in check_transitions(tree):
-        if not check.passed:
-            warnings.warn(f"{check.finding}; {check.advice}", SamplingWarning, stacklevel=2)
+    for found in check_transitions(tree):
+        if not found.passed:
+            warnings.warn(f"{found.finding}; {found.advice}", SamplingWarning, stacklevel=2)
     return tree
 
 

@@ -146,4 +146,4 @@ def interrupt(thread: threading.Thread, file: str) -> None:
 
 
 def _is_library(file: str) -> bool:
-    return not file.startswith(PACKAGE) and (file.startswith(LIBRARIES) or file.startswith("<frozen"))
+    return not file.startswith(PACKAGE) and file.startswith((*LIBRARIES, "<frozen"))

@@ -28,26 +28,24 @@ def line_of_value(density: ProgramDensity, x: np.ndarray, plain: Plain) -> Sourc
     fn = density.bound.model.fn
     found = None if plain.error is None else raised_at(fn, plain.error)
     if found is None:
-        with suppress(Exception):  # what is wrong may be in the way; the value has to be told in any case
-            with density.plain_scope():
-                found = difference(Subject(density), x)
+        # What is wrong may be in the way, and the difference has to be told in any case.
+        with suppress(Exception), density.plain_scope():
+            found = difference(Subject(density), x)
     return found or location(fn.__code__, None)
 
 
 def differing_term(density: ProgramDensity, x: np.ndarray) -> str:
-    """A sentence on the first observed or recorded entry that plain Python and the compiled program give differently."""
-    with density.scope(), density.plain_scope():
+    """A sentence on the first observed or recorded entry that differs; empty if there is none."""
+    with suppress(Exception), density.scope(), density.plain_scope():
         groups = jax.device_get(jax.jit(density.expand)(x, density.arguments))
+        compiled = {**groups["posterior"], **groups.get("log_likelihood", {})}
         with collecting() as marks:
             run_plainly(density.bound.model.fn, list(density.constrain(x).values()), density.bound.data)
-    compiled = {**groups["posterior"], **groups.get("log_likelihood", {})}
-    for name, values in {**marks.observe, **marks.record}.items():
-        with suppress(ValueError, TypeError):
-            ours = np.ravel(np.asarray(values, float))
-            theirs = np.ravel(np.asarray(compiled.get(name), float))
-            bad = np.flatnonzero(~(np.abs(ours - theirs) <= CLOSE * (1.0 + np.abs(ours)))) if len(theirs) else []
-            if len(ours) == len(theirs) and len(bad):
-                k = int(bad[0])
+        for name, values in {**marks.observe, **marks.record}.items():
+            ours, theirs = (np.ravel(np.asarray(given, float)) for given in (values, compiled.get(name, ())))
+            if len(ours) != len(theirs):
+                continue
+            for k in np.flatnonzero(~(np.abs(ours - theirs) <= CLOSE * (1.0 + np.abs(ours)))):
                 entry = f"entry {k} of " if len(ours) > 1 else ""
                 return f"{entry}{name} is {ours[k]:.10g} in plain Python, {theirs[k]:.10g} in the compiled program"
     return ""
