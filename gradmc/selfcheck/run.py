@@ -22,6 +22,8 @@ from gradmc.selfcheck.slope import Evaluate, Slope, slope
 SECONDS = 1.0
 """A plain run that is neither done by now, nor when XLA is, is stopped."""
 
+THREAD = "gradmc self-check"
+
 CANDIDATES = 10
 """Starting points that are tried for one with a finite log density."""
 
@@ -69,7 +71,7 @@ class SelfCheck:
         self._errors: list[BaseException] = []
         self._began = math.inf
         self._over = False
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
     def begin(self) -> None:
         """Run the plain program in the background, where there is one."""
