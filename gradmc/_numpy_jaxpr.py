@@ -19,6 +19,7 @@ PLAIN: dict[str, Operation] = {
     "add": np.add,
     "add_any": np.add,
     "and": np.bitwise_and,
+    "atan2": np.arctan2,
     "ceil": np.ceil,
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
     "copy": np.asarray,
@@ -48,6 +49,7 @@ PLAIN: dict[str, Operation] = {
     "neg": np.negative,
     "not": np.invert,
     "or": np.bitwise_or,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
     "sign": np.sign,
     "sin": np.sin,
     "sinh": np.sinh,
@@ -182,8 +184,11 @@ def _operation(eqn: JaxprEqn) -> Operation | None:
         case "iota" if not eqn.invars:
             made = np.arange(math.prod(params["shape"]), dtype=params["dtype"])
             return (lambda: made) if len(params["shape"]) == 1 else None
-        case "cumsum":
-            return lambda x: _cumulative(np.cumsum, x, params)
+        case "cumsum" | "cumprod":
+            return lambda x: _cumulative(getattr(np, name), x, params)
+        case "pad" if all(low >= 0 and high >= 0 and not inner for low, high, inner in params["padding_config"]):
+            widths = [(low, high) for low, high, _ in params["padding_config"]]
+            return lambda x, value: np.pad(x, widths, constant_values=value)
     return None
 
 

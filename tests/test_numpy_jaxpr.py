@@ -20,6 +20,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "branches": lambda x: jnp.where((x > 0) & ~(x > 2), x, -jnp.inf),
     "reductions": lambda x: jnp.sum(x, axis=0) * jnp.max(x) - jnp.min(x, axis=1)[:, None] + jnp.any(x > 2),
     "shapes": lambda x: jnp.concatenate([x[0, 1:], x[1, :2]])[None] * jnp.ones((3, 1)) + jnp.stack([x[0, 0]] * 4),
+    "edges": lambda x: (
+        jnp.pad(x, ((1, 0), (0, 2)), constant_values=0.5) + lax.rsqrt(x[0, 2]) + jnp.arctan2(x, 1.0)[0, 0]
+    ),
+    "products along": lambda x: jnp.cumprod(x, axis=1),
     "sums along": lambda x: jnp.cumsum(x, axis=1) + lax.cumsum(x, 1, reverse=True),
     "whole numbers": lambda x: x + jnp.arange(3) - jnp.asarray(x, int),
     "calls": lambda x: jax.jit(jnp.cos)(x) + jax.nn.relu(x),

@@ -216,7 +216,7 @@ class SelfCheck:
             if not math.isfinite(value):
                 continue
             if not np.all(np.isfinite(gradient)):
-                return self._not_finite(x), value_error, None
+                return self._not_finite(x, evaluate), value_error, None
             direction = np.random.default_rng([self.seed, 1]).normal(size=self.density.dim)
             found = _slope(evaluate, x, value, gradient, direction)
             if not found.known:
@@ -240,7 +240,9 @@ class SelfCheck:
             f"{found.gradient:.6g}{self._place(x, i)}"
         )
 
-    def _not_finite(self, x: np.ndarray) -> str:
+    def _not_finite(self, x: np.ndarray, evaluate: Evaluate) -> str:
+        if not any(np.all(np.isfinite(evaluate(other)[1])) for other in self.candidates):
+            return f"{UNCHECKED}it is not finite where the log density is"  # the run will say why it cannot start
         _, gradient = self.density.value_and_grad(x)
         bad = np.flatnonzero(~np.isfinite(np.asarray(gradient)))
         names = [self.density.names[i] for i in bad[:3]]

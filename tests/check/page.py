@@ -58,8 +58,8 @@ Densities that do not come from a gradmc program can be checked too: `gm.check(g
 starting point of the first chain (of ten candidates the first with a finite log density):
 
 - the **value** that plain Python gives against the one of the compiled function that moves the chains. Whole numbers
-  among the data have no limit in plain Python, so an overflow of 64 bits shows. If the values differ the run stops, with
-  the line (`SelfCheckError`; exit code 3): its draws would be those of another model.
+  among the data have no limit in plain Python, so an overflow of 64 bits shows. If the values differ the run stops,
+  with the line (`SelfCheckError`; exit code 3): its draws would be those of another model.
 - the **gradient** along a random direction against a difference quotient. If it differs, or is not finite, a warning
   names parameter and line; the draws may still be right, but the chains move along a wrong path.
 

@@ -3,7 +3,6 @@
 import inspect
 import math
 import threading
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,7 +17,6 @@ from gradmc.program.frontend import routing
 from gradmc.program.model import Model
 from gradmc.sample import SamplingWarning
 from gradmc.selfcheck import run as selfcheck
-from tests.cli.conftest import CONFIG, Gradmc, gradmc  # noqa: F401  (a fixture)
 from tests.selfcheck import faults
 
 QUICK: dict[str, Any] = {"seed": 2, "chains": 1, "warmup": 0, "draws": 4, "progress": "none"}
@@ -96,19 +94,6 @@ class TestValues:
         assert tree.attrs["self_check_value"] == "unchecked: switched off"
         (own,) = (check for check in gm.diagnose(tree).checks if check.name == "self_check")
         assert own.passed is None
-
-    def test_command(self, tmp_path: Path, gradmc: Gradmc, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-        monkeypatch.setitem(routing.MATH, math.log, jnp.log10)
-        source = inspect.getsource(faults.logarithm.fn)
-        (tmp_path / "model.py").write_text(f"import math\nimport gradmc as gm\nfrom gradmc import Positive\n\n{source}")
-        config = CONFIG.replace("line", "logarithm").replace('[data]\nfile = "data.json"', "")
-        (tmp_path / "run.toml").write_text(config)
-        result = gradmc("sample", tmp_path / "run.toml", "--progress", "none")
-        assert result.code == 3
-        assert f"{tmp_path / 'model.py'}:8" in result.err
-        assert 'check = "off"' in result.err
-        again = gradmc("sample", tmp_path / "run.toml", "--progress", "none", "--force", "--sampler.check", "off")
-        assert again.code == 0
 
 
 class TestGradients:
