@@ -23,9 +23,9 @@ from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.memory import MemoryStore
 from gradmc.run.progress import choose_display
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
-from gradmc.selfcheck import OFF, SelfCheck
+from gradmc.selfcheck import prepare_checked
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -111,9 +111,7 @@ def sample(
     try:
         display.note("compiling")
         starts = starting_points(target, initial, chains)
-        selfcheck = begin_check(target, settings, starts) if check else None
-        sampler = prepare(target, settings, initial=starts, meanwhile=None if selfcheck is None else selfcheck.begin)
-        checked = OFF if selfcheck is None else selfcheck.finish(sampler.evaluate)
+        sampler, checked = prepare_checked(target, settings, initial=starts, check=check)
         if checked.warning:
             warnings.warn(checked.warning, SamplingWarning, stacklevel=2)
         store = MemoryStore(
@@ -170,12 +168,6 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
     return [np.asarray(target.unconstrain(values)) for values in initial]
-
-
-def begin_check(target: Density, settings: Settings, starts: list[np.ndarray] | None) -> SelfCheck:
-    """The self-check of a run, to begin while XLA compiles."""
-    assert settings.seed is not None
-    return SelfCheck(target, seed=settings.seed, initial=starts)
 
 
 def run_attributes(sampler: Sampler, seconds: float) -> dict[str, Any]:

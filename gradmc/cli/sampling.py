@@ -231,19 +231,13 @@ def _draw(
 
 def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> tuple[Any, Any]:
     """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
-    from gradmc.run.sampler import prepare
-    from gradmc.sample import begin_check
-    from gradmc.selfcheck import OFF, Outcome
+    from gradmc.selfcheck import Outcome, prepare_checked
 
     kept = manifest.get(SELF_CHECK)
-    on = kept is None and problem.config.sampler.check == "on"
-    check = begin_check(problem.density, problem.settings, problem.initial) if on else None
-    sampler = prepare(
-        problem.density, problem.settings, initial=problem.initial, meanwhile=None if check is None else check.begin
-    )
-    if check is None:
-        return sampler, OFF if kept is None else Outcome.from_attributes(kept)
-    outcome = check.finish(sampler.evaluate)
+    check = kept is None and problem.config.sampler.check == "on"
+    sampler, outcome = prepare_checked(problem.density, problem.settings, initial=problem.initial, check=check)
+    if not check:
+        return sampler, outcome if kept is None else Outcome.from_attributes(kept)
     manifest[SELF_CHECK] = outcome.attributes()
     run.write_json(run.manifest, manifest)
     if outcome.warning:

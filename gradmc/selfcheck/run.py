@@ -17,8 +17,10 @@ from gradmc.errors import SelfCheckError
 from gradmc.kernels.random import chain_key, start_on_host
 from gradmc.program.layout import shown
 from gradmc.program.plainly import Interrupted, Plain, interrupt, raised_at, run_plainly
+from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.settings import Settings
 from gradmc.selfcheck.locate import differing_term, line_of_gradient, line_of_value, worst_coordinate
-from gradmc.selfcheck.outcome import AGREES, UNCHECKED, Outcome
+from gradmc.selfcheck.outcome import AGREES, OFF, UNCHECKED, Outcome
 from gradmc.selfcheck.slope import Evaluate, Slope, slope
 
 SECONDS = 1.0
@@ -35,6 +37,25 @@ ULPS = 16.0
 """A doubtful difference is compared with the spread of plain runs at parameters that differ by some ulps."""
 
 NUMERICAL = (ArithmeticError, np.linalg.LinAlgError)
+
+
+def prepare_checked(
+    density: Density, settings: Settings, *, initial: Sequence[np.ndarray] | None = None, check: bool = True
+) -> tuple[Sampler, Outcome]:
+    """`gradmc.run.sampler.prepare`, and meanwhile the self-check of the run.
+
+    Raises:
+        SelfCheckError: plain Python gives another value than the compiled program.
+    """
+    if not check:
+        return prepare(density, settings, initial=initial), OFF
+    assert settings.seed is not None
+    own = SelfCheck(density, seed=settings.seed, initial=initial)
+    try:
+        sampler = prepare(density, settings, initial=initial, meanwhile=own.begin)
+        return sampler, own.finish(sampler.evaluate)
+    finally:
+        own.stop()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,14 +153,17 @@ class SelfCheck:
         return Outcome(f"{UNCHECKED}{self._why()}", gradient, None, error)
 
     def _wait(self) -> None:
-        if not isinstance(self.density, ProgramDensity):
-            return
-        self._thread.join(max(0.0, self._began + SECONDS - time.monotonic()))
+        if isinstance(self.density, ProgramDensity):
+            self._thread.join(max(0.0, self._began + SECONDS - time.monotonic()))
+        self.stop()
+        if self._errors:
+            raise self._errors[0]
+
+    def stop(self) -> None:
+        """End the plain run, if it still goes on."""
         self._over = True
         if self._thread.is_alive():
             interrupt(self._thread, self.density.function.__code__.co_filename)
-        if self._errors:
-            raise self._errors[0]
 
     def _why(self) -> str:
         """Why the value could not be compared."""
