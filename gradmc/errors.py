@@ -80,6 +80,10 @@ class ProgramError(GradmcError):
         return "\n".join(lines)
 
 
+class SelfCheckError(ProgramError):
+    """The compiled program does not give the value that plain Python gives."""
+
+
 class StartError(GradmcError):
     """No starting point with a finite log density and gradient was found."""
 

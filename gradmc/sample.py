@@ -24,8 +24,9 @@ from gradmc.results.labels import Labels
 from gradmc.results.memory import MemoryStore
 from gradmc.run.losses import explain_losses
 from gradmc.run.progress import choose_display
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
+from gradmc.selfcheck import prepare_checked
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -52,6 +53,7 @@ def sample(
     keep_unconstrained: bool = False,
     cores: int | None = None,
     precision: Precision = "float64",
+    check: bool = True,
     progress: str = "auto",
 ) -> Any:
     """Draw from the posterior of `model` given `data`.
@@ -74,6 +76,8 @@ def sample(
         keep_unconstrained: add the group `unconstrained_posterior`.
         cores: threads that run chains; None takes all cores.
         precision: "float64" or "float32".
+        check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
+            quotient (docs/check.md).
         progress: "auto", "rich", "plain", "json", "notebook" or "none".
 
     Returns:
@@ -82,12 +86,13 @@ def sample(
 
     Warns:
         SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
-            than aimed at.  `gm.diagnose` judges the draws in full.
+            than aimed at.  `gm.diagnose` judges the draws in full.  Also: the gradient is not the derivative.
         UserWarning: results cannot hold some of the data, and leave them out.
 
     Raises:
         UsageError: an argument is of the wrong kind or outside its range; data do not fit the model.
         ProgramError: the model's function raised, or uses something that cannot be compiled.
+        SelfCheckError: plain Python gives another value than the compiled program.
         StartError: no starting point with finite density and gradient was found.
     """
     settings = Settings(
@@ -113,7 +118,10 @@ def sample(
         display.note("compiling")
         labels = Labels.of_density(target)
         labels.warn_of_left_out()
-        sampler = prepare(target, settings, initial=starting_points(target, initial, chains))
+        starts = starting_points(target, initial, chains)
+        sampler, checked = prepare_checked(target, settings, initial=starts, check=check)
+        if checked.warning:
+            warnings.warn(checked.warning, SamplingWarning, stacklevel=2)
         store = MemoryStore(chains=chains, labels=labels, keep=Keep(warmup=keep_warmup), expected=max(draws, 1))
         began = time.perf_counter()
         try:
@@ -126,10 +134,10 @@ def sample(
     finally:
         display.close()
     try:
-        store.finalize(run_attributes(sampler, time.perf_counter() - began))
+        store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
         tree = store.to_datatree()
         tree.attrs |= explain_losses(sampler, target, tree)
-        findings = [f"{check.finding}; {check.advice}" for check in check_transitions(tree) if not check.passed]
+        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if not found.passed]
     except Exception as error:  # a bug, but not one that may cost the draws
         tree = store.bare_datatree()
         findings = [

@@ -51,7 +51,7 @@ def gradients(subject: Subject) -> Iterator[Finding]:
             if name in told or name in stopped:
                 continue
             told |= _same_culprit(subject, wrong)
-            at = _located(subject, chosen.x[k])
+            at = located(subject, chosen.x[k])
             yield finding(
                 "wrong-gradient",
                 f"the derivative with respect to {subject.density.names[i]} is {slope:.6g} by finite differences, "
@@ -93,7 +93,7 @@ def _disagreements(subject: Subject, x: np.ndarray, gradient: np.ndarray, axes: 
     return [(axes[k], float(slopes[1][k])) for k in np.flatnonzero(np.isfinite(off) & (off > allowed))]
 
 
-def _located(subject: Subject, x: np.ndarray) -> Origin | None:
+def located(subject: Subject, x: np.ndarray) -> Origin | None:
     """The operation whose own derivative is wrong at a point."""
     with subject.density.scope():
         tape = subject.tape(x)
@@ -159,7 +159,7 @@ def modes(subject: Subject) -> Iterator[Finding]:
     off = np.abs(np.asarray(slopes) - expected)
     allowed = 1e-6 * (1.0 + np.sum(np.abs(points.gradient * directions), axis=1))
     for k in np.flatnonzero(points.good & np.isfinite(off) & (off > allowed))[:1]:
-        at = _located(subject, points.x[k])
+        at = located(subject, points.x[k])
         yield finding(
             "wrong-gradient",
             f"forward mode gives {float(np.asarray(slopes)[k]):.8g} for a directional derivative, reverse mode "

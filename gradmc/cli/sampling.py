@@ -21,6 +21,7 @@ from gradmc.run.signals import Requests, listening
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
+SELF_CHECK = "self_check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,6 @@ def _draw(
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
-    from gradmc.run.sampler import prepare
     from gradmc.run.stopping import Targets
     from gradmc.sample import run_attributes
 
@@ -201,7 +201,7 @@ def _draw(
         display.start(problem.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
-        sampler = prepare(problem.density, problem.settings, initial=problem.initial)
+        sampler, checked = _prepared(run, manifest, problem)
         _warm_start(sampler, run, config, resume=resume)
         keep = Keep(
             warmup=config.output.keep_warmup,
@@ -233,11 +233,27 @@ def _draw(
         manifest["start"] = sampler.started or manifest.get("start", {})
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
-        store.finalize({**attributes, **hashes})
+        store.finalize({**attributes, **checked.attributes(), **hashes})
         store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
         finished = outcome.ending == "finished"
         verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
     return outcome
+
+
+def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> tuple[Any, Any]:
+    """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
+    from gradmc.selfcheck import Outcome, prepare_checked
+
+    kept = manifest.get(SELF_CHECK)
+    check = kept is None and problem.config.sampler.check == "on"
+    sampler, outcome = prepare_checked(problem.density, problem.settings, initial=problem.initial, check=check)
+    if not check:
+        return sampler, outcome if kept is None else Outcome.from_attributes(kept)
+    manifest[SELF_CHECK] = outcome.attributes()
+    run.write_json(run.manifest, manifest)
+    if outcome.warning:
+        tell(f"warning: {outcome.warning}")
+    return sampler, outcome
 
 
 def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:

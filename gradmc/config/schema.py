@@ -88,6 +88,11 @@ class SamplerSection(Section):
     cores: int | None = Field(
         default=None, ge=1, description="chains run at the same time; all cores if absent", examples=[4]
     )
+    check: Literal["on", "off"] = Field(
+        default="on",
+        description="compare value and gradient with plain Python and differences before sampling",
+        examples=["off"],
+    )
     warm_start: str | None = Field(
         default=None,
         min_length=1,

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ class PriorDensity(ProgramDensity):
         """The program without its observed terms."""
         with without_likelihood():
             return self._trace_equations()
+
+    def plain_scope(self) -> AbstractContextManager[Any]:
+        """A context in which the user's function, called as plain Python, returns its prior alone."""
+        return without_likelihood()
 
     def describe_failure(self, x: Any) -> str:
         """Say which term, line or parameter makes the log density or its gradient at x not finite."""

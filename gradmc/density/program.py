@@ -1,7 +1,9 @@
 """The density of a declared model with data."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -45,8 +47,16 @@ class ProgramDensity(Density):
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
-        values, log_det = self.layout.constrain(x, self._data(arguments))
+        values, log_det = self.named(x, arguments)
         return self._program.value(values, arguments) + log_det
+
+    def named(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Float[Array, ""]]:
+        """Return the parameters by name at x, and the log-determinant of the map; pure."""
+        return self.layout.constrain(x, self._data(arguments))
+
+    def plain_scope(self) -> AbstractContextManager[Any]:
+        """A context in which the user's function, called as plain Python, returns this density."""
+        return contextlib.nullcontext()
 
     def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters, derived quantities and observed terms for one draw."""

@@ -14,6 +14,7 @@ import numpy as np
 from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
+from gradmc.diagnostics.own_check import check_own
 from gradmc.diagnostics.summary import Row, Summary, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
 from gradmc.results.statistics import lost_draws
@@ -44,6 +45,9 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
     if "energy" in statistics:
         checks.append(check_energy(statistics["energy"].values))
+    own = check_own(tree)
+    if own is not None:
+        checks.append(own)
     return Diagnosis(checks=tuple(checks))
 
 

@@ -12,7 +12,8 @@ class Check:
     """One check.
 
     Args:
-        name: `copies`, `r_hat`, `ess`, `divergences`, `acceptance`, `bfmi`, `tree_depth`, `finite`, `draws`.
+        name: `copies`, `r_hat`, `ess`, `divergences`, `acceptance`, `bfmi`, `tree_depth`, `finite`, `draws`,
+            `self_check`.
         passed: None if it could not be made.
         value: what was measured.
         limit: what it is compared with.

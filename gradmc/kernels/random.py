@@ -12,6 +12,8 @@ Events of a transition are numbered without overlap:
 - `START + i`      the i-th coordinate of a starting point (the transition then counts the tries).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,12 +31,16 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD1_1BDA)
 
 
+Words = Array | np.ndarray
+"""JAX's arrays, or NumPy's, on which the same operators work without compiling."""
+
+
 def chain_key(seed: int, chain: int) -> np.ndarray:
     """The key of one chain, shape (2,), from a seed of any size and the chain's number."""
     return np.random.SeedSequence(seed, spawn_key=(chain,)).generate_state(2, np.uint32)
 
 
-def threefry(key: UInt32[Array, "2"], first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+def threefry(key: UInt32[Words, "2"], first: Words, second: Words) -> tuple[Any, Any]:
     """Two random words for each counter (first, second); the counters broadcast against each other."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
     x, y = first + keys[0], second + keys[1]
@@ -64,7 +70,7 @@ class Event:
         return threefry(self.key, self.transition, self.number)[which]
 
 
-def uniform(word: UInt32[Array, "..."], dtype: jnp.dtype) -> Float[Array, "..."]:
+def uniform(word: UInt32[Words, "..."], dtype: jnp.dtype) -> Any:
     """Uniform on the open interval (0, 1) with 32 bits (23 in float32, where one more would round up to 1)."""
     if dtype == jnp.float64:
         return (word.astype(dtype) + 0.5) * 2.0**-32
@@ -89,3 +95,11 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
 def start_vector(key: jax.Array, attempt: jax.Array, dim: int, dtype: jnp.dtype) -> Float[Array, "dim"]:
     """Uniform(-2, 2) starting point of one attempt (Stan's rule)."""
     return 2 * _coordinates(key, attempt, START, dim, dtype)
+
+
+def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> np.ndarray:
+    """`start_vector` in NumPy: JAX would compile for it."""
+    counters = START + np.arange((dim + 1) // 2, dtype=np.uint32)
+    with np.errstate(over="ignore"):
+        words = np.concatenate(threefry(key, np.asarray(attempt, np.uint32), counters))[:dim]
+    return 2 * (2 * uniform(words, dtype) - 1)

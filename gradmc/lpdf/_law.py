@@ -6,7 +6,8 @@ where the density is positive. The same law serves two kinds of caller:
 * a program that is being traced or run on JAX values: the result is a JAX value in the dtype of the
   arguments;
 * a program that runs as ordinary Python on floats and numpy arrays: the law is evaluated in float64, whatever
-  the process-wide setting of JAX is, and a Python float or a numpy array comes back.
+  the process-wide setting of JAX is, and a Python float or a numpy array comes back. NumPy does it where it has all
+  operations: XLA would compile for each shape.
 
 numpyro does not look at the support unless told to validate, and gives a finite number or NaN outside it. A
 law returns `-inf` there, and a zero gradient with respect to the value, so that mixtures and truncated models
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradmc._numpy_jaxpr import in_numpy
 from gradmc._numpyro import distributions
 from gradmc.errors import UsageError
 
@@ -33,6 +35,9 @@ type Value = Any
 OFF: dict[str, Any] = {"validate_args": False}
 """Passed to every numpyro distribution: validation costs equations and is done here instead."""
 
+
+MOST_OPERATIONS = 50
+"""A law of more operations is compiled: called often, NumPy would be slower than XLA (measured with `student_t`)."""
 
 SWITCH = threading.RLock()
 """numpyro's validation is a process-wide switch: one thread at a time turns it off and on again."""
@@ -56,10 +61,8 @@ class Law:
     inside: float | None = 1.0
     integers: tuple[int, ...] = ()
     event: int = 0
-    compiled: Callable[..., Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "compiled", jax.jit(self.terms))
+    plain: dict[Any, Callable[..., Any]] = field(init=False, default_factory=dict)
+    """Functions of NumPy arrays, by shapes and dtypes."""
 
     def terms(self, y: Value, *parameters: Value) -> Any:
         """Return the log density of each observation, `-inf` outside the support."""
@@ -91,12 +94,29 @@ class Law:
             y, *parameters = (self._traced(i, a, dtype) for i, a in enumerate(arguments))
             terms = self.terms(y, *parameters)
             return terms if pointwise or terms.ndim == 0 else jnp.sum(terms)
-        with jax.enable_x64(True), jax.ensure_compile_time_eval():
-            plain = [np.asarray(a, None if i in self.integers else float) for i, a in enumerate(arguments)]
-            terms = np.asarray(self.compiled(*plain))
+        plain = [np.asarray(a, None if i in self.integers else float) for i, a in enumerate(arguments)]
+        terms = np.asarray(self._in_numpy(*plain))
         if not pointwise or terms.ndim == 0:
             return float(np.sum(terms))
         return terms
+
+    def _in_numpy(self, *arrays: np.ndarray) -> Any:
+        """The terms of NumPy arrays."""
+        key = tuple((array.shape, array.dtype) for array in arrays)
+        if key not in self.plain:
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():
+                found = in_numpy(jax.make_jaxpr(self.terms)(*arrays), MOST_OPERATIONS)
+            self.plain[key] = self._compiled() if found is None else lambda *given: found(*given)[0]
+        return self.plain[key](*arrays)
+
+    def _compiled(self) -> Callable[..., Any]:
+        compiled = jax.jit(self.terms)
+
+        def call(*arrays: np.ndarray) -> Any:
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():
+                return compiled(*arrays)
+
+        return call
 
     def _traced(self, index: int, argument: Value, dtype: Any) -> Any:
         """Return an argument as the density wants it: floats in one dtype, without needless equations."""

@@ -19,7 +19,7 @@ FORMAT = 2
 
 LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
 
-FREE = frozenset({"output.dir", "output.checkpoint_seconds", "sampler.cores", "stop"})
+FREE = frozenset({"output.dir", "output.checkpoint_seconds", "sampler.check", "sampler.cores", "stop"})
 """Configuration that may change when a run goes on, since the draws do not depend on it."""
 
 

@@ -62,8 +62,12 @@ def compile_run(
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
     batch: int | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Compiled:
-    """Trace and compile for chains like `state` and `points`; these have a leading axis if there is a `batch`."""
+    """Trace and compile for chains like `state` and `points`; these have a leading axis if there is a `batch`.
+
+    `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
+    """
 
     def rows(positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any) -> Any:
         return expand_rows(expand, positions, count, arguments)
@@ -79,7 +83,10 @@ def compile_run(
         lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
         compiled_expand = pool.submit(_compile, lowered_expand, scope)
         lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity, points)
-        compiled_advance = pool.submit(_compile, lowered, scope).result()
+        compiling = pool.submit(_compile, lowered, scope)
+        if meanwhile is not None:
+            meanwhile()
+        compiled_advance = compiling.result()
         return Compiled(
             advance=compiled_advance,
             expand=compiled_expand.result(),

@@ -156,17 +156,9 @@ class Sampler:
                 raise Stopped
 
         chains = [chain for lane in waiting for chain in lane.chains]
-        workers = self.settings.threads
         assert self.settings.seed is not None
-        with ThreadPoolExecutor(workers) as pool:
-            evaluate = Evaluator(
-                plan=self.plan,
-                state=waiting[0].state,
-                points=waiting[0].points,
-                pool=pool,
-                workers=workers,
-                between=between,
-            )
+        with ThreadPoolExecutor(self.settings.threads) as pool:
+            evaluate = self._evaluator(pool, between)
             try:
                 self.found = self.start.find(evaluate, self.density.dim, self.settings.seed, chains)
             except Stopped:
@@ -213,6 +205,19 @@ class Sampler:
             f"finite. At the last one:\n{self.density.describe_failure(position)}"
         )
 
+    def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and gradient at a flat vector, by the compiled function that moves the chains."""
+        with ThreadPoolExecutor(1) as pool:
+            values, gradients = self._evaluator(pool, lambda: None)(np.asarray(x, float)[None])
+        return float(values[0]), gradients[0]
+
+    def _evaluator(self, pool: ThreadPoolExecutor, between: Callable[[], None]) -> Evaluator:
+        lane = self.lanes[0]
+        workers = self.settings.threads
+        return Evaluator(
+            plan=self.plan, state=lane.state, points=lane.points, pool=pool, workers=workers, between=between
+        )
+
     def save(self, lane: Lane) -> dict[str, np.ndarray]:
         """The state of a lane as named arrays."""
         leaves = jax.tree_util.tree_leaves_with_path(lane.state)
@@ -248,6 +253,7 @@ def prepare(
     settings: Settings,
     *,
     initial: Sequence[np.ndarray] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Sampler:
     """Trace and compile everything that a run needs, and set up its chains.
 
@@ -255,6 +261,7 @@ def prepare(
         density: what to sample.
         settings: how.
         initial: one flat unconstrained starting point per chain; None draws uniform(-2, 2).
+        meanwhile: called once, while XLA compiles.
 
     Raises:
         UsageError: the density has no coordinates.
@@ -290,6 +297,7 @@ def prepare(
             scope=density.scope,
             capacity=capacity,
             batch=batch,
+            meanwhile=meanwhile,
         )
     plan = Plan(
         compiled=compiled,

@@ -93,7 +93,7 @@ def test_diagnose(finished: Path, gradmc: Gradmc) -> None:
     result = gradmc("diagnose", finished, "--json")
     assert result.code == (0 if result.json["passed"] else 4)
     assert {check["name"] for check in result.json["checks"]} == {
-        "finite", "r_hat", "ess", "divergences", "acceptance", "tree_depth", "bfmi",
+        "finite", "r_hat", "ess", "divergences", "acceptance", "tree_depth", "bfmi", "self_check",
     }  # fmt: skip
 
 

@@ -1,0 +1,103 @@
+"""A derivative by differences, with an estimate of its error.
+
+Central differences at steps that shrink by `RATIO`, extrapolated to step 0 (Ridders 1982, 'Accurate computation of
+F'(x) and F'(x) F''(x)', Adv. Eng. Softw. 4; Press et al., 'Numerical Recipes', section 5.7). The entry of the table
+that differs least from its neighbours is the result and this difference its error, so a step across a jump or a corner
+does no harm as long as some shorter steps lie within a smooth piece.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+type Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
+"""Value and gradient at a flat vector."""
+
+FIRST_STEP = 0.1
+RATIO = 4.0
+STEPS = 9
+"""Steps from 0.1 to 1.5e-6 on the unconstrained scale, in which chains start within (-2, 2)."""
+
+ENOUGH = 1e-7
+"""No further step once the error estimate is this small, relative to the slope."""
+
+SURE = 10.0
+"""A difference counts when it is this many times the error estimate."""
+
+KNOWN = 0.01
+"""The error estimate, relative to the scale, from which on a quotient says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """A derivative along a direction.
+
+    Attributes:
+        quotient: by differences; NaN where no two points had finite values.
+        error: what it may be wrong by.
+        gradient: by the gradient.
+        scale: sum of the absolute values that the gradient's is the sum of.
+        bend: how far the gradient's slope varies between the points of the shortest step.
+        tolerance: relative to `scale`, what central differences reach in this precision: the cube root of its epsilon.
+        floor: the slope that would be 0 in this precision.
+    """
+
+    quotient: float
+    error: float
+    gradient: float
+    scale: float
+    bend: float
+    tolerance: float
+    floor: float
+
+    @property
+    def gap(self) -> float:
+        """How far quotient and gradient lie apart, relative to the scale."""
+        return abs(self.quotient - self.gradient) / max(self.scale, abs(self.quotient), self.floor)
+
+    @property
+    def known(self) -> bool:
+        """Whether the quotient is good enough to say anything."""
+        return bool(self.error <= KNOWN * max(self.scale, abs(self.quotient), self.floor))
+
+    @property
+    def differs(self) -> bool:
+        """Whether the gradient is not the derivative."""
+        allowed = SURE * self.error + 3 * self.bend + self.tolerance * self.scale
+        return bool(self.known and abs(self.quotient - self.gradient) > allowed)
+
+
+def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray) -> Slope:
+    """The derivative along `direction`, shape (dim,), at x, where value and gradient are known."""
+    eps = float(np.finfo(x.dtype).eps)
+    expected = float(gradient @ direction)
+    table = np.full((STEPS, STEPS), np.nan)
+    best, error, bend = np.nan, np.inf, 0.0
+    for i in range(STEPS):
+        step = FIRST_STEP / RATIO**i
+        ends = [x + (sign * step * direction).astype(x.dtype) for sign in (1, -1)]
+        values, gradients = zip(*(evaluate(end) for end in ends), strict=True)
+        length = float((ends[0] - ends[1]) @ direction) / float(direction @ direction)
+        table[i, 0] = (values[0] - values[1]) / length
+        rounding = 4 * eps * (1.0 + abs(value)) / length
+        factor = 1.0
+        for j in range(1, i + 1):
+            factor *= RATIO**2
+            table[i, j] = (factor * table[i, j - 1] - table[i - 1, j - 1]) / (factor - 1.0)
+            doubt = max(abs(table[i, j] - table[i, j - 1]), abs(table[i, j] - table[i - 1, j - 1])) + rounding
+            if doubt < error:
+                best, error = float(table[i, j]), float(doubt)
+        slopes = [float(g @ direction) for g in gradients]
+        bend = float(np.nanmax([0.0, *(abs(s - expected) for s in slopes)]))
+        if error <= ENOUGH * abs(best) and bend <= 1e-2 * abs(expected):
+            break
+    return Slope(
+        quotient=best,
+        error=error,
+        gradient=expected,
+        scale=float(np.abs(gradient) @ np.abs(direction)),
+        bend=bend,
+        tolerance=eps ** (1 / 3),
+        floor=eps ** (1 / 3) * (1.0 + abs(value)),
+    )
