@@ -206,10 +206,14 @@ class Sampler:
         )
 
     def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log density and gradient at a flat vector, by the compiled function that moves the chains."""
+        """Log density and gradient at a flat vector, by the compiled function that moves the chains.
+
+        The gradient is NaN where it, or the log density, is not finite.
+        """
         with ThreadPoolExecutor(1) as pool:
-            values, gradients = self._evaluator(pool, lambda: None)(np.asarray(x, float)[None])
-        return float(values[0]), gradients[0]
+            (value,), (gradient,) = self._evaluator(pool, lambda: None)(np.asarray(x, float)[None])
+        good = np.isfinite(value) and np.all(np.isfinite(gradient))
+        return float(value), gradient if good else np.full_like(gradient, np.nan)
 
     def _evaluator(self, pool: ThreadPoolExecutor, between: Callable[[], None]) -> Evaluator:
         lane = self.lanes[0]
