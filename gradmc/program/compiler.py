@@ -23,7 +23,16 @@ from gradmc.program.frontend import complaints, context, failing, influence, las
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
-from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
+from gradmc.program.frontend.values import (
+    NO_VALUE,
+    NO_VALUE_REMEDY,
+    CannotRoll,
+    Nullable,
+    is_array,
+    is_leaf,
+    is_traced,
+    strong,
+)
 from gradmc.program.middle import lower
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
@@ -156,6 +165,8 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
 
 def _scalar(value: Any, fn: FunctionType) -> jax.Array:
     """What the program returned, as one real number."""
+    if isinstance(value, Nullable) and value.met:  # one `if` has not covered all cases: say so before anything runs
+        raise ProgramError(NO_VALUE.format(value.met), location=value.at, remedy=NO_VALUE_REMEDY)
     value = operators.content(value)
     if value is None:
         raise ProgramError(

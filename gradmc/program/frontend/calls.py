@@ -28,7 +28,17 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, lasting, operators, rearranging, routing, tables, where
+from gradmc.program.frontend import (
+    builtin,
+    context,
+    lasting,
+    nullable,
+    operators,
+    rearranging,
+    routing,
+    tables,
+    where,
+)
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
@@ -43,11 +53,11 @@ from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_o
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
-    if isinstance(function, Unbound):
-        function.complain()
+    function = nullable.used(function)
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if handler is not None:
-        return operators.made(handler(*args, **kwargs))
+        given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
+        return operators.made(handler(*given, **kwargs))
     target = users_function(function)
     if target is not None:
         return _fresh(target(*args, **kwargs), args)
@@ -186,8 +196,7 @@ def _fresh(result: Any, args: tuple) -> Any:
 
 def present(value: Any) -> Any:
     """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
-    if isinstance(value, Unbound):
-        value.complain()
+    value = nullable.used(value)
     if isinstance(value, Generation):
         value = as_list(value)
     if isinstance(value, TOKENS):
@@ -203,8 +212,20 @@ def present(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(present(v) for v in value)
     if isinstance(value, FunctionType):
-        return users_function(value) or value
+        return _settled(users_function(value)) or value
     return value
+
+
+def _settled(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A function of the user's as a library calls it."""
+    if function is None:
+        return None
+
+    @functools.wraps(function)
+    def settled(*args: Any, **kwargs: Any) -> Any:
+        return nullable.outside(function(*args, **kwargs))
+
+    return settled
 
 
 def _whole(content: Listing) -> Any:
@@ -221,8 +242,7 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
-    if isinstance(owner, Unbound):
-        owner.complain()
+    owner = nullable.used(owner)
     if name in CHANGING and _is_container(owner):
         lasting.refuse(owner, args)
     if name in ITEMS and _is_container(owner):
@@ -357,14 +377,13 @@ def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
 
 def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
+    owner = nullable.used(owner)
     if name == "T" and is_array(owner):
         return _array_method(owner, "transpose", (), {})
     if isinstance(owner, TOKENS):
         owner = operators.content(owner)
         if isinstance(owner, Listing):
             return getattr([], name)
-    elif isinstance(owner, Unbound):
-        owner.complain()
     changed_fields = context.current().memory.fields(owner)
     if name in changed_fields:
         return changed_fields[name]
@@ -376,6 +395,7 @@ def attribute(owner: Any, name: str) -> Any:
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
+    owner = nullable.used(owner)
     lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):

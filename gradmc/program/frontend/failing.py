@@ -18,7 +18,9 @@ RAISED = "__gm_raised"
 def note(failed: Any) -> None:
     """Note a condition under which the program fails."""
     here = context.current()
-    (here.memory.frames[-1].failures if here.memory.frames else here.failures).append(failed)
+    noted = here.memory.frames[-1].failures if here.memory.frames else here.failures
+    if all(failed is not other for other in noted):
+        noted.append(failed)
 
 
 def any_of(failures: Sequence[Any]) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, lasting, where, windows
+from gradmc.program.frontend import context, lasting, nullable, where, windows
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -33,8 +33,7 @@ def store(owner: Any, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
     memory = context.current().memory
     index = present_index(index)
-    if isinstance(owner, Unbound):
-        owner.complain()
+    owner = nullable.used(owner)
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(owner, value)

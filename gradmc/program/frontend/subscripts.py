@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, tables, where, windows
+from gradmc.program.frontend import context, nullable, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import CannotRoll, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
@@ -20,6 +20,7 @@ KEYED_REMEDY = "Put the values into an array, and index that with whole numbers.
 def load(owner: Any, index: Any) -> Any:
     """`owner[index]`."""
     here = context.current()
+    owner = nullable.used(owner)
     content = here.memory.content(owner)
     index = present_index(index)
     if isinstance(content, Listing):
@@ -34,8 +35,6 @@ def load(owner: Any, index: Any) -> Any:
             if _is_basic(index):
                 here.memory.view(result, owner, index)
         return result
-    if isinstance(content, Unbound):
-        content.complain()
     if isinstance(content, list) and not symbolic_index(index):
         try:
             return content[index]
@@ -104,6 +103,7 @@ def fresh_list(content: Listing) -> list:
 def present_index(index: Any) -> Any:
     """An index with the present contents of lists and arrays in it."""
     memory = context.current().memory
+    index = nullable.used(index)
     if isinstance(index, tuple):
         return tuple(present_index(part) for part in index)
     if isinstance(index, list | np.ndarray | jax.Array):
