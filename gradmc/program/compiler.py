@@ -19,7 +19,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, influence, lasting, marking, operators
+from gradmc.program.frontend import complaints, context, failing, implicit, influence, lasting, marking, operators
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
@@ -120,7 +120,16 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)
+    jaxpr = _with_roots(jaxpr, len(jax.tree.leaves(args)), fn)
     return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
+
+
+def _with_roots(jaxpr: Any, parameters: int, fn: FunctionType) -> Any:
+    """The program in which the roots that loops find have their derivatives."""
+    try:
+        return implicit.solved(jaxpr, [k < parameters for k in range(len(jaxpr.in_avals))])
+    except ProgramError as error:
+        raise complaints.explained(error, fn) from None
 
 
 def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
