@@ -31,6 +31,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.frontend import (
     builtin,
     context,
+    given,
     lasting,
     nullable,
     operators,
@@ -105,6 +106,8 @@ def users_function(function: Any) -> Callable[..., Any] | None:
             return None
         lasting.note(function)
         return convert(function, hooks)
+    if isinstance(function, given.Given):
+        return function.function
     if isinstance(function, MethodType):
         inner = users_function(function.__func__)
         return None if inner is None else functools.partial(inner, function.__self__)
@@ -113,7 +116,7 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     if isinstance(function, jax.custom_jvp | jax.custom_vjp):
         return None  # its derivative rule is the user's, and would be lost with the wrapper
     wrapped = getattr(function, "__wrapped__", None)
-    if isinstance(wrapped, FunctionType) and type(function).__module__.split(".")[0] in (
+    if isinstance(wrapped, FunctionType | given.Given) and type(function).__module__.split(".")[0] in (
         "jax",
         "jaxlib",
         "functools",
@@ -162,6 +165,9 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
     plain_args = tuple(present(a) for a in args)
     plain_kwargs = {k: present(v) for k, v in kwargs.items()}
+    if _is_jaxs(function):
+        plain_args = tuple(map(given.to_jax, plain_args))
+        plain_kwargs = {k: given.to_jax(v) for k, v in plain_kwargs.items()}
     here = context.current()
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
@@ -212,20 +218,8 @@ def present(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(present(v) for v in value)
     if isinstance(value, FunctionType):
-        return _settled(users_function(value)) or value
+        return users_function(value) or value
     return value
-
-
-def _settled(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """A function of the user's as a library calls it."""
-    if function is None:
-        return None
-
-    @functools.wraps(function)
-    def settled(*args: Any, **kwargs: Any) -> Any:
-        return nullable.outside(function(*args, **kwargs))
-
-    return settled
 
 
 def _whole(content: Listing) -> Any:

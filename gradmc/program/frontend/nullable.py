@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.program.frontend import failing
-from gradmc.program.frontend.values import CannotRoll, Nullable, Unbound, is_traced
+from gradmc.program.frontend.values import Nullable, Unbound, is_traced
 
 
 def used(value: Any) -> Any:
@@ -47,12 +47,3 @@ def compared(op: str, a: Any, b: Any, compare: Any) -> Any:
             return jnp.logical_not(a.null) if differs else a.null
         return jnp.where(a.null, differs, compare(op, a.value, other))
     return compared(op, b, a, compare)
-
-
-def outside(result: Any) -> Any:
-    """What a function of the user's returns to a library: NaN in place of None."""
-    if not isinstance(result, Nullable):
-        return result
-    if not is_traced(result.value) or not jnp.issubdtype(result.value.dtype, jnp.inexact):
-        raise CannotRoll("a function returns None on one path and no real number on another", "Return on every path.")
-    return jnp.where(result.null, jnp.nan, result.value)

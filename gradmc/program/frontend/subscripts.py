@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, nullable, tables, where, windows
+from gradmc.program.frontend import bounds, context, nullable, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import CannotRoll, any_traced, at_once, is_array, is_plain_jax, is_traced
@@ -172,6 +172,7 @@ def _element(content: Any, index: Any) -> Any:
         if not parts:
             return content
         context.current().looked_up += any_traced(parts)
+        bounds.check_element(content, parts)
         result = ir.load(content, *parts, source=where.here())
         return tables.look_up(result, content, parts)
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
@@ -192,6 +193,7 @@ def _integers_first(content: Any, parts: Sequence[Any]) -> Any:
         content = content[slices]
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axes, range(len(axes)))
+    bounds.check_element(moved, [parts[k] for k in axes])
     return ir.load(moved, *(parts[k] for k in axes), source=where.here())
 
 
