@@ -20,12 +20,10 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
+from gradmc.program.frontend.terms import Leaf, Term, difference, or_none
 from gradmc.program.frontend.values import (
-    LEAF,
     MISSING,
-    NONE,
     CannotRoll,
-    Fixed,
     Form,
     Missing,
     Nullable,
@@ -144,36 +142,6 @@ def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) 
     return left
 
 
-type Leaf = int | np.ndarray | jax.Array
-"""A leaf of one side: the number of one of its results, or an array from outside."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Term:
-    """What one key is on one side: its form, and its leaves with their types."""
-
-    form: Form
-    leaves: list[Leaf]
-    types: list[Any]
-
-    def alike(self, other: "Term") -> bool:
-        """Whether the two differ in the values of their leaves only."""
-        return self.form == other.form and [t.shape for t in self.types] == [t.shape for t in other.types]
-
-    def blank(self) -> "Term":
-        """The same with zeros."""
-        return Term(self.form, [np.zeros(t.shape, t.dtype) for t in self.types], self.types)
-
-    def takes(self, other: "Term") -> "Term":
-        """Another term in the form of this one, which may be None; as it is if it does not fit."""
-        assert isinstance(self.form, OrNone)
-        if other.form == NONE:
-            return Term(self.form, [*self.blank().leaves[:-1], np.asarray(True)], self.types)
-        if other.form == self.form.item:
-            return Term(self.form, [*other.leaves, np.asarray(False)], [*other.types, self.types[-1]])
-        return other
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Merged:
     """What one key is after the branch.
@@ -186,7 +154,7 @@ class Merged:
         unbound: in place of a value, if the sides cannot be brought together.
         when: where it exists, if only one side has it; and the value on that side.
         null: where it is None, for a value that may be and if data tell it.
-        met: how the two sides differ.
+        met: how the two sides differ, if each gives it a value.
     """
 
     key: Key
@@ -219,8 +187,8 @@ class Merged:
         if same is not None:
             return nullable.known(value.value, same)
         tables.note(value.null, self.null)
-        alone = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
-        return replace(value, met=self.met, at=where.here()) if alone else value
+        plain = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
+        return replace(value, met=self.met, at=where.here()) if plain and self.met else value
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -263,13 +231,13 @@ class Common:
             yes = no.blank()
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
             no = yes.blank()
-        why = _difference(yes, no)
+        why = difference(yes, no)
         if key[0] == "variable" and not self._has_names(key):
-            yes, no = _or_none(yes, no)
+            yes, no = or_none(yes, no)
         if yes.alike(no):
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None
-            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met=why)
+            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met="" if alone else why)
         if key[0] == "variable":
             return Merged(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
@@ -297,7 +265,8 @@ class Common:
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""
         for side in (self.yes, self.no):
-            held = [side.kept.get(key), *side.held[key]] if key in side.found else kept([], key, self._before(key))
+            before = objects(self._before(key), context.current().memory)
+            held = [side.kept.get(key), *side.held[key]] if key in side.found else before
             if any(o is not None for o in held):
                 return True
         return False
@@ -344,42 +313,6 @@ class Common:
 
 def _null_of(value: Any) -> Table | None:
     return tables.known(value.null if isinstance(value, Nullable) else value is None)
-
-
-def _or_none(yes: Term, no: Term) -> tuple[Term, Term]:
-    """Both as values that may be None, if one of them may be and the other is alike otherwise."""
-    whole = next((t for t in (yes, no) if isinstance(t.form, OrNone)), None)
-    if whole is None and NONE in (yes.form, no.form) and yes.form != no.form:
-        other = no if yes.form == NONE else yes
-        if not isinstance(other.form, Missing):
-            flag = jax.typeof(np.False_)
-            whole = Term(OrNone(other.form), [], [*other.types, flag])
-    if whole is None:
-        return yes, no
-    return whole.takes(yes), whole.takes(no)
-
-
-def _difference(yes: Term, no: Term) -> str:
-    line = where.here()
-    at = f" (line {line.line})" if line else ""
-    told = [_described(side.form, side.types) for side in (yes, no)]
-    if "nothing" in told:
-        return f"it is assigned on one side of a branch only{at}"
-    return f"it is {told[0]} on one side of a branch and {told[1]} on the other{at}"
-
-
-def _described(form: Form, types: list) -> str:
-    match form:
-        case Missing():
-            return "nothing"
-        case Fixed(value=value):
-            return repr(value)[:40]
-        case OrNone(item=item):
-            return f"{_described(item, types)} or None"
-    if form == LEAF:
-        return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
-    shapes = ", ".join(str(t.shape) for t in types)
-    return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"
 
 
 def picked(side: Side, wanted: Sequence[Sequence[Leaf]]) -> Callable[[], list[Any]]:

@@ -74,6 +74,38 @@ def one_path(a):
 
 
 @refused(
+    "`is True`, or `case True`, of a condition that depends on parameters",
+    0.7,
+    line="if (a > 0.5) is True",
+    message="`is` (also: case True, case False) compares a truth value that is not known while compiling",
+    remedy="Test the condition itself",
+)
+def is_true(a):
+    if (a > 0.5) is True:
+        return a
+    return 2 * a
+
+
+@refused(
+    "a search by comparisons that does not say what it searches",
+    0.7,
+    line="for _ in range(60)",
+    message="this loop closes in on a number by comparisons",
+    remedy="Or solve by Newton's method",
+)
+def search_used_within(a):
+    lo, hi, total = 0.0, 10.0, 0.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if mid**3 + mid > a:
+            hi = mid
+        else:
+            lo = mid
+        total += mid
+    return total
+
+
+@refused(
     "an array that changes its shape in a loop",
     0.7,
     x=X,
