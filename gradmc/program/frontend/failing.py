@@ -18,6 +18,7 @@ RAISED = "__gm_raised"
 def note(failed: Any) -> None:
     """Note a condition under which the program fails."""
     here = context.current()
+    here.noted += 1
     depth = len(here.memory.frames)
     if here.given and here.given[-1][0] == depth:
         noted = here.given[-1][1]

@@ -332,6 +332,27 @@ def jump_in_try(a):
 
 
 @refused(
+    "`try` around what may be None or fail, depending on parameters",
+    0.7,
+    line="try:",
+    message="this try waits for TypeError around values that are not known while compiling",
+    remedy="Test the argument by an if instead",
+)
+def trying_none(a):
+    def positive(v):
+        if v > 0.5:
+            return v
+        if v > 0.1:
+            return 0.3
+
+    try:
+        half = 0.5 * positive(a)
+    except TypeError:
+        half = 0.0
+    return half
+
+
+@refused(
     "`try` that waits for an error of numbers that depend on parameters",
     0.7,
     line="try:",
