@@ -430,6 +430,22 @@ def test_other_loops_are_left_alone(fn: Callable[..., Any], x64: None) -> None:
     assert not search.found
 
 
+def test_a_search_with_data_that_are_unknown_while_compiling(x64: None) -> None:
+    def weighted(a, *, w):
+        lo, hi = 0.0, 10.0
+        for _ in range(90):
+            mid = w[0] * lo + (1 - w[0]) * hi
+            if mid**3 > a:
+                hi = mid
+            else:
+                lo = mid
+        return lo
+
+    w = np.array([0.4, 0.6])
+    slope = jax.jit(jax.grad(lambda a, w: evaluate(weighted, (a,), {"w": w})[0]))(2.0, w)
+    assert float(slope) == pytest.approx(2.0 ** (-2 / 3) / 3, rel=1e-9)
+
+
 def test_what_is_only_recorded_needs_no_derivative(x64: None) -> None:
     from gradmc.program.marks import record
 

@@ -165,6 +165,10 @@ class _Trial:
     body: Body
     reach: dict[int, set[int]]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
+    fixed: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fixed = [self._given(k) for k in range(self.body.first)]
 
     def means(self, candidates: set[int]) -> set[int]:
         """Those that stay between the numbers they are computed from, and do not always become one of them."""
@@ -201,12 +205,20 @@ class _Trial:
         return bool(last < SMALL * first and np.ptp(ends) > SMALL * first)
 
     def _once(self, index: Any, carry: Sequence[Any]) -> list[Any]:
-        fixed = [UNKNOWN if v is None else np.asarray(v) for v in self.body.values[: self.body.first]]
-        fixed = [index, *fixed[1:]] if self.body.counts else fixed
+        fixed = [index, *self.fixed[1:]] if self.body.counts else self.fixed
         joined = set().union(*self.reach.values())
         given = [v if k in joined else UNKNOWN for k, v in enumerate(carry)]
         rest = [UNKNOWN] * (len(self.body.touched) - len(fixed) - len(given))
         return sampled(self.body.jaxpr, [*fixed, *given, *rest], self.rng)
+
+    def _given(self, k: int) -> Any:
+        """An input that is not carried: data that are not known while compiling are as good as any numbers."""
+        aval: Any = self.body.jaxpr.invars[k].aval
+        if self.body.values[k] is not None:
+            return np.asarray(self.body.values[k])
+        if self.body.touched[k] or not jnp.issubdtype(aval.dtype, jnp.floating):
+            return UNKNOWN
+        return self.rng.uniform(0.2, 0.8, aval.shape).astype(aval.dtype)
 
     def _random(self, k: int) -> np.ndarray:
         aval: Any = self.body.jaxpr.invars[self.body.first + k].aval

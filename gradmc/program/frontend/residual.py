@@ -134,10 +134,6 @@ def _root(equation: "_Equation") -> Root | None:
     return None
 
 
-type Slices = tuple[Jaxpr, Jaxpr]
-"""The two sides of a comparison, as functions of the inputs of a body."""
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class _Equation:
     """Reads off the comparisons of a body what is sought.
