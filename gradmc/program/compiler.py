@@ -19,11 +19,20 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, influence, lasting, marking, operators
+from gradmc.program.frontend import complaints, context, failing, implicit, influence, lasting, marking, operators
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
-from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
+from gradmc.program.frontend.values import (
+    NO_VALUE,
+    NO_VALUE_REMEDY,
+    CannotRoll,
+    Nullable,
+    is_array,
+    is_leaf,
+    is_traced,
+    strong,
+)
 from gradmc.program.middle import lower
 from gradmc.program.raising import is_of_program
 
@@ -114,7 +123,16 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)
+    jaxpr = _with_roots(jaxpr, len(jax.tree.leaves(args)), fn)
     return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
+
+
+def _with_roots(jaxpr: Any, parameters: int, fn: FunctionType) -> Any:
+    """The program in which the roots that loops find have their derivatives."""
+    try:
+        return implicit.solved(jaxpr, [k < parameters for k in range(len(jaxpr.in_avals))])
+    except ProgramError as error:
+        raise complaints.explained(error, fn) from None
 
 
 def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
@@ -159,6 +177,8 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
 
 def _scalar(value: Any, fn: FunctionType) -> jax.Array:
     """What the program returned, as one real number."""
+    if isinstance(value, Nullable) and value.met:  # one `if` has not covered all cases: say so before anything runs
+        raise ProgramError(NO_VALUE.format(value.met), location=value.at, remedy=NO_VALUE_REMEDY)
     value = operators.content(value)
     if value is None:
         raise ProgramError(

@@ -95,6 +95,8 @@ def describe(
     operation = [] if culprit is None else [f"{told(culprit)}\n"]
     if run.error:
         return f"{head}: the program, run as ordinary Python, raised\n{run.error}\n{''.join(operation)}{at}"
+    if run.value is None:
+        return f"{head}: the program, run as ordinary Python, returned None: no return gave it a value\n{at}"
     found = []
     if (term := bad_mark(run.marks)) is not None:
         found.append(f"{term}\n")

@@ -57,6 +57,15 @@ def plain_error(mu: Real):
     return mu
 
 
+@model
+def uncovered(mu: Real):
+    if mu > 0:
+        return -mu
+    elif mu > -1:  # noqa: RET505
+        return 2 * mu
+    return None
+
+
 def line_of(program, text):
     lines, first = inspect.getsourcelines(program.fn)
     return first + next(i for i, line in enumerate(lines) if text in line)
@@ -99,6 +108,12 @@ def test_an_exception_in_plain_python_is_shown_with_its_line():
     said = density(plain_error).describe_failure([-1.0])
     assert f"test_failure.py:{line_of(plain_error, 'math.sqrt')}" in said
     assert "ValueError" in said
+
+
+def test_a_path_that_returns_nothing_is_told():
+    said = density(uncovered).describe_failure([-3.0])
+    assert "the log density is nan: the program, run as ordinary Python, returned None" in said
+    assert "mu = -3" in said
 
 
 def test_a_good_point_is_called_good():

@@ -33,6 +33,19 @@ def piecewise(u, v):
         total += 0.1 * u * k
     return total
 
+def sided(u, v):
+    if u > v:
+        return 0.3 * u + v
+    elif u > -0.5:
+        return u * v
+    if u <= v:
+        return -0.2 * u
+
+def found(u):
+    for k in range(6):
+        if u * k > 1.0:
+            return u * k
+
 def fill(z, u):
     for k in range(6):
         z[k] = 0.5 * z[k] + u * k
@@ -110,7 +123,12 @@ def number(s: Scope, depth: int = 2) -> str:
         case 10:
             return f"({a} if {condition(s, depth - 1)} else {b})"
         case 11:
-            return s.one_of([f"max({a}, {b})", f"min({a}, {b})", f"abs({a})", f"squash({a})", f"piecewise({a}, {b})"])
+            return s.one_of(
+                [
+                    *(f"max({a}, {b})", f"min({a}, {b})", f"abs({a})", f"squash({a})", f"piecewise({a}, {b})"),
+                    *(f"sided({a}, {b})", f"(found({a}) or {b})"),
+                ]
+            )
         case 12:
             return f"math.log(1.0 + {a} * {a})"
         case _:
@@ -251,9 +269,23 @@ def programs(draw: Any) -> str:
     body = block(s, 5)
     if draw(st.integers(0, 3)) == 0:
         body += [f"if {condition(s)}:", f"    return {number(s)}"]
-    tail = ["return lp + u + v + 0.5 * w + 0.1 * k + sum(out) + np.sum(z * x) + np.sum(h)"]
-    lines = ["def program(p, q, theta, *, x, y, g, b):", *indent(repaired([*head, *body, *tail]))]
+    lines = ["def program(p, q, theta, *, x, y, g, b):", *indent(repaired([*head, *body, *ending(s)]))]
     return "\n".join([HELPERS.strip(), "", *lines, ""])
+
+
+def ending(s: Scope) -> list[str]:
+    """The last returns: one, or two under an `if` each, without `else`, that cover all cases."""
+    last = "return lp + u + v + 0.5 * w + 0.1 * k + sum(out) + np.sum(z * x) + np.sum(h)"
+    match s.one_of(range(4)):
+        case 0:
+            test = condition(s, 0)
+            return [f"if {test}:", f"    {last}", f"if not {test}:", f"    return {number(s, 1)}"]
+        case 1:
+            test, other = condition(s, 0), condition(s, 0)
+            first = [f"if {test}:", f"    return {number(s, 1)}"]
+            return [*first, f"elif {other}:", f"    {last}", f"elif not {other}:", f"    return {number(s, 1)}"]
+        case _:
+            return [last]
 
 
 def compiled(text: str, name: str = "<random program>") -> Callable[..., Any]:

@@ -22,7 +22,7 @@ from gradmc.program.frontend.iterables import (
     rollable,
 )
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, any_traced, is_traced
+from gradmc.program.frontend.values import CannotRoll, Nullable, any_traced, is_traced
 
 LONG = 16
 """`list(x)` of a longer array stays one array."""
@@ -161,7 +161,12 @@ def _plain_key(key: Any, name: str) -> Any:
     return None if key is None else of
 
 
-def _isinstance(value: Any, kinds: Any) -> bool:
+def _isinstance(value: Any, kinds: Any) -> Any:
+    if isinstance(value, Nullable):
+        is_none, is_value = isinstance(None, kinds), _isinstance(value.value, kinds)
+        return (
+            is_none if is_none == is_value else operators.truth(value.null if is_none else jnp.logical_not(value.null))
+        )
     if isinstance(value, Tracer) and not isinstance(value, kinds):
         return _stands_for(value, kinds if isinstance(kinds, tuple) else (kinds,))
     return isinstance(value, kinds)
@@ -252,3 +257,5 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     type: _type,
 }
 """What a program calls when it calls one of these."""
+ASKING = (isinstance, bool)
+"""Those of them that raise nothing when they are given None."""

@@ -28,7 +28,18 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, context, lasting, operators, rearranging, routing, tables, where
+from gradmc.program.frontend import (
+    builtin,
+    context,
+    given,
+    lasting,
+    nullable,
+    operators,
+    rearranging,
+    routing,
+    tables,
+    where,
+)
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
@@ -43,11 +54,11 @@ from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_o
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
-    if isinstance(function, Unbound):
-        function.complain()
+    function = nullable.used(function)
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if handler is not None:
-        return operators.made(handler(*args, **kwargs))
+        given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
+        return operators.made(handler(*given, **kwargs))
     target = users_function(function)
     if target is not None:
         return _fresh(target(*args, **kwargs), args)
@@ -95,6 +106,8 @@ def users_function(function: Any) -> Callable[..., Any] | None:
             return None
         lasting.note(function)
         return convert(function, hooks)
+    if isinstance(function, given.Given):
+        return function.function
     if isinstance(function, MethodType):
         inner = users_function(function.__func__)
         return None if inner is None else functools.partial(inner, function.__self__)
@@ -103,7 +116,7 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     if isinstance(function, jax.custom_jvp | jax.custom_vjp):
         return None  # its derivative rule is the user's, and would be lost with the wrapper
     wrapped = getattr(function, "__wrapped__", None)
-    if isinstance(wrapped, FunctionType) and type(function).__module__.split(".")[0] in (
+    if isinstance(wrapped, FunctionType | given.Given) and type(function).__module__.split(".")[0] in (
         "jax",
         "jaxlib",
         "functools",
@@ -152,6 +165,9 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
     plain_args = tuple(present(a) for a in args)
     plain_kwargs = {k: present(v) for k, v in kwargs.items()}
+    if _is_jaxs(function):
+        plain_args = tuple(map(given.to_jax, plain_args))
+        plain_kwargs = {k: given.to_jax(v) for k, v in plain_kwargs.items()}
     here = context.current()
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
@@ -186,8 +202,7 @@ def _fresh(result: Any, args: tuple) -> Any:
 
 def present(value: Any) -> Any:
     """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
-    if isinstance(value, Unbound):
-        value.complain()
+    value = nullable.used(value)
     if isinstance(value, Generation):
         value = as_list(value)
     if isinstance(value, TOKENS):
@@ -221,8 +236,7 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
-    if isinstance(owner, Unbound):
-        owner.complain()
+    owner = nullable.used(owner)
     if name in CHANGING and _is_container(owner):
         lasting.refuse(owner, args)
     if name in ITEMS and _is_container(owner):
@@ -357,14 +371,13 @@ def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
 
 def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
+    owner = nullable.used(owner)
     if name == "T" and is_array(owner):
         return _array_method(owner, "transpose", (), {})
     if isinstance(owner, TOKENS):
         owner = operators.content(owner)
         if isinstance(owner, Listing):
             return getattr([], name)
-    elif isinstance(owner, Unbound):
-        owner.complain()
     changed_fields = context.current().memory.fields(owner)
     if name in changed_fields:
         return changed_fields[name]
@@ -376,6 +389,7 @@ def attribute(owner: Any, name: str) -> Any:
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
+    owner = nullable.used(owner)
     lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):

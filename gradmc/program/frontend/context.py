@@ -42,6 +42,8 @@ class Context:
         looked_up: how many elements at symbolic places have been read.
         python_loops: what is told about loops that were run by Python (`unrolling`).
         failures: conditions under which the program fails.
+        noted: how many such conditions have been noted, at any depth (only differences mean anything).
+        given: functions of the user's that JAX is running: how many frames there were, and how they fail.
         traced: how many operations on traced values have run (only differences mean anything).
     """
 
@@ -58,6 +60,8 @@ class Context:
     loops: int = 0
     lasting: Lasting = field(default_factory=Lasting)
     looked_up: int = 0
+    noted: int = 0
+    given: list[tuple[int, list[Any]]] = field(default_factory=list)
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")

@@ -18,7 +18,14 @@ RAISED = "__gm_raised"
 def note(failed: Any) -> None:
     """Note a condition under which the program fails."""
     here = context.current()
-    (here.memory.frames[-1].failures if here.memory.frames else here.failures).append(failed)
+    here.noted += 1
+    depth = len(here.memory.frames)
+    if here.given and here.given[-1][0] == depth:
+        noted = here.given[-1][1]
+    else:
+        noted = here.memory.frames[-1].failures if depth else here.failures
+    if all(failed is not other for other in noted):
+        noted.append(failed)
 
 
 def any_of(failures: Sequence[Any]) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend import context, nullable
 from gradmc.program.frontend.values import (
     LEAF,
     MISSING,
@@ -16,6 +16,8 @@ from gradmc.program.frontend.values import (
     Form,
     Leaf,
     Missing,
+    Nullable,
+    OrNone,
     Rows,
     Tree,
     Unbound,
@@ -40,6 +42,9 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
         return [value], LEAF
     if isinstance(value, Unbound):
         return [], MISSING
+    if isinstance(value, Nullable):
+        leaves, form = apart(value.value, stack=stack)
+        return [*leaves, value.null], OrNone(form)
     if isinstance(value, listing().Growing):
         return [*value.leaves, value.count], Buffer(value.form, value.added)
     if isinstance(value, listing().Listing):
@@ -95,6 +100,9 @@ def _build(form: Form, rest: Iterator[Any]) -> Any:
             return Unbound("a variable")
         case Tree(structure=structure):
             return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
+        case OrNone(item=item):
+            value = _build(item, rest)
+            return nullable.known(value, next(rest))
         case Rows(item=item, count=count):
             return _list_of_rows(item, count, rest)
         case Buffer(item=item, added=added):

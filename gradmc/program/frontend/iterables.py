@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, operators, subscripts, tables
+from gradmc.program.frontend import context, nullable, operators, subscripts, tables
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
 
@@ -92,6 +92,7 @@ class Mapped:
 
 def iterate(source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
+    source = nullable.used(source)
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
         count = content.length()
@@ -111,6 +112,7 @@ def advancing(source: Any) -> Any:
 
 def rollable(source: Any) -> Rollable | None:
     """The source by index, if it has one form for every index."""
+    source = nullable.used(source)
     match source:
         case Rollable():
             return source

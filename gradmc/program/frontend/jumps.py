@@ -84,7 +84,14 @@ def _ends(stmts: Sequence[ast.stmt]) -> bool:
             return True
         if isinstance(s, ast.With) and _ends(s.body):
             return True
+        if isinstance(s, ast.While) and _endless(s):
+            return True
     return False
+
+
+def _endless(s: ast.While) -> bool:
+    """Whether a loop ends by `return` only: `while True` without a break."""
+    return isinstance(s.test, ast.Constant) and bool(s.test.value) and not any(_jumps(b, ast.Break) for b in s.body)
 
 
 def _block(stmts: Sequence[ast.stmt], scope: _Scope) -> list[ast.stmt]:

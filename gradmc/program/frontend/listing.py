@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program import ir
-from gradmc.program.frontend import forms, tables
+from gradmc.program.frontend import bounds, forms, tables
 from gradmc.program.frontend.values import CannotRoll, Form, is_traced
 
 _PLAIN = frozenset({float, int, bool})
@@ -82,7 +82,10 @@ class Listing:
     def item(self, k: Any) -> Any:
         """The item at an index, Python's rules for negative ones."""
         if is_traced(k):
-            return self.stacked().item(k)
+            stack = self.stacked()
+            for leaf in stack.leaves:
+                bounds.check_element(leaf, [k])
+            return stack.item(k)
         n = self.length()
         k = int(k)
         if not -n <= k < n:
@@ -145,6 +148,7 @@ class Listing:
         """The listing with item `k` replaced."""
         if is_traced(k):
             stack = self.stacked()
+            bounds.check(k, stack.count)
             return Listing((_stored(stack, k, value),))
         n = self.length()
         if not -n <= k < n:
@@ -233,6 +237,7 @@ class Growing(Listing):
 
     @override
     def item(self, k: Any) -> Any:
+        bounds.check(k, self.count)
         if not is_traced(k) and k < 0:
             k = tables.apply(self.count + k, lambda n, k=k: n + k, self.count)
         elif is_traced(k):
@@ -262,6 +267,7 @@ class Growing(Listing):
 
     @override
     def store(self, k: Any, value: Any) -> "Growing":
+        bounds.check(k, self.count)
         if not is_traced(k) and k < 0:
             k = self.count + k
         return replace(self, leaves=_stored(Stack(self.leaves, self.form, 0), k, value).leaves)

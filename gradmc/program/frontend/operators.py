@@ -10,10 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import branches, context, tables, text
+from gradmc.program.frontend import branches, context, nullable, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Nullable,
+    OrNone,
+    Unbound,
+    any_traced,
+    at_once,
+    is_array,
+    is_plain_jax,
+    is_traced,
+)
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -54,9 +64,7 @@ def content(value: Any) -> Any:
         if isinstance(value, Tracer):
             here.traced += 1
         return here.memory.content(value)
-    if isinstance(value, Unbound):
-        value.complain()
-    return value
+    return content(nullable.used(value)) if isinstance(value, Unbound | Nullable) else value
 
 
 def made(value: Any) -> Any:
@@ -155,6 +163,8 @@ def whole_array(value: Any) -> Any:
     if not isinstance(value, Listing):
         return value
     stack = value.stacked()
+    if isinstance(stack.form, OrNone) and len(stack.leaves) == 2:
+        return nullable.used(Nullable(stack.leaves[0], jnp.any(stack.leaves[1])))
     if len(stack.leaves) != 1:
         raise CannotRoll("a list of tuples cannot be used as an array")
     return stack.leaves[0]
@@ -198,8 +208,10 @@ def unary(op: str, a: Any) -> Any:
 
 def compare(op: str, a: Any, b: Any) -> Any:
     """`a op b` for one comparison."""
+    if op in TAKE_NONE and (isinstance(a, Nullable) or isinstance(b, Nullable)):
+        return nullable.compared(op, a, b, compare)
     if op in ("Is", "IsNot"):
-        return COMPARE[op](a, b)
+        return _same_object(op, a, b)
     a, b = content(a), content(b)
     if op in ("In", "NotIn"):
         found = _contains(a, b)
@@ -212,6 +224,20 @@ def compare(op: str, a: Any, b: Any) -> Any:
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
     return made(result)
+
+
+TAKE_NONE = ("Is", "IsNot", "Eq", "NotEq")
+"""Comparisons that raise nothing where an operand is None."""
+
+
+def _same_object(op: str, a: Any, b: Any) -> bool:
+    """`a is b` or `a is not b`."""
+    if isinstance(a, bool) != isinstance(b, bool) and (is_traced(a) or is_traced(b)):
+        raise CannotRoll(
+            "`is` (also: case True, case False) compares a truth value that is not known while compiling",
+            "Test the condition itself: if x > 0.",
+        )
+    return COMPARE[op](a, b)
 
 
 def _comparable(value: Any, other: Any) -> Any:
@@ -257,6 +283,8 @@ def both(a: Any, b: Any) -> Any:
 
 def truth(value: Any) -> Any:
     """Whether a value counts as true: a bool, or a traced scalar of booleans."""
+    if isinstance(value, Nullable):
+        return both(not_(value.null), truth(value.value))
     value = content(value)
     if isinstance(value, Listing):
         length = value.length()

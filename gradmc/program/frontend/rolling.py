@@ -432,6 +432,8 @@ class Trial:
             return new if value is self.entry[k] else replace(new, rebound=new.rebound | {name})
         before = self.pack.forms[k]
         form = out.add(value, stack=name in self.crossing.stacked)
+        if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
+            value.complain()
         if form == before:
             return new
         if isinstance(before, Missing):

@@ -87,4 +87,4 @@ def waits_for(handlers: Sequence[ast.ExceptHandler]) -> tuple[str, ...]:
     for h in handlers:
         kinds = h.type.elts if isinstance(h.type, ast.Tuple) else [h.type]
         found += [getattr(k, "attr", getattr(k, "id", "")) for k in kinds]
-    return tuple(n for n in found if n in OF_NUMBERS | OF_PLACES | OF_ANYTHING)
+    return tuple(found)

@@ -5,7 +5,7 @@ Each has a `Key`; `common` finds for every key what its value is on either side,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -13,14 +13,24 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import bodies, context, failing, forms, sometimes, where
+from gradmc.program.frontend import bodies, context, failing, forms, nullable, sometimes, tables, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.values import LEAF, CannotRoll, Fixed, Form, Missing, Unbound, strong
+from gradmc.program.frontend.terms import Leaf, Term, difference, or_none
+from gradmc.program.frontend.values import (
+    MISSING,
+    CannotRoll,
+    Form,
+    Missing,
+    Nullable,
+    OrNone,
+    Unbound,
+    strong,
+)
 
 INTERNAL = "__gm_"
 CHOICE = "__gm_choice"
@@ -132,10 +142,6 @@ def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) 
     return left
 
 
-type Leaf = int | np.ndarray | jax.Array
-"""A leaf of one side: the number of one of its results, or an array from outside."""
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Merged:
     """What one key is after the branch.
@@ -147,6 +153,8 @@ class Merged:
         no: and on the other.
         unbound: in place of a value, if the sides cannot be brought together.
         when: where it exists, if only one side has it; and the value on that side.
+        null: where it is None, for a value that may be and if data tell it.
+        met: how the two sides differ, if each gives it a value.
     """
 
     key: Key
@@ -156,18 +164,31 @@ class Merged:
     unbound: Unbound | None = None
     when: Table | None = None
     before: Any = None
+    null: Table | None = None
+    met: str = ""
 
     def value(self, leaves: list[Any]) -> Any:
         """The value with these leaves."""
         if self.unbound is not None:
             return self.unbound
         value = forms.together(self.form, leaves)
+        if isinstance(value, Nullable):
+            value = self._nullable(value)
         if self.when is None:
             return value
         inner = self.before if isinstance(self.before, Sometimes) else None
         if inner is None:
             return Sometimes(value, self.when)
         return sometimes.within(Sometimes(value, inner.when, inner.axes), self.when)
+
+    def _nullable(self, value: Nullable) -> Any:
+        """A value that may be None, or what it is if data tell it."""
+        same = tables.same(self.null)
+        if same is not None:
+            return nullable.known(value.value, same)
+        tables.note(value.null, self.null)
+        plain = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
+        return replace(value, met=self.met, at=where.here()) if plain and self.met else value
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -201,33 +222,60 @@ class Common:
                 return self._one_sided(key)
             if sometimes.any_sometimes([self.yes.values[key], self.no.values[key]]):
                 raise CannotRoll("both sides of a branch mark or append only under further conditions")
-        yes_form, yes, yes_types = self._on(self.yes, key)
-        no_form, no, no_types = self._on(self.no, key)
+        yes, no = self._on(self.yes, key), self._on(self.no, key)
         name = self.names[key[1]] if key[0] == "variable" else ""
         ours = name.startswith(INTERNAL) and name != CHOICE
-        if isinstance(yes_form, Missing) and ours:
-            yes_form, yes, yes_types = no_form, list(map(_zeros, no_types)), no_types
-        elif isinstance(no_form, Missing) and (ours or (self.first and key[0] == "variable")):
-            no_form, no, no_types = yes_form, list(map(_zeros, yes_types)), yes_types
-        if yes_form == no_form and [t.shape for t in yes_types] == [t.shape for t in no_types]:
-            unset = Unbound(name) if isinstance(yes_form, Missing) else None
-            return Merged(key, yes_form, yes, no, unset)
-        why = _difference((yes_form, yes_types), (no_form, no_types))
+        if ours and (torn := self._torn(key)) is not None:
+            return Merged(key, MISSING, [], [], torn)
+        if isinstance(yes.form, Missing) and ours:
+            yes = no.blank()
+        elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
+            no = yes.blank()
+        why = difference(yes, no)
+        if key[0] == "variable" and not self._has_names(key):
+            yes, no = or_none(yes, no)
+        if yes.alike(no):
+            unset = Unbound(name) if isinstance(yes.form, Missing) else None
+            null = self._null(key) if isinstance(yes.form, OrNone) else None
+            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met="" if alone else why)
         if key[0] == "variable":
-            return Merged(key, yes_form, [], [], Unbound(name, why))
+            return Merged(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
         if isinstance(subject, list):
             raise CannotRoll(ONE_SIDED, APPEND)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
 
-    def _on(self, side: Side, key: Key) -> tuple[Form, list[Leaf], list[Any]]:
-        """Form, leaves and types of one key on one side: what was there before, if the side leaves it alone."""
+    def _on(self, side: Side, key: Key) -> Term:
+        """What one key is on one side: what was there before, if the side leaves it alone."""
         if (place := side.found.get(key, side.under.get(key))) is not None:
             form, a, b = place
-            return form, list(range(a, b)), list(side.jaxpr.out_avals[a:b])
+            return Term(form, list(range(a, b)), list(side.jaxpr.out_avals[a:b]))
         leaves, form = forms.apart(self._before(key))
         leaves = [strong(leaf) for leaf in leaves]
-        return form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves))
+        return Term(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
+
+    def _value(self, side: Side, key: Key) -> Any:
+        return side.values[key] if key in side.values else self._before(key)
+
+    def _torn(self, key: Key) -> Unbound | None:
+        """One of our variables that is different things on the sides of an inner branch."""
+        values = [self._value(side, key) for side in (self.yes, self.no)]
+        return next((v for v in values if isinstance(v, Unbound) and v.reason), None)
+
+    def _has_names(self, key: Key) -> bool:
+        """Whether the value is on either side an array or list from outside, or holds one."""
+        for side in (self.yes, self.no):
+            before = objects(self._before(key), context.current().memory)
+            held = [side.kept.get(key), *side.held[key]] if key in side.found else before
+            if any(o is not None for o in held):
+                return True
+        return False
+
+    def _null(self, key: Key) -> Table | None:
+        """Where a value that may be None is None, if data tell it."""
+        found = [_null_of(self._value(side, key)) for side in (self.yes, self.no)]
+        known = [t for t in (self.test, *found) if t is not None]
+        return tables.combine(np.where, known) if len(known) == len(found) + 1 else None
 
     def _before(self, key: Key) -> Any:
         match key:
@@ -254,38 +302,17 @@ class Common:
                 location=where.here(),
                 remedy=f"Call {key[1]} on both sides, or once after the branch.",
             )
-        form, leaves, types = self._on(here, key)
-        blanks = [np.zeros(t.shape, t.dtype) for t in types]
+        term = self._on(here, key)
+        blank = term.blank().leaves
         if here is self.yes:
-            return Merged(key, form, leaves, blanks, None, self.test, here.values[key])
+            return Merged(key, term.form, term.leaves, blank, None, self.test, here.values[key])
         test = self.test
         when = Table(test.loops, lambda: ~test.values)
-        return Merged(key, form, blanks, leaves, None, when, here.values[key])
+        return Merged(key, term.form, blank, term.leaves, None, when, here.values[key])
 
 
-def _zeros(aval: Any) -> np.ndarray:
-    return np.zeros(aval.shape, aval.dtype)
-
-
-def _difference(yes: tuple[Form, list], no: tuple[Form, list]) -> str:
-    line = where.here()
-    at = f" (line {line.line})" if line else ""
-    told = [_described(*side) for side in (yes, no)]
-    if "nothing" in told:
-        return f"it is assigned on one side of a branch only{at}"
-    return f"it is {told[0]} on one side of a branch and {told[1]} on the other{at}"
-
-
-def _described(form: Form, types: list) -> str:
-    match form:
-        case Missing():
-            return "nothing"
-        case Fixed(value=value):
-            return repr(value)[:40]
-    if form == LEAF:
-        return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
-    shapes = ", ".join(str(t.shape) for t in types)
-    return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"
+def _null_of(value: Any) -> Table | None:
+    return tables.known(value.null if isinstance(value, Nullable) else value is None)
 
 
 def picked(side: Side, wanted: Sequence[Sequence[Leaf]]) -> Callable[[], list[Any]]:

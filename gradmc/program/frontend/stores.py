@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, lasting, where, windows
+from gradmc.program.frontend import bounds, context, lasting, nullable, where, windows
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -33,8 +33,7 @@ def store(owner: Any, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
     memory = context.current().memory
     index = present_index(index)
-    if isinstance(owner, Unbound):
-        owner.complain()
+    owner = nullable.used(owner)
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(owner, value)
@@ -128,6 +127,7 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     if all(map(is_full, parts)):
         return jnp.broadcast_to(value, content.shape).astype(content.dtype)
     if all(map(is_integer, parts)):
+        bounds.check_places(content, parts)
         return ir.store(content, value, *parts, source=where.here())
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
         return windows.store(content, parts, value)
@@ -154,6 +154,7 @@ def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
     axes = [k for k, p in enumerate(parts) if is_integer(p)]
     front = list(range(len(axes)))
     moved = jnp.moveaxis(jnp.asarray(content), axes, front)
+    bounds.check_places(moved, [parts[k] for k in axes])
     new = ir.store(moved, value, *(parts[k] for k in axes), source=where.here())
     return jnp.moveaxis(new, front, axes)
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import context, tables, where, windows
+from gradmc.program.frontend import bounds, context, nullable, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import CannotRoll, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
@@ -20,6 +20,7 @@ KEYED_REMEDY = "Put the values into an array, and index that with whole numbers.
 def load(owner: Any, index: Any) -> Any:
     """`owner[index]`."""
     here = context.current()
+    owner = nullable.used(owner)
     content = here.memory.content(owner)
     index = present_index(index)
     if isinstance(content, Listing):
@@ -34,8 +35,6 @@ def load(owner: Any, index: Any) -> Any:
             if _is_basic(index):
                 here.memory.view(result, owner, index)
         return result
-    if isinstance(content, Unbound):
-        content.complain()
     if isinstance(content, list) and not symbolic_index(index):
         try:
             return content[index]
@@ -104,6 +103,7 @@ def fresh_list(content: Listing) -> list:
 def present_index(index: Any) -> Any:
     """An index with the present contents of lists and arrays in it."""
     memory = context.current().memory
+    index = nullable.used(index)
     if isinstance(index, tuple):
         return tuple(present_index(part) for part in index)
     if isinstance(index, list | np.ndarray | jax.Array):
@@ -172,6 +172,7 @@ def _element(content: Any, index: Any) -> Any:
         if not parts:
             return content
         context.current().looked_up += any_traced(parts)
+        bounds.check_element(content, parts)
         result = ir.load(content, *parts, source=where.here())
         return tables.look_up(result, content, parts)
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
@@ -192,6 +193,7 @@ def _integers_first(content: Any, parts: Sequence[Any]) -> Any:
         content = content[slices]
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axes, range(len(axes)))
+    bounds.check_element(moved, [parts[k] for k in axes])
     return ir.load(moved, *(parts[k] for k in axes), source=where.here())
 
 

@@ -1,7 +1,8 @@
 """`try` in a program: what its handlers may catch.
 
 Compiled code does not raise: a division by zero gives infinity, a logarithm of a negative number NaN. A handler that
-waits for such an error around values that are not known while compiling would never run, so the `try` is refused.
+waits for such an error around values that are not known while compiling would never run, so the `try` is refused. So
+is one in which something else fails that would raise: an assertion, an operation on None.
 Nor must a handler catch what the compiler itself throws while it traces.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program.frontend import complaints, context, where
-from gradmc.program.frontend.scanning import OF_PLACES
+from gradmc.program.frontend.scanning import OF_ANYTHING, OF_NUMBERS, OF_PLACES
 
 
 def catching(kind: Any = BaseException) -> Any:
@@ -24,21 +25,21 @@ def catching(kind: Any = BaseException) -> Any:
     return kind
 
 
-def attempt() -> tuple[int, int]:
+def attempt() -> tuple[int, int, int]:
     """How much has been done with traced values before the body of a `try`."""
     here = context.current()
-    return here.traced, here.looked_up
+    return here.traced, here.looked_up, here.noted
 
 
-def attempted(before: tuple[int, int], caught: tuple[str, ...]) -> None:
+def attempted(before: tuple[int, int, int], caught: tuple[str, ...]) -> None:
     """After the body of a `try`: refuse it if it waits for errors of values that are not known.
 
     Raises:
         ProgramError: the handlers catch what compiled code does not raise.
     """
-    traced, looked_up = attempt()
+    traced, looked_up, noted = (now > then for now, then in zip(attempt(), before, strict=True))
     for name in caught:
-        if looked_up > before[1] if name in OF_PLACES else traced > before[0]:
+        if noted or (looked_up if name in OF_PLACES else traced and name in OF_NUMBERS | OF_ANYTHING):
             raise ProgramError(
                 f"this try waits for {name or 'any exception'} around values that are not known while compiling; "
                 "compiled code does not raise, it gives NaN or infinity",

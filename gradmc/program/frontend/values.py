@@ -4,6 +4,7 @@ traced       a value JAX does not know yet: a parameter, a loop's index, anythin
 leaf         a number or a numeric array: what a loop can carry
 form         the structure around leaves: tuples, lists, dicts, registered pytrees, and fixed objects
 Unbound      stands for a variable that is not set; reading it is the user's error
+Nullable     is None where a traced condition holds (`nullable`)
 """
 
 import numbers
@@ -15,9 +16,13 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.errors import ProgramError
+from gradmc.errors import ProgramError, SourceLocation
 
 ALIKE = "Let both sides of a branch, and every iteration of a loop, change the same things in the same way."
+
+
+NO_VALUE = "the return value may have no value here: {}"
+NO_VALUE_REMEDY = "Return a number on every path."
 
 
 class CannotRoll(BaseException):
@@ -50,9 +55,7 @@ class Unbound:
         """Raise what reading the variable means."""
         why = self.reason or "it has not been assigned on this path"
         if self.name.startswith("__gm"):
-            raise ProgramError(
-                f"the return value may have no value here: {why}", remedy="Return a number on every path."
-            )
+            raise ProgramError(NO_VALUE.format(why), remedy=NO_VALUE_REMEDY)
         raise ProgramError(
             f"{self.name!r} may have no value here: {why}",
             remedy="Assign it before the loop or branch, so that it has a value on every path.",
@@ -60,6 +63,23 @@ class Unbound:
 
     def __repr__(self) -> str:
         return f"<{self.name} has no value>"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Nullable:
+    """A value that is None where `null`, a traced truth value, holds.
+
+    Attributes:
+        value: the value; anything where it is None.
+        null: the condition.
+        met: the value and None met at one branch, which alone decides; said for errors.
+        at: the branch.
+    """
+
+    value: Any
+    null: Any
+    met: str = ""
+    at: SourceLocation | None = None
 
 
 def is_traced(value: object) -> bool:
@@ -74,7 +94,7 @@ def is_array(value: object) -> bool:
 
 def any_traced(value: object) -> bool:
     """Whether a traced value is in `value`, at any depth of containers."""
-    if isinstance(value, Tracer):
+    if isinstance(value, Tracer | Nullable):
         return True
     if isinstance(value, list | tuple):
         return any(any_traced(v) for v in value)
@@ -143,6 +163,13 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class OrNone:
+    """The form of a value that may be None: the leaves of the value, and whether it is None."""
+
+    item: Any
+
+
+@dataclass(frozen=True)
 class Buffer:
     """The form of a list that the loop at hand appends to and reads: its leaves are buffers and a count."""
 
@@ -150,10 +177,11 @@ class Buffer:
     added: int
 
 
-type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | Missing
+type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | OrNone | Missing
 
 LEAF = Leaf()
 MISSING = Missing()
+NONE = Fixed(None)
 
 
 def blank(leaf: Any) -> Any:
@@ -196,6 +224,6 @@ def leaves_in(form: Form) -> Iterator[Leaf]:
                 yield LEAF
         case Rows(item=item):
             yield from leaves_in(item)
-        case Buffer(item=item):
+        case Buffer(item=item) | OrNone(item=item):
             yield from leaves_in(item)
             yield LEAF

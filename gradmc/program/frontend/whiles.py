@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, override
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, control, identity, loops, operators, tables, unrolling, where
+from gradmc.program.frontend import bodies, control, failing, identity, loops, operators, tables, unrolling, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.iterables import Rollable
@@ -22,7 +23,10 @@ from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
 
 ACTS = "the test of this while changes something"
+FAILS = "the test of this while may fail"
 ACTS_REMEDY = "Write `while True:`, and the test with a break in the body."
+FIRST = 2
+"""What a loop of unknown length carries before its variables: the iteration's number, whether it has failed."""
 UNKNOWN = "the number of iterations is not known while compiling"
 
 
@@ -45,11 +49,13 @@ def while_(
             raise decided
         return
     if not is_traced(decided) and not decided:
+        test()  # for what it notes
         return
     loop = Loop(_ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
     try:
         attempts: list[_While] = []
-        loop.settle(lambda crossing: attempts.append(_While(loop, crossing, lambda _: test())))
+        runs = not is_traced(decided)
+        loop.settle(lambda crossing: attempts.append(_While(loop, crossing, lambda _: test(), runs=runs)))
         counts = attempts[-1].trips()
         if counts is None:
             attempts[-1].emit()
@@ -118,13 +124,20 @@ _ENDLESS = Rollable(0, lambda i: i)
 
 
 class _While(Trial):
-    """One attempt at tracing a loop of unknown length. The iteration's number is carried along."""
+    """One attempt at tracing a loop of unknown length.
 
-    def __init__(self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any]) -> None:
+    The iteration's number is carried along, and whether an iteration, or the test, has failed. `runs` says that there
+    surely is one.
+    """
+
+    def __init__(self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False) -> None:
         super().__init__(loop, crossing)
         self.test = test
+        self.runs = runs
+        self.may_fail = False
+        self.stops = False
         start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
-        self.inputs = [start, *self.pack.leaves]
+        self.inputs = [start, np.asarray(False), *self.pack.leaves]
         self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
 
     def trips(self) -> Table | None:
@@ -132,19 +145,24 @@ class _While(Trial):
         return control.trips(self.jaxpr, self.inputs)
 
     def emit(self) -> None:
-        """Run the loop, and set everything it changes."""
-        _, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
+        """Run the loop, and set everything it changes; an iteration that fails is the last."""
+        if self.may_fail:
+            self.stops = True
+            self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
+        _, failed, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
+        if self.may_fail:
+            failing.note(failed)
         self.assign(out)
 
     def _while(self, *inputs: Any) -> list[Any]:
         try:
             return ir.while_loop(self._go_on, self._once, list(inputs), source=self.loop.place)
         except ir.CarryError as error:
-            shifted = ir.CarryError([(k - 1, a, b) for k, a, b in error.mismatches])
+            shifted = ir.CarryError([(k - FIRST, a, b) for k, a, b in error.mismatches])
             raise CannotRoll(self.told(shifted)) from None
 
     def _go_on(self, carry: Sequence[Any]) -> Any:
-        i, *leaves = carry
+        i, failed, *leaves = carry
         decided = []
 
         def test() -> None:
@@ -153,17 +171,21 @@ class _While(Trial):
         def finish(outcome: Outcome) -> Any:
             if {id(token) for token, _ in outcome.written} - set(self.crossing.tokens) or outcome.grown:
                 raise CannotRoll(ACTS, ACTS_REMEDY)
+            if outcome.failures:
+                raise CannotRoll(FAILS, ACTS_REMEDY)
             return decided[0]
 
-        return self.within(test, i, leaves, finish)
+        more = self.within(test, i, leaves, finish)
+        return jnp.logical_and(more, jnp.logical_not(failed)) if self.stops else more
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
-        i, *leaves = carry
+        i, failed, *leaves = carry
 
         def body() -> None:
             self.loop.body(self.loop.source.item(i))
 
-        return [i + 1, *self.within(body, i, leaves, self._end)]
+        fails, leaves = self.within(body, i, leaves, self._end)
+        return [i + 1, jnp.logical_or(failed, fails) if self.may_fail else failed, *leaves]
 
     @override
     def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
@@ -185,7 +207,7 @@ class _While(Trial):
         """None can be run by itself."""
         return None
 
-    def _end(self, outcome: Outcome) -> list[Any]:
+    def _end(self, outcome: Outcome) -> tuple[Any, list[Any]]:
         if outcome.grown:
             raise CannotRoll(
                 f"a list grows in it, and {UNKNOWN}",
@@ -197,20 +219,15 @@ class _While(Trial):
                 location=where.here(),
                 remedy="Mark the value after the loop, or use a for loop over a range of known length.",
             )
-        if outcome.failures:
-            raise ProgramError(
-                f"assert and raise on traced values cannot be compiled in this loop: {UNKNOWN}",
-                location=where.here(),
-                remedy="Test after the loop.",
-            )
-        return self.leaving(outcome)
+        self.may_fail |= bool(outcome.failures)
+        return failing.any_of(outcome.failures) if outcome.failures else False, self.leaving(outcome)
 
     def assign(self, out: Sequence[Any]) -> None:
         """As after a `for`, except that what the body binds first may have no value: it may never have run."""
         super().assign(out)
         values = [
             Unbound(name, "it is assigned only inside a loop that may run no iteration")
-            if name in self.crossing.late and not name.startswith(INTERNAL)
+            if name in self.crossing.late and not name.startswith(INTERNAL) and not self.runs
             else value
             for name, value in zip(self.names, bodies.get(self.loop.state), strict=True)
         ]

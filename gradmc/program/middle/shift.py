@@ -68,7 +68,7 @@ def _without_idle_stops(body: Jaxpr, constant: set[Var]) -> Jaxpr:
     eqns = []
     for eqn in body.eqns:
         inputs = [named(names, a) for a in eqn.invars]
-        if eqn.primitive is jp.stop_gradient_p and inputs[0] in constant:
+        if eqn.primitive is jp.stop_gradient_p and isinstance(inputs[0], Var) and inputs[0] in constant:
             names[eqn.outvars[0]] = inputs[0]
         else:
             eqns.append(eqn.replace(invars=inputs))

@@ -1,5 +1,5 @@
 """Branches and truth values."""
-# ruff: noqa: RET505, SIM108
+# ruff: noqa: RET503, RET505, SIM108
 
 import math
 
@@ -140,6 +140,39 @@ def returns(a):
         return math.exp(a)
     else:
         return a - 1
+
+
+@supported("branches", "a last `if` or `elif` without `else`: NaN where no side returns", 0.7, x=X)
+def last_if(a, *, x):
+    def sign(v):
+        if v > 0:
+            return math.log(v)
+        if v <= 0:
+            return 2 * v
+
+    lp = 0.0
+    for v in x:
+        lp += sign(a * v)
+    if a > 0.8:
+        return lp
+    elif a > 0.2:
+        return 2 * lp
+
+
+@supported("branches", "None where a search finds nothing, and asking for it", 0.7, x=X)
+def found_or_none(a, *, x):
+    best = None
+    for v in x:
+        if a * v > 0.5 and (best is None or a * v < best):
+            best = a * v
+
+    def beyond(limit):
+        for v in x:
+            if a * v > limit:
+                return a * v
+
+    far = beyond(5.0)
+    return (a if best is None else best) + (a if far is None else far) + (beyond(9.0) or 0.3)
 
 
 @supported("branches", "`in` and `not in`", 0.7, x=X)

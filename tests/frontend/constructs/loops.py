@@ -347,6 +347,37 @@ def acting_test(a, *, x):
     return total + count + len(stack)
 
 
+@supported("loops", "`while True`: what it sets and returns", 1.7)
+def endless(a):
+    def root(v):
+        x = v
+        while True:
+            new = 0.5 * (x + v / x)
+            if abs(new - x) < 1e-13:
+                return new
+            x = new
+
+    n = 0
+    while True:
+        step = math.exp(-a * (n + 1))
+        n += 1
+        if step < 1e-3:
+            break
+    return root(a) + step
+
+
+@supported("loops", "bisection, golden section and the like, by comparisons: the derivative is that of the root", 1.7)
+def bisection(a):
+    lo, hi = 0.0, 10.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if mid - 0.3 * math.sin(mid) > a:
+            hi = mid
+        else:
+            lo = mid
+    return -((0.5 * (lo + hi)) ** 2)
+
+
 @supported("loops", "a loop whose length is a parameter", 6.3, x=X, reverse=False)
 def length_from_parameter(a, *, x):
     lp = 0.0

@@ -74,6 +74,38 @@ def one_path(a):
 
 
 @refused(
+    "`is True`, or `case True`, of a condition that depends on parameters",
+    0.7,
+    line="if (a > 0.5) is True",
+    message="`is` (also: case True, case False) compares a truth value that is not known while compiling",
+    remedy="Test the condition itself",
+)
+def is_true(a):
+    if (a > 0.5) is True:
+        return a
+    return 2 * a
+
+
+@refused(
+    "a search by comparisons that does not say what it searches",
+    0.7,
+    line="for _ in range(60)",
+    message="this loop closes in on a number by comparisons",
+    remedy="Or solve by Newton's method",
+)
+def search_used_within(a):
+    lo, hi, total = 0.0, 10.0, 0.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if mid**3 + mid > a:
+            hi = mid
+        else:
+            lo = mid
+        total += mid
+    return total
+
+
+@refused(
     "an array that changes its shape in a loop",
     0.7,
     x=X,
@@ -297,6 +329,27 @@ def jump_in_try(a):
     except ValueError:
         a = 0.0
     return a
+
+
+@refused(
+    "`try` around what may be None or fail, depending on parameters",
+    0.7,
+    line="try:",
+    message="this try waits for TypeError around values that are not known while compiling",
+    remedy="Test the argument by an if instead",
+)
+def trying_none(a):
+    def positive(v):
+        if v > 0.5:
+            return v
+        if v > 0.1:
+            return 0.3
+
+    try:
+        half = 0.5 * positive(a)
+    except TypeError:
+        half = 0.0
+    return half
 
 
 @refused(

@@ -1,0 +1,76 @@
+"""What a value is on one side of a branch, and the common terms to which both sides are brought."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.program.frontend import where
+from gradmc.program.frontend.values import LEAF, NONE, Fixed, Form, Missing, OrNone
+
+type Leaf = int | np.ndarray | jax.Array
+"""A leaf of one side: the number of one of its results, or an array from outside."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Term:
+    """What one key is on one side: its form, and its leaves with their types."""
+
+    form: Form
+    leaves: list[Leaf]
+    types: list[Any]
+
+    def alike(self, other: "Term") -> bool:
+        """Whether the two differ in the values of their leaves only."""
+        return self.form == other.form and [t.shape for t in self.types] == [t.shape for t in other.types]
+
+    def blank(self) -> "Term":
+        """The same with zeros."""
+        return Term(self.form, [np.zeros(t.shape, t.dtype) for t in self.types], self.types)
+
+    def takes(self, other: "Term") -> "Term":
+        """Another term in the form of this one, which may be None; as it is if it does not fit."""
+        assert isinstance(self.form, OrNone)
+        if other.form == NONE:
+            return Term(self.form, [*self.blank().leaves[:-1], np.asarray(True)], self.types)
+        if other.form == self.form.item:
+            return Term(self.form, [*other.leaves, np.asarray(False)], [*other.types, self.types[-1]])
+        return other
+
+
+def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
+    """Both as values that may be None, if one of them may be and the other is alike otherwise."""
+    whole = next((t for t in (yes, no) if isinstance(t.form, OrNone)), None)
+    if whole is None and NONE in (yes.form, no.form) and yes.form != no.form:
+        other = no if yes.form == NONE else yes
+        if not isinstance(other.form, Missing):
+            flag = jax.typeof(np.False_)
+            whole = Term(OrNone(other.form), [], [*other.types, flag])
+    if whole is None:
+        return yes, no
+    return whole.takes(yes), whole.takes(no)
+
+
+def difference(yes: Term, no: Term) -> str:
+    """How two terms differ, in words."""
+    line = where.here()
+    at = f" (line {line.line})" if line else ""
+    told = [_described(side.form, side.types) for side in (yes, no)]
+    if "nothing" in told:
+        return f"it is assigned on one side of a branch only{at}"
+    return f"it is {told[0]} on one side of a branch and {told[1]} on the other{at}"
+
+
+def _described(form: Form, types: list) -> str:
+    match form:
+        case Missing():
+            return "nothing"
+        case Fixed(value=value):
+            return repr(value)[:40]
+        case OrNone(item=item):
+            return f"{_described(item, types)} or None"
+    if form == LEAF:
+        return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
+    shapes = ", ".join(str(t.shape) for t in types)
+    return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"

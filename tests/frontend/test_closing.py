@@ -1,0 +1,456 @@
+"""Loops that find a number by comparisons: its derivative is that of the root, or the loop is refused."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from gradmc.errors import ProgramError
+from gradmc.program.compiler import evaluate, trace
+from gradmc.program.frontend.search import Search, Status
+
+X = np.array([0.31, -1.23, 0.83, 2.03, -0.71, 1.13, 0.43, -0.91, 0.23, 1.73])
+POINTS = ((0.7, 0.2), (2.3, 1.1))
+
+
+def kepler(x, a, b):
+    return x - 0.3 * math.sin(x) * b - a
+
+
+def bisection(a, b):
+    lo, hi = 0.0, 10.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if kepler(mid, a, b) > 0:
+            hi = mid
+        else:
+            lo = mid
+    return -((0.5 * (lo + hi)) ** 2)
+
+
+def ends_that_depend_on_parameters(a, b):
+    lo, hi = -a, 9.0 * a + b
+    while hi - lo > 1e-14:
+        mid = lo + (hi - lo) / 2
+        if mid**3 + b * mid < a:
+            lo = mid
+        else:
+            hi = mid
+    return lo
+
+
+def no_root_between_the_ends(a, b):
+    lo, hi = a, 10.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if mid + 5 * a > b:
+            hi = mid
+        else:
+            lo = mid
+    return a * mid
+
+
+def signs_compared(a, b):
+    lo, hi = -5.0, 5.0
+    for _ in range(60):
+        mid = (lo + hi) / 2
+        if kepler(lo, a, b) * kepler(mid, a, b) <= 0:
+            hi = mid
+        else:
+            lo = mid
+    root = lo
+    lo, hi = -5.0, 5.0
+    for _ in range(60):
+        mid = (lo + hi) / 2
+        if np.sign(kepler(mid, a, b)) == np.sign(kepler(lo, a, b)):
+            lo = mid
+        else:
+            hi = mid
+    return root * a + lo
+
+
+def value_at_an_end_carried(a, b):
+    lo, hi = -5.0, 5.0
+    below = kepler(lo, a, b)
+    for _ in range(60):
+        mid = (lo + hi) / 2
+        value = kepler(mid, a, b)
+        if below * value <= 0:
+            hi = mid
+        else:
+            lo, below = mid, value
+    return lo * b
+
+
+def ended_early(a, b):
+    def solve():
+        lo, hi = 0.0, 10.0
+        while True:
+            mid = 0.5 * (lo + hi)
+            value = kepler(mid, a, b)
+            if abs(value) < 1e-14 or hi - lo < 1e-15:
+                return mid
+            if value > 0:
+                hi = mid
+            elif value < 0:
+                lo = mid
+
+    return solve() ** 2
+
+
+def for_every_datum(a, b):
+    lp = 0.0
+    for v in X:
+        lo, hi = -10.0, 20.0
+        for _ in range(60):
+            mid = 0.5 * (lo + hi)
+            lo, hi = (lo, mid) if kepler(mid, a * v, b) > 0 else (mid, hi)
+        lp -= (0.5 * (lo + hi) - b) ** 2
+    return lp
+
+
+def on_arrays(a, b):
+    lo, hi = np.full(10, -10.0), np.full(10, 20.0)
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        up = mid - 0.3 * np.sin(mid) * b - a * X > 0
+        lo, hi = np.where(up, lo, mid), np.where(up, mid, hi)
+    return -np.sum((lo - b) ** 2)
+
+
+def root_within_a_root(a, b):
+    def inner(y):
+        lo, hi = 0.0, 10.0
+        for _ in range(60):
+            mid = 0.5 * (lo + hi)
+            if mid**2 > y + a:
+                hi = mid
+            else:
+                lo = mid
+        return lo
+
+    lo, hi = 0.0, 10.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if inner(mid) + b * mid > 3:
+            hi = mid
+        else:
+            lo = mid
+    return lo
+
+
+def two_at_once(a, b):
+    l1, h1, l2, h2 = 0.0, 5.0, -1.0, 8.0
+    for _ in range(60):
+        m1, m2 = 0.5 * (l1 + h1), 0.5 * (l2 + h2)
+        if m1**3 > a:
+            h1 = m1
+        else:
+            l1 = m1
+        if m2 * math.exp(m2) > b:
+            h2 = m2
+        else:
+            l2 = m2
+    return l1 * l2
+
+
+def halved_steps(a, b):
+    x, step = 0.0, 5.0
+    for _ in range(60):
+        step *= 0.5
+        if kepler(x, a, b) > 0:
+            x -= step
+        else:
+            x += step
+    y, step = 1.5, 1.0
+    for _ in range(60):
+        y = y - step * np.sign(kepler(y, a, b))
+        step *= 0.5
+    z = 0.0
+    for k in range(60):
+        d = 4.0 * 0.5**k
+        if kepler(z + d, a, b) < 0:
+            z += d
+    return x + 2 * y + 3 * z
+
+
+def newton_and_others(a, b):
+    """These see the parameters by themselves."""
+    x = 1.0
+    for _ in range(40):
+        x = x - kepler(x, a, b) / (1 - 0.3 * b * math.cos(x))
+    lo, hi = 0.0, 3.5
+    for _ in range(100):
+        mid = lo - kepler(lo, a, b) * (hi - lo) / (kepler(hi, a, b) - kepler(lo, a, b))
+        if kepler(mid, a, b) > 0:
+            hi = mid
+        else:
+            lo = mid
+    return x + mid
+
+
+def gradient(fn: Callable[..., Any], point: tuple[float, ...]) -> tuple[float, np.ndarray]:
+    value, slopes = jax.jit(jax.value_and_grad(lambda p: evaluate(fn, (p[0], p[1]), {})[0]))(jax.numpy.array(point))
+    return float(value), np.asarray(slopes)
+
+
+SOLVED = [
+    *(bisection, ends_that_depend_on_parameters, no_root_between_the_ends, signs_compared, value_at_an_end_carried),
+    *(ended_early, for_every_datum, on_arrays, root_within_a_root, two_at_once, halved_steps, newton_and_others),
+]
+
+
+@pytest.mark.parametrize("fn", SOLVED, ids=lambda f: f.__name__)
+def test_a_root_has_its_derivative(fn: Callable[..., Any], x64: None) -> None:
+    for point in POINTS:
+        value, slopes = gradient(fn, point)
+        assert value == pytest.approx(float(fn(*point)), rel=1e-9)
+        moved = 1e-5 * np.eye(2)
+        differences = [(float(fn(*(point + d))) - float(fn(*(point - d)))) / 2e-5 for d in moved]
+        np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-7)
+
+
+def golden_section(a, b):
+    ratio = (math.sqrt(5) - 1) / 2
+    lo, hi = -5.0, 5.0
+    for _ in range(80):
+        c, d = hi - ratio * (hi - lo), lo + ratio * (hi - lo)
+        if math.exp(c - a) + (c - b) ** 2 < math.exp(d - a) + (d - b) ** 2:
+            hi = d
+        else:
+            lo = c
+    return 0.5 * (lo + hi)
+
+
+def thirds(a, b):
+    lo, hi = -5.0, 5.0
+    while hi - lo > 1e-9:
+        c, d = lo + (hi - lo) / 3, hi - (hi - lo) / 3
+        if -math.exp(c - a) - (c - b) ** 2 > -math.exp(d - a) - (d - b) ** 2:
+            hi = d
+        else:
+            lo = c
+    return lo
+
+
+@pytest.mark.parametrize("fn", [golden_section, thirds], ids=lambda f: f.__name__)
+def test_a_minimum_has_its_derivative(fn: Callable[..., Any], x64: None) -> None:
+    """The minimum x of exp(x - a) + (x - b)^2 is a root of exp(x - a) + 2 (x - b)."""
+    for a, b in POINTS:
+        x, slopes = gradient(fn, (a, b))
+        e = math.exp(x - a)
+        assert e + 2 * (x - b) == pytest.approx(0.0, abs=1e-6)
+        np.testing.assert_allclose(slopes, [e / (e + 2), 2 / (e + 2)], rtol=1e-6)
+
+
+# --- refused -------------------------------------------------------------------------------------
+
+
+def golden_section_with_kept_values(a, b):
+    lo, hi, c, d = -5.0, 5.0, -1.2, 1.2
+    fc, fd = (c - a) ** 2 + b * c, (d - a) ** 2 + b * d
+    for _ in range(60):
+        if fc < fd:
+            hi, d, fd = d, c, fc
+            c = lo + 0.382 * (hi - lo)
+            fc = (c - a) ** 2 + b * c
+        else:
+            lo, c, fc = c, d, fd
+            d = hi - 0.382 * (hi - lo)
+            fd = (d - a) ** 2 + b * d
+    return lo
+
+
+def used_within_the_loop(a, b):
+    lo, hi, total = 0.0, 10.0, 0.0
+    for _ in range(60):
+        mid = 0.5 * (lo + hi)
+        if kepler(mid, a, b) > 0:
+            hi = mid
+        else:
+            lo = mid
+        total += 0.01 * mid
+    return total
+
+
+def finer_grids(a, b):
+    lo, hi = 0.0, 4.0
+    for _ in range(12):
+        grid = np.linspace(lo, hi, 11)
+        k = np.sum(grid - 0.3 * np.sin(grid) * b < a)
+        lo, hi = grid[k - 1], grid[k]
+    return lo
+
+
+def loop_of_jax(a, b):
+    def body(_, ends):
+        lo, hi = ends
+        mid = 0.5 * (lo + hi)
+        up = mid - 0.3 * jax.numpy.sin(mid) * b > a
+        return jax.numpy.where(up, lo, mid), jax.numpy.where(up, mid, hi)
+
+    return jax.lax.fori_loop(0, 60, body, (0.0, 10.0))[0]
+
+
+REFUSED = {
+    golden_section_with_kept_values: "for _ in range(60)",
+    used_within_the_loop: "for _ in range(60)",
+    finer_grids: "for _ in range(12)",
+    loop_of_jax: "jax.lax.fori_loop",
+}
+
+
+@pytest.mark.parametrize("fn", REFUSED, ids=lambda f: f.__name__)
+def test_other_searches_are_refused(fn: Callable[..., Any], x64: None) -> None:
+    with pytest.raises(ProgramError, match="closes in on a number by comparisons") as caught:
+        jax.make_jaxpr(lambda a, b: evaluate(fn, (a, b), {})[0])(0.7, 0.2)
+    error = caught.value
+    assert error.location is not None
+    assert error.location.file == __file__
+    assert REFUSED[fn] in error.location.text
+    assert "Newton" in error.remedy
+
+
+# --- none of it ----------------------------------------------------------------------------------
+
+
+def counting(a, b):
+    n = 0.0
+    for v in X:
+        if v * a > 0.13 * n:
+            n += 1
+    while n < 5 * b:
+        n += 1.0
+    return a * n
+
+
+def changepoint_and_maxima(a, b):
+    lp, top, where, split = 0.0, -100.0, 0, 0.0
+    for t in range(9):
+        mu = a if t > a * 3 else b
+        lp -= (X[t] - mu) ** 2
+        if a * X[t] > top:
+            top, where, split = a * X[t], t, 0.5 * (X[t] + X[t + 1])
+    return lp + top + X[where] * a + split * b
+
+
+def sorting(a, b):
+    y = a * X
+    for _ in range(10):
+        for j in range(9):
+            if y[j] > y[j + 1]:
+                m = y[j]
+                y[j] = y[j + 1]
+                y[j + 1] = m
+    return y[0] + b * y[4]
+
+
+def line_search(a, b):
+    x, step = 1.5, 1.0
+    slope = 4 * (x - a) ** 3 + 2 * b * x
+    for _ in range(40):
+        new = x - step * slope
+        if (new - a) ** 4 + b * new**2 > (x - a) ** 4 + b * x**2:
+            step *= 0.5
+    return x - step * slope
+
+
+def adaptive_steps(a, b):
+    t, h, y, n = 0.0, 0.1, 1.0, 0
+    while t < 2.0 and n < 1000:
+        n += 1
+        h = min(h, 2.0 - t)
+        k1 = -a * y
+        k2 = -a * (y + h * k1)
+        if abs(h * (k2 - k1) / 2) < 1e-4:
+            t += h
+            y += h * (k1 + k2) / 2
+            h *= 1.2
+        else:
+            h *= 0.5
+    return y * b
+
+
+def learning_and_staircase(a, b):
+    q1, q2, level, lp = 0.2, 0.1, 0.5, 0.0
+    for v in X:
+        if q1 * a > q2 + 0.1:
+            q1 += 0.1 * (v - q1)
+        else:
+            q2 += 0.1 * (v - q2)
+        level += -0.1 if level + v > b else 0.1
+        lp += a * (q1 - q2) + level
+    return lp
+
+
+def pooled(a, b):
+    y = np.zeros(3)
+    y[0], y[1], y[2] = a, b, 0.5
+    for _ in range(20):
+        for i in range(2):
+            if y[i] > y[i + 1]:
+                m = 0.5 * (y[i] + y[i + 1])
+                y[i] = m
+                y[i + 1] = m
+    return y[0] + 3 * y[2]
+
+
+def means_that_meet(a, b):
+    x, y = a, b
+    while abs(x - y) > 1e-12:
+        x, y = 0.5 * (x + y), math.sqrt(x * y)
+    return x
+
+
+def search_in_data(a, b):
+    lo, hi, s = 0, 9, np.sort(X)
+    while hi - lo > 1:
+        mid = (lo + hi) // 2
+        if s[mid] > a:
+            hi = mid
+        else:
+            lo = mid
+    return (a - s[lo]) / (s[lo + 1] - s[lo]) * b
+
+
+OTHERS = [
+    *(counting, changepoint_and_maxima, sorting, line_search, adaptive_steps, learning_and_staircase, pooled),
+    *(means_that_meet, search_in_data, newton_and_others),
+]
+
+
+@pytest.mark.parametrize("fn", OTHERS, ids=lambda f: f.__name__)
+def test_other_loops_are_left_alone(fn: Callable[..., Any], x64: None) -> None:
+    jaxpr = trace(fn, (0.7, 1.3), {}).jaxpr
+    search = Search()
+    search.follow(jaxpr, [Status(touched=True)] * len(jaxpr.in_avals))
+    assert not search.found
+
+
+def test_a_search_with_data_that_are_unknown_while_compiling(x64: None) -> None:
+    def weighted(a, *, w):
+        lo, hi = 0.0, 10.0
+        for _ in range(90):
+            mid = w[0] * lo + (1 - w[0]) * hi
+            if mid**3 > a:
+                hi = mid
+            else:
+                lo = mid
+        return lo
+
+    w = np.array([0.4, 0.6])
+    slope = jax.jit(jax.grad(lambda a, w: evaluate(weighted, (a,), {"w": w})[0]))(2.0, w)
+    assert float(slope) == pytest.approx(2.0 ** (-2 / 3) / 3, rel=1e-9)
+
+
+def test_what_is_only_recorded_needs_no_derivative(x64: None) -> None:
+    from gradmc.program.marks import record
+
+    def recorded(a, b):
+        record("total", used_within_the_loop(a, b))
+        return a * b
+
+    assert float(evaluate(recorded, (0.7, 1.3), {}, collect=True)[0]) == pytest.approx(0.91)
