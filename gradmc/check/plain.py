@@ -1,6 +1,5 @@
 """Check 6: the program run as ordinary Python on floats equals the compiled one."""
 
-import copy
 import math
 import time
 import traceback
@@ -16,6 +15,7 @@ from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
 from gradmc.check.subject import Subject
 from gradmc.errors import SourceLocation
+from gradmc.program.exact import plain_data
 from gradmc.program.layout import layout
 from gradmc.program.watching import watched
 
@@ -56,7 +56,7 @@ def _call(subject: Subject, fn: Any, x: np.ndarray) -> float:
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in subject.bound.parameters]
     with jax.enable_x64(True), np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(fn(*arguments, **copy.deepcopy(subject.bound.data)))
+        return float(fn(*arguments, **plain_data(subject.bound.data)))
 
 
 def _raised(subject: Subject, error: Exception) -> SourceLocation | None:

@@ -25,6 +25,7 @@ from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced, strong
 from gradmc.program.middle import lower
+from gradmc.program.middle.widen import widened
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
 
@@ -111,7 +112,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)
-    return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
+    return Traced(widened(jaxpr), inputs, jax.tree.structure(shapes), tuple(here.python_loops))
 
 
 def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:

@@ -86,6 +86,8 @@ def normalise(field: DataField, value: Any) -> Any:
     """
     if field.kind is not None:
         return _of_kind(field.name, field.kind, value)
+    if type(value) is int and field.shape is None:
+        return value
     array = _as_array(field.name, value)
     if array is None:
         if field.shape is not None:
@@ -131,9 +133,11 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
         array = np.asarray(value)
     except (ValueError, TypeError):
         return None  # ragged nested lists, for example
+    if array.dtype.kind in "fO" and isinstance(value, list | tuple):
+        _check_whole(name, value)
     if array.dtype.kind in "biuf":
         return array
-    if array.dtype == object and array.size:  # pandas columns of mixed numbers, Python integers beyond 64 bits
+    if array.dtype == object and array.size:  # pandas columns of mixed numbers
         try:
             return array.astype(float)
         except (ValueError, TypeError):
@@ -141,6 +145,16 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
     if array.dtype.kind not in "cOSUMmVT" and array.ndim:  # ml_dtypes such as bfloat16
         return array.astype(float)
     return None
+
+
+def _check_whole(name: str, value: Any) -> None:
+    """Refuse whole numbers that would be rounded, since they stand in an array of floats."""
+    if isinstance(value, list | tuple):
+        for v in value:
+            _check_whole(name, v)
+    elif type(value) is int and float(value) != value:
+        why = "does not fit into 64-bit integers" if value.bit_length() > 63 else "would be rounded beside floats"
+        raise DataError(f"{name}: {value} {why}; convert it to float")
 
 
 def _standard(name: str, array: np.ndarray) -> np.ndarray:

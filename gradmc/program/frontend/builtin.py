@@ -1,7 +1,10 @@
 """Python's builtins in programs: those whose meaning must change for traced values, arrays and lists."""
 
 import builtins
-from collections.abc import Callable
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -216,6 +219,40 @@ def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: plain(*map(text.formatted, args))
 
 
+def _reduce(function: Any, values: Any, *start: Any) -> Any:
+    from gradmc.program.frontend.calls import call
+
+    items = list(iterate(values))
+    if not items and not start:
+        raise TypeError("reduce() of empty iterable with no initial value")
+    result, *rest = [*start, *items]
+    for item in rest:
+        result = call(function, result, item)
+    return result
+
+
+def _accumulate(values: Any, function: Any = operator.add, *, initial: Any = None) -> Iterator[Any]:
+    from gradmc.program.frontend.calls import call
+
+    items = [*([] if initial is None else [initial]), *iterate(values)]
+    made = items[:1]
+    for item in items[1:]:
+        made.append(call(function, made[-1], item))
+    return iter(made)
+
+
+def _operators() -> dict[Any, Callable[..., Any]]:
+    """Python's operators as functions of the module `operator`."""
+    found: dict[Any, Callable[..., Any]] = {}
+    for hook, table in (
+        (operators.binary, operators.BINARY),
+        (operators.unary, operators.UNARY),
+        (operators.compare, operators.COMPARE),
+    ):
+        found |= {function: functools.partial(hook, name) for name, function in table.items()}
+    return found | {operator.truth: operators.truth, operator.not_: operators.not_, operator.abs: _abs}
+
+
 HANDLERS: dict[Any, Callable[..., Any]] = {
     range: _range,
     len: _len,
@@ -250,5 +287,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     iter: _iter,
     next: _next,
     type: _type,
+    functools.reduce: _reduce,
+    itertools.accumulate: _accumulate,
+    **_operators(),
 }
 """What a program calls when it calls one of these."""

@@ -10,10 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradmc.program.exact import exactly
 from gradmc.program.frontend import branches, context, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Unbound,
+    any_traced,
+    at_once,
+    beyond,
+    fits,
+    is_array,
+    is_plain_jax,
+    is_traced,
+)
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
@@ -68,7 +79,7 @@ def applied(operation: Callable[..., Any], *operands: Any) -> Any:
     """An operator on values; of known numbers it is a known number."""
     if any(map(is_plain_jax, operands)) and not any(map(is_traced, operands)):
         return at_once(operation, *operands)
-    return operation(*operands)
+    return operation(*operands) if any(map(is_traced, operands)) else exactly(operation, *operands)
 
 
 def binary(op: str, a: Any, b: Any) -> Any:
@@ -84,6 +95,8 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if users is not NotImplemented:
         return users
     a, b = _beside(a, b), _beside(b, a)
+    if op not in ("BitAnd", "BitOr", "BitXor") and _is_bool(a) and _is_bool(b) and np.ndim(a) == np.ndim(b) == 0:
+        a, b = _counted(a), _counted(b)
     a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
@@ -104,10 +117,17 @@ def as_array(values: Any) -> Any:
 
 
 def _in_range(value: Any, other: Any) -> Any:
-    """A whole number of more than 64 bits as the float that Python makes of it beside a float."""
-    if type(value) is int and value.bit_length() > 63 and is_traced(other) and jnp.issubdtype(other.dtype, jnp.inexact):
-        return float(value)
-    return value
+    """A whole number that JAX's cannot hold, as the float that Python makes of it beside a float."""
+    if not is_traced(other) or fits(value):
+        return value
+    if jnp.issubdtype(other.dtype, jnp.inexact):
+        return float(value) if np.ndim(value) == 0 else np.asarray(value).astype(float)
+    raise OverflowError(beyond(value))
+
+
+def _counted(value: Any) -> Any:
+    """A truth value as the whole number that it is in arithmetic."""
+    return tables.apply(jnp.asarray(value, int), np.int64, value) if is_traced(value) else int(value)
 
 
 PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
@@ -177,7 +197,8 @@ def inplace(op: str, a: Any, b: Any) -> Any:
     from gradmc.program.frontend import stores
 
     now = content(a)
-    result = BINARY[op](now, _beside(content(b), now))
+    other = _beside(content(b), now)
+    result = applied(BINARY[op], _in_range(now, other), _in_range(other, now))
     if np.shape(result) != now.shape or _canonical(result) != _canonical(now):
         return made(result)
     stores.replace(a, result)
@@ -192,6 +213,8 @@ def _canonical(array: Any) -> Any:
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
     a = content(a)
+    if op != "Invert" and _is_bool(a) and not np.ndim(a):
+        a = _counted(a)
     result = applied(UNARY[op], a)
     return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(result)
 
@@ -208,6 +231,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
     a, b = _beside(a, b), _beside(b, a)
     a, b = _comparable(a, b), _comparable(b, a)
+    a, b = _placed(a, b), _placed(b, a)
     result = applied(COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
@@ -218,6 +242,11 @@ def _comparable(value: Any, other: Any) -> Any:
     if isinstance(value, Listing):
         return whole_array(value) if not isinstance(other, Listing | list) else list(value.items())
     return value
+
+
+def _placed(value: Any, other: Any) -> Any:
+    """A whole number that JAX's cannot hold, for a comparison: as a float it is as far beyond all others."""
+    return value if fits(value) or not is_traced(other) else np.asarray(value).astype(float)
 
 
 def _contains(item: Any, container: Any) -> Any:

@@ -253,7 +253,7 @@ def draws(a):
     "numpy functions that jax.numpy lacks",
     X,
     line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
-    message="numpy.sliding_window_view cannot be applied",
+    message="numpy.lib.stride_tricks.sliding_window_view cannot be applied",
     remedy="write it with functions that jax.numpy has.",
 )
 def lacking(theta):
