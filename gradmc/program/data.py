@@ -92,7 +92,7 @@ def normalise(field: DataField, value: Any) -> Any:
     if array is None:
         if field.shape is not None:
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
-        return value
+        return _widened(value)
     array = _standard(field.name, array)
     _check_finite(field.name, array)
     if field.shape is not None and array.ndim != len(field.shape):
@@ -155,6 +155,17 @@ def _check_whole(name: str, value: Any) -> None:
     elif type(value) is int and float(value) != value:
         why = "does not fit into 64-bit integers" if value.bit_length() > 63 else "would be rounded beside floats"
         raise DataError(f"{name}: {value} {why}; convert it to float")
+
+
+def _widened(value: Any) -> Any:
+    """Dictionaries and ragged lists, with the arrays of narrow and unsigned integers in them as int64."""
+    if type(value) is dict:
+        return {k: _widened(v) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_widened, value))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.dtype != np.int64:
+        return value.astype(np.int64) if not value.size or value.max() <= np.iinfo(np.int64).max else value
+    return value
 
 
 def _standard(name: str, array: np.ndarray) -> np.ndarray:

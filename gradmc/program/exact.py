@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 PYTHON = frozenset(
-    getattr(operator, name)
-    for name in ("add", "sub", "mul", "pow", "lshift", "neg", "floordiv", "mod", "matmul", "abs")
+    getattr(operator, name) for name in ("add", "sub", "mul", "pow", "lshift", "neg", "floordiv", "matmul", "abs")
 )
-"""Python's operators that make larger whole numbers, or that numpy does not let fail."""
+"""Python's operators that make larger whole numbers."""
+BITS = frozenset(getattr(operator, name) for name in ("mod", "and_", "or_", "xor", "invert", "rshift"))
+"""Those that do not, but that fail in numpy beside a number of more than 64 bits."""
 GROWING: dict[Any, str] = {
     np: "add subtract multiply power left_shift negative absolute square floor_divide matmul lcm vecdot matvec vecmat "
     "sum prod cumsum cumprod nansum nanprod nancumsum nancumprod cumulative_sum cumulative_prod dot vdot inner outer "
@@ -50,10 +51,14 @@ def exactly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Raises:
         OverflowError: entries of the resulting array do not fit into its type.
     """
-    if not any(map(_holds_whole, args)) or not _can_exceed(function):
+    if not any(map(_holds_whole, args)) or not is_hashable(function):
         return function(*args, **kwargs)
-    if all(isinstance(a, int | np.integer) for a in args) and not kwargs:
+    owner = getattr(function, "__self__", None)
+    growing = (owner if isinstance(owner, np.ufunc) else function) in EXCEEDING
+    if (growing or function in BITS) and all(isinstance(a, int | np.integer) for a in args) and not kwargs:
         return _number(function, args)
+    if not growing:
+        return function(*args, **kwargs)
     taken = _operands(function, args)
     with np.errstate(all="ignore"):
         result = function(*args, **kwargs)
@@ -93,12 +98,13 @@ def _operands(function: Any, args: tuple) -> int:
     return 2 if function in PAIRS else 1
 
 
-def _can_exceed(function: Any) -> bool:
-    owner = getattr(function, "__self__", None)
+def is_hashable(function: Any) -> bool:
+    """Whether a function can be looked up."""
     try:
-        return (owner if isinstance(owner, np.ufunc) else function) in EXCEEDING
+        hash(function)
     except TypeError:
         return False
+    return True
 
 
 def _holds_whole(value: Any) -> bool:
@@ -110,7 +116,7 @@ def _holds_whole(value: Any) -> bool:
 def _number(function: Callable[..., Any], args: tuple) -> Any:
     """The result on single numbers: numpy's where it can hold what Python's would be."""
     numbers = [int(a) for a in args]
-    exact = function(*numbers) if function in PYTHON else function(*(np.asarray(n, object) for n in numbers))
+    exact = function(*numbers) if function in PYTHON | BITS else function(*(np.asarray(n, object) for n in numbers))
     if not isinstance(exact, int):
         return exact
     with np.errstate(all="ignore"):
@@ -194,4 +200,8 @@ def plain_data(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) is dict:
+        return {k: _plain(v) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
     return value.view(PlainWhole) if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else value

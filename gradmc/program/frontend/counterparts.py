@@ -18,17 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.lpdf._special import log_beta
+from gradmc.program.exact import is_hashable
 from gradmc.program.frontend import tables
 from gradmc.program.frontend.values import is_array, is_traced
-
-
-def is_hashable(function: Any) -> bool:
-    """Whether a function can be looked up."""
-    try:
-        hash(function)
-    except TypeError:
-        return False
-    return True
 
 
 def array(values: Any) -> Any:

@@ -122,7 +122,7 @@ def _in_range(value: Any, other: Any) -> Any:
         return value
     if jnp.issubdtype(other.dtype, jnp.inexact):
         return float(value) if np.ndim(value) == 0 else np.asarray(value).astype(float)
-    raise OverflowError(beyond(value))
+    raise beyond(value)
 
 
 def _counted(value: Any) -> Any:
@@ -154,6 +154,8 @@ def _power(a: Any, b: Any) -> Any:
     """Powers of integers with a traced exponent are floats: a negative one gives a fraction."""
     if is_traced(b) and jnp.issubdtype(b.dtype, jnp.integer) and jnp.issubdtype(jnp.result_type(a), jnp.integer):
         return jnp.power(jnp.asarray(a, float), b)
+    if isinstance(b, int | np.integer) and b < 0 and jnp.issubdtype(jnp.result_type(a), jnp.integer):
+        return jnp.asarray(a, float) ** int(b)
     return a**b
 
 

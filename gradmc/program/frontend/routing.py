@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
+from gradmc.program.exact import is_hashable
 from gradmc.program.frontend import where
-from gradmc.program.frontend.counterparts import COMPLEX, MATH, array, is_hashable, jaxs, told
+from gradmc.program.frontend.counterparts import COMPLEX, MATH, array, jaxs, told
 from gradmc.program.frontend.values import any_traced, is_traced
 
 LISTS_OF_ARRAYS = frozenset(

@@ -16,11 +16,10 @@ from gradmc.program.frontend.values import (
     Unbound,
     any_traced,
     at_once,
-    beyond,
-    fits,
     is_array,
     is_plain_jax,
     is_traced,
+    representable,
 )
 
 KEYED = "is indexed by a value that is not known while compiling"
@@ -178,8 +177,7 @@ def _element(content: Any, index: Any) -> Any:
             "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
         )
     check_bounds(content, parts)
-    if not fits(content):
-        raise OverflowError(beyond(content))
+    representable(content)
     if all(map(is_integer, parts)):
         if not parts:
             return content

@@ -184,15 +184,25 @@ def fits(value: Any) -> bool:
     return bool(-(1 << _bits()) <= int(value.min()) and int(value.max()) < 1 << _bits())
 
 
+def representable(value: Any) -> Any:
+    """A value that JAX can hold."""
+    if not fits(value):
+        raise beyond(value)
+    return value
+
+
 def _bits() -> int:
     return np.iinfo(jax.dtypes.canonicalize_dtype(np.int64)).bits - 1
 
 
-def beyond(value: Any) -> str:
-    """What to say of a whole number that JAX cannot hold."""
+def beyond(value: Any) -> CannotRoll:
+    """What keeps a whole number that JAX cannot hold out of loops and away from traced values."""
     largest = max(abs(int(np.min(value))), abs(int(np.max(value))))
     told = f"{largest:.3g}" if largest.bit_length() < 1000 else "a number"
-    return f"{told} does not fit into whole numbers of {_bits() + 1} bits; make floats: float(v), x.astype(float)"
+    return CannotRoll(
+        f"{told} does not fit into the whole numbers of {_bits() + 1} bits that compiled code has",
+        f"If {15 if _bits() > 31 else 7} digits are enough, make floats: float(v), x.astype(float).",
+    )
 
 
 def strong(value: Any) -> Any:
@@ -201,9 +211,7 @@ def strong(value: Any) -> Any:
         if getattr(value, "weak_type", False):
             return jax.lax.convert_element_type(value, value.dtype)
         return value
-    if not fits(value):
-        raise OverflowError(beyond(value))
-    array = np.asarray(value)
+    array = np.asarray(representable(value))
     return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 

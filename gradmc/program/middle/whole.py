@@ -285,7 +285,7 @@ def _result(eqn: JaxprEqn, given: Sequence[Known], k: int) -> Known:
         return _converted(eqn, given[0], info)
     if name in ("iota", "argmax", "argmin"):
         return Whole(0, max((0, *(n - 1 for n in (eqn.invars or eqn.outvars)[0].aval.shape))))
-    operands = [given[j] for j in values(eqn)]
+    operands: list[Any] = [given[j] for j in values(eqn)]
     if name == "sort":
         return operands[k]
     if any(o is None for o in operands):

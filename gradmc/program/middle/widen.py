@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, Var, new_jaxpr_eqn, no_effects
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
 from jax.extend.core import primitives as jp
 
 from gradmc.errors import ProgramError
@@ -81,6 +81,8 @@ class _Rewriting:
         name = eqn.primitive.name
         if name == "convert_element_type":
             return self._convert(eqn, out, names)
+        if name == "shift_left" and not eqn.outvars[0].aval.shape:
+            return self._shifted(eqn, given, names)
         at = values(eqn)
         if name in COMPARISONS:
             self._require_comparable(eqn, given)
@@ -113,7 +115,18 @@ class _Rewriting:
         names[var] = _named(eqn.invars[0], names)
         return []
 
-    def _on_whole(self, eqn: JaxprEqn, given: Sequence[Known], names: dict[Var, Any]) -> list[JaxprEqn]:
+    def _shifted(self, eqn: JaxprEqn, given: Sequence[Known], names: dict[Var, Any]) -> list[JaxprEqn]:
+        """`a << b` as `a * 2.0**b`."""
+        made: list[JaxprEqn] = []
+        a, b = (self._as_float(atom, g, names, made) for atom, g in zip(eqn.invars, given, strict=True))
+        power, result = Var(b.aval), self._float_var(eqn.outvars[0])
+        names[eqn.outvars[0]] = result
+        two = Literal(np.asarray(2.0, self.dtype), b.aval)
+        made.append(new_jaxpr_eqn([two, b], [power], jp.pow_p, {}, no_effects, eqn.source_info))
+        made.append(new_jaxpr_eqn([a, power], [result], jp.mul_p, {}, no_effects, eqn.source_info))
+        return made
+
+    def _on_whole(self, eqn: JaxprEqn, given: Sequence[Any], names: dict[Var, Any]) -> list[JaxprEqn]:
         """An equation that takes whole numbers only: a place in an array, or what cannot have been rounded."""
         made: list[JaxprEqn] = []
         at = values(eqn)
