@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, operators, stores, tables, text
+from gradmc.program.frontend import comprehensions, context, failing, operators, stores, tables, text
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -56,7 +56,7 @@ def _int(value: Any = 0, *base: Any) -> Any:
     value = _content(value)
     if not is_traced(value):
         return int(value, *base)
-    return tables.apply(jnp.asarray(value.reshape(()), int), np.int64, value)
+    return tables.apply(failing.whole(value.reshape(())), np.int64, value)
 
 
 def _bool(value: Any = False) -> Any:
@@ -72,7 +72,7 @@ def _round(value: Any, digits: int | None = None) -> Any:
     value = _content(value)
     if not is_traced(value):
         return round(value) if digits is None else round(value, digits)
-    return jnp.asarray(jnp.round(value), int) if digits is None else jnp.round(value, digits)
+    return failing.whole(jnp.round(value)) if digits is None else jnp.round(value, digits)
 
 
 def _divmod(a: Any, b: Any) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gradmc.lpdf._special import log_beta
 from gradmc.program.exact import is_hashable
-from gradmc.program.frontend import tables
+from gradmc.program.frontend import failing, tables
 from gradmc.program.frontend.values import is_array, is_traced
 
 
@@ -61,7 +61,7 @@ def _log(x: Any, base: Any = None) -> Any:
 
 
 def _whole(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: jnp.asarray(function(x), int)
+    return lambda x: failing.whole(function(jnp.asarray(x)))
 
 
 def _spread(values: Any, center: Any, ddof: int) -> Any:
@@ -145,13 +145,16 @@ NAMESPACES: dict[str, str] = {
 """Modules whose functions JAX has again, in a module of its own, each under the same name."""
 
 RENAMED: dict[str, dict[str, str]] = {
-    "numpy": {"asanyarray": "asarray", "ascontiguousarray": "asarray"},
+    "numpy": {"asanyarray": "asarray", "ascontiguousarray": "atleast_1d"},
     "scipy.special": {"psi": "digamma"},
 }
 """Functions that JAX has under another name."""
 
-DIFFERENT: dict[str, frozenset[str]] = {}
-"""Functions that JAX means otherwise."""
+DIFFERENT: dict[str, frozenset[str]] = {
+    "numpy": frozenset(["roots", "polydiv", "printoptions", "set_printoptions", "get_printoptions"]),
+    "scipy.linalg": frozenset(["hankel"]),
+}
+"""Functions that JAX means otherwise: another order or shape of the result, or nothing that is computed."""
 
 OURS: dict[str, dict[str, Callable[..., Any]]] = {
     "scipy.special": {"betaln": log_beta, "beta": lambda a, b: jnp.exp(log_beta(a, b))},

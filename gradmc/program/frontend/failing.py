@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gradmc.program.frontend import context, operators
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.middle.whole import exact
 
 RAISED = "__gm_raised"
 
@@ -19,6 +20,13 @@ def note(failed: Any) -> None:
     """Note a condition under which the program fails."""
     here = context.current()
     (here.memory.frames[-1].failures if here.memory.frames else here.failures).append(failed)
+
+
+def whole(number: Any) -> Any:
+    """A float as a whole number, `int(x)` and the like; one beyond all units digits makes the program fail."""
+    if jnp.issubdtype(number.dtype, jnp.inexact) and is_traced(number) and not number.ndim:
+        note(jnp.abs(number) >= exact(number.dtype))
+    return jnp.asarray(number, int)
 
 
 def any_of(failures: Sequence[Any]) -> Any:

@@ -15,6 +15,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
@@ -26,8 +27,8 @@ HUGE = 1 << 1100
 """Stands for infinity: beyond every float."""
 STEPS = 1 << 30
 """More iterations than a `while` of unknown length can take: it would run for seconds at every gradient."""
-FROM_FLOATS = 1 << 53
-"""A float that is turned into a whole number counts as no larger: beyond, it has no unit digit."""
+SHORT = 64
+"""Loops of so few iterations may be followed one by one."""
 ROUNDS = 6
 """Numbers that a loop carries and that depend on each other settle one after the other."""
 
@@ -65,6 +66,11 @@ def counts(aval: Any) -> bool:
     """Whether a variable holds whole numbers rather than bits."""
     dtype = getattr(aval, "dtype", None)
     return dtype is not None and (dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize < 4))
+
+
+def exact(dtype: Any) -> int:
+    """The whole number up to which floats of a type hold all."""
+    return 1 << (jnp.finfo(dtype).nmant + 1)
 
 
 def interval(value: Any) -> Known:
@@ -210,7 +216,8 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
     """Intervals that hold what a loop carries in each of so many iterations.
 
     Two iterations are tried as they are: remainders and selections stand still then. Then a number may grow by the
-    same amount in every iteration, and what is found so is tried at its end. What grows faster is unbounded.
+    same amount in every iteration, and what is found so is tried at its end. What grows faster (a power, a factorial)
+    is followed through a short loop, and unbounded in a long one.
     """
     carry = start
     for _ in range(2):
@@ -229,12 +236,23 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
             b and Whole(_clip(b.low - p[0] * steps), _clip(b.high + p[1] * steps), b.floating)
             for b, p in zip([_forget(b, g) for b, g in zip(base, growth, strict=True)], pace, strict=True)
         ]
+    if steps <= SHORT:
+        return _followed(step, start, steps)
     while True:
         growth = [_growth(c, o) for c, o in zip(carry, step(carry), strict=True)]
         wider = [_unbounded(c, g, p) for c, g, p in zip(carry, growth, pace, strict=True)]
         if wider == carry:
             return carry
         carry = wider
+
+
+def _followed(step: Callable[[list[Known]], list[Known]], start: list[Known], steps: int) -> list[Known]:
+    """The intervals over so many iterations, one after the other."""
+    every = carry = start
+    for _ in range(steps):
+        carry = step(carry)
+        every = [joined(a, b) for a, b in zip(every, carry, strict=True)]
+    return every
 
 
 def _growth(before: Known, after: Known) -> tuple[int, int] | None:
@@ -303,8 +321,8 @@ def _result(eqn: JaxprEqn, given: Sequence[Known], k: int) -> Known:
 def _converted(eqn: JaxprEqn, given: Known, info: Any) -> Known:
     """A truth value, a float, or a number of another width as a whole number."""
     before = eqn.invars[0].aval.dtype
-    if before.kind in "fc":
-        given = Whole(-FROM_FLOATS, FROM_FLOATS)
+    if before.kind in "fc":  # beyond, a float has no unit digit; the front end sees to it that none is there
+        given = Whole(-exact(before), exact(before))
     if given is None:
         return None
     if given.floating or info.min <= given.low <= given.high <= info.max:

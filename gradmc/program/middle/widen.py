@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
 from jax.extend.core import primitives as jp
@@ -18,7 +17,7 @@ from jax.extend.core import primitives as jp
 from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.blame.origin import is_users, origin
-from gradmc.program.middle.whole import ON_FLOATS, SUMS, Flow, Known, Whole, counts, interval, read, values
+from gradmc.program.middle.whole import ON_FLOATS, SUMS, Flow, Known, Whole, counts, exact, interval, read, values
 
 COMPARISONS = frozenset(["eq", "ne", "lt", "le", "gt", "ge"])
 
@@ -46,7 +45,7 @@ class _Rewriting:
         self.flow = flow
         self.called: list[Any] = []
         self.dtype = np.dtype(jax.dtypes.canonicalize_dtype(float))
-        self.exact = 1 << (jnp.finfo(self.dtype).nmant + 1)
+        self.exact = exact(self.dtype)
 
     def body(self, jaxpr: Jaxpr, given: Sequence[Known], floating: Sequence[bool] = ()) -> tuple[Jaxpr, list[Known]]:
         """A jaxpr, and the intervals of its results; those marked as floating become floats in any case."""
