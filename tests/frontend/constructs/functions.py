@@ -380,15 +380,14 @@ def whole_numbers(a, *, x):
 
 
 @supported(
-    "numbers", "whole numbers beyond 64 bits: powers, products and sums", 0.7, y=[3_000_000_007 + k for k in range(12)]
+    "numbers", "whole numbers beyond 64 bits: powers, shifts and sums", 0.7, y=[2_000_000_011 + k for k in range(12)]
 )
 def beyond_64_bits(a, *, y):
-    squares, product = 0, 1
+    squares = 0
     for v in y:
         if a > 0:
             squares += v * v
-            product *= v
-    lp = 1e-20 * a * squares + 0.01 * math.log(product) * a
+    lp = 1e-20 * a * squares
     for i in range(len(y)):
         lp += 1e-30 * a * (y[i] ** 3 - 1) + a / (1 << 6 * i) + (v * v) / (v * (v - 1))
     return lp
