@@ -200,6 +200,17 @@ def test_python_s_own_functions_of_functions() -> None:
     np.testing.assert_allclose(float(got), program(0.4, [3, 4]), rtol=1e-14)
 
 
+def test_factorisations_and_lists_of_matrices_stay_what_they_are() -> None:
+    def program(a: Any) -> Any:
+        m = np.eye(3) * a + 0.1
+        x = scipy.linalg.cho_solve(scipy.linalg.cho_factor(m), np.array([1.0, 2.0, 3.0]))
+        return x @ x + np.linalg.multi_dot([m, np.ones((3, 2)) * a, np.ones(2)]).sum()
+
+    with jax.enable_x64(True):
+        got = jax.jit(lambda p: evaluate(program, (p,), {})[0])(0.4)
+    np.testing.assert_allclose(float(got), program(0.4), rtol=1e-12)
+
+
 def test_looking_up_numpy_loads_no_other_library() -> None:
     assert counterparts.jaxs(np.sum) is jnp.sum
     assert counterparts.jaxs(np.emath.sqrt) is None

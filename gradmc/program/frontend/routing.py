@@ -40,7 +40,7 @@ LISTS_OF_ARRAYS = frozenset(
         "atleast_2d",
         "atleast_3d",
     ]
-)
+) | {np.linalg.multi_dot}
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""
 
 JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, np.column_stack])
@@ -86,6 +86,8 @@ def _refuse(name: str, remedy: str) -> NoReturn:
 
 def _adapted(function: Any, found: Callable[..., Any]) -> Callable[..., Any]:
     """JAX's form of a function, taking lists as numpy does."""
+    if getattr(function, "__module__", "").startswith("scipy.linalg"):
+        return found  # a tuple among the arguments is a factorisation
     if function in JOINING:
         return _without_out(_on_parts(found), function)
     if function in LISTS_OF_ARRAYS:
