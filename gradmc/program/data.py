@@ -4,10 +4,10 @@
 
 * numbers (also numpy and JAX scalars) become Python `int`, `float` or `bool`;
 * arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay
-  integers, because they serve as counts and as indices; a program that computes with them gets floats by the
-  usual rules;
-* strings, dictionaries, lists of strings and other objects are handed on as they are, unless the declaration
-  `Data[...]` asks for an array.
+  integers, because they serve as counts and as indices; in a program they behave as Python's, without limit
+  (`gradmc.program.exact`, `gradmc.program.middle.whole`), and those that do not fit into 64 bits are refused;
+* strings, dictionaries, lists of strings and other objects are handed on as they are (arrays of integers in them
+  become int64), unless the declaration `Data[...]` asks for an array.
 
 Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on.
 """
