@@ -34,6 +34,7 @@ from gradmc.program.frontend.values import (
     strong,
 )
 from gradmc.program.middle import lower
+from gradmc.program.middle.widen import widened
 from gradmc.program.raising import is_of_program
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
@@ -123,7 +124,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)
-    jaxpr = _with_roots(jaxpr, len(jax.tree.leaves(args)), fn)
+    jaxpr = _with_roots(widened(jaxpr), len(jax.tree.leaves(args)), fn)
     return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
 
 

@@ -4,10 +4,10 @@
 
 * numbers (also numpy and JAX scalars) become Python `int`, `float` or `bool`;
 * arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay
-  integers, because they serve as counts and as indices; a program that computes with them gets floats by the
-  usual rules;
-* strings, dictionaries, lists of strings and other objects are handed on as they are, unless the declaration
-  `Data[...]` asks for an array.
+  integers, because they serve as counts and as indices; in a program they behave as Python's, without limit
+  (`gradmc.program.exact`, `gradmc.program.middle.whole`), and those that do not fit into 64 bits are refused;
+* strings, dictionaries, lists of strings and other objects are handed on as they are (arrays of integers in them
+  become int64), unless the declaration `Data[...]` asks for an array.
 
 Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on.
 """
@@ -86,11 +86,13 @@ def normalise(field: DataField, value: Any) -> Any:
     """
     if field.kind is not None:
         return _of_kind(field.name, field.kind, value)
+    if type(value) is int and field.shape is None:
+        return value
     array = _as_array(field.name, value)
     if array is None:
         if field.shape is not None:
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
-        return value
+        return _widened(value)
     array = _standard(field.name, array)
     _check_finite(field.name, array)
     if field.shape is not None and array.ndim != len(field.shape):
@@ -131,9 +133,11 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
         array = np.asarray(value)
     except (ValueError, TypeError):
         return None  # ragged nested lists, for example
+    if array.dtype.kind in "fO" and isinstance(value, list | tuple):
+        _check_whole(name, value)
     if array.dtype.kind in "biuf":
         return array
-    if array.dtype == object and array.size:  # pandas columns of mixed numbers, Python integers beyond 64 bits
+    if array.dtype == object and array.size:  # pandas columns of mixed numbers
         try:
             return array.astype(float)
         except (ValueError, TypeError):
@@ -141,6 +145,27 @@ def _as_array(name: str, value: Any) -> np.ndarray | None:
     if array.dtype.kind not in "cOSUMmVT" and array.ndim:  # ml_dtypes such as bfloat16
         return array.astype(float)
     return None
+
+
+def _check_whole(name: str, value: Any) -> None:
+    """Refuse whole numbers that would be rounded, since they stand in an array of floats."""
+    if isinstance(value, list | tuple):
+        for v in value:
+            _check_whole(name, v)
+    elif type(value) is int and float(value) != value:
+        why = "does not fit into 64-bit integers" if value.bit_length() > 63 else "would be rounded beside floats"
+        raise DataError(f"{name}: {value} {why}; convert it to float")
+
+
+def _widened(value: Any) -> Any:
+    """Dictionaries and ragged lists, with the arrays of narrow and unsigned integers in them as int64."""
+    if type(value) is dict:
+        return {k: _widened(v) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_widened, value))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.dtype != np.int64:
+        return value.astype(np.int64) if not value.size or value.max() <= np.iinfo(np.int64).max else value
+    return value
 
 
 def _standard(name: str, array: np.ndarray) -> np.ndarray:

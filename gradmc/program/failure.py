@@ -6,7 +6,6 @@ observed or recorded term that is not finite, the first assignment that made a v
 gradient. The operation that made it, forward or backward, is found in the traced program (`gradmc.program.blame`).
 """
 
-import copy
 import itertools
 import linecache
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, told
+from gradmc.program.exact import plain_data
 from gradmc.program.layout import layout, shown
 from gradmc.program.marks import Marks, collecting
 from gradmc.program.raising import is_of_program, line_of, text_of
@@ -134,7 +134,7 @@ def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in bound.parameters]
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:
-            run.value = (watched(fn, watch) or fn)(*arguments, **copy.deepcopy(bound.data))
+            run.value = (watched(fn, watch) or fn)(*arguments, **plain_data(bound.data))
         except BaseException as error:
             if not is_of_program(error):
                 raise

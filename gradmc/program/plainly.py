@@ -1,11 +1,12 @@
 """A program run as ordinary Python: what the compiled program must agree with.
 
-Parameters are floats and NumPy arrays of float64. Whole numbers among the data come out of their arrays as Python's
-own, which have no limit, so an overflow of the compiled program's 64 bits shows. The run is silent (a model that prints
+Parameters are floats and NumPy arrays of float64. Whole numbers among the data are Python's own, which have no limit
+(`gradmc.program.exact`), so an overflow of the compiled program's 64 bits shows. The run is silent (a model that prints
 has printed while it was traced), and it leaves the data as they are. It may take for ever: run it in a thread that
 `interrupt` can end.
 """
 
+import copy
 import ctypes
 import sys
 import threading
@@ -20,6 +21,7 @@ import numpy as np
 
 from gradmc.errors import SourceLocation
 from gradmc.program.blame.origin import LIBRARIES, PACKAGE
+from gradmc.program.exact import is_whole, plain_data
 from gradmc.program.frontend.source import location
 from gradmc.program.raising import is_of_program
 
@@ -29,19 +31,6 @@ AGAIN = 20
 
 class Interrupted(BaseException):
     """Ends a plain run from outside; not an `Exception`, so that a program does not catch it."""
-
-
-class Whole(np.ndarray):
-    """Whole numbers that come out one by one as Python's own, which have no limit."""
-
-    def __getitem__(self, key: Any) -> Any:
-        """An entry, or an array of entries."""
-        found = super().__getitem__(key)
-        return found.item() if isinstance(found, np.integer) else found
-
-    def __iter__(self) -> Any:
-        """The entries, or the rows."""
-        return iter(self.tolist()) if self.ndim == 1 and self.dtype.kind == "i" else super().__iter__()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +54,11 @@ def run_plainly(fn: Callable[..., Any], parameters: Sequence[Any], data: Mapping
     arguments = [value.item() if value.ndim == 0 else value.copy() for value in arguments]
     silent = _silent(fn)
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        made = _call(silent, arguments, {name: _own(value, whole=True) for name, value in data.items()})
-        if made.error is not None and any(_is_whole(value) for value in data.values()):
+        made = _call(silent, arguments, plain_data(data))
+        if made.error is not None and any(is_whole(value) for value in data.values()):
             # Perhaps the program asks a method of NumPy's whole numbers.
             arguments = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
-            again = _call(silent, arguments, {name: _own(value, whole=False) for name, value in data.items()})
+            again = _call(silent, arguments, copy.deepcopy(dict(data)))
             made = made if again.error is not None else again
     return made
 
@@ -100,22 +89,6 @@ def _silent(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def _say_nothing(*values: Any, **options: Any) -> None:
     del values, options
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "i"
-
-
-def _own(value: Any, *, whole: bool) -> Any:
-    """A datum that a program may change."""
-    if isinstance(value, np.ndarray):
-        copied = value.copy()
-        return copied.view(Whole) if whole and _is_whole(value) else copied
-    if isinstance(value, list):
-        return [_own(entry, whole=whole) for entry in value]
-    if type(value) is dict:
-        return {key: _own(entry, whole=whole) for key, entry in value.items()}
-    return value
 
 
 def raised_at(fn: Callable[..., Any], error: BaseException) -> SourceLocation | None:

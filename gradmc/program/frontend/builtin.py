@@ -1,7 +1,10 @@
 """Python's builtins in programs: those whose meaning must change for traced values, arrays and lists."""
 
 import builtins
-from collections.abc import Callable
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, operators, stores, tables, text
+from gradmc.program.frontend import comprehensions, context, failing, operators, stores, tables, text
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -53,7 +56,7 @@ def _int(value: Any = 0, *base: Any) -> Any:
     value = _content(value)
     if not is_traced(value):
         return int(value, *base)
-    return tables.apply(jnp.asarray(value.reshape(()), int), np.int64, value)
+    return tables.apply(failing.whole(value.reshape(())), np.int64, value)
 
 
 def _bool(value: Any = False) -> Any:
@@ -69,7 +72,7 @@ def _round(value: Any, digits: int | None = None) -> Any:
     value = _content(value)
     if not is_traced(value):
         return round(value) if digits is None else round(value, digits)
-    return jnp.asarray(jnp.round(value), int) if digits is None else jnp.round(value, digits)
+    return failing.whole(jnp.round(value)) if digits is None else jnp.round(value, digits)
 
 
 def _divmod(a: Any, b: Any) -> tuple[Any, Any]:
@@ -221,6 +224,40 @@ def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: plain(*map(text.formatted, args))
 
 
+def _reduce(function: Any, values: Any, *start: Any) -> Any:
+    from gradmc.program.frontend.calls import call
+
+    items = list(iterate(values))
+    if not items and not start:
+        raise TypeError("reduce() of empty iterable with no initial value")
+    result, *rest = [*start, *items]
+    for item in rest:
+        result = call(function, result, item)
+    return result
+
+
+def _accumulate(values: Any, function: Any = operator.add, *, initial: Any = None) -> Iterator[Any]:
+    from gradmc.program.frontend.calls import call
+
+    items = [*([] if initial is None else [initial]), *iterate(values)]
+    made = items[:1]
+    for item in items[1:]:
+        made.append(call(function, made[-1], item))
+    return iter(made)
+
+
+def _operators() -> dict[Any, Callable[..., Any]]:
+    """Python's operators as functions of the module `operator`."""
+    found: dict[Any, Callable[..., Any]] = {}
+    for hook, table in (
+        (operators.binary, operators.BINARY),
+        (operators.unary, operators.UNARY),
+        (operators.compare, operators.COMPARE),
+    ):
+        found |= {function: functools.partial(hook, name) for name, function in table.items()}
+    return found | {operator.truth: operators.truth, operator.not_: operators.not_, operator.abs: _abs}
+
+
 HANDLERS: dict[Any, Callable[..., Any]] = {
     range: _range,
     len: _len,
@@ -255,6 +292,9 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     iter: _iter,
     next: _next,
     type: _type,
+    functools.reduce: _reduce,
+    itertools.accumulate: _accumulate,
+    **_operators(),
 }
 """What a program calls when it calls one of these."""
 ASKING = (isinstance, bool)

@@ -7,7 +7,9 @@ with the present contents of arrays and lists, and with converted functions for 
 
 import collections
 import functools
+import math
 import operator
+import statistics
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
+from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
     context,
@@ -179,7 +182,14 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         routing.refuse_random(function)
         if _is_jaxs(function) and not any(map(callable, plain_args)):
             return _new(at_once(function, *plain_args, **plain_kwargs), args)
+        if function in ON_PYTHONS:
+            return function(*map(exact.python, plain_args), **plain_kwargs)
+        return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+ON_PYTHONS = (math.prod, math.sumprod, math.gcd, math.lcm, math.comb, math.perm, math.factorial, statistics.mean)
+"""Functions of Python's that compute with whole numbers one by one."""
 
 
 def _is_jaxs(function: Any) -> bool:
@@ -353,6 +363,8 @@ def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) ->
     bound = getattr(content, name)
     if is_plain_jax(content) and not any_traced(plain_args):
         return _new(at_once(bound, *plain_args, **plain_kwargs), (owner,))
+    if isinstance(content, np.ndarray) and name in exact.METHODS:
+        return _new(exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
     return _new(bound(*plain_args, **plain_kwargs), (owner,))
 
 

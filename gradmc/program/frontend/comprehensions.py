@@ -14,7 +14,7 @@ import numpy as np
 
 from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
-from gradmc.program.frontend.values import is_traced
+from gradmc.program.frontend.values import is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -175,6 +175,7 @@ def larger(a: Any, b: Any) -> Any:
     a, b = operators.content(a), operators.content(b)
     if not (is_traced(a) or is_traced(b)):
         return max(a, b)
+    a, b = representable(a), representable(b)
     return tables.apply(jnp.maximum(a, b), np.maximum, a, b)
 
 
@@ -183,6 +184,7 @@ def smaller(a: Any, b: Any) -> Any:
     a, b = operators.content(a), operators.content(b)
     if not (is_traced(a) or is_traced(b)):
         return min(a, b)
+    a, b = representable(a), representable(b)
     return tables.apply(jnp.minimum(a, b), np.minimum, a, b)
 
 

@@ -19,6 +19,7 @@ from gradmc.program import ir
 from gradmc.program.frontend import interpret, tables
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.middle.whole import exceeds
 
 MOST_STARTS = 100_000
 """A loop inside others is counted for at most so many combinations of their indices."""
@@ -55,7 +56,11 @@ def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
     before = before.replace(constvars=[], invars=[*jaxpr.invars, *jaxpr.constvars])
     try:
         counts = control.count_here(interpret.run(before, start(*flat)))
+    except interpret.Beyond:
+        return None
     except interpret.NotSimple:
+        if exceeds(jaxpr, inputs):
+            return None
         counts = _compiled(lambda *v: control.count(jaxpr_as_fun(before)(*start(*v))), flat)
     if counts is None:
         return None

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gradmc.program.frontend import context, operators
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.middle.whole import exact
 
 RAISED = "__gm_raised"
 
@@ -26,6 +27,13 @@ def note(failed: Any) -> None:
         noted = here.memory.frames[-1].failures if depth else here.failures
     if all(failed is not other for other in noted):
         noted.append(failed)
+
+
+def whole(number: Any) -> Any:
+    """A float as a whole number, `int(x)` and the like; one beyond all units digits makes the program fail."""
+    if jnp.issubdtype(number.dtype, jnp.inexact) and is_traced(number) and not number.ndim:
+        note(jnp.abs(number) >= exact(number.dtype))
+    return jnp.asarray(number, int)
 
 
 def any_of(failures: Sequence[Any]) -> Any:

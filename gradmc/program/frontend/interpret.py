@@ -13,6 +13,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.exact import wrapped
 from gradmc.program.middle.known import ELEMENTWISE, fold_elementwise
 
 
@@ -20,11 +21,19 @@ class NotSimple(Exception):
     """The slice does what only JAX can."""
 
 
+class Beyond(Exception):
+    """A whole number that leaves 64 bits."""
+
+
+GROWING = frozenset([jp.add_p, jp.sub_p, jp.mul_p, jp.neg_p, jp.integer_pow_p, jp.square_p, jp.abs_p])
+
+
 def run(jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[np.ndarray]:
     """The results of a jaxpr on scalars (arrays of one value per start) and constant arrays.
 
     Raises:
         NotSimple: an equation is of another kind.
+        Beyond: a whole number leaves 64 bits.
     """
     env: dict[Var, Any] = dict(zip(jaxpr.constvars, jaxpr.consts, strict=True))
     env |= zip(jaxpr.invars, inputs, strict=True)
@@ -41,7 +50,13 @@ def _apply(eqn: JaxprEqn, values: list[Any]) -> Sequence[Any]:
     if any(s.shape for s in ir.types([v.aval for v in eqn.outvars])):
         raise NotSimple
     if eqn.primitive in ELEMENTWISE:
-        return [fold_elementwise(eqn, np.broadcast_arrays(*values))]
+        arrays = np.broadcast_arrays(*values)
+        result = fold_elementwise(eqn, arrays)
+        if eqn.primitive in GROWING and result is not None and result.dtype.kind == "i":
+            shadow = fold_elementwise(_on_floats(eqn), [a.astype(float) for a in arrays])
+            if wrapped(result, shadow):
+                raise Beyond
+        return [result]
     if eqn.primitive is jp.jit_p:
         return run(eqn.params["jaxpr"], values)
     if eqn.primitive is ir.load_p:
@@ -51,6 +66,10 @@ def _apply(eqn: JaxprEqn, values: list[Any]) -> Sequence[Any]:
         sides = zip(run(eqn.params["then"], operands), run(eqn.params["otherwise"], operands), strict=True)
         return [np.where(test, yes, no) for yes, no in sides]
     raise NotSimple
+
+
+def _on_floats(eqn: JaxprEqn) -> JaxprEqn:
+    return eqn.replace(outvars=[Var(v.aval.update(dtype=np.dtype(float))) for v in eqn.outvars])  # type: ignore[attr-defined]
 
 
 def _load(array: Any, *indices: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from jax.core import Tracer
 
 from gradmc.program import ir
 from gradmc.program.frontend import bounds, forms, tables
-from gradmc.program.frontend.values import CannotRoll, Form, is_traced
+from gradmc.program.frontend.values import CannotRoll, Form, beyond, fits, is_traced
 
 _PLAIN = frozenset({float, int, bool})
 
@@ -187,7 +187,7 @@ def _column(values: Sequence[Any]) -> Any:
     """The values as one array; stretches of plain numbers, which may be long, enter it as one constant each."""
     runs = [(kind, list(group)) for kind, group in itertools.groupby(values, type)]
     if not any(issubclass(kind, Tracer) for kind, _ in runs):
-        return np.concatenate([_known(kind, run) for kind, run in runs])
+        return _unrounded(np.concatenate([_known(kind, run) for kind, run in runs]), runs)
     dtype = jnp.result_type(*(v for kind, run in runs for v in (run[:1] if kind in _PLAIN else run)))
     parts: list[Any] = []
     for kind, run in runs:
@@ -195,11 +195,23 @@ def _column(values: Sequence[Any]) -> Any:
             parts += [jnp.asarray(v, dtype)[None] for v in run]
         else:
             parts.append(_known(kind, run).astype(dtype))
-    return jnp.concatenate(parts)
+    return _unrounded(jnp.concatenate(parts), runs)
 
 
 def _known(kind: type, run: Sequence[Any]) -> np.ndarray:
-    return np.asarray(run) if kind in _PLAIN else np.stack([np.asarray(v) for v in run])
+    array = np.asarray(run) if kind in _PLAIN else np.stack([np.asarray(v) for v in run])
+    if array.dtype == object or not fits(array):
+        raise beyond(max(run, key=abs) if array.dtype == object else array)
+    return array
+
+
+def _unrounded(column: Any, runs: Sequence[tuple[type, list]]) -> Any:
+    """A column that holds all its whole numbers: beside floats they become floats."""
+    if jnp.issubdtype(column.dtype, jnp.inexact):
+        for kind, run in runs:
+            if kind is int and any(float(v) != v for v in run):
+                raise CannotRoll("the list holds large whole numbers beside floats", "Make floats of them: float(v).")
+    return column
 
 
 def _stored(stack: Stack, k: Any, value: Any) -> Stack:

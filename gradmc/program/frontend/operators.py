@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradmc.program.exact import exactly
 from gradmc.program.frontend import branches, context, nullable, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
@@ -20,6 +21,8 @@ from gradmc.program.frontend.values import (
     Unbound,
     any_traced,
     at_once,
+    beyond,
+    fits,
     is_array,
     is_plain_jax,
     is_traced,
@@ -76,7 +79,7 @@ def applied(operation: Callable[..., Any], *operands: Any) -> Any:
     """An operator on values; of known numbers it is a known number."""
     if any(map(is_plain_jax, operands)) and not any(map(is_traced, operands)):
         return at_once(operation, *operands)
-    return operation(*operands)
+    return operation(*operands) if any(map(is_traced, operands)) else exactly(operation, *operands)
 
 
 def binary(op: str, a: Any, b: Any) -> Any:
@@ -92,6 +95,8 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if users is not NotImplemented:
         return users
     a, b = _beside(a, b), _beside(b, a)
+    if op not in ("BitAnd", "BitOr", "BitXor") and _is_bool(a) and _is_bool(b) and np.ndim(a) == np.ndim(b) == 0:
+        a, b = _counted(a), _counted(b)
     a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
@@ -112,10 +117,17 @@ def as_array(values: Any) -> Any:
 
 
 def _in_range(value: Any, other: Any) -> Any:
-    """A whole number of more than 64 bits as the float that Python makes of it beside a float."""
-    if type(value) is int and value.bit_length() > 63 and is_traced(other) and jnp.issubdtype(other.dtype, jnp.inexact):
-        return float(value)
-    return value
+    """A whole number that JAX's cannot hold, as the float that Python makes of it beside a float."""
+    if not is_traced(other) or fits(value):
+        return value
+    if jnp.issubdtype(other.dtype, jnp.inexact):
+        return float(value) if np.ndim(value) == 0 else np.asarray(value).astype(float)
+    raise beyond(value)
+
+
+def _counted(value: Any) -> Any:
+    """A truth value as the whole number that it is in arithmetic."""
+    return tables.apply(jnp.asarray(value, int), np.int64, value) if is_traced(value) else int(value)
 
 
 PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
@@ -142,6 +154,8 @@ def _power(a: Any, b: Any) -> Any:
     """Powers of integers with a traced exponent are floats: a negative one gives a fraction."""
     if is_traced(b) and jnp.issubdtype(b.dtype, jnp.integer) and jnp.issubdtype(jnp.result_type(a), jnp.integer):
         return jnp.power(jnp.asarray(a, float), b)
+    if isinstance(b, int | np.integer) and b < 0 and jnp.issubdtype(jnp.result_type(a), jnp.integer):
+        return jnp.asarray(a, float) ** int(b)
     return a**b
 
 
@@ -187,7 +201,8 @@ def inplace(op: str, a: Any, b: Any) -> Any:
     from gradmc.program.frontend import stores
 
     now = content(a)
-    result = BINARY[op](now, _beside(content(b), now))
+    other = _beside(content(b), now)
+    result = applied(BINARY[op], _in_range(now, other), _in_range(other, now))
     if np.shape(result) != now.shape or _canonical(result) != _canonical(now):
         return made(result)
     stores.replace(a, result)
@@ -202,6 +217,8 @@ def _canonical(array: Any) -> Any:
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
     a = content(a)
+    if op != "Invert" and _is_bool(a) and not np.ndim(a):
+        a = _counted(a)
     result = applied(UNARY[op], a)
     return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(result)
 
@@ -220,6 +237,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
     a, b = _beside(a, b), _beside(b, a)
     a, b = _comparable(a, b), _comparable(b, a)
+    a, b = _placed(a, b), _placed(b, a)
     result = applied(COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
@@ -244,6 +262,11 @@ def _comparable(value: Any, other: Any) -> Any:
     if isinstance(value, Listing):
         return whole_array(value) if not isinstance(other, Listing | list) else list(value.items())
     return value
+
+
+def _placed(value: Any, other: Any) -> Any:
+    """A whole number that JAX's cannot hold, for a comparison: as a float it is as far beyond all others."""
+    return value if fits(value) or not is_traced(other) else np.asarray(value).astype(float)
 
 
 def _contains(item: Any, container: Any) -> Any:

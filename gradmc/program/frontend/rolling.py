@@ -57,6 +57,7 @@ from gradmc.program.frontend.values import (
     is_traced,
     strong,
 )
+from gradmc.program.middle.whole import exceeds
 
 IN_PYTHON = 1000
 """A loop over data is run by Python up to this length (some ms), and compiled and run at once beyond it."""
@@ -185,7 +186,7 @@ class Trial:
         self._tabulate(jaxpr)
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
             flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
-        elif n <= IN_PYTHON:
+        elif n <= IN_PYTHON or self._exceeds(jaxpr):
             raise DataOnly
         else:
             flat = _now(jaxpr, self.pack.leaves)
@@ -200,17 +201,25 @@ class Trial:
         for condition in failed:
             failing.note(jnp.any(condition))
 
+    def _exceeds(self, jaxpr: Any) -> bool:
+        """Whether whole numbers in the loop may leave 64 bits: Python's do not, what JAX computes of them now would."""
+        return exceeds(jaxpr, self.pack.leaves)
+
     def _tabulate(self, jaxpr: Any) -> None:
         """If what a carried number is in every iteration was asked for, find out and trace again."""
         demands = context.current().demands
         wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
         if wanted:
             slices = {k: control.Carried.of(jaxpr, self.pack.leaves, k) for k in wanted}
+            if self._exceeds(jaxpr):
+                slices = dict.fromkeys(wanted)
             found = {k: carried.along()[:-1] if carried else None for k, carried in slices.items()}
             raise Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
 
     def _note_ends(self, jaxpr: Any, out: Sequence[Any]) -> None:
         """Note what carried whole numbers are after the loop, where data tell."""
+        if not any(map(tables.whole, out)) or self._exceeds(jaxpr):
+            return
         for k, leaf in enumerate(out):
             carried = control.Carried.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
             if carried is not None:

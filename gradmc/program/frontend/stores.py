@@ -161,11 +161,11 @@ def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
 
 def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
-    from gradmc.program.frontend.operators import BINARY, inplace
+    from gradmc.program.frontend.operators import BINARY, applied, inplace
 
     content, mask, number = context.current().memory.content(owner), present_index(index), operand(value)
     if is_mask(mask) and is_array(content) and np.ndim(number) == 0:
-        replace(owner, _masked(content, mask, BINARY[op](content, number)))
+        replace(owner, _masked(content, mask, applied(BINARY[op], content, number)))
         return
     was = load(owner, index)
     now = inplace(op, was, value)

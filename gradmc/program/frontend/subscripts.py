@@ -11,7 +11,15 @@ from gradmc.program import ir
 from gradmc.program.frontend import bounds, context, nullable, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
-from gradmc.program.frontend.values import CannotRoll, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    any_traced,
+    at_once,
+    is_array,
+    is_plain_jax,
+    is_traced,
+    representable,
+)
 
 KEYED = "is indexed by a value that is not known while compiling"
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
@@ -168,6 +176,7 @@ def _element(content: Any, index: Any) -> Any:
             "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
         )
     check_bounds(content, parts)
+    representable(content)
     if all(map(is_integer, parts)):
         if not parts:
             return content

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.program import ir
+from gradmc.program.exact import unbounded
 from gradmc.program.frontend import context
 from gradmc.program.frontend.values import is_traced
 
@@ -64,7 +65,7 @@ def known(value: Any) -> Table | None:
 def plain(value: Any) -> Any:
     """A traced number that does not depend on any loop's index, as a plain one; other values as they are."""
     table = known(value) if is_traced(value) and not value.ndim else None
-    return value if table is None or table.loops else table.values[()].item()
+    return value if table is None or table.loops else table.values.item()
 
 
 def note(value: Any, table: Table | None) -> Any:
@@ -122,7 +123,7 @@ def combine(operation: Callable[..., Any], given: Sequence[Table]) -> Table | No
     lengths = context.current().lengths
     if int(np.prod([lengths[loop] for loop in loops])) > LARGEST:
         return None
-    return Table(loops, lambda: operation(*(_spread(t, loops) for t in given)))
+    return Table(loops, lambda: unbounded(operation, *(_spread(t, loops) for t in given)))
 
 
 def side_by_side(given: Sequence[Table]) -> tuple[tuple[int, ...], list[np.ndarray]]:
@@ -134,9 +135,10 @@ def side_by_side(given: Sequence[Table]) -> tuple[tuple[int, ...], list[np.ndarr
 def look(table: Table) -> Any:
     """A table as a traced number: its value at the present iteration."""
     if not table.loops:
-        return table.values[()].item()
+        return table.values.item()
     indices = [context.current().indices[loop] for loop in table.loops]
-    return note(ir.load(table.values, *indices), table)
+    values = table.values if table.values.dtype != object else table.values.astype(np.int64)
+    return note(ir.load(values, *indices), table)
 
 
 def _spread(table: Table, loops: tuple[int, ...]) -> np.ndarray:
@@ -171,4 +173,4 @@ def same(table: Table | None) -> Any:
     if table is None or not table.values.size:
         return None
     first = table.values.flat[0]
-    return first.item() if (table.values == first).all() else None
+    return np.asarray(first).item() if (table.values == first).all() else None

@@ -201,13 +201,45 @@ def is_plain_jax(value: Any) -> bool:
     return isinstance(value, jax.Array) and not isinstance(value, Tracer)
 
 
+def fits(value: Any) -> bool:
+    """Whether JAX can hold a whole number that is known, in the present precision; others fit."""
+    if type(value) is int:
+        return -(1 << _bits()) <= value < 1 << _bits()
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "iu" or not value.size:
+        return True
+    if value.dtype.itemsize * 8 <= _bits():
+        return True
+    return bool(-(1 << _bits()) <= int(value.min()) and int(value.max()) < 1 << _bits())
+
+
+def representable(value: Any) -> Any:
+    """A value that JAX can hold."""
+    if not fits(value):
+        raise beyond(value)
+    return value
+
+
+def _bits() -> int:
+    return np.iinfo(jax.dtypes.canonicalize_dtype(np.int64)).bits - 1
+
+
+def beyond(value: Any) -> CannotRoll:
+    """What keeps a whole number that JAX cannot hold out of loops and away from traced values."""
+    largest = max(abs(int(np.min(value))), abs(int(np.max(value))))
+    told = f"{largest:.3g}" if largest.bit_length() < 1000 else "a number"
+    return CannotRoll(
+        f"{told} does not fit into the whole numbers of {_bits() + 1} bits that compiled code has",
+        f"If {15 if _bits() > 31 else 7} digits are enough, make floats: float(v), x.astype(float).",
+    )
+
+
 def strong(value: Any) -> Any:
     """A leaf as an array of a definite type: Python's 0.0 becomes the default float."""
     if isinstance(value, jax.Array):
         if getattr(value, "weak_type", False):
             return jax.lax.convert_element_type(value, value.dtype)
         return value
-    array = np.asarray(value)
+    array = np.asarray(representable(value))
     return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
 
 

@@ -379,6 +379,28 @@ def whole_numbers(a, *, x):
     return lp + int(3.9) * a + float(3) * a + round(2.567, 1) * a
 
 
+@supported(
+    "numbers", "whole numbers beyond 64 bits: powers, shifts and sums", 0.7, y=[2_000_000_011 + k for k in range(12)]
+)
+def beyond_64_bits(a, *, y):
+    squares = 0
+    for v in y:
+        if a > 0:
+            squares += v * v
+    lp = 1e-20 * a * squares
+    for i in range(len(y)):
+        lp += 1e-30 * a * (y[i] ** 3 - 1) + a / (1 << 6 * i) + (v * v) / (v * (v - 1))
+    return lp
+
+
+@supported("numbers", "truth values in arithmetic: they are 0 and 1", 0.7, differences=False, x=[0.2, -1.0, 0.9])
+def truth_in_arithmetic(a, *, x):
+    lp = a * ((a > 0) + (a > 0.5) - (a > 5.0)) - a * (-(a > 0.1))
+    for v in x:
+        lp += a * ((v > 0) + (v < a) + 1)
+    return lp
+
+
 @supported("numbers", "int, float, bool, round and isinstance of traced values", 2.7, differences=False)
 def conversions(a):
     lp = int(a) * 1.0 + float(a) + round(a) + round(a, 1) * 0 + (1.0 if bool(a > 0) else 0.0)

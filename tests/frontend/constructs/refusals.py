@@ -285,7 +285,7 @@ def draws(a):
     "numpy functions that jax.numpy lacks",
     X,
     line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
-    message="numpy.sliding_window_view cannot be applied",
+    message="numpy.lib.stride_tricks.sliding_window_view cannot be applied",
     remedy="write it with functions that jax.numpy has.",
 )
 def lacking(theta):
@@ -771,6 +771,60 @@ def long_unlike(a, *, items):
     for item in items:
         lp += a * item["u"]
     return lp
+
+
+@refused(
+    "a difference of whole numbers that may both exceed 64 bits",
+    0.7,
+    t=[1_700_000_000_000_000_000 + k for k in range(20)],
+    line="lp += a * (t[i + 1]",
+    message="the leading digits of their difference may cancel",
+    remedy="subtract a reference value",
+)
+def cancelling(a, *, t):
+    lp = 0.0
+    for i in range(19):
+        lp += a * (t[i + 1] * t[i + 1] - t[i] * t[i])
+    return lp
+
+
+@refused(
+    "a remainder of whole numbers that may exceed 64 bits",
+    0.7,
+    y=[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5],
+    line="h = (6364136223846793005 * h + v) % 1000003",
+    message="rounded, their remainder would be wrong",
+    remedy="take the remainder sooner",
+)
+def long_remainder(a, *, y):
+    h = 0
+    for v in y:
+        if a > 0.0:
+            h = (6364136223846793005 * h + v) % 1000003
+    return a * h
+
+
+@refused(
+    "an array of whole numbers that its type cannot hold",
+    0.7,
+    y=np.array([3_000_000_000, 9_000_000_000]),
+    line="np.sum(y**2 + 1)",
+    message="the whole numbers here reach 8.1e+19, which int64 cannot hold",
+    remedy="",
+)
+def wide_array(a, *, y):
+    return a * np.sum(y**2 + 1)
+
+
+@refused(
+    "a library's function that shares only its name with one of jax.numpy",
+    0.7,
+    line="return np.emath.sqrt(a).real",
+    message="numpy.lib.scimath.sqrt cannot be applied to a value that is not known while compiling",
+    remedy="write it with functions that jax.numpy has.",
+)
+def namesake(a):
+    return np.emath.sqrt(a).real
 
 
 @refused(
