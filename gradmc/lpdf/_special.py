@@ -1,20 +1,22 @@
-"""The logarithm of the beta function, of which JAX's `betaln` loses up to 1e-6 once an argument is 8 or more.
+"""Functions that log densities share, written so that large terms which would cancel are never computed.
 
-By Stirling's formula with its remainder, as in TOMS 708 (Didonato & Morris 1992, section 3): the large terms, which
-would cancel in a difference of log gamma functions, are gone before anything is computed.
+JAX's `betaln` loses up to 1e-6 once an argument is 8 or more, and a difference of log gamma functions loses as many
+digits as its terms have before the point. By Stirling's formula with its remainder, as in TOMS 708 (Didonato & Morris
+1992, section 3), the large terms are gone before anything is computed.
 """
 
 import math
 from typing import Any
 
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
+from jax.scipy.special import gammaln, log_ndtr
 
 FAR = 10.0
 """From here on the series of the remainder has all digits of double precision."""
 
 COEFFICIENTS = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+LOG_2 = math.log(2.0)
 
 
 def log_beta(a: Any, b: Any) -> Any:
@@ -23,6 +25,11 @@ def log_beta(a: Any, b: Any) -> Any:
     remainder = _stirling(small) + _stirling(large) - _stirling(small + large)
     share = (small - 0.5) * -jnp.log1p(large / small) - large * jnp.log1p(small / large)
     return HALF_LOG_2PI - 0.5 * jnp.log(large) + remainder + share
+
+
+def log_gamma_rest(x: Any) -> Any:
+    """log G(x) - x log x + x: what is left of the log gamma function of x > 0, without its large terms."""
+    return HALF_LOG_2PI - 0.5 * jnp.log(x) + _stirling(x)
 
 
 def _stirling(x: Any) -> Any:
@@ -35,3 +42,47 @@ def _stirling(x: Any) -> Any:
     near = jnp.where(far, FAR, x)
     exact = gammaln(near) - (near - 0.5) * jnp.log(near) + near - HALF_LOG_2PI
     return jnp.where(far, series * inverse, exact)
+
+
+def times_log(factor: Any, x: Any) -> Any:
+    """factor log(x) of x >= 0, and 0 log(0) = 0, with finite derivatives there."""
+    return factor * jnp.log(jnp.where((factor == 0) & (x == 0), 1.0, x))
+
+
+def times_log1m(factor: Any, x: Any) -> Any:
+    """factor log(1 - x) of x <= 1, and 0 log(0) = 0, with finite derivatives there."""
+    return factor * jnp.log1p(-jnp.where((factor == 0) & (x == 1), 0.0, x))
+
+
+def log_ratio(excess: Any, ratio: Any) -> Any:
+    """log(ratio) of a ratio >= 0 that is 1 + excess, whichever of the two keeps the digits."""
+    near = jnp.abs(excess) < 0.5
+    return jnp.where(near, jnp.log1p(jnp.where(near, excess, 0.0)), jnp.log(jnp.where(near, 1.0, ratio)))
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)); its derivative keeps its digits far out and is 1/2 at 0."""
+    above = x >= 0.0
+    return jnp.where(above, x, 0.0) + jnp.log1p(jnp.exp(jnp.where(above, -x, x)))
+
+
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(x)) for x < 0, accurate at both ends (Mächler 2012)."""
+    near_zero = x > -LOG_2
+    return jnp.where(
+        near_zero,
+        jnp.log(-jnp.expm1(jnp.where(near_zero, x, -1.0))),
+        jnp.log1p(-jnp.exp(jnp.where(near_zero, -1.0, x))),
+    )
+
+
+def log_ndtr_scaled(x: Any) -> Any:
+    """log(Phi(x) exp(x^2 / 2)), Phi the normal distribution function, for x that is not large."""
+    far = x < -30.0
+    near = jnp.where(far, -1.0, x)
+    inverse = 1.0 / jnp.where(far, x, -30.0)
+    square = inverse**2  # the asymptotic series of Mills' ratio: 1 - 1 / x^2 + 1 3 / x^4 - ...
+    series = jnp.ones_like(square)
+    for k in (11.0, 9.0, 7.0, 5.0, 3.0, 1.0):
+        series = 1.0 - k * square * series
+    return jnp.where(far, jnp.log(-inverse * series) - HALF_LOG_2PI, log_ndtr(near) + 0.5 * near * near)

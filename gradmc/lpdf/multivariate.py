@@ -11,11 +11,21 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log_beta
+from gradmc.lpdf._special import log_beta, log_gamma_rest, log_ratio
 
 
 def _inside_simplex(y: Value, *_: Value) -> Any:
-    return (y > 0).all(-1)
+    return (y >= 0).all(-1)
+
+
+def _dirichlet(d: Any, y: Value, alpha: Value) -> Any:
+    # Powers of y over the mean: without the large terms of log gamma functions.
+    alpha = jnp.asarray(alpha)
+    total = jnp.sum(alpha, axis=-1, keepdims=True)
+    flat = (alpha == 1) & (y == 0)
+    power = (alpha - 1.0) * log_ratio(jnp.where(flat, 0.0, (total * y - alpha) / alpha), total * y / alpha)
+    each = power + jnp.log(total) - jnp.log(alpha) - log_gamma_rest(alpha)
+    return jnp.sum(each, axis=-1) + log_gamma_rest(total)[..., 0]
 
 
 def _lkj(factor: Value, eta: Value, below: float) -> Any:
@@ -35,7 +45,7 @@ def _lkj(factor: Value, eta: Value, below: float) -> Any:
     return jnp.sum(power * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)[..., 1:]) - constant, axis=-1)
 
 
-_DIRICHLET = Law(lambda d, y, alpha: d.Dirichlet(alpha, **OFF).log_prob(y), _inside_simplex, inside=0.5, event=1)
+_DIRICHLET = Law(_dirichlet, _inside_simplex, inside=0.5, event=1)
 _NORMAL = Law(
     lambda d, y, mu, covariance: d.MultivariateNormal(mu, covariance_matrix=covariance, **OFF).log_prob(y),
     event=1,
@@ -63,7 +73,7 @@ def dirichlet(y: Value, alpha: Value, *, pointwise: bool = False) -> Any:
     """Dirichlet.
 
     Args:
-        y: probabilities, shape (..., K), > 0 and summing to 1 (support `Simplex`).
+        y: probabilities, shape (..., K), >= 0 and summing to 1 (support `Simplex`).
         alpha: concentrations, shape (..., K), > 0; ones give the uniform law.
         pointwise: return one term per vector instead of their sum.
     """

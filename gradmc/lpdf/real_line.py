@@ -7,10 +7,7 @@ import jax.numpy as jnp
 from jax.scipy.special import log_ndtr
 
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log_beta
-
-_LOG_2 = math.log(2.0)
-_LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
+from gradmc.lpdf._special import HALF_LOG_2PI, LOG_2, log_beta, log_ndtr_scaled
 
 
 def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
@@ -20,12 +17,16 @@ def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> A
 
 
 def _skew_normal(z: Any, sigma: Value, alpha: Value) -> Any:
-    return _LOG_2 - _LOG_SQRT_2_PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
+    return LOG_2 - HALF_LOG_2PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
 
 
 def _exp_mod_normal(z: Any, sigma: Value, rate: Value) -> Any:
+    # The exponential's factor exp(shift^2 / 2 - shift z) and the normal's tail at z - shift cancel far out.
     shift = rate * sigma
-    return jnp.log(rate) + 0.5 * shift * shift - shift * z + log_ndtr(z - shift)
+    far = z < shift
+    near_z, far_z = jnp.where(far, shift, z), jnp.where(far, z, shift)
+    near = shift * (0.5 * shift - near_z) + log_ndtr(near_z - shift)
+    return jnp.log(rate) + jnp.where(far, log_ndtr_scaled(far_z - shift) - 0.5 * far_z * far_z, near)
 
 
 _NORMAL = Law(lambda d, y, mu, sigma: d.Normal(mu, sigma, **OFF).log_prob(y))
