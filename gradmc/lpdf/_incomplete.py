@@ -15,6 +15,7 @@ it there. A tail on the other side of the mean is 1 less the opposite one. Lower
 since for a small a the interval would be long, and h straight but for its beginning.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ def _beta_integral(a: Any, b: Any, x: Any, y: Any, gap: Any) -> Any:
     plain = x < 0.5
     parameters = (jnp.where(plain, -a, b), n, jnp.where(plain, x, y), jnp.where(plain, -1.0, 1.0))
     near = _root(gap, n * x * y / (2.0 * np.e))
-    far = jnp.minimum((DEPTH - n * jnp.log(y)) / a, jnp.where(plain, np.inf, 600.0))
+    far = jnp.minimum((DEPTH - n * jnp.log(y)) / a, jnp.where(plain, np.inf, _steepest(y)))
     return _integral(_beta_exponent, parameters, jnp.where(near < 1.0, near, far))
 
 
@@ -95,6 +96,11 @@ def _beta_exponent(v: Any, power: Any, n: Any, share: Any, sign: Any) -> tuple[A
     growth = jnp.expm1(sign * v)
     inside = share * growth
     return power * v - n * jnp.log1p(inside), power - n * share * sign * (1.0 + growth) / (1.0 + inside)
+
+
+def _steepest(x: Any) -> float:
+    """Of which exp(v) is far from the largest number: 600 in float64."""
+    return 0.85 * math.log(jnp.finfo(x.dtype).max)
 
 
 def _root(slope: Any, curvature: Any) -> Any:

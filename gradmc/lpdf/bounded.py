@@ -33,7 +33,7 @@ def _power(shape: Value, y: Value, excess: Any, ratio: Any) -> Any:
 
 def _kumaraswamy(d: Any, y: Value, a: Value, b: Value) -> Any:
     end = (y == 0) | ((y == 1) & (b == 1))
-    log_survival = jnp.where(end, 0.0, log1mexp(a * jnp.log(jnp.where(end, 0.5, y))))  # of 1 - y^a
+    log_survival = jnp.where(end, -(y**a), log1mexp(a * jnp.log(jnp.where(end, 0.5, y))))  # log(1 - y^a)
     return jnp.log(a) + jnp.log(b) + times_log(a - 1.0, y) + (b - 1.0) * log_survival
 
 

@@ -43,7 +43,7 @@ def _times(count: Value, x: Value) -> Any:
 def _mixed(gate: Value, log_rest: Any) -> Any:
     """log(gate + (1 - gate) exp(log_rest)) for log_rest <= 0 and gate from 0 to 1."""
     near = (log_rest > -30.0) | (gate == 0)
-    small = jnp.where(near, jnp.maximum(log_rest, -700.0), -1.0)
+    small = jnp.where(near, jnp.maximum(log_rest, -80.0), -1.0)
     in_gate = jnp.where(near, 0.5, gate)
     return jnp.where(
         near, log_rest + jnp.log1p(gate * jnp.expm1(-small)), jnp.log(in_gate + (1.0 - in_gate) * jnp.exp(log_rest))

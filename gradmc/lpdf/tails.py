@@ -6,16 +6,16 @@ far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 
 1e-308. All have derivatives in all parameters. See `gradmc.lpdf` for what all functions have in common.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import log_ndtr
 
 from gradmc.lpdf._incomplete import beta_tail, gamma_tails
 from gradmc.lpdf._law import Law, Value
-from gradmc.lpdf._special import LOG_2, log1mexp, log_beta
+from gradmc.lpdf._special import LOG_2, log1mexp, log_beta, log_ndtr
 
 
 def _zero_below(tail: Any, y: Value, lower: Value = 0.0) -> Any:
@@ -61,9 +61,10 @@ def _lognormal_z(y: Value, mu: Value, sigma: Value) -> Any:
 
 def student_t_lower(y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
     """log P(Y <= y) of Student's t."""
-    z = (y - mu) / sigma
+    z = jnp.asarray((y - mu) / sigma)
     centre = jnp.abs(z) < 1e-7  # there the distribution function is 1/2 + z times the density at 0
-    square = jnp.where(centre, 1.0, jnp.clip(z, -1e150, 1e150)) ** 2
+    largest = 0.1 * math.sqrt(jnp.finfo(z.dtype).max)
+    square = jnp.where(centre, 1.0, jnp.clip(z, -largest, largest)) ** 2
     beyond = beta_tail(0.5 * nu, 0.5, nu / (nu + square), square / (nu + square))  # log P(|Z| > |z|)
     far = jnp.where(z < 0, beyond - LOG_2, jnp.log1p(-0.5 * jnp.exp(jnp.where(z < 0, -1.0, beyond))))
     density = jnp.exp(-0.5 * jnp.log(nu) - log_beta(0.5, 0.5 * nu))

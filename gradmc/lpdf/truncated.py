@@ -11,11 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr
 
 from gradmc.errors import UsageError
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log1mexp
+from gradmc.lpdf._special import log1mexp, log_ndtr
 from gradmc.lpdf.tails import cauchy_lower, laplace_lower, student_t_lower
 
 
