@@ -34,6 +34,7 @@ from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at
 from gradmc.program.layout import as_numbers
+from gradmc.program.support import START_RADIUS
 
 type Precision = Literal["float64", "float32"]
 type Expanded = dict[str, dict[str, Any]]
@@ -83,6 +84,7 @@ class Density(abc.ABC):
         names: a name for every coordinate.
         arguments: floating-point data arrays, arguments of `logdensity` and `expand`.
         dtype: numpy dtype of the computation.
+        start_radius: the largest modulus of an unconstrained coordinate at random starts, a number or shape (dim,).
         bound: the model with its data, or None where the density does not come from a gradmc model.
     """
 
@@ -90,6 +92,7 @@ class Density(abc.ABC):
     names: tuple[str, ...]
     arguments: tuple[Any, ...]
     dtype: np.dtype
+    start_radius: float | np.ndarray = START_RADIUS
     bound: BoundModel | None = None
 
     def __repr__(self) -> str:

@@ -35,6 +35,7 @@ class ProgramDensity(Density):
         self.layout = layout(bound)
         self.dim = self.layout.dim
         self.names = self.layout.names
+        self.start_radius = self.layout.start_radius
         with self.scope():
             self._program: Traced = trace(bound, dtype, collect=False)
         self.arguments = self._program.arguments
@@ -47,8 +48,8 @@ class ProgramDensity(Density):
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
-        values, log_det = self.named(x, arguments)
-        return self._program.value(values, arguments) + log_det
+        values, factors, log_det = self.layout.factorised(x, self._data(arguments))
+        return self._program.value(values, arguments, factors) + log_det
 
     def named(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Float[Array, ""]]:
         """Return the parameters by name at x, and the log-determinant of the map; pure."""
@@ -60,8 +61,8 @@ class ProgramDensity(Density):
 
     def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters, derived quantities and observed terms for one draw."""
-        values, _ = self.layout.constrain(x, self._data(arguments))
-        value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments))
+        values, factors, _ = self.layout.factorised(x, self._data(arguments))
+        value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments), factors)
         groups: Expanded = {"posterior": {**values, **recorded}}
         if observed:
             groups["log_likelihood"] = observed

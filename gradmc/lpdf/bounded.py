@@ -2,24 +2,44 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf._special import log1mexp, log_gamma_rest, log_ratio, times_log
 
 
 def _unit(y: Value, *_: Value) -> Any:
     return (y >= 0) & (y <= 1)
 
 
-def _open_unit(y: Value, *_: Value) -> Any:
-    return (y > 0) & (y < 1)
-
-
 def _between(y: Value, lower: Value, upper: Value) -> Any:
     return (y >= lower) & (y <= upper)
 
 
-_BETA = Law(lambda d, y, a, b: d.Beta(a, b, **OFF).log_prob(y), _unit, inside=0.5)
-_BETA_PROPORTION = Law(lambda d, y, mu, kappa: d.BetaProportion(mu, kappa, **OFF).log_prob(y), _unit, inside=0.5)
-_KUMARASWAMY = Law(lambda d, y, a, b: d.Kumaraswamy(a, b, **OFF).log_prob(y), _open_unit, inside=0.5)
+def _beta(d: Any, y: Value, a: Value, b: Value) -> Any:
+    # Powers of y over the mean and of 1 - y over 1 - mean: without the large terms of a log beta function.
+    rest, n = 1.0 - y, a + b
+    excess = b * y - a * rest  # n y - a
+    powers = _power(a, y, excess / a, n * y / a) + _power(b, rest, -excess / b, n * rest / b)
+    scale = 2.0 * jnp.log(n) - jnp.log(a) - jnp.log(b)
+    return powers + scale + log_gamma_rest(n) - log_gamma_rest(a) - log_gamma_rest(b)
+
+
+def _power(shape: Value, y: Value, excess: Any, ratio: Any) -> Any:
+    """(shape - 1) log(ratio), where 0 log(0) = 0."""
+    flat = (shape == 1) & (y == 0)
+    return (shape - 1.0) * log_ratio(jnp.where(flat, 0.0, excess), ratio)
+
+
+def _kumaraswamy(d: Any, y: Value, a: Value, b: Value) -> Any:
+    end = (y == 0) | ((y == 1) & (b == 1))
+    log_survival = jnp.where(end, -(y**a), log1mexp(a * jnp.log(jnp.where(end, 0.5, y))))  # log(1 - y^a)
+    return jnp.log(a) + jnp.log(b) + times_log(a - 1.0, y) + (b - 1.0) * log_survival
+
+
+_BETA = Law(_beta, _unit, inside=0.5)
+_BETA_PROPORTION = Law(lambda d, y, mu, kappa: _beta(d, y, mu * kappa, (1.0 - mu) * kappa), _unit, inside=0.5)
+_KUMARASWAMY = Law(_kumaraswamy, _unit, inside=0.5)
 _UNIFORM = Law(lambda d, y, lower, upper: d.Uniform(lower, upper, **OFF).log_prob(y), _between, inside=None)
 _LOG_UNIFORM = Law(lambda d, y, lower, upper: d.LogUniform(lower, upper, **OFF).log_prob(y), _between)
 
@@ -52,7 +72,7 @@ def kumaraswamy(y: Value, a: Value, b: Value, *, pointwise: bool = False) -> Any
     """Kumaraswamy with distribution function 1 - (1 - y^a)^b.
 
     Args:
-        y: value, in (0, 1).
+        y: value, in [0, 1].
         a: first shape, > 0.
         b: second shape, > 0.
         pointwise: return one term per entry instead of their sum.

@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf._special import log1mexp, softplus, times_log
 
 
 def _pick(table: Value, y: Value) -> Any:
@@ -33,22 +35,37 @@ def _categorical_logit(d: Any, y: Value, logits: Value) -> Any:
 
 
 def _ordered_logistic(d: Any, y: Value, eta: Value, cutpoints: Value) -> Any:
-    cutpoints = jnp.asarray(cutpoints)
-    probs = d.OrderedLogistic(eta, cutpoints, **OFF).probs
-    return jnp.log(_pick(probs, y))
+    # F(upper) - F(lower) = F(upper) (1 - F(lower)) (1 - exp(lower - upper)), F the logistic function.
+    cutpoints, y = jnp.asarray(cutpoints), jnp.asarray(y)
+    last = cutpoints.shape[-1]
+    below = jnp.where(y < last, softplus(eta - _pick(cutpoints, y)), 0.0)
+    above = jnp.where(y > 0, softplus(_pick(cutpoints, y - 1) - eta), 0.0)
+    gaps = log1mexp(cutpoints[..., :-1] - cutpoints[..., 1:])
+    return jnp.where((y >= 0) & (y <= last), _pick(gaps, y - 1) - below - above, -np.inf)
 
 
 def _counts(y: Value, *_: Value) -> Any:
     return (y >= 0).all(-1)
 
 
+def _multinomial(d: Any, y: Value, probs: Value) -> Any:
+    return _log_arrangements(y) + jnp.sum(times_log(y, probs), axis=-1)
+
+
+def _multinomial_logit(d: Any, y: Value, logits: Value) -> Any:
+    log_probs = jax.nn.log_softmax(logits, axis=-1)
+    return _log_arrangements(y) + jnp.sum(y * jnp.where(y == 0, 0.0, log_probs), axis=-1)
+
+
+def _log_arrangements(y: Value) -> Any:
+    return gammaln(jnp.sum(y, axis=-1) + 1.0) - jnp.sum(gammaln(y + 1.0), axis=-1)
+
+
 _CATEGORICAL = Law(_categorical, integers=(0,))
 _CATEGORICAL_LOGIT = Law(_categorical_logit, integers=(0,))
 _ORDERED_LOGISTIC = Law(_ordered_logistic, integers=(0,))
-_MULTINOMIAL = Law(lambda d, y, probs: d.MultinomialProbs(probs, y.sum(-1), **OFF).log_prob(y), _counts, event=1)
-_MULTINOMIAL_LOGIT = Law(
-    lambda d, y, logits: d.MultinomialLogits(logits, y.sum(-1), **OFF).log_prob(y), _counts, event=1
-)
+_MULTINOMIAL = Law(_multinomial, _counts, event=1)
+_MULTINOMIAL_LOGIT = Law(_multinomial_logit, _counts, event=1)
 _DIRICHLET_MULTINOMIAL = Law(
     lambda d, y, alpha: d.DirichletMultinomial(alpha, y.sum(-1), **OFF).log_prob(y), _counts, event=1
 )

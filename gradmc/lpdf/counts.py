@@ -3,10 +3,11 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 
-from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log_beta
+from gradmc.lpdf._law import Law, Value
+from gradmc.lpdf._special import log1mexp, log_beta, softplus, times_log, times_log1m
 
 
 def _count(y: Value, *_: Value) -> Any:
@@ -25,30 +26,80 @@ def _between(y: Value, lower: Value, upper: Value) -> Any:
     return (y >= lower) & (y <= upper)
 
 
+def _poisson(d: Any, y: Value, rate: Value) -> Any:
+    return times_log(y, rate) - rate - gammaln(y + 1.0)
+
+
 def _poisson_log(d: Any, y: Value, eta: Value) -> Any:
     # numpyro has no Poisson by log rate; through the rate itself a large eta would overflow.
-    return y * eta - jnp.exp(eta) - gammaln(y + 1.0)
+    return _times(y, eta) - jnp.exp(eta) - gammaln(y + 1.0)
 
 
-def _softplus(x: Value) -> Any:
-    """log(1 + exp(x)); its derivative keeps its digits far out and is 1/2 at 0."""
-    above = x >= 0.0
-    return jnp.where(above, x, 0.0) + jnp.log1p(jnp.exp(jnp.where(above, -x, x)))
+def _times(count: Value, x: Value) -> Any:
+    """count x, where 0 times an infinite x is 0."""
+    return count * jnp.where(count == 0, 0.0, x)
+
+
+def _mixed(gate: Value, log_rest: Any) -> Any:
+    """log(gate + (1 - gate) exp(log_rest)) for log_rest <= 0 and gate from 0 to 1."""
+    near = (log_rest > -30.0) | (gate == 0)
+    small = jnp.where(near, jnp.maximum(log_rest, -80.0), -1.0)
+    in_gate = jnp.where(near, 0.5, gate)
+    return jnp.where(
+        near, log_rest + jnp.log1p(gate * jnp.expm1(-small)), jnp.log(in_gate + (1.0 - in_gate) * jnp.exp(log_rest))
+    )
+
+
+def _zero_inflated(y: Value, gate: Value, log_zero: Any, log_count: Any) -> Any:
+    """The mass of a count that is 0 with probability `gate`, otherwise follows another law."""
+    zero = y == 0
+    return jnp.where(zero, _mixed(gate, log_zero), jnp.log1p(-jnp.where(zero, 0.0, gate)) + log_count)
+
+
+def _zero_inflated_poisson(d: Any, y: Value, gate: Value, rate: Value) -> Any:
+    return _zero_inflated(y, gate, -rate, _poisson(d, y, rate))
+
+
+def _hurdle_poisson(d: Any, y: Value, gate: Value, rate: Value) -> Any:
+    zero = y == 0
+    positive = jnp.where(zero, 1.0, rate)
+    counted = _poisson(d, y, positive) - log1mexp(-positive)
+    log_gate = jnp.log(jnp.where(zero, gate, 1.0))
+    return jnp.where(zero, log_gate, jnp.log1p(-jnp.where(zero, 0.0, gate)) + counted)
 
 
 def _log_choose(y: Value, n: Value) -> Any:
     return gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
 
 
+def _binomial(d: Any, y: Value, n: Value, p: Value) -> Any:
+    return _log_choose(y, n) + times_log(y, p) + times_log1m(n - y, p)
+
+
 def _binomial_logit(d: Any, y: Value, n: Value, eta: Value) -> Any:
-    return _log_choose(y, n) - y * _softplus(-eta) - (n - y) * _softplus(eta)
+    return _log_choose(y, n) - _times(y, softplus(-eta)) - _times(n - y, softplus(eta))
+
+
+def _bernoulli(d: Any, y: Value, p: Value) -> Any:
+    one = y == 1
+    return jnp.log(jnp.where(one, p, 1.0)) + jnp.log1p(-jnp.where(one, 0.0, p))
+
+
+def _geometric(d: Any, y: Value, p: Value) -> Any:
+    return jnp.log(p) + times_log1m(y, p)
+
+
+def _negative_binomial(d: Any, y: Value, mu: Value, phi: Value) -> Any:
+    zero = mu == 0
+    positive = _negative_binomial_log(d, y, jnp.log(jnp.where(zero, 1.0, mu)), phi)
+    return jnp.where(zero, jnp.where(y == 0, -mu, -np.inf), positive)
 
 
 def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
     # By the log odds: numpyro's form through exp(eta) overflows, and loses its digits for large phi.
     odds = eta - jnp.log(phi)
     choose = -log_beta(phi, y + 1.0) - jnp.log(phi + y)
-    return choose - phi * _softplus(odds) - y * _softplus(-odds)
+    return choose - phi * softplus(odds) - _times(y, softplus(-odds))
 
 
 def _beta_binomial(d: Any, y: Value, n: Value, alpha: Value, beta: Value) -> Any:
@@ -56,21 +107,21 @@ def _beta_binomial(d: Any, y: Value, n: Value, alpha: Value, beta: Value) -> Any
 
 
 def _zero_inflated_negative_binomial(d: Any, y: Value, gate: Value, mu: Value, phi: Value) -> Any:
-    counted = jnp.log1p(-gate) + _negative_binomial_log(d, y, jnp.log(mu), phi)
-    return jnp.where(y == 0, jnp.logaddexp(jnp.log(gate), counted), counted)
+    counted = _negative_binomial(d, y, mu, phi)
+    return _zero_inflated(y, gate, counted, counted)
 
 
-_POISSON = Law(lambda d, y, rate: d.Poisson(rate, **OFF).log_prob(y), _count)
+_POISSON = Law(_poisson, _count)
 _POISSON_LOG = Law(_poisson_log, _count)
-_ZERO_INFLATED_POISSON = Law(lambda d, y, gate, rate: d.ZeroInflatedPoisson(gate, rate, **OFF).log_prob(y), _count)
-_HURDLE_POISSON = Law(lambda d, y, gate, rate: d.HurdlePoisson(gate, rate, **OFF).log_prob(y), _count)
-_NEGATIVE_BINOMIAL = Law(lambda d, y, mu, phi: _negative_binomial_log(d, y, jnp.log(mu), phi), _count)
+_ZERO_INFLATED_POISSON = Law(_zero_inflated_poisson, _count)
+_HURDLE_POISSON = Law(_hurdle_poisson, _count)
+_NEGATIVE_BINOMIAL = Law(_negative_binomial, _count)
 _NEGATIVE_BINOMIAL_LOG = Law(_negative_binomial_log, _count)
 _ZERO_INFLATED_NEGATIVE_BINOMIAL = Law(_zero_inflated_negative_binomial, _count)
-_GEOMETRIC = Law(lambda d, y, p: d.GeometricProbs(p, **OFF).log_prob(y), _count)
-_BERNOULLI = Law(lambda d, y, p: d.BernoulliProbs(p, **OFF).log_prob(y), _binary)
-_BERNOULLI_LOGIT = Law(lambda d, y, eta: -_softplus((1.0 - 2.0 * y) * eta), _binary)
-_BINOMIAL = Law(lambda d, y, n, p: d.BinomialProbs(p, n, **OFF).log_prob(y), _up_to_first, inside=0.0)
+_GEOMETRIC = Law(_geometric, _count)
+_BERNOULLI = Law(_bernoulli, _binary)
+_BERNOULLI_LOGIT = Law(lambda d, y, eta: -softplus((1.0 - 2.0 * y) * eta), _binary)
+_BINOMIAL = Law(_binomial, _up_to_first, inside=0.0)
 _BINOMIAL_LOGIT = Law(_binomial_logit, _up_to_first, inside=0.0)
 _BETA_BINOMIAL = Law(_beta_binomial, _up_to_first, inside=0.0)
 _DISCRETE_UNIFORM = Law(lambda d, y, lower, upper: -jnp.log(upper - lower + 1.0) + 0.0 * y, _between, inside=0.0)
@@ -81,7 +132,7 @@ def poisson(y: Value, rate: Value, *, pointwise: bool = False) -> Any:
 
     Args:
         y: count, 0, 1, 2, ...
-        rate: mean, > 0.
+        rate: mean, >= 0.
         pointwise: return one term per entry instead of their sum.
     """
     return _POISSON(y, rate, pointwise=pointwise)
@@ -104,7 +155,7 @@ def zero_inflated_poisson(y: Value, gate: Value, rate: Value, *, pointwise: bool
     Args:
         y: count, 0, 1, 2, ...
         gate: probability of an extra zero, in [0, 1].
-        rate: mean of the Poisson part, > 0.
+        rate: mean of the Poisson part, >= 0.
         pointwise: return one term per entry instead of their sum.
     """
     return _ZERO_INFLATED_POISSON(y, gate, rate, pointwise=pointwise)
@@ -127,7 +178,7 @@ def negative_binomial(y: Value, mu: Value, phi: Value, *, pointwise: bool = Fals
 
     Args:
         y: count, 0, 1, 2, ...
-        mu: mean, > 0.
+        mu: mean, >= 0.
         phi: inverse overdispersion, > 0; Poisson in the limit of large phi.
         pointwise: return one term per entry instead of their sum.
     """
@@ -151,8 +202,8 @@ def zero_inflated_negative_binomial(y: Value, gate: Value, mu: Value, phi: Value
 
     Args:
         y: count, 0, 1, 2, ...
-        gate: probability of an extra zero, in (0, 1).
-        mu: mean of the negative binomial part, > 0.
+        gate: probability of an extra zero, in [0, 1].
+        mu: mean of the negative binomial part, >= 0.
         phi: inverse overdispersion of the negative binomial part, > 0.
         pointwise: return one term per entry instead of their sum.
     """

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf._special import log_gamma_rest, log_ratio, times_log
 from gradmc.lpdf.real_line import student_t_density
 
 
@@ -25,8 +26,26 @@ def _half_student_t(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
     return student_t_density(d, y, nu, 0.0, sigma) + math.log(2.0)
 
 
-def _scaled_inverse_chi_square(d: Any, y: Value, nu: Value, sigma: Value) -> Any:
-    return d.InverseGamma(0.5 * nu, 0.5 * nu * sigma * sigma, **OFF).log_prob(y)
+def _gamma(d: Any, y: Value, shape: Value, rate: Value) -> Any:
+    # A power of y over the mean: without the large terms of a log gamma function.
+    m = rate * y
+    flat = (shape == 1) & (y == 0)
+    power = (shape - 1.0) * log_ratio(jnp.where(flat, 0.0, (m - shape) / shape), m / shape)
+    return power - (m - shape) - log_gamma_rest(shape) + jnp.log(rate) - jnp.log(shape)
+
+
+def _inverse_gamma(d: Any, y: Value, shape: Value, scale: Value) -> Any:
+    m = scale / y
+    return shape * log_ratio((m - shape) / shape, m / shape) - (m - shape) - log_gamma_rest(shape) - jnp.log(y)
+
+
+def _weibull(d: Any, y: Value, shape: Value, scale: Value) -> Any:
+    z = y / scale
+    return jnp.log(shape) - jnp.log(scale) + times_log(shape - 1.0, z) - z**shape
+
+
+def _pareto(d: Any, y: Value, lower: Value, shape: Value) -> Any:
+    return jnp.log(shape) - jnp.log(y) - shape * jnp.log1p((y - lower) / lower)
 
 
 def _frechet(d: Any, y: Value, shape: Value, scale: Value) -> Any:
@@ -36,8 +55,11 @@ def _frechet(d: Any, y: Value, shape: Value, scale: Value) -> Any:
 
 
 def _log_logistic(d: Any, y: Value, scale: Value, shape: Value) -> Any:
-    # log y is Logistic(log scale, 1 / shape).
-    return d.Logistic(jnp.log(scale), 1.0 / shape, **OFF).log_prob(jnp.log(y)) - jnp.log(y)
+    z = y / scale
+    above = z > 1.0
+    powered = jnp.where(above, 1.0 / jnp.where(above, z, 1.0), z) ** shape
+    log_both = jnp.where(above, shape * jnp.log(jnp.where(above, z, 1.0)), 0.0) + jnp.log1p(powered)  # log(1 + z^shape)
+    return jnp.log(shape) - jnp.log(scale) + times_log(shape - 1.0, z) - 2.0 * log_both
 
 
 def _rayleigh(d: Any, y: Value, sigma: Value) -> Any:
@@ -49,20 +71,22 @@ _HALF_NORMAL = Law(lambda d, y, sigma: d.HalfNormal(sigma, **OFF).log_prob(y), _
 _HALF_CAUCHY = Law(lambda d, y, sigma: d.HalfCauchy(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
 _HALF_STUDENT_T = Law(_half_student_t, _nonnegative, inside=None)
 _EXPONENTIAL = Law(lambda d, y, rate: d.Exponential(rate, **OFF).log_prob(y), _nonnegative, inside=None)
-_GAMMA = Law(lambda d, y, shape, rate: d.Gamma(shape, rate, **OFF).log_prob(y), _positive)
-_INVERSE_GAMMA = Law(lambda d, y, shape, scale: d.InverseGamma(shape, scale, **OFF).log_prob(y), _positive)
-_CHI_SQUARE = Law(lambda d, y, nu: d.Chi2(nu, **OFF).log_prob(y), _positive)
+_GAMMA = Law(_gamma, _nonnegative)
+_INVERSE_GAMMA = Law(_inverse_gamma, _positive)
+_CHI_SQUARE = Law(lambda d, y, nu: _gamma(d, y, 0.5 * nu, 0.5), _nonnegative)
 _LOGNORMAL = Law(lambda d, y, mu, sigma: d.LogNormal(mu, sigma, **OFF).log_prob(y), _positive)
-_WEIBULL = Law(lambda d, y, shape, scale: d.Weibull(scale, shape, **OFF).log_prob(y), _positive)
+_WEIBULL = Law(_weibull, _nonnegative)
 _GOMPERTZ = Law(lambda d, y, shape, rate: d.Gompertz(shape, rate, **OFF).log_prob(y), _nonnegative, inside=None)
-_PARETO = Law(lambda d, y, lower, shape: d.Pareto(lower, shape, **OFF).log_prob(y), _above_first)
+_PARETO = Law(_pareto, _above_first)
 _PARETO_TYPE_2 = Law(
     lambda d, y, mu, scale, shape: jnp.log(shape / scale) - (shape + 1.0) * jnp.log1p((y - mu) / scale), _above_first
 )
-_INVERSE_CHI_SQUARE = Law(lambda d, y, nu: d.InverseGamma(0.5 * nu, 0.5, **OFF).log_prob(y), _positive)
-_SCALED_INVERSE_CHI_SQUARE = Law(_scaled_inverse_chi_square, _positive)
+_INVERSE_CHI_SQUARE = Law(lambda d, y, nu: _inverse_gamma(d, y, 0.5 * nu, 0.5), _positive)
+_SCALED_INVERSE_CHI_SQUARE = Law(
+    lambda d, y, nu, sigma: _inverse_gamma(d, y, 0.5 * nu, 0.5 * nu * sigma * sigma), _positive
+)
 _FRECHET = Law(_frechet, _positive)
-_LOG_LOGISTIC = Law(_log_logistic, _positive)
+_LOG_LOGISTIC = Law(_log_logistic, _nonnegative)
 _RAYLEIGH = Law(_rayleigh, _positive)
 
 
@@ -115,7 +139,7 @@ def gamma(y: Value, shape: Value, rate: Value, *, pointwise: bool = False) -> An
     """Gamma with mean shape / rate.
 
     Args:
-        y: value, > 0.
+        y: value, >= 0.
         shape: shape (alpha), > 0.
         rate: rate, the inverse of the scale (beta), > 0.
         pointwise: return one term per entry instead of their sum.
@@ -139,7 +163,7 @@ def chi_square(y: Value, nu: Value, *, pointwise: bool = False) -> Any:
     """Chi-square.
 
     Args:
-        y: value, > 0.
+        y: value, >= 0.
         nu: degrees of freedom, > 0.
         pointwise: return one term per entry instead of their sum.
     """
@@ -162,7 +186,7 @@ def weibull(y: Value, shape: Value, scale: Value, *, pointwise: bool = False) ->
     """Weibull with survival function exp(-(y / scale)^shape).
 
     Args:
-        y: value, > 0.
+        y: value, >= 0.
         shape: shape (alpha), > 0.
         scale: scale (sigma), > 0.
         pointwise: return one term per entry instead of their sum.
@@ -246,7 +270,7 @@ def log_logistic(y: Value, scale: Value, shape: Value, *, pointwise: bool = Fals
     """Log-logistic with survival function 1 / (1 + (y / scale)^shape).
 
     Args:
-        y: value, > 0.
+        y: value, >= 0.
         scale: scale (median, alpha), > 0.
         shape: shape (beta), > 0.
         pointwise: return one term per entry instead of their sum.

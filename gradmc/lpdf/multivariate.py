@@ -3,16 +3,49 @@
 See `gradmc.lpdf` for what all functions have in common.
 """
 
+import math
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln
+
 from gradmc.lpdf._law import OFF, Law, Value
+from gradmc.lpdf._special import log_beta, log_gamma_rest, log_ratio
 
 
 def _inside_simplex(y: Value, *_: Value) -> Any:
-    return (y > 0).all(-1)
+    return (y >= 0).all(-1)
 
 
-_DIRICHLET = Law(lambda d, y, alpha: d.Dirichlet(alpha, **OFF).log_prob(y), _inside_simplex, inside=0.5, event=1)
+def _dirichlet(d: Any, y: Value, alpha: Value) -> Any:
+    # Powers of y over the mean: without the large terms of log gamma functions.
+    alpha = jnp.asarray(alpha)
+    total = jnp.sum(alpha, axis=-1, keepdims=True)
+    flat = (alpha == 1) & (y == 0)
+    power = (alpha - 1.0) * log_ratio(jnp.where(flat, 0.0, (total * y - alpha) / alpha), total * y / alpha)
+    each = power + jnp.log(total) - jnp.log(alpha) - log_gamma_rest(alpha)
+    return jnp.sum(each, axis=-1) + log_gamma_rest(total)[..., 0]
+
+
+def _lkj(factor: Value, eta: Value, below: float) -> Any:
+    """The LKJ law by the Cholesky factor L; numpyro's refuses a matrix of one entry.
+
+    The density with respect to the matrix is det(R)^(eta - 1) over a constant (Lewandowski, Kurowicka & Joe 2009),
+    where det(R) is the product of the L[i, i]^2. With respect to L (`below` is 1) each L[i, i] also has the number of
+    entries below it as a power.
+    """
+    factor = jnp.asarray(factor)
+    eta = jnp.asarray(eta, factor.dtype)[..., None]
+    size = factor.shape[-1]
+    k = np.arange(1, size)  # rows after the first; also columns, counted from the last
+    power = 2.0 * (eta - 1.0) + below * (size - 1.0 - k)
+    half = 0.5 * k
+    constant = half * math.log(math.pi) - gammaln(half) + log_beta(eta + 0.5 * (size - 1) - half, half)
+    return jnp.sum(power * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)[..., 1:]) - constant, axis=-1)
+
+
+_DIRICHLET = Law(_dirichlet, _inside_simplex, inside=0.5, event=1)
 _NORMAL = Law(
     lambda d, y, mu, covariance: d.MultivariateNormal(mu, covariance_matrix=covariance, **OFF).log_prob(y),
     event=1,
@@ -27,8 +60,8 @@ _NORMAL_CHOLESKY = Law(
 _STUDENT_T_CHOLESKY = Law(
     lambda d, y, nu, mu, cholesky: d.MultivariateStudentT(nu, mu, cholesky, **OFF).log_prob(y), event=1
 )
-_LKJ = Law(lambda d, y, eta: d.LKJ(y.shape[-1], eta, **OFF).log_prob(y), event=2)
-_LKJ_CHOLESKY = Law(lambda d, y, eta: d.LKJCholesky(y.shape[-1], eta, **OFF).log_prob(y), event=2)
+_LKJ = Law(lambda d, y, eta: _lkj(jnp.linalg.cholesky(y), eta, 0.0), event=2)
+_LKJ_CHOLESKY = Law(lambda d, y, eta: _lkj(y, eta, 1.0), event=2)
 _WISHART = Law(lambda d, y, nu, scale: d.Wishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2)
 _INVERSE_WISHART = Law(lambda d, y, nu, scale: d.InverseWishart(nu, scale_matrix=scale, **OFF).log_prob(y), event=2)
 _GAUSSIAN_RANDOM_WALK = Law(
@@ -40,7 +73,7 @@ def dirichlet(y: Value, alpha: Value, *, pointwise: bool = False) -> Any:
     """Dirichlet.
 
     Args:
-        y: probabilities, shape (..., K), > 0 and summing to 1 (support `Simplex`).
+        y: probabilities, shape (..., K), >= 0 and summing to 1 (support `Simplex`).
         alpha: concentrations, shape (..., K), > 0; ones give the uniform law.
         pointwise: return one term per vector instead of their sum.
     """

@@ -4,13 +4,9 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr
 
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log_beta
-
-_LOG_2 = math.log(2.0)
-_LOG_SQRT_2_PI = 0.5 * math.log(2.0 * math.pi)
+from gradmc.lpdf._special import HALF_LOG_2PI, LOG_2, log_beta, log_ndtr, log_ndtr_scaled
 
 
 def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
@@ -20,12 +16,16 @@ def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> A
 
 
 def _skew_normal(z: Any, sigma: Value, alpha: Value) -> Any:
-    return _LOG_2 - _LOG_SQRT_2_PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
+    return LOG_2 - HALF_LOG_2PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
 
 
-def _exp_mod_normal(z: Any, sigma: Value, rate: Value) -> Any:
-    shift = rate * sigma
-    return jnp.log(rate) + 0.5 * shift * shift - shift * z + log_ndtr(z - shift)
+def _exp_mod_normal(x: Any, sigma: Value, rate: Value) -> Any:
+    # Where the normal's tail is small, its square cancels that of the exponential's factor.
+    z, shift = x / sigma, rate * sigma
+    far = z < shift
+    near_z, far_z = jnp.where(far, shift, z), jnp.where(far, z, shift)
+    near = rate * (0.5 * rate * sigma * sigma - x) + log_ndtr(near_z - shift)
+    return jnp.log(rate) + jnp.where(far, log_ndtr_scaled(far_z - shift) - 0.5 * far_z * far_z, near)
 
 
 _NORMAL = Law(lambda d, y, mu, sigma: d.Normal(mu, sigma, **OFF).log_prob(y))
@@ -36,7 +36,7 @@ _ASYMMETRIC = Law(lambda d, y, mu, sigma, tau: d.AsymmetricLaplaceQuantile(mu, s
 _LOGISTIC = Law(lambda d, y, mu, sigma: d.Logistic(mu, sigma, **OFF).log_prob(y))
 _GUMBEL = Law(lambda d, y, mu, beta: d.Gumbel(mu, beta, **OFF).log_prob(y))
 _SKEW_NORMAL = Law(lambda d, y, mu, sigma, alpha: _skew_normal((y - mu) / sigma, sigma, alpha))
-_EXP_MOD_NORMAL = Law(lambda d, y, mu, sigma, rate: _exp_mod_normal((y - mu) / sigma, sigma, rate))
+_EXP_MOD_NORMAL = Law(lambda d, y, mu, sigma, rate: _exp_mod_normal(y - mu, sigma, rate))
 _VON_MISES = Law(
     lambda d, y, mu, kappa: d.VonMises(mu, kappa, **OFF).log_prob(y),
     lambda y, mu, kappa: (y >= -math.pi) & (y <= math.pi),

@@ -2,23 +2,20 @@
 
 `name_lcdf(y, ...)` is log P(Y <= y) and `name_lccdf(y, ...)` is log P(Y > y), with the parameters of the log
 density `name`. A datum known only to exceed `y` contributes `name_lccdf(y, ...)`. Each is written so that the
-far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1. Tails of the gamma, inverse gamma,
-beta, Poisson and Student t laws come from incomplete gamma and beta functions of JAX: where such a function is zero in
-floating point (below about 1e-300, for the beta function 1e-60) the logarithm is -inf or inexact.
-
-The derivative of the incomplete beta function with respect to its shapes is not known to JAX, so
-`student_t_*` and `beta_*` can be differentiated with respect to y, mu and sigma, but not to nu, alpha and
-beta. See `gradmc.lpdf` for what all functions have in common.
+far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 1, and log(cdf) once cdf is below
+1e-308. All have derivatives in all parameters. See `gradmc.lpdf` for what all functions have in common.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, gammainc, gammaincc, log_ndtr
 
+from gradmc.lpdf._incomplete import beta_tail, gamma_tails
 from gradmc.lpdf._law import Law, Value
+from gradmc.lpdf._special import LOG_2, log1mexp, log_beta, log_ndtr
 
 
 def _zero_below(tail: Any, y: Value, lower: Value = 0.0) -> Any:
@@ -31,24 +28,23 @@ def _minus_infinity_below(tail: Any, y: Value, lower: Value = 0.0) -> Any:
     return jnp.where(y <= lower, -np.inf, tail)
 
 
-def log1mexp(x: Value) -> Any:
-    """log(1 - exp(x)) for x < 0, accurate at both ends (Mächler 2012)."""
-    near_zero = x > -0.6931471805599453
-    return jnp.where(
-        near_zero,
-        jnp.log(-jnp.expm1(jnp.where(near_zero, x, -1.0))),
-        jnp.log1p(-jnp.exp(jnp.where(near_zero, -1.0, x))),
-    )
-
-
 def _from_survival(log_survival: Any, y: Value, lower: Value = 0.0) -> Any:
     """log P(Y <= y) from log P(Y > y), with a finite derivative below the support."""
     inside = y > lower
     return jnp.where(inside, log1mexp(jnp.where(inside, log_survival, -1.0)), -np.inf)
 
 
-def _weibull_survival(y: Value, shape: Value, scale: Value) -> Any:
-    return -((jnp.where(y > 0, y, 1.0) / scale) ** shape)
+def _weibull_hazard(y: Value, shape: Value, scale: Value) -> Any:
+    """log of the cumulative hazard."""
+    return shape * (jnp.log(jnp.where(y > 0, y, 1.0)) - jnp.log(scale))
+
+
+def _weibull_lower(y: Value, shape: Value, scale: Value) -> Any:
+    log_hazard = _weibull_hazard(y, shape, scale)
+    small = log_hazard < -20.0  # then 1 - exp(-hazard) is hazard exp(-hazard / 2) to all digits
+    hazard = jnp.exp(log_hazard)
+    lower = jnp.where(small, log_hazard - 0.5 * hazard, log1mexp(-jnp.where(small, 1.0, hazard)))
+    return _minus_infinity_below(lower, y)
 
 
 def _gompertz_survival(y: Value, shape: Value, rate: Value) -> Any:
@@ -56,7 +52,7 @@ def _gompertz_survival(y: Value, shape: Value, rate: Value) -> Any:
 
 
 def _pareto_survival(y: Value, lower: Value, shape: Value) -> Any:
-    return -shape * jnp.log(jnp.where(y > lower, y, 1.0) / jnp.where(y > lower, lower, 1.0))
+    return -shape * jnp.log1p(jnp.where(y > lower, (y - lower) / lower, 0.0))
 
 
 def _lognormal_z(y: Value, mu: Value, sigma: Value) -> Any:
@@ -65,15 +61,20 @@ def _lognormal_z(y: Value, mu: Value, sigma: Value) -> Any:
 
 def student_t_lower(y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
     """log P(Y <= y) of Student's t."""
-    z = (y - mu) / sigma
-    far = 0.5 * betainc(0.5 * nu, 0.5, nu / (nu + z * z))  # P(Y beyond |z|)
-    return jnp.where(z < 0, jnp.log(far), jnp.log1p(-far))
+    z = jnp.asarray((y - mu) / sigma)
+    centre = jnp.abs(z) < 1e-7  # there the distribution function is 1/2 + z times the density at 0
+    largest = 0.1 * math.sqrt(jnp.finfo(z.dtype).max)
+    square = jnp.where(centre, 1.0, jnp.clip(z, -largest, largest)) ** 2
+    beyond = beta_tail(0.5 * nu, 0.5, nu / (nu + square), square / (nu + square))  # log P(|Z| > |z|)
+    far = jnp.where(z < 0, beyond - LOG_2, jnp.log1p(-0.5 * jnp.exp(jnp.where(z < 0, -1.0, beyond))))
+    density = jnp.exp(-0.5 * jnp.log(nu) - log_beta(0.5, 0.5 * nu))
+    return jnp.where(centre, jnp.log1p(2.0 * density * jnp.where(centre, z, 0.0)) - LOG_2, far)
 
 
 def laplace_lower(z: Value) -> Any:
     """log P(Z <= z) of the standard Laplace law."""
     below = z < 0
-    far = -jnp.abs(z) - 0.6931471805599453
+    far = jnp.where(below, z, -z) - LOG_2
     return jnp.where(below, far, jnp.log1p(-jnp.exp(far)))
 
 
@@ -86,30 +87,30 @@ def gumbel_upper(z: Value) -> Any:
 
 def cauchy_lower(z: Value) -> Any:
     """log P(Z <= z) of the standard Cauchy law."""
-    far = jnp.arctan2(1.0, jnp.abs(z)) / np.pi
+    far = jnp.arctan2(1.0, jnp.where(z < 0, -z, z)) / np.pi
     return jnp.where(z < 0, jnp.log(far), jnp.log1p(-far))
 
 
 def _gamma_lower(y: Value, shape: Value, rate: Value) -> Any:
-    return _minus_infinity_below(jnp.log(gammainc(shape, rate * jnp.where(y > 0, y, 1.0))), y)
+    return _minus_infinity_below(gamma_tails(shape, rate * jnp.where(y > 0, y, 1.0))[0], y)
 
 
 def _gamma_upper(y: Value, shape: Value, rate: Value) -> Any:
-    return _zero_below(jnp.log(gammaincc(shape, rate * jnp.where(y > 0, y, 1.0))), y)
+    return _zero_below(gamma_tails(shape, rate * jnp.where(y > 0, y, 1.0))[1], y)
 
 
 def _inverse(y: Value) -> Any:
     return 1.0 / jnp.where(y > 0, y, 1.0)
 
 
-def _poisson_lower(y: Value, rate: Value) -> Any:
+def _poisson(y: Value, rate: Value) -> tuple[Any, Any]:
+    """log P(Y <= y) and log P(Y > y); all is at 0 where the rate is 0."""
     counted = jnp.where(y >= 0, jnp.floor(y), 0.0)
-    return jnp.where(y >= 0, jnp.log(gammaincc(counted + 1.0, rate)), -np.inf)
-
-
-def _poisson_upper(y: Value, rate: Value) -> Any:
-    counted = jnp.where(y >= 0, jnp.floor(y), 0.0)
-    return jnp.where(y >= 0, jnp.log(gammainc(counted + 1.0, rate)), 0.0)
+    never = rate == 0
+    upper, lower = gamma_tails(counted + 1.0, jnp.where(never, 1.0, rate))
+    lower = jnp.where(never, jnp.where(counted == 0, -rate, 0.0), lower)
+    upper = jnp.where(never, -np.inf, upper)
+    return jnp.where(y >= 0, lower, -np.inf), jnp.where(y >= 0, upper, 0.0)
 
 
 def _uniform_lower(y: Value, lower: Value, upper: Value) -> Any:
@@ -119,7 +120,13 @@ def _uniform_lower(y: Value, lower: Value, upper: Value) -> Any:
 
 
 def _beta_lower(y: Value, alpha: Value, beta: Value) -> Any:
-    return jnp.log(betainc(alpha, beta, jnp.clip(y, 0.0, 1.0)))
+    inside = jnp.where((y > 0) & (y < 1), y, 0.5)
+    return jnp.where(y >= 1, 0.0, _minus_infinity_below(beta_tail(alpha, beta, inside, 1.0 - inside), y))
+
+
+def _beta_upper(y: Value, alpha: Value, beta: Value) -> Any:
+    inside = jnp.where((y > 0) & (y < 1), y, 0.5)
+    return jnp.where(y >= 1, -np.inf, _zero_below(beta_tail(beta, alpha, 1.0 - inside, inside), y))
 
 
 LOWER: dict[str, Law] = {
@@ -131,14 +138,14 @@ LOWER: dict[str, Law] = {
     "logistic": Law(lambda d, y, mu, sigma: jax.nn.log_sigmoid((y - mu) / sigma)),
     "gumbel": Law(lambda d, y, mu, beta: -jnp.exp(-(y - mu) / beta)),
     "exponential": Law(lambda d, y, rate: _from_survival(-rate * y, y)),
-    "weibull": Law(lambda d, y, shape, scale: _from_survival(_weibull_survival(y, shape, scale), y)),
+    "weibull": Law(lambda d, y, shape, scale: _weibull_lower(y, shape, scale)),
     "gompertz": Law(lambda d, y, shape, rate: _from_survival(_gompertz_survival(y, shape, rate), y)),
     "pareto": Law(lambda d, y, lower, shape: _from_survival(_pareto_survival(y, lower, shape), y, lower)),
     "gamma": Law(lambda d, y, shape, rate: _gamma_lower(y, shape, rate)),
     "inverse_gamma": Law(lambda d, y, shape, scale: _minus_infinity_below(_gamma_upper(_inverse(y), shape, scale), y)),
     "uniform": Law(lambda d, y, lower, upper: _uniform_lower(y, lower, upper)),
     "beta": Law(lambda d, y, alpha, beta: _beta_lower(y, alpha, beta)),
-    "poisson": Law(lambda d, y, rate: _poisson_lower(y, rate)),
+    "poisson": Law(lambda d, y, rate: _poisson(y, rate)[0]),
 }
 
 UPPER: dict[str, Law] = {
@@ -150,12 +157,12 @@ UPPER: dict[str, Law] = {
     "logistic": Law(lambda d, y, mu, sigma: jax.nn.log_sigmoid((mu - y) / sigma)),
     "gumbel": Law(lambda d, y, mu, beta: gumbel_upper((y - mu) / beta)),
     "exponential": Law(lambda d, y, rate: _zero_below(-rate * y, y)),
-    "weibull": Law(lambda d, y, shape, scale: _zero_below(_weibull_survival(y, shape, scale), y)),
+    "weibull": Law(lambda d, y, shape, scale: _zero_below(-jnp.exp(_weibull_hazard(y, shape, scale)), y)),
     "gompertz": Law(lambda d, y, shape, rate: _zero_below(_gompertz_survival(y, shape, rate), y)),
     "pareto": Law(lambda d, y, lower, shape: _zero_below(_pareto_survival(y, lower, shape), y, lower)),
     "gamma": Law(lambda d, y, shape, rate: _gamma_upper(y, shape, rate)),
     "inverse_gamma": Law(lambda d, y, shape, scale: _zero_below(_gamma_lower(_inverse(y), shape, scale), y)),
     "uniform": Law(lambda d, y, lower, upper: _uniform_lower(lower + upper - y, lower, upper)),
-    "beta": Law(lambda d, y, alpha, beta: _beta_lower(1.0 - y, beta, alpha)),
-    "poisson": Law(lambda d, y, rate: _poisson_upper(y, rate)),
+    "beta": Law(lambda d, y, alpha, beta: _beta_upper(y, alpha, beta)),
+    "poisson": Law(lambda d, y, rate: _poisson(y, rate)[1]),
 }

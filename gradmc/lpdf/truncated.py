@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr
 
 from gradmc.errors import UsageError
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf.tails import cauchy_lower, laplace_lower, log1mexp, student_t_lower
+from gradmc.lpdf._special import log1mexp, log_ndtr
+from gradmc.lpdf.tails import cauchy_lower, laplace_lower, student_t_lower
 
 
 def _log_mass(lower_tail: Callable[[Any], Any], a: Any, b: Any) -> Any:
@@ -204,11 +204,11 @@ def truncated_student_t(
     upper: Value | None = None,
     pointwise: bool = False,
 ) -> Any:
-    """Student's t given that it lies in [lower, upper]; not differentiable with respect to nu.
+    """Student's t given that it lies in [lower, upper].
 
     Args:
         y: value, in [lower, upper].
-        nu: degrees of freedom, > 0, a known number.
+        nu: degrees of freedom, > 0.
         mu: location before truncation.
         sigma: scale before truncation, > 0.
         lower: lower end, or None for no lower end.

@@ -53,14 +53,28 @@ class Layout:
 
     def constrain(self, x: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
         """Return the parameters at a flat vector, and the log-determinant of the map."""
+        values, _, log_det = self.factorised(x, data)
+        return values, log_det
+
+    def factorised(self, x: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """Return what `constrain` does and, between the two, the Cholesky factors of parameters built from one."""
         values: dict[str, Any] = {}
+        factors: dict[str, Any] = {}
         log_dets = []
         for parameter, part in zip(self.parameters, self.split(x).values(), strict=True):
             ends = self.ends(parameter, values, data)
-            values[parameter.name], log_det = parameter.support.constrain(part, ends)
+            values[parameter.name], factor, log_det = parameter.support.factorised(part, ends)
+            if factor is not None:
+                factors[parameter.name] = factor
             if log_det is not None:
                 log_dets.append(log_det)
-        return values, sum(log_dets[1:], start=log_dets[0]) if log_dets else jnp.zeros((), jnp.result_type(x))
+        log_det = sum(log_dets[1:], start=log_dets[0]) if log_dets else jnp.zeros((), jnp.result_type(x))
+        return values, factors, log_det
+
+    @property
+    def start_radius(self) -> np.ndarray:
+        """Largest modulus of each coordinate at random starts, shape (dim,)."""
+        return np.repeat([p.support.start_radius(p.shape) for p in self.parameters], self.sizes)
 
     def unconstrain(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         """Return the flat vector of named parameters that lie in their supports."""

@@ -3,7 +3,8 @@
 A *support* annotates a parameter, bare (`mu: Real`) or with its shape (`theta: Real["school"]`). `constrain`
 maps unconstrained coordinates x to the value and gives the log absolute determinant of the map's Jacobian,
 which the density adds. The maps are numpyro's (`biject_to` of `numpyro.distributions.constraints`); of the
-interval only the log-determinant is written anew, because numpyro's takes three times the equations.
+interval only the log-determinant is written anew, because numpyro's takes three times the equations. Supports
+of matrices stand in `gradmc.program.matrices`.
 
 Two supports have no bijection onto a flat space and use one coordinate more than they have degrees of
 freedom: a direction is a normal vector over its length (Marsaglia 1972; Stan's unit_vector), and an angle is
@@ -27,6 +28,9 @@ from jax import lax
 from gradmc._numpyro import distributions
 from gradmc.errors import DeclarationError
 from gradmc.program.dims import Size, parse_shape
+
+START_RADIUS = 2.0
+"""Starting points are uniform on (-2, 2) on the unconstrained scale (Stan's rule)."""
 
 type Bound = float | np.ndarray | str | Callable[..., Any] | None
 
@@ -82,6 +86,20 @@ class Support(abc.ABC):
         """Return the value and the log-determinant (a scalar; None where it is 0) at unconstrained
         coordinates.
         """
+
+    has_factor = False
+    """Whether the value is a matrix built from its Cholesky factor."""
+
+    def factorised(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        """Return what `constrain` does and, between the two, the Cholesky factor that the value is built from, or
+        None.
+        """
+        value, log_det = self.constrain(x, bounds)
+        return value, None, log_det
+
+    def start_radius(self, shape: tuple[int, ...]) -> float:
+        """Return the largest modulus of an unconstrained coordinate at random starts, given the value's shape."""
+        return START_RADIUS
 
     @abc.abstractmethod
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:

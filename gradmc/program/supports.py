@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import DeclarationError
+from gradmc.program.matrices import CorrelationFactor, CorrelationMatrix, CovarianceMatrix, MatrixSupport
 from gradmc.program.support import Angle, Between, Bijective, Bound, Sphere, Support
 
 
@@ -82,14 +83,14 @@ PositiveOrdered = Bijective("PositiveOrdered", constraint="positive_ordered_vect
 """Increasing vectors of positive numbers; the last size is the number of entries."""
 ZeroSum = Bijective("ZeroSum", constraint="zero_sum", axes=1)
 """Vectors that sum to 0; the last size is the number of entries."""
-CholeskyCorr = Bijective("CholeskyCorr", constraint="corr_cholesky", axes=2)
+CholeskyCorr = CorrelationFactor("CholeskyCorr")
 """Cholesky factors (lower triangular) of correlation matrices; the last size K gives a K x K matrix."""
-Correlation = Bijective("Correlation", constraint="corr_matrix", axes=2)
+Correlation = CorrelationMatrix("Correlation")
 """Correlation matrices; the last size K gives a K x K matrix."""
-CholeskyCov = Bijective("CholeskyCov", constraint="lower_cholesky", axes=2)
+CholeskyCov = MatrixSupport("CholeskyCov", constraint="lower_cholesky")
 """Cholesky factors (lower triangular, positive diagonal) of covariance matrices; the last size K gives K x
 K."""
-Covariance = Bijective("Covariance", constraint="positive_definite", axes=2)
+Covariance = CovarianceMatrix("Covariance")
 """Symmetric positive definite matrices; the last size K gives a K x K matrix."""
 UnitVector = Sphere("UnitVector")
 """Vectors of length 1; the last size is the number of entries. Densities are with respect to area on the

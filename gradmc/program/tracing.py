@@ -8,6 +8,7 @@ is traced again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,6 +21,9 @@ from gradmc.program.binding import BoundModel
 from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
 from gradmc.program.dims import RESERVED
 from gradmc.program.marks import Axes, naming
+from gradmc.program.middle.factors import with_factors
+
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +34,8 @@ class Traced:
         names: names of the parameters, in order.
         traced: names of the data arrays that are arguments.
         arguments: those arrays.
-        jaxpr: the program as a function of the parameters and the arguments.
+        factorised: the parameters whose Cholesky factors the program asks for.
+        jaxpr: the program as a function of the parameters, the arguments and those factors.
         structure: what its results are.
         axes: the axes of derived quantities, where `record` names them.
     """
@@ -38,21 +43,26 @@ class Traced:
     names: tuple[str, ...]
     traced: tuple[str, ...]
     arguments: tuple[np.ndarray, ...]
+    factorised: tuple[str, ...]
     jaxpr: jax.extend.core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
     structure: Any
     axes: Mapping[str, Axes]
 
-    def _call(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
-        results = jax.extend.core.jaxpr_as_fun(self.jaxpr)(*(values[name] for name in self.names), *arguments)
+    def _call(self, values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any]) -> Any:
+        known = {name: factors.get(name) for name in self.factorised}
+        told = (jnp.linalg.cholesky(values[name]) if factor is None else factor for name, factor in known.items())
+        results = jax.extend.core.jaxpr_as_fun(self.jaxpr)(*(values[name] for name in self.names), *arguments, *told)
         return jax.tree.unflatten(self.structure, results)
 
-    def value(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> Any:
-        """Return the log density of named parameters."""
-        return self._call(values, arguments)[0]
+    def value(self, values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any] = NONE) -> Any:
+        """Return the log density of named parameters, of some of which the Cholesky factors are known."""
+        return self._call(values, arguments, factors)[0]
 
-    def marks(self, values: Mapping[str, Any], arguments: tuple[Any, ...]) -> tuple[Any, dict, dict]:
+    def marks(
+        self, values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any] = NONE
+    ) -> tuple[Any, dict, dict]:
         """Return the log density, the observed terms and the derived quantities."""
-        return self._call(values, arguments)
+        return self._call(values, arguments, factors)
 
     def select(self, other: "Traced", arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return this program's arguments, taken from those of another trace of the same program where it has
@@ -95,7 +105,10 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
             floating = {name: array for name, array in floating.items() if name not in wanted}
             continue
         _check_axes(bound, axes, {name: tuple(leaf.shape) for name, leaf in shapes[2].items()})
-        return Traced(names, traced, arguments, jaxpr, jax.tree.structure(shapes), axes)
+        matrices = [k for k, parameter in enumerate(bound.parameters) if parameter.support.has_factor]
+        jaxpr, taken = with_factors(jaxpr, matrices)
+        factorised = tuple(names[k] for k in taken)
+        return Traced(names, traced, arguments, factorised, jaxpr, jax.tree.structure(shapes), axes)
 
 
 def _is_float_array(value: Any) -> bool:

@@ -70,6 +70,10 @@ ELEMENTWISE = {
     "binomial_logit": (9.0, 0.5),
     "normal_lccdf": (0.5, 2.0),
     "weibull_lccdf": (3.0, 2.0),
+    "gamma_lccdf": (3.0, 2.0),
+    "inverse_gamma_lcdf": (3.0, 2.0),
+    "student_t_lcdf": (3.0, 0.5, 2.0),
+    "poisson_lccdf": (2.5,),
 }
 Y = np.array([1.0, 2.0, 4.0])
 

@@ -4,9 +4,11 @@ import math
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
+from gradmc._numpyro import distributions
 from gradmc.errors import DeclarationError
 from gradmc.program import supports
 from gradmc.program.support import Support
@@ -85,14 +87,75 @@ def test_log_determinant_is_that_of_the_jacobian(name):
 def test_gradients_are_finite_far_out(name):
     support, shape = BIJECTIVE[name]
     x = 30.0 * np.sign(a_point(support, shape))
-    if "correlation" in name or name in ("covariance", "two factors", "positive ordered"):
-        x = x / 10  # float64 ends there: singular matrices, exp(exp(30))
+    if name in ("covariance", "positive ordered"):
+        x = x / 10  # float64 ends there: exp(exp(30))
     with jax.enable_x64(True):
 
         def total(x):
             return sum(jnp.sum(part) for part in support.constrain(x, support.bounds) if part is not None)
 
         assert np.all(np.isfinite(jax.grad(total)(jnp.asarray(x))))
+
+
+MATRICES = {
+    "CholeskyCorr": "corr_cholesky",
+    "Correlation": "corr_matrix",
+    "CholeskyCov": "lower_cholesky",
+    "Covariance": "positive_definite",
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (5, 5), (2, 3, 3)])
+def test_matrices_are_numpyros(name, shape):
+    support = getattr(supports, name)
+    theirs = distributions().biject_to(getattr(distributions().constraints, MATRICES[name]))
+    with jax.enable_x64(True):
+        x = jnp.asarray(a_point(support, shape))
+        value, log_det = support.constrain(x, ())
+        expected = theirs(x)
+        np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(log_det, jnp.sum(theirs.log_abs_det_jacobian(x, expected)), rtol=1e-11, atol=1e-12)
+
+
+def broken_stick(x):
+    """A Cholesky factor of a correlation matrix by its definition, with its log-determinant."""
+    size = 4
+    factor, log_det, entries = mpmath.zeros(size), mpmath.mpf(0), iter(x)
+    for i in range(size):
+        left = mpmath.mpf(1)
+        for j in range(i):
+            z = mpmath.tanh(next(entries))
+            factor[i, j] = left * z
+            log_det += mpmath.log(left * (1 - z**2))  # the Jacobian is triangular
+            left *= mpmath.sqrt(1 - z**2)
+        factor[i, i] = left
+    return factor, log_det
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0, 80.0])
+def test_correlations_far_out(scale):
+    # Up to factors with entries of 1e-70, of which the matrix is singular in floating point.
+    x = scale * np.array([0.5, -1.0, 0.8, 0.1, -0.9, 0.7])
+    with mpmath.workdps(200):
+        factor, log_det = broken_stick(x)
+        to_matrix = sum((3 - i) * mpmath.log(factor[i, i]) for i in range(4))
+        expected = np.array(factor.tolist(), float)
+        log_dets = {supports.CholeskyCorr: float(log_det), supports.Correlation: float(log_det + to_matrix)}
+    with jax.enable_x64(True):
+        for support, expected_log_det in log_dets.items():
+            value, found, log_det = support.factorised(jnp.asarray(x), ())
+            np.testing.assert_allclose(value if found is None else found, expected, rtol=1e-12, atol=0)
+            assert float(log_det) == pytest.approx(expected_log_det, rel=1e-13)
+        back = supports.CholeskyCorr.unconstrain(expected, ())
+    np.testing.assert_allclose(back, x, rtol=1e-12)
+
+
+def test_large_correlation_matrices_start_narrow():
+    radii = {size: supports.CholeskyCorr.start_radius((size, size)) for size in (1, 4, 100)}
+    assert radii == {1: 2.0, 4: 1.0, 100: 0.2}
+    assert supports.Correlation.start_radius((5, 4, 4)) == 1.0
+    assert supports.Positive.start_radius((100,)) == 2.0
 
 
 @pytest.mark.parametrize(
