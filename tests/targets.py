@@ -29,6 +29,7 @@ class Target:
     dim: int
     dtype: np.dtype = DOUBLE
     arguments: Any = ()
+    start_radius: float = 2.0
 
     def scope(self) -> AbstractContextManager[Any]:
         """JAX in the target's precision."""

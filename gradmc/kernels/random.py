@@ -27,6 +27,8 @@ MOMENTUM = np.uint32(0x4000_0000)
 START = np.uint32(0x8000_0000)
 TRAJECTORY = np.uint32(0xC000_0000)
 
+START_RADIUS = 2.0  # of random starts (Stan's rule)
+
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD1_1BDA)
 
@@ -94,7 +96,7 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
 
 def start_vector(key: jax.Array, attempt: jax.Array, dim: int, dtype: jnp.dtype) -> Float[Array, "dim"]:
     """Uniform(-2, 2) starting point of one attempt (Stan's rule)."""
-    return 2 * _coordinates(key, attempt, START, dim, dtype)
+    return START_RADIUS * _coordinates(key, attempt, START, dim, dtype)
 
 
 def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> np.ndarray:
@@ -102,4 +104,4 @@ def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> n
     counters = START + np.arange((dim + 1) // 2, dtype=np.uint32)
     with np.errstate(over="ignore"):
         words = np.concatenate(threefry(key, np.asarray(attempt, np.uint32), counters))[:dim]
-    return 2 * (2 * uniform(words, dtype) - 1)
+    return START_RADIUS * (2 * uniform(words, dtype) - 1)

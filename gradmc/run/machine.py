@@ -92,13 +92,17 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Density, kernel and adaptation; static, shapes the compiled code."""
+    """Density, kernel and adaptation; static, shapes the compiled code.
+
+    Random starts are uniform(-2, 2) times `narrowed`, one factor or one for each coordinate.
+    """
 
     log_density: LogDensity
     kernel: Kernel
     adaptation: Adaptation
     dim: int
     dtype: np.dtype
+    narrowed: float | tuple[float, ...] = 1.0
 
     def initial(self, key: np.ndarray, *, position: np.ndarray | None = None, step_size: float | None = None) -> State:
         """A chain before its first tick, in NumPy arrays.
@@ -261,6 +265,8 @@ class Machine:
         metric, adaptation = self.adaptation.initial(point.position, point.gradient)
         after = jnp.where(schedule.search, SEARCH, RUN)
         candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
+        if self.narrowed != 1.0:
+            candidate = candidate * jnp.asarray(self.narrowed, self.dtype)
         if points is not None:
             given = lax.dynamic_index_in_dim(points, chain.attempt, 0, keepdims=False)
             candidate = jnp.where(chain.attempt < schedule.given, given, candidate)

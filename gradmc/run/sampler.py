@@ -23,7 +23,7 @@ from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.metric import Metric
 from gradmc.kernels.nuts import Nuts
-from gradmc.kernels.random import chain_key
+from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
 from gradmc.run.machine import FAILED, START, STATISTICS, Machine, State
@@ -51,6 +51,11 @@ class SampledDensity(Protocol):
     @property
     def dtype(self) -> np.dtype:
         """float64 or float32."""
+        ...
+
+    @property
+    def start_radius(self) -> float | np.ndarray:
+        """Random starts are uniform between minus this and this, one number or one for each coordinate."""
         ...
 
     @property
@@ -157,10 +162,11 @@ class Sampler:
 
         chains = [chain for lane in waiting for chain in lane.chains]
         assert self.settings.seed is not None
+        radius = np.broadcast_to(np.asarray(self.density.start_radius, float), self.density.dim)
         with ThreadPoolExecutor(self.settings.threads) as pool:
             evaluate = self._evaluator(pool, between)
             try:
-                self.found = self.start.find(evaluate, self.density.dim, self.settings.seed, chains)
+                self.found = self.start.find(evaluate, radius, self.settings.seed, chains)
             except Stopped:
                 return False
         self.sought = True
@@ -351,7 +357,13 @@ def _machine(density: SampledDensity, settings: Settings) -> Machine:
         adaptation=adaptation,
         dim=density.dim,
         dtype=np.dtype(density.dtype),
+        narrowed=_narrowed(density),
     )
+
+
+def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
+    factors = np.asarray(density.start_radius) / START_RADIUS
+    return 1.0 if np.all(factors == 1.0) else tuple(np.broadcast_to(factors, density.dim).tolist())
 
 
 def _executor(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from jax.extend.core import jaxpr_as_fun
 from gradmc._numpy_jaxpr import in_numpy
 from gradmc.density import Density, ProgramDensity
 from gradmc.errors import SelfCheckError
-from gradmc.kernels.random import chain_key, start_on_host
+from gradmc.kernels.random import START_RADIUS, chain_key, start_on_host
 from gradmc.program.layout import shown
 from gradmc.program.plainly import Interrupted, Plain, interrupt, raised_at, run_plainly
 from gradmc.run.sampler import Sampler, prepare
@@ -88,7 +88,8 @@ class SelfCheck:
         self.density = density
         self.seed = seed
         key, dtype = chain_key(seed, 0), np.dtype(density.dtype)
-        starts = (start_on_host(key, attempt, density.dim, dtype) for attempt in range(CANDIDATES))
+        narrowed = np.asarray(density.start_radius / START_RADIUS, dtype)
+        starts = (start_on_host(key, attempt, density.dim, dtype) * narrowed for attempt in range(CANDIDATES))
         self.candidates = list(starts) if initial is None else [np.asarray(initial[0], dtype)]
         self._points: list[Point] = []
         self._errors: list[BaseException] = []

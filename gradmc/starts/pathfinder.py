@@ -29,7 +29,6 @@ from gradmc.starts.start import Found, Point
 PATHS = 8  # in the pool; as many again are run where these disagree
 MOST_PATHS = 64  # chains from this one on have no path of their own
 ATTEMPTS = 100  # at a point with finite density and gradient, per path
-WIDTH = 2.0  # paths begin at uniform(-2, 2), as chains do in Stan
 MOST_STEPS = 400
 STALE = 40  # steps without a better approximation before a path ends
 NEAR = 5.0  # gain of a step (or one unit per coordinate), above which the path is still on its way
@@ -90,7 +89,7 @@ class Pathfinder:
 
     paths: int = PATHS
 
-    def find(self, evaluate: Evaluate, dim: int, seed: int, chains: Sequence[int]) -> Found | None:
+    def find(self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found | None:
         """A point for each chain; None where most paths have no usable approximation."""
         asked = 0
 
@@ -100,7 +99,7 @@ class Pathfinder:
             return evaluate(points)
 
         def run(numbers: Sequence[int]) -> dict[int, Path | None]:
-            searches = [_path(np.random.default_rng([seed, number]), dim) for number in numbers]
+            searches = [_path(np.random.default_rng([seed, number]), radius) for number in numbers]
             return dict(zip(numbers, together(searches, counted), strict=True))
 
         tried = run(range(self.paths))
@@ -145,9 +144,9 @@ def _point(near: Mapping[int, Path], pool: Mapping[int, Path], chain: int, rng: 
     return Point(position=path.points[row], normal=path.normal, path=number, elbo=path.elbo)
 
 
-def _path(rng: np.random.Generator, dim: int) -> Search[Path | None]:
+def _path(rng: np.random.Generator, radius: np.ndarray) -> Search[Path | None]:
     """One path: where it starts, up along it, and its best approximation."""
-    place = yield from _begin(rng, dim)
+    place, dim = (yield from _begin(rng, radius)), len(radius)
     if place is None:
         return None
     ascent = Ascent(place=place, diagonal=np.ones(dim))
@@ -194,10 +193,10 @@ def draws_of(dim: int) -> int:
     return int(np.clip(dim + 10, *DRAWS_PER_PATH))
 
 
-def _begin(rng: np.random.Generator, dim: int) -> Search[Place | None]:
+def _begin(rng: np.random.Generator, radius: np.ndarray) -> Search[Place | None]:
     """A first point with finite density and gradient."""
     for _ in range(ATTEMPTS):
-        place = yield from look(rng.uniform(-WIDTH, WIDTH, dim))
+        place = yield from look(rng.uniform(-radius, radius))
         if place.finite:
             return place
     return None

@@ -51,12 +51,12 @@ class Found:
 class Start(Protocol):
     """Finds starting points."""
 
-    def find(self, evaluate: Evaluate, dim: int, seed: int, chains: Sequence[int]) -> Found | None:
+    def find(self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found | None:
         """Starting points for chains.
 
         Args:
             evaluate: log densities and gradients at points (n, dim).
-            dim: number of unconstrained coordinates.
+            radius: (dim,): how far from 0 random points may lie on the unconstrained scale.
             seed: the run's seed.
             chains: their numbers.
 

@@ -13,6 +13,10 @@ from tests.starts.test_lbfgs import answers, needle, quadratic
 type Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
+def radius(dim: int) -> np.ndarray:
+    return np.full(dim, 2.0)
+
+
 def two_normals(weight: float, distance: float = 6.0, dim: int = 2) -> Density:
     """Unit normals at +distance (with `weight`) and -distance in every coordinate."""
     logs = np.log([weight, 1 - weight])
@@ -33,7 +37,7 @@ def funnel(x: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def found_in(density: Density, dim: int, seed: int = 1, chains: int = 64) -> np.ndarray:
-    found = Pathfinder().find(answers(density), dim, seed, range(chains))
+    found = Pathfinder().find(answers(density), radius(dim), seed, range(chains))
     assert found is not None
     return np.stack([point.position for point in found.points])
 
@@ -43,7 +47,7 @@ def test_the_bound_is_the_evidence_of_a_normal(rng: np.random.Generator) -> None
     precision = needle(rng, 4, 10.0)
     evidence = 2 * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(precision)[1]
     density = answers(quadratic(precision, np.full(4, 3.0)))
-    paths = together([_path(np.random.default_rng(k), 4) for k in range(8)], density)
+    paths = together([_path(np.random.default_rng(k), radius(4)) for k in range(8)], density)
     assert all(path is not None for path in paths)
     assert np.median([path.elbo for path in paths if path]) == pytest.approx(evidence, abs=0.5)
     exact = [path for path in paths if path and path.error < 1e-3]
@@ -73,25 +77,25 @@ def test_a_mode_with_a_negligible_share_holds_none() -> None:
 
 def test_a_funnel_has_no_useful_mode() -> None:
     """The searches run to ever lower x[0]; what fits on the way is no place to send all chains to."""
-    assert Pathfinder().find(answers(funnel), 9, 1, range(4)) is None
+    assert Pathfinder().find(answers(funnel), radius(9), 1, range(4)) is None
 
 
 def test_a_chain_does_not_depend_on_the_others() -> None:
     density = answers(two_normals(0.7))
-    many, few = (Pathfinder().find(density, 2, 5, chains) for chains in (range(12), (7, 3)))
+    many, few = (Pathfinder().find(density, radius(2), 5, chains) for chains in (range(12), (7, 3)))
     assert many is not None
     assert few is not None
     for point, chain in zip(few.points, (7, 3), strict=True):
         np.testing.assert_array_equal(point.position, many.points[chain].position)
         assert point.path == many.points[chain].path
-    other = Pathfinder().find(density, 2, 6, (7,))
+    other = Pathfinder().find(density, radius(2), 6, (7,))
     assert other is not None
     assert np.all(other.points[0].position != few.points[0].position)
 
 
 def test_disagreement_brings_a_second_round() -> None:
-    alike = Pathfinder().find(answers(quadratic(np.eye(2), np.zeros(2))), 2, 1, (0,))
-    split = Pathfinder().find(answers(two_normals(1 - 1e-12)), 2, 1, (0,))
+    alike = Pathfinder().find(answers(quadratic(np.eye(2), np.zeros(2))), radius(2), 1, (0,))
+    split = Pathfinder().find(answers(two_normals(1 - 1e-12)), radius(2), 1, (0,))
     assert alike is not None
     assert split is not None
     assert alike.note == f"{PATHS} of {PATHS} paths found the mass"
@@ -109,11 +113,11 @@ def rising(points: np.ndarray) -> Answer:
 
 @pytest.mark.parametrize("density", [nowhere])
 def test_nothing_to_find_is_none(density: Callable[[np.ndarray], Answer]) -> None:
-    assert Pathfinder().find(density, 3, 1, range(4)) is None
+    assert Pathfinder().find(density, radius(3), 1, range(4)) is None
 
 
 def test_a_density_that_only_rises_ends() -> None:
-    found = Pathfinder().find(rising, 2, 1, (0,))
+    found = Pathfinder().find(rising, radius(2), 1, (0,))
     assert found is None or np.all(np.isfinite(found.points[0].position))
 
 
@@ -125,7 +129,20 @@ def test_searches_run_in_step(rng: np.random.Generator) -> None:
         rounds.append(len(points))
         return density(points)
 
-    paths = together([_path(np.random.default_rng(k), 3) for k in range(5)], counted)
-    alone = [together([_path(np.random.default_rng(k), 3)], density)[0] for k in range(5)]
+    paths = together([_path(np.random.default_rng(k), radius(3)) for k in range(5)], counted)
+    alone = [together([_path(np.random.default_rng(k), radius(3))], density)[0] for k in range(5)]
     assert rounds[0] == 5
     assert [path.elbo for path in paths if path] == [path.elbo for path in alone if path]
+
+
+def test_paths_begin_within_the_radius() -> None:
+    """Each coordinate within its own."""
+    firsts: list[np.ndarray] = []
+
+    def watched(points: np.ndarray) -> Answer:
+        firsts.append(points)
+        return answers(quadratic(np.eye(2), np.zeros(2)))(points)
+
+    Pathfinder().find(watched, np.array([1e-3, 2.0]), 1, (0,))
+    assert np.all(np.abs(firsts[0][:, 0]) <= 1e-3)
+    assert np.abs(firsts[0][:, 1]).max() > 0.5
