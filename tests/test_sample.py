@@ -184,7 +184,7 @@ class TestDraws:
         density = gm.from_logdensity(lambda x: -0.5 * jnp.sum(x**2), np.zeros(2), precision="float32")
         tree = gm.sample(density, **QUICK)
         assert tree["posterior"]["x"].dtype == np.float32
-        single = gm.sample(schools, DATA, precision="float32", **QUICK)
+        single = gm.sample(schools, DATA, precision="float32", target_accept=0.95, **QUICK)
         assert single["posterior"]["theta"].dtype == np.float32
 
     def test_the_process_keeps_its_precision(self) -> None:

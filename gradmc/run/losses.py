@@ -38,10 +38,14 @@ def explain_losses(sampler: Sampler, density: Density, tree: Any, *, thin: int =
         `not_finite`, why a point with a density or gradient that is not finite is one, with the user's line, and
         `not_finite_in`, "gradient" or "density"; nothing where no draw was lost, or no such point was found again.
     """
-    found = list(_lost_points(sampler, density, tree) if thin == 1 else ())
+    found, values = [], []
+    for x in _lost_points(sampler, density, tree) if thin == 1 else ():
+        value, gradient = (np.asarray(part) for part in density.value_and_grad(x))
+        if not (np.isfinite(value) and np.all(np.isfinite(gradient))):  # or else the momentum overflowed
+            found.append(x)
+            values.append(float(value))
     if not found:
         return {}
-    values = [float(density(x)) for x in found]
     order = sorted(range(len(found)), key=lambda k: (not np.isfinite(values[k]), values[k] == -np.inf))
     x, value = found[order[0]], values[order[0]]
     where = "gradient" if np.isfinite(value) else "density"
