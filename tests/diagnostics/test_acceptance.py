@@ -58,6 +58,6 @@ def test_sampling_without_warmup_warns() -> None:
     """The tails, where chains begin, are far wider than the centre: the first step size does not fit it."""
     density = gm.from_logdensity(lambda x: -5 * jnp.sum(jnp.log1p(1e4 * x**2)), np.zeros(2))
     with pytest.warns(gm.SamplingWarning) as caught:
-        tree = gm.sample(density, warmup=0, draws=150, chains=2, seed=1, progress="none")
+        tree = gm.sample(density, warmup=0, draws=150, chains=2, seed=1, start="uniform", progress="none")
     assert [w for w in caught if "without warmup the step size is not tuned" in str(w.message)]
     assert "- Chains 0, 1 accepted only" in str(diagnose(tree))

@@ -276,7 +276,7 @@ def programs(draw: Any) -> str:
 def ending(s: Scope) -> list[str]:
     """The last returns: one, or two under an `if` each, without `else`, that cover all cases."""
     last = "return lp + u + v + 0.5 * w + 0.1 * k + sum(out) + np.sum(z * x) + np.sum(h)"
-    match s.one_of(range(4)):
+    match s.one_of(range(8)):
         case 0:
             test = condition(s, 0)
             return [f"if {test}:", f"    {last}", f"if not {test}:", f"    return {number(s, 1)}"]

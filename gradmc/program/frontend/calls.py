@@ -282,8 +282,9 @@ def ufunc_at(ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
         ufunc.at(made, index, *more)
     else:
         context.current().traced += 1
-        made = getattr(jax.numpy, ufunc.__name__).at(jax.numpy.asarray(content), index, *more, inplace=False)
-    replace(array, made.astype(content.dtype))
+        before = jax.numpy.asarray(content)
+        made = getattr(jax.numpy, ufunc.__name__).at(before, index, *more, inplace=False).astype(before.dtype)
+    replace(array, made)
 
 
 def _shared(owner: Any) -> bool:

@@ -9,6 +9,7 @@ it has to be computed in floating point (`widen`). What is no number but bits (a
 of 32 and 64 bits, and results of primitives not listed here) has no interval and stays as it is.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -216,7 +217,8 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
     """Intervals that hold what a loop carries in each of so many iterations.
 
     Two iterations are tried as they are: remainders and selections stand still then. Then a number may grow by the
-    same amount in every iteration, and what is found so is tried at its end. What grows faster (a power, a factorial)
+    same amount in every iteration, and what is found so is tried at its end: each number by itself, and then all that
+    grow together, since the ends of a binary search stay between each other. What grows faster (a power, a factorial)
     is followed through a short loop, and unbounded in a long one.
     """
     carry = start
@@ -225,17 +227,12 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
         if wider == carry:
             return carry
         carry = wider
-    base, pace = carry, [(0, 0)] * len(start)
-    for _ in range(ROUNDS):
-        growth = [_growth(c, o) for c, o in zip(carry, step(carry), strict=True)]
-        carry = [_forget(c, g) for c, g in zip(carry, growth, strict=True)]
-        if all(g is None or (g[0] <= p[0] and g[1] <= p[1]) for g, p in zip(growth, pace, strict=True)):
-            return carry
-        pace = [p if g is None else (max(g[0], p[0]), max(g[1], p[1])) for g, p in zip(growth, pace, strict=True)]
-        carry = [
-            b and Whole(_clip(b.low - p[0] * steps), _clip(b.high + p[1] * steps), b.floating)
-            for b, p in zip([_forget(b, g) for b, g in zip(base, growth, strict=True)], pace, strict=True)
-        ]
+    for together in (False, True):
+        base = _hull(step, carry) if together else carry
+        grown, pace, settled = _linearly(step, base, steps, together=together)
+        if settled:
+            return grown
+    carry = grown
     if steps <= SHORT:
         return _followed(step, start, steps)
     while True:
@@ -244,6 +241,38 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
         if wider == carry:
             return carry
         carry = wider
+
+
+def _linearly(
+    step: Callable[[list[Known]], list[Known]], base: list[Known], steps: int, *, together: bool
+) -> tuple[list[Known], list[tuple[int, int]], bool]:
+    """Intervals that grow by a pace in each iteration, the paces, and whether that holds at the ends."""
+    carry, pace = base, [(0, 0)] * len(base)
+    for _ in range(ROUNDS):
+        growth = [_growth(c, o) for c, o in zip(carry, step(carry), strict=True)]
+        carry = [_forget(c, g) for c, g in zip(carry, growth, strict=True)]
+        if all(g is None or (g[0] <= p[0] and g[1] <= p[1]) for g, p in zip(growth, pace, strict=True)):
+            return carry, pace, True
+        pace = [p if g is None else (max(g[0], p[0]), max(g[1], p[1])) for g, p in zip(growth, pace, strict=True)]
+        if together:
+            common = (max(p[0] for p in pace), max(p[1] for p in pace))
+            pace = [common if any(p) else p for p in pace]
+        carry = [
+            b and Whole(_clip(b.low - p[0] * steps), _clip(b.high + p[1] * steps), b.floating)
+            for b, p in zip([_forget(b, g) for b, g in zip(base, growth, strict=True)], pace, strict=True)
+        ]
+    return carry, pace, False
+
+
+def _hull(step: Callable[[list[Known]], list[Known]], carry: list[Known]) -> list[Known]:
+    """The same intervals, but those that an iteration widens are all their hull."""
+    growth = [_growth(c, o) for c, o in zip(carry, step(carry), strict=True)]
+    growing = [c for c, g in zip(carry, growth, strict=True) if c is not None and g is not None and any(g)]
+    hull = functools.reduce(Whole.join, growing) if growing else None
+    return [
+        c and hull and replace(hull, floating=c.floating) if g and any(g) else c
+        for c, g in zip(carry, growth, strict=True)
+    ]
 
 
 def _followed(step: Callable[[list[Known]], list[Known]], start: list[Known], steps: int) -> list[Known]:
@@ -410,9 +439,10 @@ def _remainder(eqn: JaxprEqn, a: Whole, b: Whole) -> tuple[int, int]:
 
 
 def _quotient(eqn: JaxprEqn, a: Whole, b: Whole) -> tuple[int, int]:
-    nearest = 1 if b.low <= 0 <= b.high else min(abs(b.low), abs(b.high))
-    most = a.size // nearest
-    return (0 if a.low >= 0 and b.low >= 0 else -most), most
+    """Rounded towards 0; what is divided by 0 is no number of the program's."""
+    if b.low <= 0 <= b.high:
+        return (0 if a.low >= 0 and b.low >= 0 else -a.size), a.size
+    return _corners(lambda x, y: abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1), a, b)
 
 
 def _shifted_up(eqn: JaxprEqn, a: Whole, b: Whole) -> tuple[int, int]:
