@@ -8,8 +8,10 @@ operator makes of known ones is Python's if numpy's cannot hold it. An array who
 """
 
 import copy
+import numbers
 import operator
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,8 @@ def exactly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return _number(function, args)
     if not growing:
         return function(*args, **kwargs)
+    if function in PYTHON and any(_is_pythons(a) for a in args):
+        args = tuple(int(a) if isinstance(a, np.integer) else a for a in args)
     taken = _operands(function, args)
     with np.errstate(all="ignore"):
         result = function(*args, **kwargs)
@@ -113,6 +117,11 @@ def _holds_whole(value: Any) -> bool:
     return is_whole(value)
 
 
+def _is_pythons(value: Any) -> bool:
+    """Whether a value is a number of Python's that computes with what whole numbers do one by one (`Fraction`)."""
+    return isinstance(value, numbers.Number | Decimal) and not isinstance(value, int | float | complex | np.generic)
+
+
 def _number(function: Callable[..., Any], args: tuple) -> Any:
     """The result on single numbers: numpy's where it can hold what Python's would be."""
     numbers = [int(a) for a in args]
@@ -135,7 +144,7 @@ def _objects(value: Any) -> Any:
     """Whole numbers as Python's."""
     if isinstance(value, list | tuple):
         return type(value)(map(_objects, value))
-    return np.asarray(value).astype(object) if is_whole(value) else value
+    return np.asarray(value).astype(object) if is_whole(value) or type(value) is int else value
 
 
 def python(value: Any) -> Any:

@@ -36,6 +36,10 @@ PERTURBED = 4
 ULPS = 16.0
 """A doubtful difference is compared with the spread of plain runs at parameters that differ by some ulps."""
 
+NEAR = 1e-7
+"""Relative distance of plain runs whose third difference is rounding, also where larger numbers absorb some ulps of a
+parameter (Moré & Wild 2011, 'Estimating computational noise', SIAM J. Sci. Comput. 33)."""
+
 NUMERICAL = (ArithmeticError, np.linalg.LinAlgError)
 
 
@@ -209,7 +213,15 @@ class SelfCheck:
             moved = {n: v * (1.0 + ULPS * eps * rng.uniform(-1, 1, np.shape(v))) for n, v in point.values.items()}
             other = self._plain(moved).value
             spread = max(spread, abs(plain - other)) if other is not None and math.isfinite(other) else math.inf
-        return gap <= SPREAD * spread
+        return gap <= SPREAD * max(spread, self._noise(point))
+
+    def _noise(self, point: Point) -> float:
+        """The rounding of plain values: what their third difference leaves of the values at parameters close by."""
+        near = [self._plain({n: v * (1.0 + NEAR * k) for n, v in point.values.items()}).value for k in (1, 2, 3)]
+        found = [point.plain.value, *near]
+        if any(v is None or not math.isfinite(v) for v in found):
+            return 0.0
+        return abs(float(np.diff(np.asarray(found, float), 3)[0])) / math.sqrt(20.0)
 
     def _error(self, point: Point, compiled: float) -> SelfCheckError:
         density: Any = self.density

@@ -20,7 +20,10 @@ STEPS = 9
 """Steps from 0.1 to 1.5e-6 on the unconstrained scale, in which chains start within (-2, 2)."""
 
 ENOUGH = 1e-7
-"""No further step once the error estimate is this small, relative to the slope."""
+"""No further step once the error estimate is this small, relative to the slope, and the gradient agrees."""
+
+SHORTEST = 3
+"""Steps in which the gradient's own variation is looked at: between two points a fine ripple can look like none."""
 
 SURE = 10.0
 """A difference counts when it is this many times the error estimate."""
@@ -38,7 +41,7 @@ class Slope:
         error: what it may be wrong by.
         gradient: by the gradient.
         scale: sum of the absolute values that the gradient's is the sum of.
-        bend: how far the gradient's slope varies between the points of the shortest step.
+        bend: how far the gradient's slope varies between the points of the shortest steps.
         tolerance: relative to `scale`, what central differences reach in this precision: the cube root of its epsilon.
         floor: the slope that would be 0 in this precision.
     """
@@ -73,7 +76,8 @@ def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray,
     eps = float(np.finfo(x.dtype).eps)
     expected = float(gradient @ direction)
     table = np.full((STEPS, STEPS), np.nan)
-    best, error, bend = np.nan, np.inf, 0.0
+    tolerance, scale = eps ** (1 / 3), float(np.abs(gradient) @ np.abs(direction))
+    best, error, bends = np.nan, np.inf, []
     for i in range(STEPS):
         step = FIRST_STEP / RATIO**i
         ends = [x + (sign * step * direction).astype(x.dtype) for sign in (1, -1)]
@@ -89,15 +93,16 @@ def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray,
             if doubt < error:
                 best, error = float(table[i, j]), float(doubt)
         slopes = [float(g @ direction) for g in gradients]
-        bend = float(np.nanmax([0.0, *(abs(s - expected) for s in slopes)]))
-        if error <= ENOUGH * abs(best) and bend <= 1e-2 * abs(expected):
+        bends.append(float(np.nanmax([0.0, *(abs(s - expected) for s in slopes)])))
+        settled = error <= ENOUGH * abs(best) and bends[-1] <= 1e-2 * abs(expected)
+        if settled and abs(best - expected) <= tolerance * scale:
             break
     return Slope(
         quotient=best,
         error=error,
         gradient=expected,
-        scale=float(np.abs(gradient) @ np.abs(direction)),
-        bend=bend,
-        tolerance=eps ** (1 / 3),
-        floor=eps ** (1 / 3) * (1.0 + abs(value)),
+        scale=scale,
+        bend=max(bends[-SHORTEST:]),
+        tolerance=tolerance,
+        floor=tolerance * (1.0 + abs(value)),
     )

@@ -214,3 +214,18 @@ def test_factorisations_and_lists_of_matrices_stay_what_they_are() -> None:
 def test_looking_up_numpy_loads_no_other_library() -> None:
     assert counterparts.jaxs(np.sum) is jnp.sum
     assert counterparts.jaxs(np.emath.sqrt) is None
+
+
+@pytest.mark.parametrize("name", ["cbrt", "exp10", "exp2", "expm1", "log1p", "log_expit"])
+def test_functions_of_scipy_special_that_jax_has_elsewhere(name: str) -> None:
+    function = getattr(scipy.special, name)
+
+    def program(p: Any) -> Any:
+        return function(p)
+
+    for x in (-0.9, -1e-3, 1e-3, 0.4, 2.0):
+        with jax.enable_x64(True):
+            found, slope = jax.value_and_grad(lambda p: evaluate(program, (p,), {})[0])(x)
+        np.testing.assert_allclose(found, function(x), rtol=1e-13)
+        step = 1e-4 * abs(x)
+        np.testing.assert_allclose(slope, (function(x + step) - function(x - step)) / (2 * step), rtol=1e-5)

@@ -4,7 +4,9 @@ import functools
 import itertools
 import math
 import operator
+import statistics
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -107,6 +109,11 @@ def grouped(a: Any, y: Any) -> Any:
     return a * (totals[0] + totals[1]) + a * totals[2] + a * max(v * v for v in y) + sum([v * v for v in y])
 
 
+def one_by_one(a: Any, y: Any) -> Any:
+    product = Fraction(y[0], 3) * y[1] * y[2]
+    return a * (statistics.variance(y) + statistics.pvariance(y) + statistics.stdev(y) + float(product))
+
+
 CASES: list[tuple[Callable[..., Any], list[int]]] = [
     (powers, POPULATIONS),
     (spread, POPULATIONS),
@@ -119,6 +126,7 @@ CASES: list[tuple[Callable[..., Any], list[int]]] = [
     (signs, COUNTS),
     (digits, POPULATIONS),
     (grouped, POPULATIONS),
+    (one_by_one, POPULATIONS),
 ]
 
 
@@ -159,6 +167,8 @@ def test_a_number_that_numpy_would_wrap_is_exact() -> None:
     ):
         np.testing.assert_allclose(compiled(fn, 0.5, y=y), 0.5 * want, rtol=1e-15)
     assert exactly(np.add.reduce, np.array([2**62, 2**62, 1])) == 2**63 + 1
+    assert exactly(np.polyval, y, 3000) == functools.reduce(lambda s, v: 3000 * s + v, POPULATIONS)
+    assert exactly(np.prod, [2**40, 2**40]) == 2**80
     assert exactly(operator.sub, np.uint8(3), np.uint8(5)) == -2
     assert exactly(operator.mul, np.int32(70_000), np.int32(70_000)) == 4_900_000_000
 

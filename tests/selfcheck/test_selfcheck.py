@@ -87,6 +87,19 @@ def test_rounding_of_a_sum_that_cancels_is_no_difference() -> None:
     assert found.value_error > 1e-8, "the sums are rounded alike, and the test shows nothing"
 
 
+def test_rounding_of_a_number_that_absorbs_the_parameter_is_no_difference() -> None:
+    """The last digits of `a` do not show in 1e8 + a, so moving them tells nothing of the rounding of the square."""
+
+    @gm.model
+    def absorbed(a: Real, b: Real):
+        return (1e8 + a) ** 2 - 1e16 - 2e8 * a - 2 * a * a - b * b
+
+    found = outcome_of(gm.density(absorbed, {}), seed=3)
+    assert found.value == "agrees"
+    assert found.value_error is not None
+    assert found.value_error > 1e-8, "it is rounded alike, and the test shows nothing"
+
+
 @pytest.mark.parametrize("dtype", [np.dtype(np.float32), np.dtype(np.float64)], ids=str)
 @pytest.mark.parametrize("dim", [1, 2, 7])
 def test_starting_points_are_those_of_the_machine(dim: int, dtype: np.dtype) -> None:

@@ -70,3 +70,16 @@ def test_single_precision() -> None:
     value, gradient = SMOOTH["quadratic"]
     assert not along(value, gradient, x).differs
     assert along(value, lambda x: 0.5 * gradient(x), x).differs
+
+
+def test_a_ripple_finer_than_the_steps_is_no_difference() -> None:
+    """Over a ripple quotients agree with each other at every step, and see nothing of it."""
+
+    def value(x: np.ndarray) -> float:
+        return float(-np.sum(x**2) + 1e-7 * np.sin(6e6 * x[0]))
+
+    def gradient(x: np.ndarray) -> np.ndarray:
+        return np.array([-2 * x[0] + 0.6 * np.cos(6e6 * x[0]), -2 * x[1]])
+
+    for x0 in np.linspace(0.1, 0.9, 41):
+        assert not along(value, gradient, np.array([x0, -0.6])).differs

@@ -7,9 +7,7 @@ with the present contents of arrays and lists, and with converted functions for 
 
 import collections
 import functools
-import math
 import operator
-import statistics
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -182,14 +180,14 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         routing.refuse_random(function)
         if _is_jaxs(function) and not any(map(callable, plain_args)):
             return _new(at_once(function, *plain_args, **plain_kwargs), args)
-        if function in ON_PYTHONS:
-            return function(*map(exact.python, plain_args), **plain_kwargs)
+        if getattr(function, "__module__", None) in ON_PYTHONS:
+            return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
 
 
-ON_PYTHONS = (math.prod, math.sumprod, math.gcd, math.lcm, math.comb, math.perm, math.factorial, statistics.mean)
-"""Functions of Python's that compute with whole numbers one by one."""
+ON_PYTHONS = ("math", "statistics", "fractions", "decimal")
+"""Modules of Python's whose functions compute with whole numbers one by one."""
 
 
 def _is_jaxs(function: Any) -> bool:

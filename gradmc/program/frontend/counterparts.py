@@ -157,9 +157,15 @@ DIFFERENT: dict[str, frozenset[str]] = {
 """Functions that JAX means otherwise: another order or shape of the result, or nothing that is computed."""
 
 OURS: dict[str, dict[str, Callable[..., Any]]] = {
-    "scipy.special": {"betaln": log_beta, "beta": lambda a, b: jnp.exp(log_beta(a, b))},
+    "scipy.special": {
+        "betaln": log_beta,
+        "beta": lambda a, b: jnp.exp(log_beta(a, b)),
+        "exp10": lambda x: jnp.power(10.0, x),
+        "log_expit": lambda x: -jnp.logaddexp(0.0, -x),
+        **{name: getattr(jnp, name) for name in ("cbrt", "exp2", "expm1", "log1p")},
+    },
 }
-"""Functions that are more accurate here than in JAX."""
+"""Functions that are more accurate here than in JAX, or that JAX has elsewhere."""
 
 
 @functools.cache
