@@ -25,6 +25,9 @@ ENOUGH = 1e-7
 SHORTEST = 3
 """Steps in which the gradient's own variation is looked at: between two points a fine ripple can look like none."""
 
+NEIGHBOURS = 5
+"""Points on either side whose values tell how much these waver."""
+
 SURE = 10.0
 """A difference counts when it is this many times the error estimate."""
 
@@ -77,7 +80,7 @@ def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray,
     expected = float(gradient @ direction)
     table = np.full((STEPS, STEPS), np.nan)
     tolerance, scale = eps ** (1 / 3), float(np.abs(gradient) @ np.abs(direction))
-    best, error, bends = np.nan, np.inf, []
+    best, error, shortest, bends = np.nan, np.inf, np.inf, []
     for i in range(STEPS):
         step = FIRST_STEP / RATIO**i
         ends = [x + (sign * step * direction).astype(x.dtype) for sign in (1, -1)]
@@ -91,12 +94,14 @@ def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray,
             table[i, j] = (factor * table[i, j - 1] - table[i - 1, j - 1]) / (factor - 1.0)
             doubt = max(abs(table[i, j] - table[i, j - 1]), abs(table[i, j] - table[i - 1, j - 1])) + rounding
             if doubt < error:
-                best, error = float(table[i, j]), float(doubt)
+                best, error, shortest = float(table[i, j]), float(doubt), length
         slopes = [float(g @ direction) for g in gradients]
         bends.append(float(np.nanmax([0.0, *(abs(s - expected) for s in slopes)])))
         settled = error <= ENOUGH * abs(best) and bends[-1] <= 1e-2 * abs(expected)
         if settled and abs(best - expected) <= tolerance * scale:
             break
+    if abs(best - expected) > tolerance * scale:  # a value that wavers may look like a slope
+        error += SURE * _wavering(evaluate, x, direction, eps) / shortest
     return Slope(
         quotient=best,
         error=error,
@@ -106,3 +111,11 @@ def slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray,
         tolerance=tolerance,
         floor=tolerance * (1.0 + abs(value)),
     )
+
+
+def _wavering(evaluate: Evaluate, x: np.ndarray, direction: np.ndarray, eps: float) -> float:
+    """The noise of values next to each other: third differences have 20 times the variance of a value."""
+    step = direction * eps ** (1 / 3) / np.max(np.abs(direction))
+    values = [evaluate(x + (k * step).astype(x.dtype))[0] for k in range(-NEIGHBOURS, NEIGHBOURS + 1)]
+    thirds = np.diff(values, 3)
+    return float(np.sqrt(np.mean(thirds**2) / 20)) if np.all(np.isfinite(thirds)) else 0.0

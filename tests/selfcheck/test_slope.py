@@ -53,10 +53,11 @@ def test_at_a_corner_nothing_is_said() -> None:
     assert not found.differs
 
 
-def test_noise_is_not_known(rng: np.random.Generator) -> None:
-    found = along(lambda x: x[0] + rng.normal(), lambda x: np.array([1.0, 0.0]), np.array([0.4, -0.6]))
-    assert not found.known
-    assert not found.differs
+def test_noise_is_no_difference(rng: np.random.Generator) -> None:
+    """In any of 300 runs: single tables of pure noise look like a slope in one of 70."""
+    for _ in range(300):
+        found = along(lambda x: x[0] + rng.normal(), lambda x: np.array([1.0, 0.0]), np.array([0.4, -0.6]))
+        assert not found.differs
 
 
 def test_edge_of_the_support_is_stepped_back_from() -> None:
