@@ -32,7 +32,9 @@ def main() -> None:
         times: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(REPEATS):
             for cores in times:
-                times[cores].append(run(prepared(target, seed=1, chains=2, draws=draws, cores=cores))[0])
+                times[cores].append(
+                    run(prepared(target, start="uniform", seed=1, chains=2, draws=draws, cores=cores))[0]
+                )
         one, two = (statistics.median(values) for values in times.values())
         gain = statistics.median(a / b for a, b in zip(times[1], times[2], strict=True))
         print(f"{name:16}{one:10.3f}{two:11.3f}{gain:10.2f}")

@@ -1,7 +1,8 @@
 """Smallest bulk effective sample size over the parameters per gradient, warmup included, against NumPyro's NUTS.
 
-Both sample the same density, gradmc's `d(x)`, from uniform(-2, 2) starts: 4 chains x (500 + 1000), default settings
-otherwise.  NumPyro's search for a first step size is not counted.  Medians over seeds.
+Both sample the same density, gradmc's `d(x)`: 4 chains x (500 + 1000), default settings otherwise, gradmc from the
+starting points that it finds, whose gradients count, NumPyro from uniform(-2, 2).  NumPyro's search for a first step
+size is not counted.  Medians over seeds.
 """
 
 import statistics

@@ -36,6 +36,7 @@ def compare(reference: object, name: str, log_density: object, dim: int, metric:
     """One row."""
     target = density(log_density, dim)
     settings = {"seed": 1, "chains": 1, "warmup": 500, "draws": DRAWS, "metric": metric, "cores": 1}
+    settings = {**settings, "start": "uniform"}  # the step alone
     sampler = prepared(target, **settings)
     native = "xla_cpu_small_call" in sampler.plan.compiled.text()
     run(sampler)

@@ -24,12 +24,13 @@ def density(log_density: Callable[[jax.Array], Any], dim: int) -> Any:
 
 
 def run(sampler: Sampler) -> tuple[float, int, MemoryStore]:
-    """Sample; seconds, gradients and draws."""
+    """Sample; seconds, gradients (those of the search for starting points too) and draws."""
     store = MemoryStore(chains=sampler.settings.chains, expected=sampler.settings.draws)
     began = time.perf_counter()
     sampler.run(store, NoProgress())
     elapsed = time.perf_counter() - began
-    return elapsed, sum(int(lane.gradients.sum()) for lane in sampler.lanes), store
+    begun = 0 if sampler.found is None else sampler.found.gradients
+    return elapsed, begun + sum(int(lane.gradients.sum()) for lane in sampler.lanes), store
 
 
 def prepared(target: Any, **settings: Any) -> Sampler:
