@@ -416,9 +416,19 @@ def search_in_data(a, b):
     return (a - s[lo]) / (s[lo + 1] - s[lo]) * b
 
 
+def set_to_constants(a, b):
+    u, v = a, b
+    for k in range(9):
+        if u < 2.0:
+            u, v = 0.4, 0.1 * k * v
+        else:
+            u = v
+    return u + v * a
+
+
 OTHERS = [
     *(counting, changepoint_and_maxima, sorting, line_search, adaptive_steps, learning_and_staircase, pooled),
-    *(means_that_meet, search_in_data, newton_and_others),
+    *(means_that_meet, search_in_data, newton_and_others, set_to_constants),
 ]
 
 

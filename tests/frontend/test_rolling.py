@@ -224,3 +224,23 @@ def test_loops_over_data_give_plain_values(n: int) -> None:
     group = np.arange(n) % 3
     with jax.enable_x64(True):
         assert float(evaluate(data_loops, (2.0,), {"group": group})[0]) == 2.0 * n / 3
+
+
+def unlike_items(p: float, x: np.ndarray) -> float:
+    """The list cannot hold its items as arrays, which shows only when the loop has been traced."""
+    out: list = [p]
+    total = 0.0
+    for i in range(6):
+        out.append((p, 1.0))
+        for e in x:
+            total += p * e
+        out.append(x[i])
+    return total + out[2]
+
+
+def test_a_loop_that_goes_to_python_begins_where_it_began() -> None:
+    x = np.array([0.3, -0.2, 0.5, 0.1, 0.7, -0.9])
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnrolledLoopWarning)
+        value = jax.jit(lambda p: evaluate(unlike_items, (p,), {"x": x})[0])(0.3)
+    np.testing.assert_allclose(value, unlike_items(0.3, x), rtol=1e-12)

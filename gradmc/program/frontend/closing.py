@@ -28,8 +28,8 @@ from gradmc.program.frontend.sampling import UNKNOWN, sampled
 
 SEED = 20260101
 RUNS = 6
-SMALL = 1e-3
-"""A step is small that is so much smaller than the first ones."""
+SMALL, SMALLER = 1e-3, 0.1
+"""A step is small that is so much smaller than the first ones; on the way there are steps of a smaller size."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,7 +202,8 @@ class _Trial:
             moves.append(np.abs(np.diff(np.asarray(path), axis=0)))
             ends.append(path[-1])
         first, last = (np.max([m[part] for m in moves]) for part in (slice(None, 3), slice(-3, None)))
-        return bool(last < SMALL * first and np.ptp(ends) > SMALL * first)
+        shrinking = any(np.any((m > 0) & (m < SMALLER * first)) for m in moves)  # and not only large ones and none
+        return bool(shrinking and last < SMALL * first and np.ptp(ends) > SMALL * first)
 
     def _once(self, index: Any, carry: Sequence[Any]) -> list[Any]:
         fixed = [index, *self.fixed[1:]] if self.body.counts else self.fixed

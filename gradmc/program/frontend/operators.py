@@ -370,7 +370,8 @@ def _joined(a: Any, known: Any, later: Callable[[], Any], *, stop_on: bool) -> A
         combine, numpy = (jnp.logical_or, np.logical_or) if stop_on else (jnp.logical_and, np.logical_and)
         return tables.apply(combine(known, b), numpy, known, b)
     if stop_on:
-        return branches.choose(known, lambda: a, later)
+        taken = a.value if isinstance(a, Nullable) else a  # what counts as true is not None
+        return branches.choose(known, lambda: taken, later)
     return branches.choose(known, later, lambda: a)
 
 

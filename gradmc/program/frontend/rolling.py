@@ -192,9 +192,7 @@ class Trial:
             flat = _now(jaxpr, self.pack.leaves)
         out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
         self._note_ends(jaxpr, out)
-        self.assign(out)
-        for (token, items), leaves in zip(self.grown, grown, strict=True):
-            self.memory.append(token, Listing((growth.after(items, leaves, n, self.label),)))
+        self._take(out, grown)
         for whole, held in self.copies:
             self.memory.copied(whole, held)
         marking.deliver(self.marks, marked, self.label)
@@ -224,6 +222,27 @@ class Trial:
             carried = control.Carried.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
             if carried is not None:
                 tables.note(leaf, tables.Table((), lambda carried=carried: carried.along()[-1]))
+
+    def _take(self, out: Sequence[Any], grown: Sequence[Any]) -> None:
+        """Set what the loop carries and what it appends to, all of it or nothing.
+
+        A list that cannot take its new items sends the loop to Python, which must begin where the loop began.
+        """
+        added = [
+            (token, Listing((growth.after(items, leaves, self.loop.source.length, self.label),)))
+            for (token, items), leaves in zip(self.grown, grown, strict=True)
+        ]
+        tokens = [*self.tokens, *(token for token, _ in added)]
+        variables, contents = bodies.get(self.loop.state), [self.memory.peek(token) for token in tokens]
+        try:
+            self.assign(out)
+            for token, items in added:
+                self.memory.append(token, items)
+        except CannotRoll:
+            bodies.put(self.loop.state, variables)
+            for token, content in zip(tokens, contents, strict=True):
+                self.memory.write(token, content)
+            raise
 
     def assign(self, out: Sequence[Any]) -> None:
         """Set variables and tokens to what was carried out of the loop."""
