@@ -1,8 +1,9 @@
 """The terms of a density: what is added up to its result, by the user's line, and the program with some terms alone.
 
 From the result the *sum* is followed back: through additions, branches that add on one side, and loops that carry it.
-What is added there and is not itself a sum is a *term*; a `Slot` says where the program reads it. With 0 in the slots
-of all other terms, and what nobody needs cut away, a term is a program of its own, whose gradient can be timed.
+What is added there and is not itself a sum is a *term*, and so is a number other than 0; a `Slot` says where the
+program reads it. With 0 in the slots of all other terms, and what nobody needs cut away, a term is a program of its
+own, whose gradient can be timed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -105,7 +106,11 @@ class _Sum:
         inputs = set(self.body.invars)
         while todo:
             atom, slot, line = todo.pop()
-            if isinstance(atom, Literal) or atom in sums:
+            if isinstance(atom, Literal):
+                if np.any(atom.val):
+                    self.leaves.append(_Leaf(slot, line or (_line(slot.eqn) if slot.eqn else None)))
+                continue
+            if atom in sums:
                 continue
             if atom not in self.made_by:
                 if atom in inputs:
