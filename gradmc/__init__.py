@@ -41,6 +41,17 @@ _HOME = {
     "Model": "gradmc.program.model",
     "SamplingWarning": "gradmc.sample",
     **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
+    "Batch": "gradmc.run.executor",
+    "Dense": "gradmc.adaptation.windowed",
+    "Diagonal": "gradmc.adaptation.diagonal",
+    "Hmc": "gradmc.kernels.hmc",
+    "LowRank": "gradmc.adaptation.windowed",
+    "Microcanonical": "gradmc.kernels.microcanonical",
+    "Nuts": "gradmc.kernels.nuts",
+    "Pathfinder": "gradmc.starts.pathfinder",
+    "Threads": "gradmc.run.executor",
+    "Uniform": "gradmc.starts.uniform",
+    "Warmup": "gradmc.adaptation.warmup",
     "calibrate": "gradmc.calibration",
     "check": "gradmc.check",
     "density": "gradmc.density",
@@ -60,12 +71,18 @@ _HOME = {
 
 if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
     from gradmc import lpdf
+    from gradmc.adaptation.diagonal import Diagonal
+    from gradmc.adaptation.warmup import Warmup
+    from gradmc.adaptation.windowed import Dense, LowRank
     from gradmc.calibration import calibrate
     from gradmc.check import check
     from gradmc.density import Density, density
     from gradmc.density.prior import prior_density
     from gradmc.diagnostics import diagnose
     from gradmc.foreign import from_logdensity, from_numpyro
+    from gradmc.kernels.hmc import Hmc
+    from gradmc.kernels.microcanonical import Microcanonical
+    from gradmc.kernels.nuts import Nuts
     from gradmc.optimize import optimize
     from gradmc.predict import predict, sample_prior
     from gradmc.program.data import Data
@@ -89,27 +106,41 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
         UnitVector,
         ZeroSum,
     )
+    from gradmc.run.executor import Batch, Threads
     from gradmc.sample import SamplingWarning, sample
+    from gradmc.starts.pathfinder import Pathfinder
+    from gradmc.starts.uniform import Uniform
 
 __all__ = [
+    "Batch",
     "CholeskyCorr",
     "CholeskyCov",
     "Circular",
     "Correlation",
     "Covariance",
     "Data",
+    "Dense",
     "Density",
+    "Diagonal",
+    "Hmc",
     "Interval",
+    "LowRank",
+    "Microcanonical",
     "Model",
     "Negative",
+    "Nuts",
     "Ordered",
+    "Pathfinder",
     "Positive",
     "PositiveOrdered",
     "Real",
     "SamplingWarning",
     "Simplex",
+    "Threads",
+    "Uniform",
     "UnitInterval",
     "UnitVector",
+    "Warmup",
     "ZeroSum",
     "calibrate",
     "check",

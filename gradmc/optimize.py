@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gradmc.arguments import check_whole
 from gradmc.density import Density
 from gradmc.program.model import Model
 from gradmc.run.optimum import Optimum, find_mode
-from gradmc.run.settings import check_whole
 from gradmc.sample import as_density
 
 

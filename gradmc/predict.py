@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.arguments import check_whole
 from gradmc.density.prior import prior_density
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.labels import Labels
 from gradmc.results.prediction import predict_draws
-from gradmc.run.settings import check_whole
 from gradmc.sample import sample
 
 

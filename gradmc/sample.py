@@ -6,7 +6,9 @@ run       the host loop over chunks of that loop                             gra
 store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
 """
 
+import dataclasses
 import importlib
+import math
 import threading
 import time
 import warnings
@@ -15,18 +17,24 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradmc.adaptation.adaptation import Adaptation
+from gradmc.adaptation.metric_adaptation import MetricAdaptation
 from gradmc.density import Density, Precision, density
 from gradmc.diagnostics.checks import check_transitions
 from gradmc.errors import UsageError
+from gradmc.kernels.kernel import Kernel
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.memory import MemoryStore
+from gradmc.run.executor import Executor
 from gradmc.run.losses import explain_losses
+from gradmc.run.parts import name_of, settings_of
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import prepare_checked
+from gradmc.starts.start import Start
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -43,14 +51,18 @@ def sample(
     chains: int = 4,
     warmup: int = 1000,
     draws: int = 1000,
-    kernel: Literal["nuts", "hmc"] = "nuts",
-    metric: Literal["low_rank", "diagonal", "dense"] = "low_rank",
+    kernel: Literal["nuts", "hmc", "microcanonical"] | Kernel[Any, Any] = "nuts",
+    metric: Literal["low_rank", "diagonal", "dense"] | MetricAdaptation[Any, Any] = "low_rank",
+    adaptation: Adaptation | None = None,
     target_accept: float = 0.8,
+    step_size: float | None = None,
     max_tree_depth: int = 10,
-    start: Literal["pathfinder", "uniform"] = "pathfinder",
+    integration_time: float = math.pi / 2,
+    start: Literal["pathfinder", "uniform"] | Start = "pathfinder",
     initial: Initial | None = None,
     keep_warmup: bool = False,
     keep_unconstrained: bool = False,
+    executor: Literal["auto", "threads", "batch"] | Executor = "auto",
     cores: int | None = None,
     precision: Precision = "float64",
     check: bool = True,
@@ -65,15 +77,23 @@ def sample(
         chains: number of chains; they run at the same time on `cores` cores.
         warmup: transitions per chain that adapt step size and mass matrix and are not draws.
         draws: draws per chain.
-        kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017) or "hmc" (jittered fixed integration time).
-        metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense".
+        kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017), "hmc" (jittered fixed integration time) or
+            "microcanonical" (constant speed; Robnik et al. 2023, 2025), or an object such as
+            `gm.Nuts(max_tree_depth=12)`.
+        metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense", or an object such
+            as `gm.LowRank(rank=32)`.
+        adaptation: an object in place of the usual adaptation, `gm.Warmup(metric, target_accept)`.
         target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
-        max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw (NUTS).
+        step_size: the first step size, positive; None searches for one.  Warmup adapts it.
+        max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw ("nuts"), 1 to 20.
+        integration_time: length of a trajectory on the whitened scale, positive ("hmc" and "microcanonical").
         start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
-            "uniform" (uniform(-2, 2) on the unconstrained scale).
+            "uniform" (uniform(-2, 2) on the unconstrained scale), or an object such as `gm.Pathfinder(paths=16)`.
         initial: named parameter values to start all chains from, or one such mapping per chain.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
+        executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call), or "auto", which
+            is threads on a CPU.
         cores: threads that run chains; None takes all cores.
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
@@ -95,20 +115,8 @@ def sample(
         SelfCheckError: plain Python gives another value than the compiled program.
         StartError: no starting point with finite density and gradient was found.
     """
-    settings = Settings(
-        seed=seed,
-        chains=chains,
-        warmup=warmup,
-        draws=draws,
-        kernel=kernel,
-        metric=metric,
-        target_accept=target_accept,
-        max_tree_depth=max_tree_depth,
-        start=start,
-        cores=cores,
-        keep_warmup=keep_warmup,
-        keep_unconstrained=keep_unconstrained,
-    )
+    given = locals()
+    settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
     target = as_density(model, data, precision)
     display = choose_display(progress)
     # Importing xarray takes a third of a second, in which XLA can compile.
@@ -193,12 +201,13 @@ def run_attributes(sampler: Sampler, seconds: float, started: Mapping[str, Any] 
         started: how its chains started, where they did so before this sampler was made.
     """
     settings, started = sampler.settings, sampler.started or started or {}
+    kernel, adaptation = sampler.plan.machine.kernel, sampler.plan.machine.adaptation
     return {
         "seed": settings.seed,
-        "kernel": settings.kernel,
-        "metric": settings.metric,
-        "target_accept": settings.target_accept,
-        "max_tree_depth": settings.max_tree_depth,
+        "kernel": name_of("kernel", kernel),
+        **settings_of(kernel),
+        "metric": name_of("metric", getattr(adaptation, "metric", adaptation)),
+        **settings_of(adaptation),
         "tuning_steps": settings.warmup,
         "precision": str(np.dtype(sampler.density.dtype)),
         "compile_time": sampler.compile_seconds,

@@ -1,13 +1,12 @@
-"""The contract of an adaptation of the metric.
+"""The contract of an adaptation: all that changes in warmup, which is step size, metric, and when.
 
-Implementing an adaptation: a frozen dataclass with settings as fields.  `initial` and `update` are traced into the
-compiled loop, and must keep to what XLA compiles into one function: no products of matrices, no decompositions.  An
-adaptation that needs those records what it needs in its state and names, by `next_update`, the transitions after which
-the host loop stops the chain and asks `on_host` for a metric.  So the draws are a function of transitions alone,
-however a run is cut into chunks.  `metric` turns an estimate from elsewhere, such as that of a starting point, into a
-metric.
+Implementing an adaptation: a frozen dataclass with settings as fields.  `begin`, `search` and `update` are traced into
+the compiled loop, and must keep to what XLA compiles into one function: no products of matrices, no decompositions.
+An adaptation that needs those records what it needs in its state and names, by `next_update`, the transitions after
+which the host loop stops the chain and asks `on_host`.  So the draws are a function of transitions alone, however a run
+is cut into chunks.  Numbers that a user may change without compiling anew go into the `Schedule`.
 
-What is not finite, or not positive definite, must leave the metric as it is.
+The usual one, for every kernel that has an acceptance rate, is `gradmc.adaptation.warmup.Warmup`.
 """
 
 from typing import Any, Protocol
@@ -17,34 +16,52 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import Schedule
 from gradmc.adaptation.spectrum import Spectrum
+from gradmc.adaptation.step_size import StepSize
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import Metric
+from gradmc.records import record
 
 
-class Adaptation[M: Metric, S](Protocol):
-    """Adapts a metric of kind M with a state S (a pytree of arrays)."""
+@record
+class Adapted:
+    """What a chain has adapted to, and what it still needs for adapting."""
 
-    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[M, S]:
-        """Metric and state at the start."""
+    metric: Metric
+    step: StepSize  # `step.value` is the step size in use
+    state: Any
+
+
+class Adaptation(Protocol):
+    """Adapts step size and metric."""
+
+    def schedule(self, warmup: int, *, metric_stays: bool = False, dtype: np.dtype) -> Schedule:
+        """The data of `warmup` transitions; `metric_stays` says that only the step size may change."""
+        ...
+
+    def initial(
+        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"], step_size: Float[Array, ""]
+    ) -> Adapted:
+        """At a starting point, with a step size to begin with."""
+        ...
+
+    def search(self, adapted: Adapted, info: Info, schedule: Schedule) -> tuple[Adapted, Bool[Array, ""]]:
+        """After a trajectory of a single step, in search of a first step size; whether the search is over."""
         ...
 
     def update(
-        self, metric: M, state: S, draw: Draw, info: Info, transition: Int[Array, ""], schedule: Schedule
-    ) -> tuple[M, S, Bool[Array, ""]]:
+        self, adapted: Adapted, draw: Draw, info: Info, transition: Int[Array, ""], schedule: Schedule
+    ) -> tuple[Adapted, Bool[Array, ""]]:
         """After warmup transition `transition` (from 0); the flag asks for a new search of the step size."""
-        ...
-
-    def metric(self, spectrum: Spectrum, dtype: np.dtype) -> M | None:
-        """The metric of an estimate of the inverse mass matrix; None where a dtype cannot hold it."""
         ...
 
     def next_update(self, transition: int, warmup: int) -> int | None:
         """The first number of transitions above `transition` after which `on_host` is due; None if none is."""
         ...
 
-    def on_host(self, metric: Any, state: Any, transition: int, *, final: bool = False) -> M | None:
-        """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay.
+    def on_host(self, adapted: Any, transition: int, warmup: int) -> Metric | None:
+        """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay."""
+        ...
 
-        `final` says that the host will not be due again.
-        """
+    def metric_of(self, spectrum: Spectrum, dtype: np.dtype) -> Metric:
+        """The metric of an estimate of the inverse mass matrix, such as that of a starting point."""
         ...

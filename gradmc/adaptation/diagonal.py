@@ -76,7 +76,7 @@ def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> 
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DiagonalAdaptation:
+class Diagonal:
     """Adapts a `DiagonalMetric` inside the compiled loop."""
 
     def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DiagonalMetric, Windows]:

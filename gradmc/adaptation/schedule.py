@@ -39,15 +39,19 @@ def make_schedule(
     target_accept: float = 0.8,
     search: bool = True,
     keep_metric: bool = False,
+    metric_stays: bool = False,
     max_attempts: int = 100,
     given: int = 0,
     dtype: np.dtype,
 ) -> Schedule:
-    """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1)."""
+    """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1).
+
+    Where the metric stays, the step size alone adapts from the first transition on.
+    """
     return Schedule(
         warmup=jnp.int32(warmup),
-        early_end=jnp.int32(EARLY_SHARE * warmup),
-        final_start=jnp.int32(final_start(warmup)),
+        early_end=jnp.int32(0 if metric_stays else EARLY_SHARE * warmup),
+        final_start=jnp.int32(0 if metric_stays else final_start(warmup)),
         target_accept=jnp.asarray(target_accept, dtype),
         search=jnp.bool_(search),
         keep_metric=jnp.bool_(keep_metric),

@@ -13,10 +13,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from gradmc.adaptation.diagonal import DiagonalAdaptation, Windows
+from gradmc.adaptation.diagonal import Diagonal, Windows
 from gradmc.adaptation.linear_algebra import product
 from gradmc.adaptation.schedule import Schedule, final_start
 from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
+from gradmc.arguments import check_whole
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
 from gradmc.records import record
@@ -112,17 +113,20 @@ class WindowedState:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class LowRankAdaptation:
+class LowRank:
     """Adapts a `LowRankMetric` with at most `rank` directions besides the diagonal."""
 
     rank: int = 16
+
+    def __post_init__(self) -> None:
+        check_whole("rank", self.rank, 1, 2**15)
 
     def initial(
         self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
     ) -> tuple[LowRankMetric, WindowedState]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
         dim, rank = position.shape[0], min(self.rank, position.shape[0])
-        diagonal, windows = DiagonalAdaptation().initial(position, gradient)
+        diagonal, windows = Diagonal().initial(position, gradient)
         metric = LowRankMetric(
             scale=diagonal.scale,
             vectors=jnp.zeros((rank, dim), position.dtype),
@@ -141,7 +145,7 @@ class LowRankAdaptation:
         schedule: Schedule,
     ) -> tuple[LowRankMetric, WindowedState, Bool[Array, ""]]:
         """Record a draw; adapt the diagonal while no direction is in use."""
-        diagonal, windows, first = DiagonalAdaptation().update(
+        diagonal, windows, first = Diagonal().update(
             DiagonalMetric(scale=metric.scale), state.diagonal, draw, info, transition, schedule
         )
         metric = dataclasses.replace(metric, scale=jnp.where(metric.used == 0, diagonal.scale, metric.scale))
@@ -183,12 +187,12 @@ class LowRankAdaptation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DenseAdaptation:
+class Dense:
     """Adapts a `DenseMetric`: for strongly correlated posteriors of up to some hundred dimensions."""
 
     def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DenseMetric, History]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
-        diagonal, _ = DiagonalAdaptation().initial(position, gradient)
+        diagonal, _ = Diagonal().initial(position, gradient)
         return DenseMetric(factor=jnp.diag(diagonal.scale)), empty_history(position)
 
     def update(

@@ -5,6 +5,7 @@ time is given as a range.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def predict_costs(config: Config, problem: Problem, common: Common) -> int:
     rounds = -(-settings.chains // min(settings.threads, settings.chains))
     transitions = (settings.warmup + settings.draws) * rounds
     low, high = ((seconds + TICK_SECONDS) * leapfrogs * transitions for leapfrogs in LEAPFROGS)
-    stored = bytes_per_draw(problem.density, config)
+    stored = bytes_per_draw(problem.density, config, sampler.plan.machine.statistics)
     kept = settings.chains * (settings.draws + settings.warmup * settings.keep_warmup) / config.output.thin
     content = {
         "parameters": problem.density.dim,
@@ -90,11 +91,9 @@ def gradient_seconds(density: Any) -> float:
     return float(best)
 
 
-def bytes_per_draw(density: Any, config: Config) -> float:
+def bytes_per_draw(density: Any, config: Config, statistics: Mapping[str, np.dtype]) -> float:
     """Bytes of one kept draw before compression, which gains little on draws."""
     import jax
-
-    from gradmc.run.machine import STATISTICS
 
     output = config.output
     variables = None if output.variables is None else tuple(output.variables)
@@ -102,7 +101,7 @@ def bytes_per_draw(density: Any, config: Config) -> float:
     with density.scope():
         position = jax.ShapeDtypeStruct((density.dim,), density.dtype)
         groups = jax.eval_shape(density.expand, position, density.arguments)
-    total = sum(float(keep.dtype(dtype).itemsize) for dtype in STATISTICS.values())
+    total = sum(float(keep.dtype(dtype).itemsize) for dtype in statistics.values())
     for group, shapes in groups.items():
         for name, shape in shapes.items():
             if keep.wants(group, name):

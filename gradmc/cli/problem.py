@@ -47,25 +47,14 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         seed: the seed to use instead of the configuration's.
     """
     from gradmc.density import density
-    from gradmc.run.settings import Settings
+    from gradmc.run.settings import Settings, options
 
     model = load_model(config.model.target)
     data = load_data(config.data)
     sampler = config.sampler
+    chosen = {name: getattr(sampler, name) for name in options()}
     settings = Settings(
-        seed=sampler.seed if seed is None else seed,
-        chains=sampler.chains,
-        warmup=sampler.warmup,
-        draws=sampler.draws,
-        kernel=sampler.kernel,
-        metric=sampler.metric,
-        target_accept=sampler.target_accept,
-        max_tree_depth=sampler.max_tree_depth,
-        integration_time=sampler.integration_time,
-        step_size=sampler.step_size,
-        start=sampler.start,
-        executor=sampler.executor,
-        cores=sampler.cores,
+        **(chosen if seed is None else {**chosen, "seed": seed}),
         keep_warmup=config.output.keep_warmup,
         keep_unconstrained=config.output.keep_unconstrained,
     )

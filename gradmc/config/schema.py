@@ -1,12 +1,19 @@
 """The sections and keys of a configuration, with their meaning, range and default.
 
-This is the only place where a key is described: `config init`, `config schema`, `config show` and the
-suggestions in errors all read these descriptions. Types are strict (a string is never taken for a number).
+This is the only place where a key is described, but for the options of a run, which are those of
+`gradmc.run.settings`: `config init`, `config schema`, `config show` and the suggestions in errors all read these
+descriptions. Types are strict (a string is never taken for a number).
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+
+from gradmc.errors import UsageError
+from gradmc.run.parts import PARTS, make_part
+from gradmc.run.settings import Option, options
 
 PATHS = frozenset({"output.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target"})
 """Keys that hold paths: relative to the file they stand in, or else to the working directory."""
@@ -39,54 +46,54 @@ class ModelSection(Section):
     ]
 
 
-class SamplerSection(Section):
+def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
+    """A key for an option of `gradmc.run.settings`: its type and its default, with its range."""
+    kind, limits = known.part, {}
+    if kind is not None:
+        names = [*known.also, *PARTS[kind]]
+        schema = {"anyOf": [{"enum": names, "type": "string"}, {"type": "object"}]}
+        hint = Annotated[str | dict[str, Any], BeforeValidator(partial(_part, kind, names)), WithJsonSchema(schema)]
+    else:
+        whole = hint in (int, int | None)
+        limits = {"ge" if whole else "gt": known.low, "le" if whole else "lt": known.high}
+        limits = {key: value for key, value in limits.items() if value is not None}
+    return hint, Field(default=default, description=known.meaning, examples=[known.example], **limits)
+
+
+def _part(kind: str, names: Sequence[str], value: Any) -> Any:
+    """Check a part of the engine, so that a wrong one is one problem and not one for each form."""
+    named = value.get("name") if isinstance(value, dict) else value
+    if not isinstance(named, str) or named not in names:
+        *most, last = [repr(name) for name in names]
+        raise ValueError(f"expected {', '.join(most)} or {last}, or a table with such a name and its settings")
+    try:
+        if isinstance(value, dict):
+            make_part(kind, value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+if TYPE_CHECKING:
+
+    class _Options:
+        """The options of a run, as a type checker sees them."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _Options = create_model("_Options", __base__=Section, **{name: _field(*known) for name, known in options().items()})
+
+
+class SamplerSection(_Options, Section):
     """How to draw."""
 
-    kernel: Literal["nuts", "hmc"] = Field(default="nuts", description="transition kernel", examples=["nuts"])
-    chains: int = Field(default=4, ge=1, le=10_000, description="number of chains", examples=[4])
-    warmup: int = Field(default=1000, ge=0, le=2**30, description="warmup transitions per chain", examples=[1000])
     draws: int = Field(default=1000, ge=1, le=2**30, description="draws per chain after warmup", examples=[1000])
     seed: int | None = Field(
-        default=None,
-        ge=0,
-        lt=2**63,
-        description="seed; drawn at random and recorded if absent",
-        examples=[20260101],
-    )
-    target_accept: float = Field(
-        default=0.8, gt=0.0, lt=1.0, description="acceptance rate that the step size aims at", examples=[0.9]
-    )
-    max_tree_depth: int = Field(
-        default=10, ge=1, le=20, description="doublings of a trajectory at most (nuts)", examples=[10]
-    )
-    integration_time: float = Field(
-        default=1.5707963267948966,
-        gt=0.0,
-        description="length of a trajectory, whitened scale (hmc)",
-        examples=[1.5],
-    )
-    metric: Literal["low_rank", "diagonal", "dense"] = Field(
-        default="low_rank", description="form of the adapted mass matrix", examples=["low_rank"]
-    )
-    step_size: float | None = Field(
-        default=None,
-        gt=0.0,
-        description="first step size; searched for if absent",
-        examples=[0.1],
-    )
-    start: Literal["pathfinder", "uniform"] = Field(
-        default="pathfinder",
-        description="where chains start: near the mass, found by several searches, or uniform(-2, 2)",
-        examples=["uniform"],
+        default=None, ge=0, lt=2**63, description="seed; drawn at random and recorded if absent", examples=[20260101]
     )
     precision: Literal["float64", "float32"] = Field(
         default="float64", description="floating-point precision of the computation", examples=["float64"]
-    )
-    executor: Literal["auto", "threads", "batch"] = Field(
-        default="auto", description="chains in threads (CPU) or in one batch (GPU)", examples=["auto"]
-    )
-    cores: int | None = Field(
-        default=None, ge=1, description="chains run at the same time; all cores if absent", examples=[4]
     )
     check: Literal["on", "off"] = Field(
         default="on",

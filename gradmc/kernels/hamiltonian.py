@@ -1,16 +1,23 @@
 """Hamiltonian dynamics in whitened momentum: phase points, energy, the leapfrog step.
 
-H(q, w) = -log density(q) + w'w / 2 (Neal 2011, 'MCMC using Hamiltonian dynamics'; see `metric` for w).
+H(q, w) = -log density(q) + w'w / 2 (Neal 2011, 'MCMC using Hamiltonian dynamics'; see `metric` for w).  `Hamiltonian`
+is what NUTS and HMC have in common as kernels.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, UInt32
 
 from gradmc.kernels.metric import Metric
+from gradmc.kernels.random import normal_vector
 from gradmc.records import record
+
+# XLA computes a momentum again for each of its uses. From about this many coordinates on, storing it is cheaper
+# (measured on normals: 5 % slower with 10 coordinates, 10 % faster with 100).
+LONG = 32
 
 type LogDensityAndGradient = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -52,3 +59,20 @@ def leapfrog(
     force = metric.pull(gradient)
     momentum = momentum + 0.5 * step_size * force
     return Point(position=position, momentum=momentum, force=force, log_density=log_density, gradient=gradient)
+
+
+class Hamiltonian:
+    """Momentum law and integrator of Hamiltonian dynamics: the part of a kernel that NUTS and HMC share."""
+
+    __slots__ = ()
+
+    def momentum(
+        self, key: UInt32[Array, "2"], transition: UInt32[Array, ""], dim: int, dtype: jnp.dtype
+    ) -> Float[Array, "dim"]:
+        """Standard normal, since it is whitened."""
+        momentum = normal_vector(key, transition, dim, dtype)
+        return lax.optimization_barrier(momentum) if dim >= LONG else momentum
+
+    def step(self, density: LogDensityAndGradient, metric: Metric, before: Phase, step_size: Float[Array, ""]) -> Point:
+        """A leapfrog step."""
+        return leapfrog(density, metric, before, step_size)

@@ -7,13 +7,16 @@ the dynamics.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from gradmc.arguments import check_real, check_whole
 from gradmc.kernels.branching import pick
-from gradmc.kernels.hamiltonian import Phase, Point, energy
-from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
+from gradmc.kernels.hamiltonian import Hamiltonian, Phase, Point, energy
+from gradmc.kernels.kernel import STATISTICS, Draw, Info, Tally, count, draw_at, new_tally, summarise
 from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
 
@@ -31,8 +34,25 @@ class HmcTrajectory:
     symmetric_acceptance: Float[Array, ""]
 
 
+def check_trajectory(integration_time: float, jitter: float, max_steps: int, max_energy_error: float) -> None:
+    """Refuse settings of a trajectory outside their range."""
+    check_real("integration_time", integration_time, 0, None)
+    check_real("max_energy_error", max_energy_error, 0, None)
+    check_whole("max_steps", max_steps, 1, 2**30)
+    if jitter not in (0, 1):
+        check_real("jitter", jitter, 0, 1)
+
+
+def jittered_steps(
+    integration_time: float, jitter: float, most: int, word: UInt32[Array, ""], step_size: Float[Array, ""]
+) -> Int[Array, ""]:
+    """How many steps a trajectory takes: for a time that is uniform around `integration_time`, rounded up."""
+    factor = 1 + jitter * (2 * uniform(word, step_size.dtype) - 1)
+    return jnp.clip(jnp.ceil(integration_time * factor / step_size), 1, most).astype(jnp.int32)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Hmc:
+class Hmc(Hamiltonian):
     """HMC over `integration_time` (in units of the whitened scale; a quarter period of a unit normal is pi / 2).
 
     `jitter` lies in [0, 1]; a trajectory takes at most `max_steps` leapfrog steps.
@@ -43,6 +63,14 @@ class Hmc:
     max_steps: int = 1024
     max_energy_error: float = 1000.0
 
+    def __post_init__(self) -> None:
+        check_trajectory(self.integration_time, self.jitter, self.max_steps, self.max_energy_error)
+
+    @property
+    def statistics(self) -> Mapping[str, np.dtype]:
+        """Those of every kernel."""
+        return STATISTICS
+
     def workspace(self, dim: int, dtype: jnp.dtype) -> tuple[()]:
         """Nothing."""
         del dim, dtype
@@ -51,14 +79,11 @@ class Hmc:
     def start(self, point: Point, word: UInt32[Array, ""], step_size: Float[Array, ""]) -> HmcTrajectory:
         """Draw the number of steps."""
         start_energy = energy(point)
-        dtype = start_energy.dtype
-        factor = 1 + self.jitter * (2 * uniform(word, dtype) - 1)
-        steps = jnp.clip(jnp.ceil(self.integration_time * factor / step_size), 1, self.max_steps)
         return HmcTrajectory(
             moving=point.phase,
             direction=jnp.ones_like(start_energy),
             tally=new_tally(start_energy),
-            length=steps.astype(jnp.int32),
+            length=jittered_steps(self.integration_time, self.jitter, self.max_steps, word, step_size),
             proposal=draw_at(point, start_energy),
             acceptance=jnp.zeros_like(start_energy),
             symmetric_acceptance=jnp.zeros_like(start_energy),
@@ -92,14 +117,8 @@ class Hmc:
 
     def conclude(self, trajectory: HmcTrajectory) -> tuple[Draw, Info]:
         """The accepted end or the start; the acceptance statistics are those of the end point."""
-        info = summarise(
-            trajectory.tally,
-            trajectory.proposal,
-            tree_depth=jnp.int32(0),
-            reached_max_treedepth=jnp.bool_(False),
-        )
         info = dataclasses.replace(
-            info,
+            summarise(trajectory.tally, trajectory.proposal),
             acceptance_rate=trajectory.acceptance,
             symmetric_acceptance=trajectory.symmetric_acceptance,
         )

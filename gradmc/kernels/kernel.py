@@ -1,18 +1,36 @@
-"""What a kernel is: a state machine that grows a trajectory by one leapfrog step at a time.
+"""What a kernel is: a state machine that grows a trajectory by one step of its integrator at a time.
 
-Vocabulary: a *transition* goes from one draw to the next; it owns a *trajectory* of leapfrog steps; each step is one
-*tick* and costs one gradient.  The machine that drives a kernel (`gradmc.run.machine`) takes the leapfrog step itself,
-from `trajectory.moving` in `trajectory.direction`, and hands the new point to `extend`.  When `extend` says that the
-trajectory is done, `conclude` gives the next draw and the transition's statistics.
+Vocabulary: a *transition* goes from one draw to the next; it owns a *trajectory* of steps; each step is one *tick* and
+costs one gradient.
+
+Implementing a kernel: a frozen dataclass with settings as fields, which shape the compiled code.  The machine that
+drives it (`gradmc.run.machine`) draws a `momentum` and calls `start`.  Then, tick by tick, it takes a `step` from
+`trajectory.moving` in `trajectory.direction` and hands the new point to `extend`.  When `extend` says that the
+trajectory is done, `conclude` gives the next draw and what is told of the transition, of which the `statistics` are
+stored.
+
+- All is in whitened momentum (`gradmc.kernels.metric`): the force is `metric.pull(gradient)`, and a momentum w moves
+  the position along `metric.push(w)`.
+- `step` evaluates the density exactly once.  With step size 0 and momentum 0 it stays where it is: so the machine asks
+  for the density at a point.
+- A transition must leave the posterior invariant for any fixed metric and step size, or the kernel says in its
+  docstring that it does not.
+- Random numbers come from `event` and the `key` alone (`gradmc.kernels.random`).
+- Adaptation needs `acceptance_rate` and `symmetric_acceptance` to fall as the step size grows.
+
+Then register it in `gradmc.run.parts`, and add it to the tests of invariance (`tests/run/test_invariance.py`).
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from gradmc.kernels.hamiltonian import Phase, Point
+from gradmc.kernels.hamiltonian import LogDensityAndGradient, Phase, Point
+from gradmc.kernels.metric import Metric
 from gradmc.kernels.random import Event
 from gradmc.records import record
 
@@ -41,17 +59,29 @@ class Tally:
 
 @record
 class Info:
-    """Statistics of one transition, in ArviZ's names, and `symmetric_acceptance` for the step size."""
+    """What is told of one transition: statistics in ArviZ's names, and `symmetric_acceptance` for the step size.
+
+    A kernel with more to tell extends it.
+    """
 
     energy: Float[Array, ""]
     diverging: Bool[Array, ""]
     acceptance_rate: Float[Array, ""]
     symmetric_acceptance: Float[Array, ""]
-    tree_depth: Int[Array, ""]
     n_steps: Int[Array, ""]
-    reached_max_treedepth: Bool[Array, ""]
     energy_error: Float[Array, ""]
     max_energy_error: Float[Array, ""]
+
+
+STATISTICS: Mapping[str, np.dtype] = {
+    "energy": np.dtype(float),
+    "diverging": np.dtype(bool),
+    "acceptance_rate": np.dtype(float),
+    "n_steps": np.dtype(np.int64),
+    "energy_error": np.dtype(float),
+    "max_energy_error": np.dtype(float),
+}
+"""Fields of `Info` that results store, with the dtype that they have there."""
 
 
 class Trajectory(Protocol):
@@ -59,7 +89,7 @@ class Trajectory(Protocol):
 
     @property
     def moving(self) -> Phase:
-        """The end that the next leapfrog step starts from."""
+        """The end that the next step starts from."""
         ...
 
     @property
@@ -74,7 +104,22 @@ class Trajectory(Protocol):
 
 
 class Kernel[T: Trajectory, W](Protocol):
-    """Grows trajectories; holds static settings only (its fields shape the compiled code)."""
+    """Grows trajectories."""
+
+    @property
+    def statistics(self) -> Mapping[str, np.dtype]:
+        """The fields of its `Info` that are stored with the draws."""
+        ...
+
+    def momentum(
+        self, key: UInt32[Array, "2"], transition: UInt32[Array, ""], dim: int, dtype: jnp.dtype
+    ) -> Float[Array, "dim"]:
+        """The momentum at the start of a transition."""
+        ...
+
+    def step(self, density: LogDensityAndGradient, metric: Metric, before: Phase, step_size: Float[Array, ""]) -> Point:
+        """One step of the integrator; a negative step size goes backwards in time."""
+        ...
 
     def workspace(self, dim: int, dtype: jnp.dtype) -> W:
         """Scratch memory that outlives a transition but carries nothing from one to the next."""
@@ -138,7 +183,7 @@ def count(tally: Tally, energy: Float[Array, ""], max_energy_error: float) -> tu
     return counted, error
 
 
-def summarise(tally: Tally, draw: Draw, *, tree_depth: Int[Array, ""], reached_max_treedepth: Bool[Array, ""]) -> Info:
+def summarise(tally: Tally, draw: Draw) -> Info:
     """The statistics of a finished trajectory that ended with `draw`."""
     n_steps = lax.convert_element_type(jnp.maximum(tally.n_steps, 1), tally.acceptance_sum.dtype)
     return Info(
@@ -146,9 +191,7 @@ def summarise(tally: Tally, draw: Draw, *, tree_depth: Int[Array, ""], reached_m
         diverging=tally.diverging,
         acceptance_rate=tally.acceptance_sum / n_steps,
         symmetric_acceptance=tally.symmetric_sum / n_steps,
-        tree_depth=tree_depth,
         n_steps=tally.n_steps,
-        reached_max_treedepth=reached_max_treedepth,
         energy_error=draw.energy - tally.start_energy,
         max_energy_error=tally.max_energy_error,
     )

@@ -17,6 +17,7 @@ and the first leaf of the right half of each lies one row above its own.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +25,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from gradmc.arguments import check_real, check_whole
 from gradmc.kernels.branching import branch, pick
-from gradmc.kernels.hamiltonian import Phase, Point, energy
-from gradmc.kernels.kernel import Draw, Info, Tally, count, draw_at, new_tally, summarise
+from gradmc.kernels.hamiltonian import Hamiltonian, Phase, Point, energy
+from gradmc.kernels.kernel import STATISTICS, Draw, Info, Tally, count, draw_at, new_tally, summarise
 from gradmc.kernels.random import Event, uniform
 from gradmc.records import record
 
@@ -85,6 +87,14 @@ class NutsTrajectory:
     def direction(self) -> Float[Array, ""]:
         """+1 or -1."""
         return 2 * self.side.astype(self.tree.log_weight.dtype) - 1
+
+
+@record
+class NutsInfo(Info):
+    """What NUTS tells of a transition besides."""
+
+    tree_depth: Int[Array, ""]
+    reached_max_treedepth: Bool[Array, ""]
 
 
 def is_turning(rho: Float[Array, "dim"], first: Float[Array, "dim"], last: Float[Array, "dim"]) -> Bool[Array, ""]:
@@ -211,11 +221,20 @@ def _merge(doubling: _Doubling, complete: _Complete) -> _Doubling:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Nuts:
+class Nuts(Hamiltonian):
     """NUTS with at most `max_tree_depth` doublings (1 to 30; Stan: 10), diverging above `max_energy_error`."""
 
     max_tree_depth: int = 10
     max_energy_error: float = 1000.0
+
+    def __post_init__(self) -> None:
+        check_whole("max_tree_depth", self.max_tree_depth, 1, 30)
+        check_real("max_energy_error", self.max_energy_error, 0, None)
+
+    @property
+    def statistics(self) -> Mapping[str, np.dtype]:
+        """Those of every kernel, and the tree's."""
+        return {**STATISTICS, "tree_depth": np.dtype(np.int64), "reached_max_treedepth": np.dtype(bool)}
 
     def workspace(self, dim: int, dtype: jnp.dtype) -> Checkpoints:
         """Empty checkpoints; their contents need no reset between transitions."""
@@ -311,9 +330,9 @@ class Nuts:
         done = broken | tree.turning | (full & (tree.depth >= self.max_tree_depth))
         return grown, checkpoints, done
 
-    def conclude(self, trajectory: NutsTrajectory) -> tuple[Draw, Info]:
+    def conclude(self, trajectory: NutsTrajectory) -> tuple[Draw, NutsInfo]:
         """The tree's proposal; a broken subtree gives no draw and does not count in `tree_depth`."""
         tree, tally = trajectory.tree, trajectory.tally
         saturated = (tree.depth >= self.max_tree_depth) & ~tree.turning & ~tally.diverging
         draw = _row(trajectory.proposals, trajectory.chosen)
-        return draw, summarise(tally, draw, tree_depth=tree.depth, reached_max_treedepth=saturated)
+        return draw, NutsInfo(**vars(summarise(tally, draw)), tree_depth=tree.depth, reached_max_treedepth=saturated)

@@ -14,31 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.experimental.compilation_cache import compilation_cache
-from jaxtyping import Array, Float, Int
 
 from gradmc.adaptation.schedule import Schedule
+from gradmc.run.executor import Executor, Expand
 from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
 MAX_CAPACITY = 8192
-
-type Expand = Callable[[jax.Array, Any], dict[str, dict[str, jax.Array]]]
 
 _cache_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The executables of a run, for chains one by one (`batch` is None) or `batch` chains at a time."""
+    """The executables of a run, for a lane of chains (`gradmc.run.executor`)."""
 
     advance: Callable[..., tuple[State, Buffer]]
     expand: Callable[..., dict[str, dict[str, jax.Array]]]
     capacity: int
-    batch: int | None
     text: Callable[[], str | None]  # the optimised HLO of `advance`
 
 
@@ -55,34 +50,29 @@ def compile_run(
     machine: Machine,
     expand: Expand,
     arguments: Any,
-    state: State,
+    states: State,
     schedule: Schedule,
     points: jax.Array,
     *,
+    executor: Executor,
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
-    batch: int | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Compiled:
-    """Trace and compile for chains like `state` and `points`; these have a leading axis if there is a `batch`.
+    """Trace and compile for lanes like `states` and `points`.
 
     `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
     """
-
-    def rows(positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any) -> Any:
-        return expand_rows(expand, positions, count, arguments)
-
-    advance = machine.advance
-    if batch is not None:
-        advance = jax.vmap(advance, in_axes=(0, None, None, 0, None, None, 0))
-    positions = jax.ShapeDtypeStruct((capacity, machine.dim), machine.dtype)
+    advance = executor.advance(machine.advance)
+    chains = points.shape[0]
+    positions = jax.ShapeDtypeStruct((chains, capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
-    limits = jax.ShapeDtypeStruct(() if batch is None else (batch,), np.int32)
+    limits = jax.ShapeDtypeStruct((chains,), np.int32)
     # Compiling holds a thread for long; the calling one waits where signals reach it.
     with _persistent_cache(), ThreadPoolExecutor(2) as pool:
-        lowered_expand = jax.jit(rows).lower(positions, whole, arguments)
+        lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
         compiled_expand = pool.submit(_compile, lowered_expand, scope)
-        lowered = jax.jit(advance, static_argnums=5).lower(state, schedule, arguments, limits, whole, capacity, points)
+        lowered = jax.jit(advance, static_argnums=5).lower(states, schedule, arguments, limits, whole, capacity, points)
         compiling = pool.submit(_compile, lowered, scope)
         if meanwhile is not None:
             meanwhile()
@@ -91,7 +81,6 @@ def compile_run(
             advance=compiled_advance,
             expand=compiled_expand.result(),
             capacity=capacity,
-            batch=batch,
             text=compiled_advance.as_text,
         )
 
@@ -99,21 +88,6 @@ def compile_run(
 def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
     with scope():
         return lowered.compile()
-
-
-def expand_rows(
-    expand: Expand, positions: Float[Array, "capacity dim"], count: Int[Array, ""], arguments: Any
-) -> dict[str, dict[str, jax.Array]]:
-    """`expand` at the first `count` rows of `positions`, one after the other; the other rows are zero."""
-    capacity = positions.shape[0]
-    shapes = jax.eval_shape(expand, positions[0], arguments)
-    empty = jax.tree.map(lambda s: jnp.zeros((capacity, *s.shape), s.dtype), shapes)
-
-    def fill(i: jax.Array, rows: Any) -> Any:
-        values = expand(lax.dynamic_index_in_dim(positions, i, 0, keepdims=False), arguments)
-        return jax.tree.map(lambda r, v: lax.dynamic_update_index_in_dim(r, v, i, 0), rows, values)
-
-    return lax.fori_loop(0, count, fill, empty)
 
 
 def cache_directory() -> Path:

@@ -1,8 +1,8 @@
 """The host loop: chains advance chunk by chunk until each has its draws.
 
-A *lane* is what one call of the compiled `advance` moves: one chain on a CPU, all chains on an accelerator.  Workers
-(threads; XLA releases the GIL) take lanes from a queue, run one chunk, hand the draws to the store, and put the lane
-back.  Everything that a user sees of a run (progress, stopping, streaming, checkpoints) happens between chunks.
+A *lane* is what one call of the compiled `advance` moves (`gradmc.run.executor`).  Workers (threads; XLA releases the
+GIL) take lanes from a queue, run one chunk, hand the draws to the store, and put the lane back.  Everything that a user
+sees of a run (progress, stopping, streaming, checkpoints) happens between chunks.
 
 A chunk is sized in ticks by measurement so that it takes about `CHUNK_SECONDS`; the draws do not depend on its size.
 """
@@ -18,10 +18,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from gradmc.adaptation.adaptation import Adaptation
 from gradmc.adaptation.schedule import Schedule
 from gradmc.run.compiling import Compiled
-from gradmc.run.machine import FAILED, SEARCH, STATISTICS, State
+from gradmc.run.machine import FAILED, SEARCH, Machine, State
 from gradmc.run.progress import ChainStatus, Progress
 
 CHUNK_SECONDS = 0.3
@@ -48,24 +47,29 @@ class Plan:
     draws: int
     keep_warmup: bool
     scope: Callable[[], AbstractContextManager[Any]]  # JAX in the density's precision
-    adaptation: Adaptation | None  # None where the metric stays
+    machine: Machine
+    metric_stays: bool = False
 
     @property
     def total(self) -> int:
         """Transitions per chain."""
         return self.warmup + self.draws
 
+    def next_update(self, transition: int) -> int | None:
+        """The first number of transitions above `transition` after which the adaptation needs the host."""
+        return None if self.metric_stays else self.machine.adaptation.next_update(transition, self.warmup)
+
 
 @dataclasses.dataclass(slots=True)
 class Lane:
-    """One or more chains that advance together, and what the host counts of them."""
+    """One or more chains that advance together, and what the host counts of them; all arrays have an axis of chains."""
 
     chains: tuple[int, ...]
     state: State
     done: np.ndarray  # transitions finished, per chain
     divergences: np.ndarray  # after warmup, per chain
     gradients: np.ndarray  # evaluated, per chain
-    points: jax.Array  # (points, dim): the first of them are the candidates for a starting point that are given
+    points: jax.Array  # (chains, points, dim): the first of them are the candidates for a starting point that are given
     ticks: float = FIRST_TICKS
     failed: bool = False  # a chain found no starting point
 
@@ -176,7 +180,7 @@ class Driver:
         ticks = np.int32(min(lane.ticks, 2**31 - 1))
         schedule, arguments = self.plan.schedule, self.plan.arguments
         state, buffer = self.plan.compiled.advance(lane.state, schedule, arguments, limits, ticks, lane.points)
-        filled = np.atleast_1d(np.asarray(buffer.filled))
+        filled = np.asarray(buffer.filled)
         elapsed = time.perf_counter() - began
         lane.ticks = resized(lane.ticks, int(np.max(np.asarray(buffer.ticks))), elapsed)
         lane.gradients += np.asarray(buffer.ticks)
@@ -192,68 +196,64 @@ class Driver:
     def _limits(self, lane: Lane) -> np.ndarray:
         """How many transitions each chain may make in the next chunk."""
         room = np.minimum(self.plan.total - lane.done, self.plan.compiled.capacity)
-        if self.plan.adaptation is not None:
-            for i, done in enumerate(lane.done):
-                due = self.plan.adaptation.next_update(int(done), self.plan.warmup)
-                if due is not None:
-                    room[i] = min(room[i], due - done)
-        room = np.maximum(room, 0).astype(np.int32)
-        return room if self.plan.compiled.batch is not None else room[0]
+        for i, done in enumerate(lane.done):
+            due = self.plan.next_update(int(done))
+            if due is not None:
+                room[i] = min(room[i], due - done)
+        return np.maximum(room, 0).astype(np.int32)
 
     def _adapt_on_host(self, lane: Lane, state: State, filled: np.ndarray) -> State:
         """Compute the metric of chains that have come to a transition where one is due."""
-        adaptation = self.plan.adaptation
-        if adaptation is None:
-            return state
         for i, done in enumerate(lane.done):
-            if filled[i] and adaptation.next_update(int(done) - 1, self.plan.warmup) == done:
-                row = i if self.plan.compiled.batch is not None else ()
-                state = self._with_new_metric(adaptation, state, row, int(done))
+            if filled[i] and self.plan.next_update(int(done) - 1) == done:
+                state = self._with_new_metric(state, i, int(done))
         return state
 
-    def _with_new_metric(self, adaptation: Adaptation, state: State, row: int | tuple[()], done: int) -> State:
+    def _with_new_metric(self, state: State, row: int, done: int) -> State:
         chain = state.chain
-        own_metric, own_adaptation = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.metric, chain.adaptation))
+        own = jax.tree.map(lambda leaf: np.asarray(leaf)[row], chain.adapted)
 
         def put(leaf: Any, value: Any) -> np.ndarray:
             changed = np.array(leaf)
             changed[row] = value
             return changed
 
-        final = adaptation.next_update(done, self.plan.warmup) is None
-        metric = adaptation.on_host(own_metric, own_adaptation, done, final=final)
+        metric = self.plan.machine.adaptation.on_host(own, done, self.plan.warmup)
         if metric is None:
             return state
-        chain = dataclasses.replace(
-            chain, metric=jax.tree.map(put, chain.metric, metric), phase=put(chain.phase, SEARCH)
+        adapted = dataclasses.replace(chain.adapted, metric=jax.tree.map(put, chain.adapted.metric, metric))
+        return dataclasses.replace(
+            state, chain=dataclasses.replace(chain, adapted=adapted, phase=put(chain.phase, SEARCH))
         )
-        return dataclasses.replace(state, chain=chain)
 
     def _hand_over(self, lane: Lane, buffer: Any, filled: np.ndarray) -> None:
         """Give the draws of the chunk to the sink, warmup and sampling apart."""
-        batched = self.plan.compiled.batch is not None
-        for i, chain in enumerate(lane.chains):
-            positions = buffer.positions[i] if batched else buffer.positions
-            statistics = np.asarray(buffer.statistics[i] if batched else buffer.statistics)
-            count, done = int(filled[i]), int(lane.done[i])
-            warm = int(np.clip(self.plan.warmup - done, 0, count))
-            lane.divergences[i] += int(statistics[warm:count, list(STATISTICS).index("diverging")].sum())
-            if count > (0 if self.plan.keep_warmup else warm):
-                self._append(chain, positions, statistics, warm, count)
-            lane.done[i] += count
+        warm = np.clip(self.plan.warmup - lane.done, 0, filled)
+        if np.any(filled > (0 if self.plan.keep_warmup else warm)):
+            groups = self._named(buffer, filled)
+            for i, chain in enumerate(lane.chains):
+                own = {group: {name: v[i] for name, v in of.items()} for group, of in groups.items()}
+                self._append(chain, own, int(warm[i]), int(filled[i]))
+                lane.divergences[i] += int(own["sample_stats"]["diverging"][warm[i] : filled[i]].sum())
+        lane.done += filled
 
-    def _append(self, chain: int, positions: Any, statistics: np.ndarray, warm: int, count: int) -> None:
-        values = self.plan.compiled.expand(positions, np.int32(count), self.plan.arguments)
+    def _named(self, buffer: Any, filled: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """The rows of a buffer as arrays (chains, capacity, ...) by group and name."""
+        values = self.plan.compiled.expand(buffer.positions, filled, self.plan.arguments)
         groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
+        table, statistics = np.asarray(buffer.statistics), self.plan.machine.statistics
         groups["sample_stats"] = {
-            name: statistics[:, i].astype(dtype) for i, (name, dtype) in enumerate(STATISTICS.items())
+            name: table[..., i].astype(dtype) for i, (name, dtype) in enumerate(statistics.items())
         }
+        return groups
+
+    def _append(self, chain: int, groups: Mapping[str, Mapping[str, np.ndarray]], warm: int, count: int) -> None:
         for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
             if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
                 self._sink.append(chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()})
 
     def _report(self, lane: Lane) -> None:
-        steps = np.atleast_1d(np.asarray(lane.state.chain.step.value))
+        steps = np.asarray(lane.state.chain.adapted.step.value)
         for i, chain in enumerate(lane.chains):
             done = int(lane.done[i])
             phase = "done" if done >= self.plan.total else "warmup" if done < self.plan.warmup else "sampling"

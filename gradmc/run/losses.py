@@ -15,9 +15,10 @@ import numpy as np
 
 from gradmc.density import Density
 from gradmc.errors import GradmcError
-from gradmc.kernels.hamiltonian import Phase, Point, energy, leapfrog
+from gradmc.kernels.hamiltonian import Phase, Point, energy
+from gradmc.kernels.kernel import Kernel
 from gradmc.kernels.metric import Metric
-from gradmc.kernels.random import chain_key, normal_vector
+from gradmc.kernels.random import chain_key
 from gradmc.results.statistics import lost_draws
 from gradmc.run.sampler import Sampler
 
@@ -66,7 +67,8 @@ def _lost_points(sampler: Sampler, density: Density, tree: Any) -> Iterator[np.n
         return
     chains = posterior["chain"].values
     with density.scope():
-        follow = jax.jit(lambda *given: _follow(density, *given))
+        kernel = sampler.plan.machine.kernel
+        follow = jax.jit(lambda *given: _follow(density, kernel, *given))
         for row, draw in lost:
             chain = int(chains[row])
             before = {part.name: posterior[part.name].values[row, draw - 1] for part in density.parts}
@@ -76,7 +78,7 @@ def _lost_points(sampler: Sampler, density: Density, tree: Any) -> Iterator[np.n
                 continue  # a value that was rounded onto the edge of its support
             transition = jnp.uint32(sampler.settings.warmup + int(draw))
             key = jnp.asarray(chain_key(int(sampler.settings.seed or 0), chain))
-            momentum = normal_vector(key, transition, density.dim, density.dtype)
+            momentum = kernel.momentum(key, transition, density.dim, density.dtype)
             step, steps = float(statistics["step_size"].values[row, draw]), int(statistics["n_steps"].values[row, draw])
             for direction in (1.0, -1.0):
                 signed = jnp.asarray(direction * step, density.dtype)
@@ -88,14 +90,17 @@ def _lost_points(sampler: Sampler, density: Density, tree: Any) -> Iterator[np.n
 def _metric(sampler: Sampler, chain: int) -> Metric:
     """The metric of a chain, which stands still after warmup."""
     lane = next(lane for lane in sampler.lanes if chain in lane.chains)
-    metric = lane.state.chain.metric
-    if sampler.plan.compiled.batch is None:
-        return metric
-    return jax.tree.map(lambda leaf: leaf[lane.chains.index(chain)], metric)
+    return jax.tree.map(lambda leaf: leaf[lane.chains.index(chain)], lane.state.chain.adapted.metric)
 
 
 def _follow(
-    density: Density, position: jax.Array, momentum: jax.Array, step: jax.Array, steps: jax.Array, metric: Metric
+    density: Density,
+    kernel: Kernel[Any, Any],
+    position: jax.Array,
+    momentum: jax.Array,
+    step: jax.Array,
+    steps: jax.Array,
+    metric: Metric,
 ) -> tuple[jax.Array, jax.Array]:
     """The last point of a trajectory of at most `steps` steps that ends where the energy is not finite."""
 
@@ -107,7 +112,7 @@ def _follow(
 
     def move(carry: tuple[jax.Array, Point]) -> tuple[jax.Array, Point]:
         phase: Phase = carry[1].phase
-        return carry[0] + 1, leapfrog(at, metric, phase, step)
+        return carry[0] + 1, kernel.step(at, metric, phase, step)
 
     value, gradient = at(position)
     start = Point(

@@ -1,4 +1,4 @@
-"""The compiled unit: a chain as a finite-state machine, one leapfrog step per tick.
+"""The compiled unit: a chain as a finite-state machine, one step of its kernel's integrator per tick.
 
 A chain passes through phases:
 
@@ -16,7 +16,7 @@ called with any sequence of limits and gives the same chain.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -25,35 +25,19 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from gradmc.adaptation.adaptation import Adaptation
+from gradmc.adaptation.adaptation import Adaptation, Adapted
 from gradmc.adaptation.schedule import Schedule
-from gradmc.adaptation.step_size import FIRST_STEP, StepSize, dual_average, initial_step_size, search, shorten_memory
+from gradmc.adaptation.step_size import FIRST_STEP
 from gradmc.kernels.branching import branch, pick
-from gradmc.kernels.hamiltonian import Point, leapfrog
+from gradmc.kernels.hamiltonian import Point
 from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
-from gradmc.kernels.metric import Metric
-from gradmc.kernels.random import LEAF, TRAJECTORY, Event, normal_vector, start_vector, threefry
+from gradmc.kernels.random import LEAF, TRAJECTORY, Event, start_vector, threefry
 from gradmc.records import record
 
 START, SEARCH, RUN, EVALUATE, FAILED = (np.int32(phase) for phase in range(5))
 
-#: Per-draw statistics, in the order of the buffer's columns, with the dtype that results store.
-STATISTICS: dict[str, np.dtype] = {
-    "lp": np.dtype(float),
-    "energy": np.dtype(float),
-    "diverging": np.dtype(bool),
-    "acceptance_rate": np.dtype(float),
-    "step_size": np.dtype(float),
-    "tree_depth": np.dtype(np.int64),
-    "n_steps": np.dtype(np.int64),
-    "reached_max_treedepth": np.dtype(bool),
-    "energy_error": np.dtype(float),
-    "max_energy_error": np.dtype(float),
-}
-
-# XLA computes a momentum again for each of its uses. From about this many coordinates on, storing it is cheaper
-# (measured on normals: 5 % slower with 10 coordinates, 10 % faster with 100).
-LONG = 32
+OWN_STATISTICS: Mapping[str, np.dtype] = {"lp": np.dtype(float), "step_size": np.dtype(float)}
+"""Statistics of a draw that no kernel need tell."""
 
 type LogDensity = Callable[[jax.Array, Any], jax.Array]
 
@@ -66,9 +50,7 @@ class Chain:
     transition: Int[Array, ""]  # transitions done
     attempt: Int[Array, ""]  # starting points chosen so far
     trajectory: Trajectory
-    metric: Metric
-    step: StepSize
-    adaptation: Any
+    adapted: Adapted
 
 
 @record
@@ -104,6 +86,11 @@ class Machine:
     dtype: np.dtype
     narrowed: float | tuple[float, ...] = 1.0
 
+    @property
+    def statistics(self) -> Mapping[str, np.dtype]:
+        """Statistics of a draw, in the order of the buffer's columns, with the dtype that results store."""
+        return {**OWN_STATISTICS, **self.kernel.statistics}
+
     def initial(self, key: np.ndarray, *, position: np.ndarray | None = None, step_size: float | None = None) -> State:
         """A chain before its first tick, in NumPy arrays.
 
@@ -115,11 +102,12 @@ class Machine:
         else:
             state = jax.tree.map(np.asarray, jax.jit(self._template)(np.asarray(position, self.dtype)))
         first = FIRST_STEP if step_size is None else step_size
+        step = dataclasses.replace(state.chain.adapted.step, value=np.asarray(first, self.dtype))
         chain = dataclasses.replace(
             state.chain,
             phase=START,
             attempt=np.int32(position is not None),
-            step=dataclasses.replace(state.chain.step, value=np.asarray(first, self.dtype)),
+            adapted=dataclasses.replace(state.chain.adapted, step=step),
         )
         return dataclasses.replace(state, key=key, chain=chain)
 
@@ -127,16 +115,13 @@ class Machine:
         """A state at `position` before anything is known of the density there."""
         zero = jnp.zeros((), self.dtype)
         point = Point(position=position, momentum=position, force=position, log_density=zero, gradient=position)
-        metric, adaptation = self.adaptation.initial(position, position)
-        step = initial_step_size(zero)
+        adapted = self.adaptation.initial(position, position, zero)
         chain = Chain(
             phase=jnp.int32(0),
             transition=jnp.int32(0),
             attempt=jnp.int32(0),
-            trajectory=self.kernel.start(point, jnp.uint32(0), step.value),
-            metric=metric,
-            step=step,
-            adaptation=adaptation,
+            trajectory=self.kernel.start(point, jnp.uint32(0), adapted.step.value),
+            adapted=adapted,
         )
         return State(key=jnp.zeros(2, jnp.uint32), chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype))
 
@@ -146,7 +131,7 @@ class Machine:
             ticks=jnp.int32(0),
             filled=jnp.int32(0),
             positions=jnp.zeros((capacity, self.dim), self.dtype),
-            statistics=jnp.zeros((capacity, len(STATISTICS)), self.dtype),
+            statistics=jnp.zeros((capacity, len(self.statistics)), self.dtype),
         )
 
     def advance(
@@ -188,11 +173,11 @@ class Machine:
     ) -> tuple[Any, Chain, Buffer]:
         trajectory = chain.trajectory
         still = (chain.phase == START) | (chain.phase == EVALUATE)
-        step_size = jnp.where(still, 0, trajectory.direction * chain.step.value)
+        step_size = jnp.where(still, 0, trajectory.direction * chain.adapted.step.value)
         before = lax.optimization_barrier(trajectory.moving)  # read once; else XLA copies the table it lies in
-        point = leapfrog(
+        point = self.kernel.step(
             lambda position: jax.value_and_grad(self.log_density)(position, arguments),
-            chain.metric,
+            chain.adapted.metric,
             before,
             step_size.astype(self.dtype),
         )
@@ -262,7 +247,8 @@ class Machine:
         finite = jnp.isfinite(point.log_density) & jnp.all(jnp.isfinite(point.gradient))
         good = finite & (chain.attempt > 0)  # attempt 0 has no candidate yet
         exhausted = chain.attempt >= schedule.max_attempts
-        metric, adaptation = self.adaptation.initial(point.position, point.gradient)
+        adapted = self.adaptation.initial(point.position, point.gradient, chain.adapted.step.value)
+        metric = pick(schedule.keep_metric, chain.adapted.metric, adapted.metric)
         after = jnp.where(schedule.search, SEARCH, RUN)
         candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
         if self.narrowed != 1.0:
@@ -280,9 +266,7 @@ class Machine:
             chain,
             phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
             attempt=chain.attempt + jnp.where(good | exhausted, 0, 1).astype(jnp.int32),
-            metric=pick(good & ~schedule.keep_metric, metric, chain.metric),
-            adaptation=pick(good, adaptation, chain.adaptation),
-            step=pick(good, initial_step_size(chain.step.value), chain.step),
+            adapted=pick(good, dataclasses.replace(adapted, metric=metric), chain.adapted),
         )
         return chain, buffer, draw
 
@@ -296,10 +280,9 @@ class Machine:
         point: Point,
         schedule: Schedule,
     ) -> tuple[Chain, Buffer, Draw]:
-        del info, key, point
-        acceptance = chain.trajectory.tally.acceptance_sum  # of the only step
-        step, over = search(chain.step, acceptance, schedule.target_accept)
-        return dataclasses.replace(chain, step=step, phase=jnp.where(over, RUN, SEARCH)), buffer, draw
+        del key, point
+        adapted, over = self.adaptation.search(chain.adapted, info, schedule)
+        return dataclasses.replace(chain, adapted=adapted, phase=jnp.where(over, RUN, SEARCH)), buffer, draw
 
     def _after_transition(
         self,
@@ -312,61 +295,36 @@ class Machine:
         schedule: Schedule,
     ) -> tuple[Chain, Buffer, Draw]:
         del key, point
-        buffer = _store(buffer, draw, info, chain.step.value)
+        buffer = self._store(buffer, draw, info, chain.adapted.step.value)
         chain = branch(chain.transition < schedule.warmup, self._adapt, chain, (draw, info, schedule))
         return dataclasses.replace(chain, transition=chain.transition + 1), buffer, draw
 
     def _adapt(self, chain: Chain, arguments: tuple[Draw, Info, Schedule]) -> Chain:
-        """Adapt after a warmup transition.
-
-        Far from the typical set every step gains much energy; only the plain acceptance lets the step size grow there,
-        so the symmetric one takes over after the early phase.
-        """
+        """Adapt after a warmup transition."""
         draw, info, schedule = arguments
-        metric, adaptation, restart = self.adaptation.update(
-            chain.metric, chain.adaptation, draw, info, chain.transition, schedule
-        )
-        early = chain.transition < schedule.early_end
-        acceptance = jnp.where(early, info.acceptance_rate, info.symmetric_acceptance)
-        step = shorten_memory(chain.step, chain.transition == schedule.final_start)
-        step = dual_average(step, acceptance, schedule.target_accept)
-        last = chain.transition + 1 >= schedule.warmup
-        value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
-        return dataclasses.replace(
-            chain,
-            phase=jnp.where(restart, SEARCH, RUN),
-            metric=metric,
-            adaptation=adaptation,
-            step=dataclasses.replace(step, value=value),
-        )
+        adapted, restart = self.adaptation.update(chain.adapted, draw, info, chain.transition, schedule)
+        return dataclasses.replace(chain, phase=jnp.where(restart, SEARCH, RUN), adapted=adapted)
 
     def _begin(self, chain: Chain, draw: Draw, key: UInt32[Array, "2"]) -> Chain:
         transition = chain.transition.astype(jnp.uint32)
-        momentum = normal_vector(key, transition, self.dim, self.dtype)
-        if self.dim >= LONG:
-            momentum = lax.optimization_barrier(momentum)
+        momentum = self.kernel.momentum(key, transition, self.dim, self.dtype)
         word, _ = threefry(key, transition, jnp.uint32(TRAJECTORY))
         point = Point(
             position=draw.position,
             momentum=jnp.where((chain.phase == START) | (chain.phase == EVALUATE), 0, momentum).astype(self.dtype),
-            force=chain.metric.pull(draw.gradient),
+            force=chain.adapted.metric.pull(draw.gradient),
             log_density=draw.log_density,
             gradient=draw.gradient,
         )
-        return dataclasses.replace(chain, trajectory=self.kernel.start(point, word, chain.step.value))
+        return dataclasses.replace(chain, trajectory=self.kernel.start(point, word, chain.adapted.step.value))
 
-
-def _store(buffer: Buffer, draw: Draw, info: Info, step_size: Float[Array, ""]) -> Buffer:
-    columns = {"lp": draw.log_density, "step_size": step_size}
-    row = jnp.stack(
-        [
-            jnp.asarray(columns[name] if name in columns else getattr(info, name), draw.position.dtype)
-            for name in STATISTICS
-        ]
-    )
-    return Buffer(
-        ticks=buffer.ticks,
-        filled=buffer.filled + 1,
-        positions=lax.dynamic_update_index_in_dim(buffer.positions, draw.position, buffer.filled, 0),
-        statistics=lax.dynamic_update_index_in_dim(buffer.statistics, row, buffer.filled, 0),
-    )
+    def _store(self, buffer: Buffer, draw: Draw, info: Info, step_size: Float[Array, ""]) -> Buffer:
+        columns = {"lp": draw.log_density, "step_size": step_size}
+        values = [columns[name] if name in columns else getattr(info, name) for name in self.statistics]
+        row = jnp.stack([jnp.asarray(value, draw.position.dtype) for value in values])
+        return Buffer(
+            ticks=buffer.ticks,
+            filled=buffer.filled + 1,
+            positions=lax.dynamic_update_index_in_dim(buffer.positions, draw.position, buffer.filled, 0),
+            statistics=lax.dynamic_update_index_in_dim(buffer.statistics, row, buffer.filled, 0),
+        )

@@ -15,28 +15,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.adaptation.diagonal import DiagonalAdaptation
-from gradmc.adaptation.schedule import make_schedule
-from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
-from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
+from gradmc.adaptation.warmup import Warmup
 from gradmc.errors import ResumeError, StartError, UsageError
-from gradmc.kernels.hmc import Hmc
-from gradmc.kernels.metric import Metric
-from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import START_RADIUS, chain_key
-from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
+from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan
-from gradmc.run.machine import FAILED, START, STATISTICS, Machine, State
+from gradmc.run.executor import Expand, stacked, suited
+from gradmc.run.machine import FAILED, START, Machine
+from gradmc.run.parts import name_of
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator, Stopped
-from gradmc.starts.pathfinder import Pathfinder
 from gradmc.starts.start import Found, Start
 from gradmc.starts.start import Point as StartingPoint
 
 MAX_ATTEMPTS = 100
 MAX_POINTS = 64  # evaluated per call while starting points are looked for
-STARTS: Mapping[str, Start | None] = {"pathfinder": Pathfinder(), "uniform": None}
 COUNTS = ("done", "divergences", "gradients")
 
 
@@ -93,7 +87,6 @@ class Sampler:
     plan: Plan
     lanes: list[Lane]
     compile_seconds: float
-    machine: Machine
     start: Start | None
     found: Found | None = None
     sought: bool = False  # whether `start` has been asked
@@ -132,13 +125,15 @@ class Sampler:
     def started(self) -> dict[str, Any]:
         """How the chains came by their starting points, for the results; empty where they had begun before."""
         if self.start is None:
-            return {"start": "given" if bool(self.plan.schedule.given) else "uniform"}
+            return {"start": "given"}
+        name = name_of("start", self.start)
         if not self.sought:
             return {}
         if self.found is None:
-            return {"start": "uniform", "start_note": "no search found a place to start from"}
+            note = {} if name == "uniform" else {"start_note": "no search found a place to start from"}
+            return {"start": "uniform", **note}
         return {
-            "start": self.settings.start,
+            "start": name,
             "start_note": self.found.note,
             "start_gradients": self.found.gradients,
             "start_path": [point.path for point in self.found.points],
@@ -182,26 +177,17 @@ class Sampler:
             lane.points = point_table([points[chain].position for chain in lane.chains], lane.points)
             if plan.schedule.keep_metric:  # that of an earlier run
                 continue
-            covariances = [points[chain].normal.covariance for chain in lane.chains]
-            metric = joined([self._metric(covariance) for covariance in covariances], plan.compiled.batch)
-            lane.state = dataclasses.replace(lane.state, chain=dataclasses.replace(lane.state.chain, metric=metric))
+            machine, chain = plan.machine, lane.state.chain
+            covariances = [points[number].normal.covariance for number in lane.chains]
+            metric = stacked([machine.adaptation.metric_of(covariance, machine.dtype) for covariance in covariances])
+            chain = dataclasses.replace(chain, adapted=dataclasses.replace(chain.adapted, metric=metric))
+            lane.state = dataclasses.replace(lane.state, chain=chain)
         schedule = dataclasses.replace(plan.schedule, given=np.int32(1), keep_metric=np.bool_(True))
         self.plan = dataclasses.replace(plan, schedule=schedule)
 
-    def _metric(self, covariance: Spectrum) -> Metric:
-        """The metric of a starting point; without its directions where the precision cannot hold them."""
-        adaptation, dtype = self.machine.adaptation, self.machine.dtype
-        metric = adaptation.metric(covariance, dtype)
-        if metric is None:
-            scale = np.clip(covariance.scale, *SCALE_LIMITS)
-            metric = adaptation.metric(Spectrum(scale, np.ones(0), np.zeros((len(scale), 0))), dtype)
-        assert metric is not None
-        return metric
-
     def _start_error(self, lane: Lane) -> StartError:
-        row = int(np.argmax(np.atleast_1d(lane.state.chain.phase) == FAILED))
-        own = (lambda leaf: np.asarray(leaf)[row]) if self.plan.compiled.batch is not None else np.asarray
-        chain = jax.tree.map(own, lane.state.chain)
+        row = int(np.argmax(np.asarray(lane.state.chain.phase) == FAILED))
+        chain = jax.tree.map(lambda leaf: np.asarray(leaf)[row], lane.state.chain)
         with self.density.scope():
             position = np.asarray(chain.trajectory.moving.position)
         attempts = int(chain.attempt)
@@ -281,32 +267,26 @@ def prepare(
     began = time.perf_counter()
     with density.scope():
         machine = _machine(density, settings)
-        schedule = make_schedule(
-            settings.warmup,
-            target_accept=settings.target_accept,
-            search=settings.step_size is None,
-            max_attempts=MAX_ATTEMPTS if initial is None else 1,
-            given=0 if initial is None else 1,
-            dtype=density.dtype,
+        schedule = dataclasses.replace(
+            machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
+            search=np.bool_(settings.step_size is None),
+            max_attempts=np.int32(MAX_ATTEMPTS if initial is None else 1),
+            given=np.int32(0 if initial is None else 1),
         )
-        batch = settings.chains if _executor(settings) == "batch" else None
-        capacity = buffer_capacity(density.dim, len(STATISTICS), density.dtype.itemsize)
-        shape = (*(() if batch is None else (batch,)), min(capacity, MAX_POINTS), density.dim)
-        nowhere = jnp.zeros(shape, density.dtype)
-        lanes = _lanes(machine, settings, nowhere, batch)
-        if initial is not None:
-            for lane in lanes:
-                lane.points = point_table([initial[chain] for chain in lane.chains], nowhere)
+        executor = suited() if settings.executor == "auto" else settings.part("executor")
+        capacity = buffer_capacity(density.dim, len(machine.statistics), density.dtype.itemsize)
+        rows = min(capacity, MAX_POINTS)
+        lanes = [_lane(machine, settings, chains, rows, initial) for chains in executor.lanes(settings.chains)]
         compiled: Compiled = compile_run(
             machine,
             _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
             density.arguments,
             lanes[0].state,
             schedule,
-            nowhere,
+            lanes[0].points,
+            executor=executor,
             scope=density.scope,
             capacity=capacity,
-            batch=batch,
             meanwhile=meanwhile,
         )
     plan = Plan(
@@ -317,7 +297,7 @@ def prepare(
         draws=settings.draws,
         keep_warmup=settings.keep_warmup,
         scope=density.scope,
-        adaptation=machine.adaptation,
+        machine=machine,
     )
     return Sampler(
         density=density,
@@ -325,8 +305,7 @@ def prepare(
         plan=plan,
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
-        machine=machine,
-        start=None if initial is not None else STARTS[settings.start],
+        start=None if initial is not None else settings.part("start"),
     )
 
 
@@ -341,20 +320,11 @@ def _with_unconstrained(density: SampledDensity) -> Expand:
 
 
 def _machine(density: SampledDensity, settings: Settings) -> Machine:
-    kernel = (
-        Nuts(max_tree_depth=settings.max_tree_depth)
-        if settings.kernel == "nuts"
-        else Hmc(integration_time=settings.integration_time)
-    )
-    adaptation = {
-        "diagonal": DiagonalAdaptation,
-        "dense": DenseAdaptation,
-        "low_rank": LowRankAdaptation,
-    }[settings.metric]()
+    usual = settings.adaptation is None
     return Machine(
         log_density=density.logdensity,
-        kernel=kernel,
-        adaptation=adaptation,
+        kernel=settings.part("kernel"),
+        adaptation=Warmup(settings.part("metric"), settings.target_accept) if usual else settings.adaptation,
         dim=density.dim,
         dtype=np.dtype(density.dtype),
         narrowed=_narrowed(density),
@@ -366,35 +336,22 @@ def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
     return 1.0 if np.all(factors == 1.0) else tuple(np.broadcast_to(factors, density.dim).tolist())
 
 
-def _executor(settings: Settings) -> str:
-    if settings.executor != "auto":
-        return settings.executor
-    return "threads" if jax.default_backend() == "cpu" else "batch"
-
-
-def _lanes(machine: Machine, settings: Settings, points: jax.Array, batch: int | None) -> list[Lane]:
+def _lane(
+    machine: Machine, settings: Settings, chains: tuple[int, ...], rows: int, initial: Sequence[np.ndarray] | None
+) -> Lane:
+    """A lane before its first tick, with room for `rows` points of each chain."""
     assert settings.seed is not None
-    states = [
-        machine.initial(chain_key(settings.seed, chain), step_size=settings.step_size)
-        for chain in range(settings.chains)
-    ]
-    if batch is None:
-        return [_lane((chain,), state, points) for chain, state in enumerate(states)]
-    return [_lane(tuple(range(batch)), joined(states, batch), points)]
-
-
-def joined[T](own: Sequence[T], batch: int | None) -> T:
-    """What chains have of their own, as one for their lane: with a leading axis in a batch."""
-    return own[0] if batch is None else jax.tree.map(lambda *leaves: np.stack(leaves), *own)
+    states = [machine.initial(chain_key(settings.seed, chain), step_size=settings.step_size) for chain in chains]
+    nowhere = jnp.zeros((len(chains), rows, machine.dim), machine.dtype)
+    points = nowhere if initial is None else point_table([initial[chain] for chain in chains], nowhere)
+    done, divergences, gradients = np.zeros((3, len(chains)), np.int64)
+    return Lane(
+        chains=chains, state=stacked(states), done=done, divergences=divergences, gradients=gradients, points=points
+    )
 
 
 def point_table(firsts: Sequence[np.ndarray], like: jax.Array) -> jax.Array:
     """A lane's table of points whose first are `firsts`, one per chain."""
     table = np.zeros(like.shape, like.dtype)
-    table[..., 0, :] = np.stack(firsts) if table.ndim == 3 else firsts[0]
+    table[:, 0] = np.stack(firsts)
     return jnp.asarray(table)
-
-
-def _lane(chains: tuple[int, ...], state: State, points: jax.Array) -> Lane:
-    done, divergences, gradients = np.zeros((3, len(chains)), np.int64)
-    return Lane(chains=chains, state=state, done=done, divergences=divergences, gradients=gradients, points=points)

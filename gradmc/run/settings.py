@@ -1,84 +1,108 @@
-"""What a user may choose about sampling, checked before anything is traced."""
+"""What a user may choose about sampling: the one list of options, checked before anything is traced.
+
+`gm.sample` takes them as arguments, a configuration as keys of `[sampler]` (`gradmc.config.schema`).
+"""
 
 import dataclasses
+import functools
 import math
-import numbers
 import os
 import secrets
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from gradmc.arguments import check_real, check_whole
 from gradmc.errors import UsageError
+from gradmc.run.parts import Part, check_part, make_part
 
-KERNELS = ("nuts", "hmc")
-METRICS = ("low_rank", "diagonal", "dense")
-STARTS = ("pathfinder", "uniform")
-EXECUTORS = ("auto", "threads", "batch")
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """What is known of an option besides its type and default.
+
+    Attributes:
+        meaning: in a few words, for the configuration.
+        example: a value.
+        low, high: the range: inclusive of whole numbers, exclusive of others.
+        part: the kind of part (`gradmc.run.parts`) that it names.
+        also: names beyond those of the parts.
+    """
+
+    meaning: str
+    example: Any
+    low: int = 0
+    high: int | None = None
+    part: str | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of a run.
 
-    Args:
-        seed: any non-negative integer; the draws are a function of it. None chooses one and records it.
-        chains: number of chains, at least 1.
-        warmup: transitions per chain that adapt step size and metric and are not draws, at least 0.
-        draws: draws per chain, at least 0.
-        kernel: "nuts" or "hmc".
-        metric: mass matrix: "low_rank" (diagonal and a few directions), "diagonal" or "dense".
-        target_accept: mean acceptance that the step size aims at, between 0 and 1 (exclusive).
-        max_tree_depth: doublings of a NUTS trajectory, 1 to 20.
-        integration_time: length of an HMC trajectory in units of the whitened scale, positive.
-        step_size: fixed first step size; None searches for one.
-        start: "pathfinder" (near the mass, by several searches for it) or "uniform" (uniform(-2, 2) on the
-            unconstrained scale); without effect where starting values are given.
-        executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call, for
-            accelerators) or "auto".
-        cores: threads that run chains; None takes all cores of the machine.
-        keep_warmup: keep the draws of warmup too.
-        keep_unconstrained: keep the positions on the unconstrained scale too.
-
     Raises:
         UsageError: a value is outside its range.
     """
 
-    seed: int | None = None
-    chains: int = 4
-    warmup: int = 1000
-    draws: int = 1000
-    kernel: Literal["nuts", "hmc"] = "nuts"
-    metric: Literal["diagonal", "dense", "low_rank"] = "low_rank"
-    target_accept: float = 0.8
-    max_tree_depth: int = 10
-    integration_time: float = math.pi / 2
-    step_size: float | None = None
-    start: Literal["pathfinder", "uniform"] = "pathfinder"
-    executor: Literal["auto", "threads", "batch"] = "auto"
-    cores: int | None = None
+    kernel: Annotated[Part, Option("transition kernel", "nuts", part="kernel")] = "nuts"
+    chains: Annotated[int, Option("number of chains", 4, 1, 100_000)] = 4
+    warmup: Annotated[int, Option("warmup transitions per chain", 1000, 0, 2**30)] = 1000
+    draws: Annotated[int, Option("draws per chain after warmup", 1000, 0, 2**30)] = 1000
+    seed: Annotated[int | None, Option("seed; drawn at random and recorded if absent", 20260101, 0)] = None
+    target_accept: Annotated[float, Option("acceptance rate that the step size aims at", 0.9, 0, 1)] = 0.8
+    max_tree_depth: Annotated[int, Option("doublings of a trajectory at most (nuts)", 10, 1, 20)] = 10
+    integration_time: Annotated[
+        float, Option("length of a trajectory, whitened scale (hmc, microcanonical)", 1.5, 0)
+    ] = math.pi / 2
+    metric: Annotated[Part, Option("form of the adapted mass matrix", "low_rank", part="metric")] = "low_rank"
+    step_size: Annotated[float | None, Option("first step size; searched for if absent", 0.1, 0)] = None
+    start: Annotated[
+        Part,
+        Option(
+            "where chains start: near the mass, found by several searches, or uniform(-2, 2)", "uniform", part="start"
+        ),
+    ] = "pathfinder"
+    executor: Annotated[
+        Part, Option("chains in threads (CPU) or in one batch (GPU)", "auto", part="executor", also=("auto",))
+    ] = "auto"
+    cores: Annotated[int | None, Option("chains run at the same time; all cores if absent", 4, 1)] = None
+    adaptation: Any = None  # an object in place of the usual adaptation of step size and metric
     keep_warmup: bool = False
     keep_unconstrained: bool = False
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("chains", 1, 100_000),
-            ("warmup", 0, 2**30),
-            ("draws", 0, 2**30),
-            ("max_tree_depth", 1, 20),
-        ):
-            check_whole(name, getattr(self, name), low, high)
-        for name, optional_low in (("seed", 0), ("cores", 1)):
-            if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name), optional_low, None)
-        _check_real("target_accept", self.target_accept, 0, 1)
-        _check_real("integration_time", self.integration_time, 0, None)
-        if self.step_size is not None:
-            _check_real("step_size", self.step_size, 0, None)
-        for name, choices in (("kernel", KERNELS), ("metric", METRICS), ("start", STARTS), ("executor", EXECUTORS)):
-            if getattr(self, name) not in choices:
-                listed = ", ".join(repr(choice) for choice in choices)
-                raise UsageError(f"{name} must be one of {listed}; got {getattr(self, name)!r}")
+        for name, (hint, known, default) in options().items():
+            value = getattr(self, name)
+            if value is None and default is None:
+                continue
+            if known.part is not None:
+                check_part(known.part, value, known.also)
+            elif hint in (int, int | None):
+                check_whole(name, value, known.low, known.high)
+            else:
+                check_real(name, value, known.low, known.high)
+        self._check_belonging()
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbits(32))
+
+    def _check_belonging(self) -> None:
+        """Refuse settings of a part beside the part as an object, which has its own."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        if self.adaptation is not None and not callable(getattr(self.adaptation, "next_update", None)):
+            raise UsageError(f"adaptation must be an object such as gm.Warmup(); got {self.adaptation!r}")
+        owners = [("kernel", self.kernel, ("max_tree_depth", "integration_time"))]
+        if self.adaptation is not None:
+            owners.append(("adaptation", self.adaptation, ("target_accept", "metric")))
+        for kind, made, names in owners:
+            for name in names:
+                if not isinstance(made, str) and getattr(self, name) != defaults[name]:
+                    raise UsageError(f"{name} is a setting of the {kind} here: give it to {made!r} instead")
+
+    def part(self, kind: str) -> Any:
+        """The object of a kind of part that these settings ask for; not for an executor `auto`."""
+        given = getattr(self, kind)
+        settings = {"max_tree_depth": self.max_tree_depth, "integration_time": self.integration_time}
+        return make_part(kind, given, settings)
 
     @property
     def threads(self) -> int:
@@ -86,21 +110,18 @@ class Settings:
         return self.cores or available_cores()
 
 
+@functools.cache
+def options() -> Mapping[str, tuple[Any, Option, Any]]:
+    """Type, description and default of the options that a configuration has too, by name."""
+    hints = get_type_hints(Settings, include_extras=True)
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
+    return {
+        name: (get_args(hints[name])[0], get_args(hints[name])[1], default)
+        for name, default in fields.items()
+        if get_origin(hints[name]) is Annotated
+    }
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_whole(name: str, value: Any, low: int, high: int | None) -> None:
-    """Refuse what is no whole number between `low` and `high`."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or int(value) < low or (high is not None and int(value) > high):
-        span = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise UsageError(f"{name} must be a whole number {span}; got {value!r}")
-
-
-def _check_real(name: str, value: Any, low: float, high: float | None) -> None:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not low < float(value) < (math.inf if high is None else high):
-        span = f"greater than {low}" if high is None else f"between {low} and {high} (exclusive)"
-        raise UsageError(f"{name} must be a number {span}; got {value!r}")

@@ -63,21 +63,19 @@ class Evaluator:
 
     @property
     def _chains(self) -> int:
-        return self.plan.compiled.batch or 1
+        return len(self.points)
 
     def _answer(self, points: np.ndarray) -> Answer:
-        """One call; a batch shares the points out among its chains."""
+        """One call; the points are shared out among the chains of a lane."""
         compiled = self.plan.compiled
         shares = np.array_split(points, self._chains)
         tables = np.zeros((self._chains, *self.points.shape[-2:]), self.points.dtype)
         for table, share in zip(tables, shares, strict=True):
             table[: len(share)] = share
         counts = np.asarray([len(share) for share in shares], np.int32)
-        asked = (counts[0], TICKS, tables[0]) if compiled.batch is None else (counts, TICKS, tables)
         with self.plan.scope():
-            _, buffer = compiled.advance(self.state, self.plan.schedule, self.plan.arguments, *asked)
+            _, buffer = compiled.advance(self.state, self.plan.schedule, self.plan.arguments, counts, TICKS, tables)
             values, gradients = np.asarray(buffer.statistics)[..., 0], np.asarray(buffer.positions)
-        values, gradients = values.reshape(self._chains, -1), gradients.reshape(self._chains, -1, points.shape[1])
         rows = [slice(count) for count in counts]
         return (
             np.concatenate([v[r] for v, r in zip(values, rows, strict=True)]).astype(float),

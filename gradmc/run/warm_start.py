@@ -19,8 +19,8 @@ from gradmc.results.checkpoint import Checkpoint, decode, encode, load_checkpoin
 from gradmc.results.files import atomic_write
 from gradmc.run.sampler import Sampler
 
-METRIC = ".chain.metric"
-STEP = ".chain.step.value"
+METRIC = ".chain.adapted.metric"
+STEP = ".chain.adapted.step.value"
 FILE = "warm_start"
 
 type Adapted = dict[str, np.ndarray]
@@ -80,11 +80,15 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
         ConfigError: metric or dimension differ.
     """
     plan = sampler.plan
-    zero = np.int32(0)
+    fixed = plan.machine.adaptation.schedule(plan.warmup, metric_stays=True, dtype=plan.machine.dtype)
     schedule = dataclasses.replace(
-        plan.schedule, early_end=zero, final_start=zero, keep_metric=np.bool_(True), search=np.bool_(False)
+        fixed,
+        keep_metric=np.bool_(True),
+        search=np.bool_(False),
+        max_attempts=plan.schedule.max_attempts,
+        given=plan.schedule.given,
     )
-    sampler.plan = dataclasses.replace(plan, schedule=schedule, adaptation=None)
+    sampler.plan = dataclasses.replace(plan, schedule=schedule, metric_stays=True)
     for lane in sampler.lanes:
         own = [adapted[chain % len(adapted)] for chain in lane.chains]
 
@@ -92,15 +96,15 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
             name = jax.tree_util.keystr(path)
             if not name.startswith(METRIC) and name != STEP:
                 return leaf
-            return _fitted(name, leaf, own, batched=plan.compiled.batch is not None)
+            return _fitted(name, leaf, own)
 
         with plan.scope():
             lane.state = jax.tree_util.tree_map_with_path(load, lane.state)
 
 
-def _fitted(name: str, leaf: Any, own: list[Adapted], *, batched: bool) -> Any:
+def _fitted(name: str, leaf: Any, own: list[Adapted]) -> Any:
     arrays = [chain.get(name) for chain in own]
-    shape = leaf.shape[1:] if batched else leaf.shape
+    shape = leaf.shape[1:]
     for array in arrays:
         if array is None:
             raise ConfigError(
@@ -111,15 +115,11 @@ def _fitted(name: str, leaf: Any, own: list[Adapted], *, batched: bool) -> Any:
                 f"sampler.warm_start: the mass matrix of the earlier run has shape {array.shape}, this model needs "
                 f"{shape}; the models must have the same unconstrained parameters"
             )
-    stacked = np.stack([np.asarray(array) for array in arrays]) if batched else np.asarray(arrays[0])
-    return jnp.asarray(stacked, leaf.dtype)
+    return jnp.asarray(np.stack([np.asarray(array) for array in arrays]), leaf.dtype)
 
 
 def _split(checkpoint: Checkpoint) -> list[Adapted]:
     """One entry per chain of a lane."""
     chains = len(checkpoint.meta["lengths"])
     wanted = {name: array for name, array in checkpoint.arrays.items() if name.startswith(METRIC) or name == STEP}
-    batched = wanted[STEP].ndim == 1
-    if not batched:
-        return [wanted]
     return [{name: array[chain] for name, array in wanted.items()} for chain in range(chains)]

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gradmc.arguments import check_whole
 from gradmc.starts.asking import Evaluate, Search, together
 from gradmc.starts.lbfgs import Ascent, Place, look
 from gradmc.starts.normal import NormalApproximation, approximation, by_fisher_divergence
@@ -88,6 +89,9 @@ class Pathfinder:
     """
 
     paths: int = PATHS
+
+    def __post_init__(self) -> None:
+        check_whole("paths", self.paths, 1, 2**15)
 
     def find(self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found | None:
         """A point for each chain; None where most paths have no usable approximation."""

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from gradmc.adaptation.diagonal import DiagonalAdaptation
+from gradmc.adaptation.diagonal import Diagonal
 from gradmc.adaptation.schedule import EARLY_WINDOW, make_schedule
 from tests.adaptation.feed import draw_of, feeder, good_infos, info_of, normal_pairs
 from tests.adaptation.nasty import nasty_rows
 
 DOUBLE = np.dtype(float)
-NASTY_FEED = feeder(DiagonalAdaptation())
+NASTY_FEED = feeder(Diagonal())
 
 
 @pytest.fixture(scope="session")
 def feed() -> Callable[..., Any]:
-    return feeder(DiagonalAdaptation())
+    return feeder(Diagonal())
 
 
 def begin(position: np.ndarray, gradient: np.ndarray) -> Any:
-    return DiagonalAdaptation().initial(jnp.asarray(position), jnp.asarray(gradient))
+    return Diagonal().initial(jnp.asarray(position), jnp.asarray(gradient))
 
 
 def test_the_first_metric_comes_from_the_gradient() -> None:
@@ -37,9 +37,9 @@ def test_the_first_metric_comes_from_the_gradient() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtypes_are_kept(dtype: type) -> None:
     x = jnp.ones(2, dtype)
-    metric, windows = DiagonalAdaptation().initial(x, x)
+    metric, windows = Diagonal().initial(x, x)
     info = info_of(energy_error=jnp.asarray(0.1, dtype))
-    later, state, _ = DiagonalAdaptation().update(
+    later, state, _ = Diagonal().update(
         metric, windows, draw_of(x, x), info, jnp.int32(0), make_schedule(50, dtype=np.dtype(dtype))
     )
     assert metric.scale.dtype == later.scale.dtype == dtype
@@ -133,7 +133,7 @@ def test_transitions_that_did_not_move_are_left_out(feed: Callable[..., Any], rn
         {"diverging": True, "n_steps": 2},
         {"diverging": True, "n_steps": 4},
     ):
-        later, state, restart = DiagonalAdaptation().update(
+        later, state, restart = Diagonal().update(
             metric,
             windows,
             draw_of(jnp.asarray(draws[1]), jnp.asarray(gradients[1])),

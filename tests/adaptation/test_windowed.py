@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gradmc.adaptation.schedule import final_start, make_schedule
 from gradmc.adaptation.windowed import (
-    DenseAdaptation,
+    Dense,
     History,
-    LowRankAdaptation,
+    LowRank,
     empty_history,
     in_transit,
     next_update,
@@ -69,9 +69,9 @@ class TestHistory:
     def test_the_later_half_is_recent(self, rng: np.random.Generator) -> None:
         rows = 32
         history = History(count=np.int32(0), draws=np.zeros((rows, 2)), gradients=np.zeros((rows, 2)))
-        feed = feeder(DenseAdaptation())
+        feed = feeder(Dense())
         draws, gradients = rng.standard_normal((2, 100, 2))
-        metric, _ = DenseAdaptation().initial(jnp.ones(2), jnp.ones(2))
+        metric, _ = Dense().initial(jnp.ones(2), jnp.ones(2))
         schedule = make_schedule(200, dtype=DOUBLE)
         for count in (1, 2, 5, 31, 32, 33, 63, 100):
             _, filled, _ = feed(
@@ -105,9 +105,9 @@ def filled(draws: np.ndarray, gradients: np.ndarray) -> History:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_dense_metric_whitens_a_correlated_normal(dtype: type, rng: np.random.Generator) -> None:
     covariance = random_covariance(rng, 5, 1e4)
-    metric, _ = DenseAdaptation().initial(jnp.ones(5, dtype), jnp.ones(5, dtype))
+    metric, _ = Dense().initial(jnp.ones(5, dtype), jnp.ones(5, dtype))
     draws, gradients = (a.astype(dtype) for a in normal_pairs(rng, 200, covariance))
-    new = DenseAdaptation().on_host(metric, filled(draws, gradients), 200)
+    new = Dense().on_host(metric, filled(draws, gradients), 200)
     assert new is not None
     assert new.factor.dtype == dtype
     assert condition_after(np.asarray(new.factor, float), covariance) < 1.2
@@ -120,7 +120,7 @@ def test_a_low_rank_metric_stretches_the_directions_that_need_it(dtype: type, rn
     variances = np.ones(16)
     variances[:2] = (400.0, 1 / 400.0)
     covariance = (basis * variances) @ basis.T
-    adaptation = LowRankAdaptation(rank=6)
+    adaptation = LowRank(rank=6)
     metric, state = adaptation.initial(jnp.ones(16, dtype), jnp.ones(16, dtype))
     draws, gradients = (a.astype(dtype) for a in normal_pairs(rng, 400, covariance))
     new = adaptation.on_host(metric, dataclasses.replace(state, history=filled(draws, gradients)), 400)
@@ -136,14 +136,14 @@ def test_a_low_rank_metric_stretches_the_directions_that_need_it(dtype: type, rn
 
 
 def test_a_low_rank_metric_leaves_independent_coordinates_to_the_diagonal(rng: np.random.Generator) -> None:
-    adaptation = LowRankAdaptation()
+    adaptation = LowRank()
     metric, state = adaptation.initial(jnp.ones(3), jnp.ones(3))
     draws, gradients = normal_pairs(rng, 400, np.diag([1e-4, 1.0, 1e4]))
     assert adaptation.on_host(metric, dataclasses.replace(state, history=filled(draws, gradients)), 400) is None
 
 
 def test_a_low_rank_metric_waits_for_a_chain_on_its_way(rng: np.random.Generator) -> None:
-    adaptation = LowRankAdaptation()
+    adaptation = LowRank()
     metric, state = adaptation.initial(jnp.ones(3), jnp.ones(3))
     draws, gradients = normal_pairs(rng, 100, random_covariance(rng, 3, 1e4))
     history = filled(draws, gradients + 10 * gradients.std(axis=0))
@@ -152,7 +152,7 @@ def test_a_low_rank_metric_waits_for_a_chain_on_its_way(rng: np.random.Generator
 
 @pytest.mark.parametrize("used", [0, 1])
 def test_the_diagonal_adapts_until_a_direction_is_used(used: int, rng: np.random.Generator) -> None:
-    adaptation: Any = LowRankAdaptation()
+    adaptation: Any = LowRank()
     metric, state = adaptation.initial(jnp.ones(2), jnp.ones(2))
     metric = dataclasses.replace(metric, used=jnp.int32(used))
     draws, gradients = normal_pairs(rng, 30, np.diag([100.0, 0.01]))
@@ -174,10 +174,10 @@ class TestNastyRows:
         draws, gradients = cast(rows, dtype)
         dim = draws.shape[1]
         with jax.enable_x64(True):
-            metric, state = LowRankAdaptation(rank=5).initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
+            metric, state = LowRank(rank=5).initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
             metric = dataclasses.replace(metric, used=jnp.int32(used))
             state = dataclasses.replace(state, history=filled(draws, gradients))
-            new = LowRankAdaptation(rank=5).on_host(metric, state, len(draws), final=True)
+            new = LowRank(rank=5).on_host(metric, state, len(draws), final=True)
         if new is None:
             return
         scale, vectors, stretch = (np.asarray(leaf, float) for leaf in (new.scale, new.vectors, new.stretch))
@@ -195,8 +195,8 @@ class TestNastyRows:
         draws, gradients = cast(rows, dtype)
         dim = draws.shape[1]
         with jax.enable_x64(True):
-            metric, _ = DenseAdaptation().initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
-            new = DenseAdaptation().on_host(metric, filled(draws, gradients), len(draws), final=True)
+            metric, _ = Dense().initial(jnp.ones(dim, dtype), jnp.ones(dim, dtype))
+            new = Dense().on_host(metric, filled(draws, gradients), len(draws), final=True)
         if new is not None:
             factor = np.asarray(new.factor, float)
             scale = np.linalg.norm(factor, axis=1)
@@ -205,30 +205,30 @@ class TestNastyRows:
     def test_rows_without_a_fault_give_a_metric(self, rng: np.random.Generator) -> None:
         """Or the laws above would hold of nothing."""
         draws, gradients = normal_pairs(rng, 30, random_covariance(rng, 7, 100.0))
-        metric, _ = DenseAdaptation().initial(jnp.ones(7), jnp.ones(7))
-        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30, final=True) is not None
-        assert DenseAdaptation().on_host(metric, filled(draws, gradients), 30) is None, "too early"
+        metric, _ = Dense().initial(jnp.ones(7), jnp.ones(7))
+        assert Dense().on_host(metric, filled(draws, gradients), 30, final=True) is not None
+        assert Dense().on_host(metric, filled(draws, gradients), 30) is None, "too early"
 
     @pytest.mark.parametrize("noise", [0.0, 1e-14])
     def test_a_stuck_chain_gives_no_metric(self, noise: float, rng: np.random.Generator) -> None:
         """Its spread is rounding: a direction in use is at most given up."""
         rows = np.tile(rng.standard_normal((2, 1, 3)), (1, 40, 1)) * (1 + noise * rng.standard_normal((2, 40, 3)))
         rows[1] -= rows[1].mean(axis=0)
-        metric, state = LowRankAdaptation().initial(jnp.ones(3), jnp.ones(3))
+        metric, state = LowRank().initial(jnp.ones(3), jnp.ones(3))
         metric = dataclasses.replace(metric, used=jnp.int32(1))
         state = dataclasses.replace(state, history=filled(*rows))
-        new = LowRankAdaptation().on_host(metric, state, 40, final=True)
+        new = LowRank().on_host(metric, state, 40, final=True)
         assert new is None or int(new.used) == 0
         assert new is None or new.scale is metric.scale
 
     def test_directions_are_given_up_in_transit(self, rng: np.random.Generator) -> None:
         """Those of a start that was elsewhere, say: the scales go on adapting, the directions would not."""
-        metric, state = LowRankAdaptation().initial(jnp.ones(3), jnp.ones(3))
+        metric, state = LowRank().initial(jnp.ones(3), jnp.ones(3))
         metric = dataclasses.replace(metric, used=jnp.int32(2))
         rows = rng.standard_normal((2, 40, 3))
         rows[1, :, 1] += 5.0
         state = dataclasses.replace(state, history=filled(*rows))
-        new = LowRankAdaptation().on_host(metric, state, 40)
+        new = LowRank().on_host(metric, state, 40)
         assert new is not None
         assert int(new.used) == 0
 

@@ -172,7 +172,7 @@ def test_warm_start_keeps_the_mass_matrix(project: Path, copy: Path, gradmc: Gra
     before, after = (load_checkpoint(run / "state", 1) for run in (copy, project / "out"))
     assert before is not None
     assert after is not None
-    names = [name for name in before.arrays if name.startswith(".chain.metric")]
+    names = [name for name in before.arrays if name.startswith(".chain.adapted.metric")]
     assert names
     for name in names:
         assert np.array_equal(before.arrays[name], after.arrays[name])

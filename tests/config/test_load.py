@@ -100,7 +100,15 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ("[data]\ny = {file = 'a.xls'}", r"data.y.file: expected a file that ends in .json"),
         ("[data]\ny = {file = 'a.csv', colum = 'b'}", r"data.y.colum: unknown key.*did you mean column\?"),
         ("[data]\ny = 2020-01-01", "data.y: expected a number, text, a list, or a table"),
-        ("[sampler]\nkernel = 'nutz'", "sampler.kernel: expected a value 'nuts' or 'hmc', got 'nutz'"),
+        (
+            "[sampler]\nkernel = 'nutz'",
+            "sampler.kernel: expected 'nuts', 'hmc' or 'microcanonical', or a table .*'nutz'",
+        ),
+        (
+            "[sampler]\nkernel = {name = 'nuts', depth = 3}",
+            "kernel 'nuts' has no setting 'depth'; it has max_tree",
+        ),
+        ("[sampler]\nmetric = {rank = 3}", "sampler.metric: expected 'low_rank', 'diagonal' or 'dense', or a table"),
         ("[sampler]\ntarget_accept = nan", "sampler.target_accept: expected"),
         ("[sampler]\nstep_size = inf", "sampler.step_size: expected a finite number"),
         ("[output]\ncheckpoint_seconds = inf", "output.checkpoint_seconds: expected a finite number"),

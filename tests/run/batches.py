@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.schedule import make_schedule
+from gradmc.adaptation.warmup import Warmup
 from gradmc.kernels.kernel import Kernel
 from gradmc.kernels.random import chain_key
 from gradmc.run.machine import Buffer, Machine, State
@@ -24,7 +25,7 @@ def family_machine(kernel: Kernel, metric: Any) -> Machine:
     return Machine(
         log_density=FAMILY.logdensity,
         kernel=kernel,
-        adaptation=FixedMetric(metric),
+        adaptation=Warmup(FixedMetric(metric)),
         dim=FAMILY.dim,
         dtype=FAMILY.dtype,
     )

@@ -16,11 +16,13 @@ from beartype import beartype
 from beartype.roar import BeartypeDecorHintException
 from jaxtyping import TypeCheckError, jaxtyped
 
-from gradmc.adaptation.diagonal import DiagonalAdaptation
+from gradmc.adaptation.diagonal import Diagonal
 from gradmc.adaptation.schedule import make_schedule
-from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
+from gradmc.adaptation.warmup import Warmup
+from gradmc.adaptation.windowed import Dense, LowRank
 from gradmc.kernels import metric as metric_module
 from gradmc.kernels.hmc import Hmc
+from gradmc.kernels.microcanonical import Microcanonical
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key
 from gradmc.run.machine import Machine
@@ -35,8 +37,10 @@ ENGINE = [
         "kernels.kernel",
         "kernels.nuts",
         "kernels.hmc",
+        "kernels.microcanonical",
         "adaptation.step_size",
         "adaptation.diagonal",
+        "adaptation.warmup",
         "adaptation.windowed",
         "run.machine",
     )
@@ -82,11 +86,13 @@ def trace(machine: Machine) -> None:
     )
 
 
-@pytest.mark.parametrize("adaptation", [DiagonalAdaptation(), DenseAdaptation(), LowRankAdaptation()])
-@pytest.mark.parametrize("kernel", [Nuts(), Hmc()])
+@pytest.mark.parametrize("adaptation", [Diagonal(), Dense(), LowRank()])
+@pytest.mark.parametrize("kernel", [Nuts(), Hmc(), Microcanonical()])
 def test_annotations_hold(kernel: Any, adaptation: Any, enforced: int, strict: None) -> None:
     assert enforced > 40
-    trace(Machine(log_density=standard_normal, kernel=kernel, adaptation=adaptation, dim=3, dtype=np.dtype(float)))
+    trace(
+        Machine(log_density=standard_normal, kernel=kernel, adaptation=Warmup(adaptation), dim=3, dtype=np.dtype(float))
+    )
 
 
 def test_a_wrong_shape_is_caught(enforced: int, x64: None) -> None:

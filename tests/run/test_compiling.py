@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradmc.run.compiling import buffer_capacity, cache_directory, expand_rows
+from gradmc.run.compiling import buffer_capacity, cache_directory
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 from tests.run.doubles import Quiet, Sink, whole
@@ -40,6 +39,7 @@ def entry_of(text: str) -> str:
         ("family", "nuts", "diagonal"),
         ("family", "nuts", "dense"),
         ("family", "hmc", "low_rank"),
+        ("family", "microcanonical", "low_rank"),
     ],
 )
 def test_the_sampling_loop_is_one_native_function(target: str, kernel: Any, metric: Any) -> None:
@@ -136,15 +136,3 @@ def test_capacity_is_a_power_of_two_within_limits(dim: int, itemsize: int) -> No
     assert 16 <= capacity <= 8192
     assert capacity & (capacity - 1) == 0
     assert capacity == 16 or capacity * (dim + 10) * itemsize <= 2 << 20
-
-
-def test_expansion_row_by_row(rng: np.random.Generator, x64: None) -> None:
-    def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
-        return {"posterior": {"square": x**2 * arguments, "first": x[0], "count": jnp.int32(3)}}
-
-    positions = rng.standard_normal((8, 3))
-    rows = jax.jit(lambda p, n, a: expand_rows(expand, p, n, a))(positions, np.int32(5), 2.0)["posterior"]
-    np.testing.assert_allclose(rows["square"][:5], 2 * positions[:5] ** 2)
-    np.testing.assert_array_equal(rows["first"][:5], positions[:5, 0])
-    assert rows["count"].tolist() == [3] * 5 + [0] * 3
-    np.testing.assert_array_equal(rows["square"][5:], 0)

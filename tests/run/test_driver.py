@@ -12,9 +12,10 @@ import pytest
 
 from gradmc.adaptation.schedule import final_start
 from gradmc.errors import ResumeError, StartError
+from gradmc.kernels.nuts import Nuts
 from gradmc.run import driver as driver_module
 from gradmc.run.driver import Driver, Lane, resized
-from gradmc.run.machine import RUN, SEARCH, STATISTICS
+from gradmc.run.machine import RUN, SEARCH
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 from tests.run.doubles import Quiet, Sink, run, whole
@@ -100,9 +101,9 @@ class TestBatches:
         batch, both = run(NORMAL, metric=metric, chains=2, warmup=24, draws=6, executor="batch")
         for chain in range(2):
             np.testing.assert_allclose(whole(batch, chain), whole(threads, chain), rtol=1e-4, atol=1e-5)
-            alone = jax.tree.leaves(one.lanes[chain].state.chain.metric)
-            together = jax.tree.leaves(both.lanes[0].state.chain.metric)
-            np.testing.assert_allclose(together[0][chain], alone[0], rtol=1e-5)
+            alone = jax.tree.leaves(one.lanes[chain].state.chain.adapted.metric)
+            together = jax.tree.leaves(both.lanes[0].state.chain.adapted.metric)
+            np.testing.assert_allclose(together[0][chain], alone[0][0], rtol=1e-5)
 
 
 class TestPrecision:
@@ -125,7 +126,7 @@ class TestPrecision:
     @pytest.mark.parametrize("target", [NORMAL, SINGLE])
     def test_statistics_have_the_dtypes_of_arviz(self, target: Target) -> None:
         sink, _ = run(target, chains=1)
-        for name, dtype in STATISTICS.items():
+        for name, dtype in Nuts().statistics.items():
             assert sink.draws(0, group="sample_stats", name=name).dtype == dtype, name
 
 
@@ -388,9 +389,9 @@ def test_a_new_metric_from_the_host_calls_for_a_new_step_size(tiny_chunks: None)
     metrics: list[np.ndarray] = []
 
     def record(lane: Lane) -> None:
-        metrics.append(np.asarray(lane.state.chain.metric.factor))
+        metrics.append(np.asarray(lane.state.chain.adapted.metric.factor)[0])
         if int(lane.done[0]) == due:
-            phases.append(int(lane.state.chain.phase))
+            phases.append(int(lane.state.chain.phase[0]))
 
     run(NORMAL, metric="dense", chains=1, warmup=30, draws=3, after_chunk=record)
     assert phases[0] == SEARCH

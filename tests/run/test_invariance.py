@@ -19,8 +19,9 @@ import pytest
 from gradmc.kernels import nuts
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.metric import DenseMetric
+from gradmc.kernels.microcanonical import Microcanonical
 from gradmc.kernels.nuts import Nuts
-from gradmc.run.machine import STATISTICS, Machine
+from gradmc.run.machine import Machine
 from tests.goodness import BUDGET, assert_uniform, smallest_p_value_of_uniforms
 from tests.run.batches import Advance, compile_batch, family_machine, run_transitions
 from tests.targets import exact_draws, member, to_uniforms
@@ -32,6 +33,7 @@ KERNELS = {
     "nuts": Nuts(max_tree_depth=6),
     "saturated": Nuts(max_tree_depth=2),
     "hmc": Hmc(integration_time=1.2, jitter=0.5, max_steps=64),
+    "microcanonical": Microcanonical(integration_time=1.2, jitter=0.5, max_steps=64),
 }
 # Large steps, so that rejection, divergence and the weights within trees all matter.
 STEP_SIZES = {"normal": 0.9, "funnel": 0.8, "wall": 0.7, "misled": 0.5}
@@ -48,7 +50,9 @@ class Prepared:
         """Transformed states after the last transition, from exact draws; and all statistics."""
         start = exact_draws(law, rng, CHAINS)
         draws, statistics = run_transitions(self.advance, self.machine, member(law), seed, start, step_size)
-        return to_uniforms(law, draws[:, -1]), {name: statistics[..., i] for i, name in enumerate(STATISTICS)}
+        return to_uniforms(law, draws[:, -1]), {
+            name: statistics[..., i] for i, name in enumerate(self.machine.statistics)
+        }
 
 
 def prepare(kernel: Any) -> Prepared:
@@ -63,7 +67,7 @@ def prepared() -> Callable[[str], Prepared]:
 
 
 @pytest.mark.parametrize("law", STEP_SIZES)
-@pytest.mark.parametrize("kernel", ["nuts", "hmc", pytest.param("saturated", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kernel", ["nuts", "hmc", "microcanonical", pytest.param("saturated", marks=pytest.mark.slow)])
 def test_exact_draws_stay_exact(
     kernel: str, law: str, prepared: Callable[[str], Prepared], rng: np.random.Generator, seed: int, x64: None
 ) -> None:

@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradmc.adaptation.diagonal import DiagonalAdaptation
+from gradmc.adaptation.diagonal import Diagonal
 from gradmc.adaptation.schedule import make_schedule
 from gradmc.adaptation.step_size import T0, dual_average, initial_step_size
-from gradmc.adaptation.windowed import DenseAdaptation, LowRankAdaptation
+from gradmc.adaptation.warmup import Warmup
+from gradmc.adaptation.windowed import Dense, LowRank
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.metric import DenseMetric
+from gradmc.kernels.microcanonical import Microcanonical
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import chain_key, normal_vector, start_vector
-from gradmc.run.machine import FAILED, RUN, SEARCH, START, STATISTICS, Machine, State
+from gradmc.run.machine import FAILED, OWN_STATISTICS, RUN, SEARCH, START, Machine, State
 from tests.goodness import assert_uniform
 from tests.kernels import nuts_reference
 from tests.run.batches import family_machine, fixed_schedule
@@ -26,11 +28,11 @@ from tests.targets import DIM, FAMILY, NAMES, Target, exact_draws, family, membe
 CAPACITY = 64
 FACTOR = np.array([[0.9, 0.0, 0.1], [0.5, 0.7, 0.0], [-0.3, 0.2, 0.8]])
 ADAPTATIONS = {
-    "diagonal": DiagonalAdaptation(),
-    "dense": DenseAdaptation(),
-    "low_rank": LowRankAdaptation(),
+    "diagonal": Diagonal(),
+    "dense": Dense(),
+    "low_rank": LowRank(),
 }
-KERNELS = {"nuts": Nuts(), "hmc": Hmc()}
+KERNELS = {"nuts": Nuts(), "hmc": Hmc(), "microcanonical": Microcanonical()}
 
 type Advance = Callable[..., Any]
 
@@ -54,7 +56,7 @@ def adaptive() -> tuple[Machine, Advance]:
     machine = Machine(
         log_density=FAMILY.logdensity,
         kernel=Nuts(),
-        adaptation=DiagonalAdaptation(),
+        adaptation=Warmup(Diagonal()),
         dim=DIM,
         dtype=FAMILY.dtype,
     )
@@ -65,9 +67,9 @@ def bits(tree: Any) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 
-def statistics_of(buffer: Any) -> dict[str, np.ndarray]:
+def statistics_of(buffer: Any, kernel: Any = KERNELS["nuts"]) -> dict[str, np.ndarray]:
     table = np.asarray(buffer.statistics)[: int(buffer.filled)]
-    return {name: table[:, i] for i, name in enumerate(STATISTICS)}
+    return {name: table[:, i] for i, name in enumerate([*OWN_STATISTICS, *kernel.statistics])}
 
 
 @pytest.mark.parametrize("law", ["normal", "funnel", "wall"])
@@ -210,7 +212,7 @@ class TestStart:
         machine = Machine(
             log_density=nowhere.logdensity,
             kernel=Nuts(),
-            adaptation=DiagonalAdaptation(),
+            adaptation=Warmup(Diagonal()),
             dim=2,
             dtype=nowhere.dtype,
         )
@@ -235,7 +237,7 @@ class TestStart:
         machine = Machine(
             log_density=target.logdensity,
             kernel=Nuts(),
-            adaptation=DiagonalAdaptation(),
+            adaptation=Warmup(Diagonal()),
             dim=1,
             dtype=target.dtype,
         )
@@ -258,12 +260,12 @@ def test_the_search_crosses_the_target(adaptive: tuple[Machine, Advance], rng: n
             before = state
             state, _ = advance(state, schedule, member("funnel"), np.int32(5), np.int32(1), CAPACITY)
             if searching:
-                history.append(float(before.chain.step.value))
+                history.append(float(before.chain.adapted.step.value))
         assert len(history) >= 2
         factors = np.diff(np.log2(history))
         np.testing.assert_allclose(factors, factors[0], atol=1e-12)
         np.testing.assert_allclose(abs(factors[0]), 1, atol=1e-12)
-        assert float(state.chain.step.value) == history[-1]
+        assert float(state.chain.adapted.step.value) == history[-1]
 
 
 def test_a_given_step_size_is_not_searched_for(adaptive: tuple[Machine, Advance]) -> None:
@@ -292,18 +294,18 @@ def test_a_given_step_size_begins_the_dual_averaging(adaptive: tuple[Machine, Ad
 
 def test_the_acceptance_that_the_step_size_adapts_to(seed: int) -> None:
     """Plain in the early phase, symmetric afterwards; read off the running mean of dual averaging."""
-    machine = dataclasses.replace(family_machine(Hmc(), None), adaptation=DiagonalAdaptation())
+    machine = dataclasses.replace(family_machine(Hmc(), None), adaptation=Warmup(Diagonal()))
     advance, schedule = compile_machine(machine), make_schedule(60, dtype=FAMILY.dtype)
     state, compared = machine.initial(chain_key(seed, 0)), [0, 0]
     for t in range(60):
         before = state
         state, buffer = advance(state, schedule, member("normal"), np.int32(1), np.int32(10**5), CAPACITY)
-        old, new = before.chain.step, state.chain.step
+        old, new = before.chain.adapted.step, state.chain.adapted.step
         if float(new.count) != float(old.count) + 1:  # a search went before
             continue
         weight = 1 / (float(new.count) + T0)
         used = 0.8 - (float(new.error_mean) - (1 - weight) * float(old.error_mean)) / weight
-        got = {name: values[0] for name, values in statistics_of(buffer).items()}
+        got = {name: values[0] for name, values in statistics_of(buffer, machine.kernel).items()}
         size = np.exp(-abs(got["energy_error"]))
         if t < schedule.early_end:
             assert used == pytest.approx(got["acceptance_rate"], abs=1e-9)
@@ -325,9 +327,9 @@ def test_after_warmup_nothing_adapts(adaptive: tuple[Machine, Advance], seed: in
         np.int32(10**6),
         CAPACITY,
     )
-    tuned = (state.chain.metric, state.chain.step, state.chain.adaptation)
+    tuned = state.chain.adapted
     later, buffer = advance(state, schedule, member("normal"), np.int32(30), np.int32(10**6), CAPACITY)
-    assert bits((later.chain.metric, later.chain.step, later.chain.adaptation)) == bits(tuned)
+    assert bits(later.chain.adapted) == bits(tuned)
     assert len(set(statistics_of(buffer)["step_size"])) == 1
 
 
@@ -339,7 +341,7 @@ def test_traces_without_promotion(kernel: str, adaptation: str, dtype: type) -> 
     machine = Machine(
         log_density=standard_normal,
         kernel=KERNELS[kernel],
-        adaptation=ADAPTATIONS[adaptation],
+        adaptation=Warmup(ADAPTATIONS[adaptation]),
         dim=3,
         dtype=np.dtype(dtype),
     )
@@ -380,7 +382,7 @@ def test_the_tick_stays_small(adaptation: str, limit: int) -> None:
     machine = Machine(
         log_density=standard_normal,
         kernel=Nuts(),
-        adaptation=ADAPTATIONS[adaptation],
+        adaptation=Warmup(ADAPTATIONS[adaptation]),
         dim=3,
         dtype=FAMILY.dtype,
     )
@@ -402,7 +404,7 @@ def test_the_density_is_traced_once() -> None:
         calls.append(1)
         return standard_normal(x, arguments)
 
-    machine = Machine(log_density=density, kernel=Nuts(), adaptation=DiagonalAdaptation(), dim=3, dtype=FAMILY.dtype)
+    machine = Machine(log_density=density, kernel=Nuts(), adaptation=Warmup(Diagonal()), dim=3, dtype=FAMILY.dtype)
     state, advance = machine.initial(chain_key(0, 0)), compile_machine(machine)
     limits = (np.int32(5), np.int32(100), CAPACITY)
     advance(state, make_schedule(10, dtype=FAMILY.dtype), (), *limits)

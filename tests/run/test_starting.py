@@ -68,7 +68,9 @@ def test_the_first_metric_is_that_of_the_path(metric: Any) -> None:
     assert sampler.found is not None
     for lane, point in zip(sampler.lanes, sampler.found.points, strict=True):
         with FAMILY.scope():
-            push = np.asarray(jax.vmap(lane.state.chain.metric.push)(np.eye(DIM))).T
+            push = np.asarray(
+                jax.vmap(jax.tree.map(lambda leaf: leaf[0], lane.state.chain.adapted.metric).push)(np.eye(DIM))
+            ).T
         inner = point.normal.covariance
         middle = np.eye(DIM) + (inner.vectors * (inner.values - 1)) @ inner.vectors.T
         want = inner.scale[:, None] * middle * inner.scale
