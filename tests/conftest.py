@@ -2,12 +2,19 @@
 
 Random tests draw from `rng`, seeded anew in every session, so that a failure budget means what it says.  When a test
 fails the session's seed is printed; `pytest --seed N` replays it.
+
+Campaigns, which take an hour, run by `pytest -m campaign` alone; who changes the loop compiler runs them.  What has
+passed is written to `campaigns.json`, with date and commit.
 """
 
+import datetime
+import json
 import os
 import secrets
+import subprocess
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,6 +22,7 @@ import pytest
 
 import gradmc  # noqa: F401  # before anything starts JAX's backend: it sets how XLA compiles loops
 
+CAMPAIGNS = Path(__file__).with_name("campaigns.json")
 SEED_VARIABLE = "GRADMC_TEST_SEED"  # inherited by the workers of pytest-xdist
 
 
@@ -31,8 +39,23 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(SEED_VARIABLE, str(secrets.randbits(32)))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out campaigns, unless they were asked for."""
+    if "campaign" not in config.option.markexpr:
+        campaigns = [item for item in items if item.get_closest_marker("campaign")]
+        config.hook.pytest_deselected(items=campaigns)
+        items[:] = [item for item in items if item not in campaigns]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how to replay failures."""
+    """Say how to replay failures; write down which campaigns passed."""
+    passed = terminalreporter.stats.get("passed", []) if terminalreporter.config.option.markexpr == "campaign" else []
+    if passed:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+        entry = {"date": datetime.date.today().isoformat(), "commit": commit}
+        before = json.loads(CAMPAIGNS.read_text()) if CAMPAIGNS.exists() else {}
+        after = before | {report.nodeid: entry for report in passed}
+        CAMPAIGNS.write_text(json.dumps(after, indent=2, sort_keys=True) + "\n")
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         terminalreporter.write_line(f"replay the random tests with: pytest --seed {os.environ[SEED_VARIABLE]}")
 

@@ -36,7 +36,21 @@ def test_some_programs(text: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(2))
+def test_new_programs(part: int, seed: int) -> None:
+    """150 programs in two parts, others in every session."""
+
+    @replay(seed)
+    @settings(max_examples=75, database=None, phases=[Phase.generate], **COMMON)
+    @given(programs(), st.integers(0, 1_000_000))
+    def some(text: str, seed: int) -> None:
+        check(text, seed)
+
+    some()
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(4))
 def test_many_programs(part: int) -> None:
     """2,000 programs in four parts, the same in every run, which may run at the same time."""

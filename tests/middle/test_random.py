@@ -177,6 +177,19 @@ def test_some_programs(program):
 
 
 @pytest.mark.slow
+def test_new_programs(seed):
+    """60 programs, others in every session."""
+
+    @replay(seed)
+    @settings(max_examples=60, database=None, phases=[Phase.generate], **COMMON)
+    @given(programs)
+    def some(program):
+        check(program)
+
+    some()
+
+
+@pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(4))
 def test_many_programs(part):
