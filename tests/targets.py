@@ -175,6 +175,11 @@ class FixedMetric:
         del gradient
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, position.dtype), self.metric), ()
 
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """None."""
+        del dim, itemsize
+        return 0
+
     def update(
         self, metric: Any, state: tuple[()], draw: Draw, info: Info, transition: jax.Array, schedule: Schedule
     ) -> tuple[Any, tuple[()], jax.Array]:

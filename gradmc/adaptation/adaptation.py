@@ -1,10 +1,11 @@
 """The contract of an adaptation: all that changes in warmup, which is step size, metric, and when.
 
-Implementing an adaptation: a frozen dataclass with settings as fields.  `begin`, `search` and `update` are traced into
-the compiled loop, and must keep to what XLA compiles into one function: no products of matrices, no decompositions.
-An adaptation that needs those records what it needs in its state and names, by `next_update`, the transitions after
-which the host loop stops the chain and asks `on_host`.  So the draws are a function of transitions alone, however a run
-is cut into chunks.  Numbers that a user may change without compiling anew go into the `Schedule`.
+Implementing an adaptation: a frozen dataclass with settings as fields.  `initial`, `search` and `update` are traced
+into the compiled loop, and must keep to what XLA compiles into one function: no products, no factors of matrices.
+An adaptation that needs those asks, by `history_rows`, for a record of the latest draws and gradients of warmup, and
+names, by `next_update`, the transitions after which the host loop stops the chain and asks `on_host`.  So the draws are
+a function of transitions alone, however a run is cut into chunks.  Numbers that a user may change without compiling
+anew go into the `Schedule`.
 
 The usual one, for every kernel that has an acceptance rate, is `gradmc.adaptation.warmup.Warmup`.
 """
@@ -58,7 +59,11 @@ class Adaptation(Protocol):
         """The first number of transitions above `transition` after which `on_host` is due; None if none is."""
         ...
 
-    def on_host(self, adapted: Any, transition: int, warmup: int) -> Metric | None:
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """Rows of the history (`gradmc.adaptation.metric_adaptation`) that `on_host` wants; 0 for none."""
+        ...
+
+    def on_host(self, adapted: Any, history: Any, transition: int, warmup: int) -> Metric | None:
         """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay."""
         ...
 

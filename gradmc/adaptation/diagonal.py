@@ -8,6 +8,7 @@ start.
 
 import dataclasses
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -97,13 +98,18 @@ class Diagonal:
     def next_update(self, transition: int, warmup: int) -> None:
         """The host is never needed."""
 
-    def on_host(self, metric: DiagonalMetric, state: Windows, transition: int, *, final: bool = False) -> None:
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """None."""
+        del dim, itemsize
+        return 0
+
+    def on_host(self, metric: DiagonalMetric, history: Any, transition: int, *, final: bool = False) -> None:
         """The metric stays."""
 
     def update(
         self,
         metric: DiagonalMetric,
-        windows: Windows,
+        state: Windows,
         draw: Draw,
         info: Info,
         transition: Int[Array, ""],
@@ -114,13 +120,11 @@ class Diagonal:
         moved = jnp.where(info.diverging, info.n_steps > 4, info.energy_error != 0)
         good = moved & jnp.all(jnp.isfinite(pair)) & (transition < schedule.final_start)
         weight = good.astype(pair.dtype)
-        foreground = _add(windows.foreground, pair, weight)
-        background = _add(windows.background, pair, weight)
+        foreground = _add(state.foreground, pair, weight)
+        background = _add(state.background, pair, weight)
 
         early = transition < schedule.early_end
-        length = jnp.where(
-            transition == schedule.early_end, jnp.maximum(windows.length, background.count), windows.length
-        )
+        length = jnp.where(transition == schedule.early_end, jnp.maximum(state.length, background.count), state.length)
         grown = jnp.maximum(length + 1, jnp.round(length * WINDOW_GROWTH))
         end = jnp.where(early, EARLY_WINDOW, grown) + transition.astype(pair.dtype)
         room = end <= schedule.final_start.astype(pair.dtype)

@@ -1,11 +1,11 @@
 """The contract of an adaptation of the metric.
 
-Implementing one: a frozen dataclass with settings as fields.  `initial` and `update` are traced into the
-compiled loop, and must keep to what XLA compiles into one function: no products of matrices, no decompositions.  What
-needs those records what it needs in its state and names, by `next_update`, the transitions after which
-the host loop stops the chain and asks `on_host` for a metric.  So the draws are a function of transitions alone,
-however a run is cut into chunks.  `metric` turns an estimate from elsewhere, such as that of a starting point, into a
-metric.
+Implementing one: a frozen dataclass with settings as fields.  `initial` and `update` are traced into the compiled loop,
+and must keep to what XLA compiles into one function: no products of matrices, no decompositions.  What needs those
+asks, by `history_rows`, for a record of the latest draws and gradients of warmup, and names, by `next_update`, the
+transitions after which the host loop stops the chain and asks `on_host` for a metric.  So the draws are a function of
+transitions alone, however a run is cut into chunks.  `metric` turns an estimate from elsewhere, such as that of a
+starting point, into a metric.
 
 What is not finite, or not positive definite, must leave the metric as it is.
 """
@@ -19,6 +19,15 @@ from gradmc.adaptation.schedule import Schedule
 from gradmc.adaptation.spectrum import Spectrum
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import Metric
+from gradmc.records import record
+
+
+@record
+class History:
+    """The latest draws of warmup and the gradients there: a ring, in which transition t wrote row `t % rows`."""
+
+    draws: Float[Array, "rows dim"]
+    gradients: Float[Array, "rows dim"]
 
 
 class MetricAdaptation[M: Metric, S](Protocol):
@@ -42,7 +51,11 @@ class MetricAdaptation[M: Metric, S](Protocol):
         """The first number of transitions above `transition` after which `on_host` is due; None if none is."""
         ...
 
-    def on_host(self, metric: Any, state: Any, transition: int, *, final: bool = False) -> M | None:
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """Rows of the history that `on_host` wants, for `dim` coordinates of `itemsize` bytes; 0 for none."""
+        ...
+
+    def on_host(self, metric: Any, history: Any, transition: int, *, final: bool = False) -> M | None:
         """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay.
 
         `final` says that the host will not be due again.

@@ -70,10 +70,14 @@ class Warmup:
         """When the metric needs the host."""
         return self.metric.next_update(transition, warmup)
 
-    def on_host(self, adapted: Any, transition: int, warmup: int) -> Metric | None:
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """What the metric wants."""
+        return self.metric.history_rows(dim, itemsize)
+
+    def on_host(self, adapted: Any, history: Any, transition: int, warmup: int) -> Metric | None:
         """A metric from recorded draws."""
         final = self.next_update(transition, warmup) is None
-        return self.metric.on_host(adapted.metric, adapted.state, transition, final=final)
+        return self.metric.on_host(adapted.metric, history, transition, final=final)
 
     def metric_of(self, spectrum: Spectrum, dtype: np.dtype) -> Metric:
         """The metric of an estimate; without its directions where the precision cannot hold them."""

@@ -1,26 +1,26 @@
 """Dense and low-rank mass matrices, computed on the host between chunks from a window of draws and gradients.
 
 Eigenvalue problems would keep the sampling loop from being one native function, so the compiled loop only records
-(draw, gradient) pairs in a ring, and the host loop stops the chain at the transitions that `next_update` names.  Each
-estimate (`gradmc.adaptation.spectrum`) uses the later half of warmup so far.  Until the first one finds a direction
-worth stretching, the diagonal metric of `gradmc.adaptation.diagonal` is in force and adapts at every transition.
+(draw, gradient) pairs in a ring (`gradmc.run.machine`), and the host loop stops the chain at the transitions that
+`next_update` names.  Each estimate (`gradmc.adaptation.spectrum`) uses the later half of warmup so far.  Until the
+first one finds a direction worth stretching, the diagonal metric of `gradmc.adaptation.diagonal` is in force and adapts
+at every transition.
 """
 
 import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.diagonal import Diagonal, Windows
 from gradmc.adaptation.linear_algebra import product
+from gradmc.adaptation.metric_adaptation import History
 from gradmc.adaptation.schedule import Schedule, final_start
 from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
 from gradmc.arguments import check_whole
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
-from gradmc.records import record
 
 HISTORY_BYTES = 8 << 20
 MIN_HISTORY = 32
@@ -34,15 +34,6 @@ UPDATE_GROWTH = 1.5
 CUTOFF = 2.0  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone
 RESOLUTION = 1e3  # in units of rounding: the shortest stretch beside 1 and the longest that F can still hold
 TRANSIT = 0.7  # mean gradient, in units of its spread, beyond which a chain is still on its way (measured: 0.5 to 1)
-
-
-@record
-class History:
-    """The latest draws and gradients; row `count % rows` is written next."""
-
-    count: Int[Array, ""]
-    draws: Float[Array, "rows dim"]
-    gradients: Float[Array, "rows dim"]
 
 
 def in_transit(gradients: np.ndarray) -> bool:
@@ -79,37 +70,15 @@ def next_update(transition: int, warmup: int) -> int | None:
 
 def recent(history: History, transition: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws and gradients of the later half of the transitions so far, as far as the ring holds them."""
-    count, rows = int(history.count), history.draws.shape[0]
-    wanted = min(transition - transition // 2, rows, count)
-    index = np.arange(count - wanted, count) % rows
+    rows = history.draws.shape[0]
+    index = np.arange(transition - min(transition - transition // 2, rows), transition) % rows
     return np.asarray(history.draws)[index], np.asarray(history.gradients)[index]
 
 
-def empty_history(position: Float[Array, "dim"]) -> History:
-    """A ring with room for 32 to 1,024 draws, up to 8 MiB unless 32 draws take more."""
-    dim, itemsize = position.shape[0], position.dtype.itemsize
+def history_rows(dim: int, itemsize: int) -> int:
+    """Rows of a ring: 32 to 1,024, up to 8 MiB unless 32 take more."""
     most = MAX_HISTORY if dim <= MANY else MANY // 2
-    rows = int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), MIN_HISTORY, most))
-    table = jnp.zeros((rows, dim), position.dtype)
-    return History(count=jnp.int32(0), draws=table, gradients=table)
-
-
-def remember(history: History, draw: Draw) -> History:
-    """Record a draw and its gradient."""
-    row = history.count % history.draws.shape[0]
-    return History(
-        count=history.count + 1,
-        draws=lax.dynamic_update_index_in_dim(history.draws, draw.position, row, 0),
-        gradients=lax.dynamic_update_index_in_dim(history.gradients, draw.gradient, row, 0),
-    )
-
-
-@record
-class WindowedState:
-    """The state of both adaptations: the diagonal one goes on until the first estimate from the ring."""
-
-    diagonal: Windows
-    history: History
+    return int(np.clip(HISTORY_BYTES // (2 * dim * itemsize), MIN_HISTORY, most))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,9 +90,7 @@ class LowRank:
     def __post_init__(self) -> None:
         check_whole("rank", self.rank, 1, 2**15)
 
-    def initial(
-        self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]
-    ) -> tuple[LowRankMetric, WindowedState]:
+    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[LowRankMetric, Windows]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
         dim, rank = position.shape[0], min(self.rank, position.shape[0])
         diagonal, windows = Diagonal().initial(position, gradient)
@@ -133,35 +100,39 @@ class LowRank:
             stretch=jnp.ones(rank, position.dtype),
             used=jnp.int32(0),
         )
-        return metric, WindowedState(diagonal=windows, history=empty_history(position))
+        return metric, windows
 
     def update(
         self,
         metric: LowRankMetric,
-        state: WindowedState,
+        state: Windows,
         draw: Draw,
         info: Info,
         transition: Int[Array, ""],
         schedule: Schedule,
-    ) -> tuple[LowRankMetric, WindowedState, Bool[Array, ""]]:
-        """Record a draw; adapt the diagonal while no direction is in use."""
+    ) -> tuple[LowRankMetric, Windows, Bool[Array, ""]]:
+        """Adapt the diagonal while no direction is in use."""
         diagonal, windows, first = Diagonal().update(
-            DiagonalMetric(scale=metric.scale), state.diagonal, draw, info, transition, schedule
+            DiagonalMetric(scale=metric.scale), state, draw, info, transition, schedule
         )
         metric = dataclasses.replace(metric, scale=jnp.where(metric.used == 0, diagonal.scale, metric.scale))
-        return metric, WindowedState(diagonal=windows, history=remember(state.history, draw)), first
+        return metric, windows, first
+
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """See `history_rows` of this module."""
+        return history_rows(dim, itemsize)
 
     def next_update(self, transition: int, warmup: int) -> int | None:
         """See `next_update` of this module."""
         return next_update(transition, warmup)
 
     def on_host(
-        self, metric: LowRankMetric, state: WindowedState, transition: int, *, final: bool = False
+        self, metric: LowRankMetric, history: History, transition: int, *, final: bool = False
     ) -> LowRankMetric | None:
         """The metric from the latest draws; None where the present one should stay."""
         if transition < DIAGONAL and int(metric.used) == 0 and not final:
             return None
-        draws, gradients = recent(state.history, transition)
+        draws, gradients = recent(history, transition)
         if in_transit(gradients):  # directions learnt elsewhere may be wrong here: back to the scales, which adapt
             return dataclasses.replace(metric, used=np.int32(0)) if int(metric.used) else None
         spectrum = estimate(draws, gradients, self.rank)
@@ -190,23 +161,27 @@ class LowRank:
 class Dense:
     """Adapts a `DenseMetric`: for strongly correlated posteriors of up to some hundred dimensions."""
 
-    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DenseMetric, History]:
+    def initial(self, position: Float[Array, "dim"], gradient: Float[Array, "dim"]) -> tuple[DenseMetric, tuple[()]]:
         """Metric and state at the start: the inverse mass is diagonal, 1 / |gradient|."""
         diagonal, _ = Diagonal().initial(position, gradient)
-        return DenseMetric(factor=jnp.diag(diagonal.scale)), empty_history(position)
+        return DenseMetric(factor=jnp.diag(diagonal.scale)), ()
 
     def update(
         self,
         metric: DenseMetric,
-        history: History,
+        state: tuple[()],
         draw: Draw,
         info: Info,
         transition: Int[Array, ""],
         schedule: Schedule,
-    ) -> tuple[DenseMetric, History, Bool[Array, ""]]:
-        """Record a draw; the metric stays."""
-        del info, transition, schedule
-        return metric, remember(history, draw), jnp.bool_(False)
+    ) -> tuple[DenseMetric, tuple[()], Bool[Array, ""]]:
+        """The metric stays."""
+        del draw, info, transition, schedule
+        return metric, state, jnp.bool_(False)
+
+    def history_rows(self, dim: int, itemsize: int) -> int:
+        """See `history_rows` of this module."""
+        return history_rows(dim, itemsize)
 
     def next_update(self, transition: int, warmup: int) -> int | None:
         """See `next_update` of this module."""

@@ -108,7 +108,8 @@ def replicate(
         warmup=warmup,
         draws=ranked * SPREAD,
         metric="diagonal",
-        start="uniform",  # each chain has data of its own
+        executor="threads",  # each chain has data of its own
+        start="uniform",  # likewise
         target_accept=0.9,
     )
     sampler = prepare(sampled, settings)
@@ -164,10 +165,10 @@ def _one(
         raise sampler._start_error(lane)
     groups = sink.joined(r)
     with target.scope():
-        position = np.zeros((plan.compiled.capacity, target.dim), target.dtype)
-        position[0] = np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
-        expanded = plan.compiled.expand(position, np.int32(1), arguments)
-    truth = {group: {name: np.asarray(v)[:1] for name, v in of.items()} for group, of in expanded.items()}
+        position = np.zeros((1, plan.compiled.capacity, target.dim), target.dtype)
+        position[0, 0] = np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
+        expanded = plan.compiled.expand(position, np.ones(1, np.int32), arguments)
+    truth = {group: {name: np.asarray(v)[0, :1] for name, v in of.items()} for group, of in expanded.items()}
     divergences = int(groups["sample_stats"]["diverging"].sum())
     return Replication(
         truth={name: value[0] for name, value in quantities(truth).items()},

@@ -1,11 +1,16 @@
-"""A branch that is real for one chain and rare for a batch of chains.
+"""A branch and a loop that are what they seem for one chain, and cheap for a batch of chains.
 
 For one chain `branch` is `lax.cond`: the side not taken costs nothing.  Under `vmap` a plain `cond` would compute both
 sides at every tick and select.  Here the batch takes the side only when *any* chain needs it, and keeps the old values
 of the others, so that rare events (a subtree is complete, a transition ends) stay rare.
+
+For one chain `loop` is `lax.while_loop`.  Under `vmap` that would select, at every tick, between the old and the new
+value of everything it carries, large tables of draws too.  Here the batch goes on until *no* chain wants to; what a
+chain carries is selected, but tables are written in place, a row at a time.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +31,7 @@ def branch[S, A](predicate: jax.Array, update: Callable[[S, A], S], state: S, ar
     @one.def_vmap
     def many(size: int, batched: tuple, predicate: jax.Array, state: S, arguments: A) -> tuple[S, S]:
         axes = jax.tree.map(lambda b: 0 if b else None, batched)
-
-        def whole(value: jax.Array, is_batched: bool) -> jax.Array:
-            return value if is_batched else jnp.broadcast_to(value, (size, *jnp.shape(value)))
-
-        state = jax.tree.map(whole, state, batched[1])
-        predicate = whole(predicate, batched[0])
+        predicate, state = jax.tree.map(_whole(size), (predicate, state), tuple(batched[:2]))
 
         def masked(state: S, arguments: A) -> S:
             updated = jax.vmap(update, in_axes=(0, axes[2]), axis_size=size)(state, arguments)
@@ -43,6 +43,11 @@ def branch[S, A](predicate: jax.Array, update: Callable[[S, A], S], state: S, ar
     return one(predicate, state, arguments)
 
 
+def _whole(size: int) -> Callable[[jax.Array, bool], jax.Array]:
+    """Gives every chain its own copy of what chains have in common."""
+    return lambda value, batched: value if batched else jnp.broadcast_to(value, (size, *jnp.shape(value)))
+
+
 def _select(predicate: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
     return jnp.where(predicate.reshape(predicate.shape + (1,) * (new.ndim - predicate.ndim)), new, old)
 
@@ -50,3 +55,98 @@ def _select(predicate: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
 def pick[S](predicate: jax.Array, new: S, old: S) -> S:
     """`new` where the scalar `predicate` holds, else `old`, leaf by leaf; both sides are computed."""
     return jax.tree.map(lambda a, b: jnp.where(predicate, a, b), new, old)
+
+
+def write_row(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> jax.Array:
+    """The table with one row written, where `when` holds."""
+
+    @custom_vmap
+    def one(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> jax.Array:
+        def write(table: jax.Array, value: jax.Array) -> jax.Array:
+            return lax.dynamic_update_index_in_dim(table, value, row, 0)
+
+        return lax.cond(when, write, lambda table, _: table, table, value)
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> Any:
+        assert all(batched)
+        beyond = jnp.where(when, row, table.shape[1])  # is not written
+        return table.at[jnp.arange(size), beyond].set(value, mode="drop"), True
+
+    return one(table, row, value, when)
+
+
+def event[S, T, A](
+    predicate: jax.Array,
+    update: Callable[[S, T, A, jax.Array], tuple[S, T]],
+    state: S,
+    tables: T,
+    arguments: A,
+) -> tuple[S, T]:
+    """`update(state, tables, arguments, True)` where `predicate` holds, else `state, tables`.
+
+    `update` is a function of its arguments alone; it writes tables by `write_row` alone, and only where its last
+    argument holds.
+    """
+
+    @custom_vmap
+    def one(predicate: jax.Array, state: S, tables: T, arguments: A) -> tuple[S, T]:
+        def taken(state: S, tables: T, arguments: A) -> tuple[S, T]:
+            return update(state, tables, arguments, jnp.bool_(True))
+
+        return lax.cond(predicate, taken, lambda state, tables, _: (state, tables), state, tables, arguments)
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, predicate: jax.Array, state: S, tables: T, arguments: A) -> tuple[Any, Any]:
+        predicate, state, tables = jax.tree.map(_whole(size), (predicate, state, tables), tuple(batched[:3]))
+        axes = jax.tree.map(lambda b: 0 if b else None, batched[3])
+
+        def taken(state: S, tables: T, arguments: A) -> tuple[S, T]:
+            together = jax.vmap(update, in_axes=(0, 0, axes, 0), axis_size=size)
+            new, tables = together(state, tables, arguments, predicate)
+            return jax.tree.map(lambda a, b: _select(predicate, a, b), new, state), tables
+
+        result = lax.cond(jnp.any(predicate), taken, lambda state, tables, _: (state, tables), state, tables, arguments)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return one(predicate, state, tables, arguments)
+
+
+def loop[S, T, C](
+    unfinished: Callable[[S, C], jax.Array],
+    step: Callable[[S, T, C, jax.Array], tuple[S, T]],
+    state: S,
+    tables: T,
+    constants: C,
+) -> tuple[S, T]:
+    """`state, tables = step(state, tables, constants, True)` while `unfinished(state, constants)`.
+
+    `step` writes tables by `write_row` alone, and only where its last argument holds.  Both functions are of their
+    arguments alone (they may not close over traced values).
+    """
+
+    @custom_vmap
+    def one(state: S, tables: T, constants: C) -> tuple[S, T]:
+        return lax.while_loop(
+            lambda carry: unfinished(carry[0], constants),
+            lambda carry: step(*carry, constants, jnp.bool_(True)),
+            (state, tables),
+        )
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, state: S, tables: T, constants: C) -> tuple[tuple[S, T], Any]:
+        axes = jax.tree.map(lambda b: 0 if b else None, batched[2])
+        state, tables = jax.tree.map(_whole(size), (state, tables), tuple(batched[:2]))
+        wanting = jax.vmap(unfinished, in_axes=(0, axes), axis_size=size)
+
+        def together(carry: tuple[S, T, jax.Array]) -> tuple[S, T, jax.Array]:
+            old, tables, active = carry
+            new, tables = jax.vmap(step, in_axes=(0, 0, axes, 0), axis_size=size)(old, tables, constants, active)
+            new = jax.tree.map(lambda a, b: _select(active, a, b), new, old)
+            return new, tables, active & wanting(new, constants)
+
+        first = (state, tables, wanting(state, constants))
+        state, tables, _ = lax.while_loop(lambda carry: jnp.any(carry[2]), together, first)
+        return (state, tables), jax.tree.map(lambda _: True, (state, tables))
+
+    return one(state, tables, constants)

@@ -37,12 +37,13 @@ class Compiled:
     text: Callable[[], str | None]  # the optimised HLO of `advance`
 
 
-def buffer_capacity(dim: int, columns: int, itemsize: int) -> int:
-    """Draws that fit into a buffer of 2 MiB: a power of two from 16 to 8192.
+def buffer_capacity(dim: int, columns: int, itemsize: int, chains: int = 1) -> int:
+    """Draws of each chain of a lane that fit into a buffer of 2 MiB, or 16 MiB if they are several.
 
-    A function of the model alone, so that the number of draws asked for never makes XLA compile again.
+    A power of two from 16 to 8192, and a function of model and lane alone, so that the number of draws asked for never
+    makes XLA compile again.
     """
-    rows = BUFFER_BYTES // ((dim + columns) * itemsize)
+    rows = BUFFER_BYTES * min(chains, 8) // ((dim + columns) * itemsize * chains)
     return int(np.clip(1 << max(int(rows).bit_length() - 1, 0), 16, MAX_CAPACITY))
 
 

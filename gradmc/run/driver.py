@@ -211,14 +211,14 @@ class Driver:
 
     def _with_new_metric(self, state: State, row: int, done: int) -> State:
         chain = state.chain
-        own = jax.tree.map(lambda leaf: np.asarray(leaf)[row], chain.adapted)
+        own, history = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.adapted, state.history))
 
         def put(leaf: Any, value: Any) -> np.ndarray:
             changed = np.array(leaf)
             changed[row] = value
             return changed
 
-        metric = self.plan.machine.adaptation.on_host(own, done, self.plan.warmup)
+        metric = self.plan.machine.adaptation.on_host(own, history, done, self.plan.warmup)
         if metric is None:
             return state
         adapted = dataclasses.replace(chain.adapted, metric=jax.tree.map(put, chain.adapted.metric, metric))

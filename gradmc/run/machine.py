@@ -26,9 +26,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.adaptation.adaptation import Adaptation, Adapted
+from gradmc.adaptation.metric_adaptation import History
 from gradmc.adaptation.schedule import Schedule
 from gradmc.adaptation.step_size import FIRST_STEP
-from gradmc.kernels.branching import branch, pick
+from gradmc.kernels.branching import branch, event, loop, pick, write_row
 from gradmc.kernels.hamiltonian import Point
 from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
 from gradmc.kernels.random import LEAF, TRAJECTORY, Event, start_vector, threefry
@@ -54,22 +55,53 @@ class Chain:
 
 
 @record
+class Count:
+    """How far a chunk is."""
+
+    ticks: Int[Array, ""]  # gradients evaluated
+    filled: Int[Array, ""]  # rows
+
+
+@record
 class Buffer:
     """The draws of a chunk; rows from `filled` on hold nothing."""
 
-    ticks: Int[Array, ""]  # of the chunk: gradients evaluated
+    ticks: Int[Array, ""]
     filled: Int[Array, ""]
     positions: Float[Array, "capacity dim"]
     statistics: Float[Array, "capacity columns"]
 
 
 @record
+class Tables:
+    """What grows row by row."""
+
+    positions: Float[Array, "capacity dim"]
+    statistics: Float[Array, "capacity columns"]
+    history: History | None
+
+
+@record
+class Entry:
+    """A row of the tables, if `write` says so; the history has one if `warm` does."""
+
+    write: Bool[Array, ""]
+    warm: Bool[Array, ""]
+    row: Int[Array, ""]
+    transition: Int[Array, ""]
+    position: Float[Array, "dim"]
+    gradient: Float[Array, "dim"]
+    statistics: Float[Array, "columns"]
+
+
+@record
 class State:
-    """A chain with its key and the kernel's workspace: all that a checkpoint must hold."""
+    """A chain with its key, the kernel's workspace and its history: all that a checkpoint must hold."""
 
     key: UInt32[Array, "2"]
     chain: Chain
     workspace: Any
+    history: History | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,15 +155,13 @@ class Machine:
             trajectory=self.kernel.start(point, jnp.uint32(0), adapted.step.value),
             adapted=adapted,
         )
-        return State(key=jnp.zeros(2, jnp.uint32), chain=chain, workspace=self.kernel.workspace(self.dim, self.dtype))
-
-    def buffer(self, capacity: int) -> Buffer:
-        """Room for `capacity` draws."""
-        return Buffer(
-            ticks=jnp.int32(0),
-            filled=jnp.int32(0),
-            positions=jnp.zeros((capacity, self.dim), self.dtype),
-            statistics=jnp.zeros((capacity, len(self.statistics)), self.dtype),
+        rows = self.adaptation.history_rows(self.dim, self.dtype.itemsize)
+        table = jnp.zeros((rows, self.dim), self.dtype)
+        return State(
+            key=jnp.zeros(2, jnp.uint32),
+            chain=chain,
+            workspace=self.kernel.workspace(self.dim, self.dtype),
+            history=History(draws=table, gradients=table) if rows else None,
         )
 
     def advance(
@@ -149,28 +179,29 @@ class Machine:
         The first candidates in the phase START are the first `schedule.given` of `points`.  In the phase EVALUATE, rows
         of the buffer are gradients and log densities at the first `draws` of `points`.
         """
+        tables = Tables(
+            positions=jnp.zeros((capacity, self.dim), self.dtype),
+            statistics=jnp.zeros((capacity, len(self.statistics)), self.dtype),
+            history=state.history,
+        )
+        start = (state.workspace, state.chain, Count(ticks=jnp.int32(0), filled=jnp.int32(0)))
+        constants = (state.key, schedule, arguments, points, draws, ticks)
+        (workspace, chain, count), tables = loop(self._unfinished, self._tick, start, tables, constants)
+        buffer = Buffer(
+            ticks=count.ticks, filled=count.filled, positions=tables.positions, statistics=tables.statistics
+        )
+        return State(key=state.key, chain=chain, workspace=workspace, history=tables.history), buffer
 
-        def unfinished(carry: tuple[Any, Chain, Buffer]) -> Bool[Array, ""]:
-            _, chain, buffer = carry
-            return (buffer.filled < draws) & (buffer.ticks < ticks) & (chain.phase != FAILED)
-
-        def step(carry: tuple[Any, Chain, Buffer]) -> tuple[Any, Chain, Buffer]:
-            return self._tick(state.key, *carry, schedule, arguments, points)
-
-        start = (state.workspace, state.chain, self.buffer(capacity))
-        workspace, chain, buffer = lax.while_loop(unfinished, step, start)
-        return State(key=state.key, chain=chain, workspace=workspace), buffer
+    def _unfinished(self, state: tuple[Any, Chain, Count], constants: tuple[Any, ...]) -> Bool[Array, ""]:
+        _, chain, count = state
+        *_, draws, ticks = constants
+        return (count.filled < draws) & (count.ticks < ticks) & (chain.phase != FAILED)
 
     def _tick(
-        self,
-        key: UInt32[Array, "2"],
-        workspace: Any,
-        chain: Chain,
-        buffer: Buffer,
-        schedule: Schedule,
-        arguments: Any,
-        points: Float[Array, "points dim"] | None,
-    ) -> tuple[Any, Chain, Buffer]:
+        self, state: tuple[Any, Chain, Count], tables: Tables, constants: tuple[Any, ...], active: Bool[Array, ""]
+    ) -> tuple[tuple[Any, Chain, Count], Tables]:
+        workspace, chain, count = state
+        key, schedule, arguments, points, *_ = constants
         trajectory = chain.trajectory
         still = (chain.phase == START) | (chain.phase == EVALUATE)
         step_size = jnp.where(still, 0, trajectory.direction * chain.adapted.step.value)
@@ -181,68 +212,83 @@ class Machine:
             before,
             step_size.astype(self.dtype),
         )
-        event = Event(
-            key=key,
-            transition=chain.transition.astype(jnp.uint32),
-            number=LEAF + trajectory.tally.n_steps.astype(jnp.uint32),
-        )
-        trajectory, workspace, done = self.kernel.extend(trajectory, workspace, before, point, event)
+        number = LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
+        at = Event(key=key, transition=chain.transition.astype(jnp.uint32), number=number)
+        trajectory, workspace, done = self.kernel.extend(trajectory, workspace, before, point, at)
         chain = dataclasses.replace(chain, trajectory=trajectory)
-        buffer = dataclasses.replace(buffer, ticks=buffer.ticks + 1)
-        due = done | (chain.phase != RUN)
-        chain, buffer = branch(due, self._finish, (chain, buffer), (key, point, schedule, points))
-        return workspace, chain, buffer
+        count = dataclasses.replace(count, ticks=count.ticks + 1)
+        due = active & (done | (chain.phase != RUN))
+        (chain, count), tables = event(due, self._finish, (chain, count), tables, (key, point, schedule, points))
+        return (workspace, chain, count), tables
 
     def _finish(
         self,
-        state: tuple[Chain, Buffer],
+        state: tuple[Chain, Count],
+        tables: Tables,
         arguments: tuple[UInt32[Array, "2"], Point, Schedule, Float[Array, "points dim"] | None],
-    ) -> tuple[Chain, Buffer]:
+        when: Bool[Array, ""],
+    ) -> tuple[tuple[Chain, Count], Tables]:
         """The trajectory of the current phase is done: take stock and begin the next one."""
-        chain, buffer = state
+        chain, count = state
         key, point, schedule, points = arguments
         draw, info = self.kernel.conclude(chain.trajectory)
         after = [functools.partial(self._after_start, points), self._after_search, self._after_transition]
         if points is not None:
             after.append(functools.partial(self._after_evaluation, points))
-        chain, buffer, draw = lax.switch(chain.phase, after, chain, buffer, draw, info, key, point, schedule)
-        return self._begin(chain, draw, key), buffer
+        chain, count, draw, entry = lax.switch(chain.phase, after, chain, count, draw, info, key, point, schedule)
+        return (self._begin(chain, draw, key), count), self._written(tables, entry, when)
+
+    def _written(self, tables: Tables, entry: Entry, when: Bool[Array, ""]) -> Tables:
+        history, write = tables.history, when & entry.write
+        if history is not None:
+            row, warm = entry.transition % history.draws.shape[0], when & entry.warm
+            history = History(
+                draws=write_row(history.draws, row, entry.position, warm),
+                gradients=write_row(history.gradients, row, entry.gradient, warm),
+            )
+        return Tables(
+            positions=write_row(tables.positions, entry.row, entry.position, write),
+            statistics=write_row(tables.statistics, entry.row, entry.statistics, write),
+            history=history,
+        )
 
     def _after_evaluation(
         self,
         points: Float[Array, "points dim"],
         chain: Chain,
-        buffer: Buffer,
+        count: Count,
         draw: Draw,
         info: Info,
         key: UInt32[Array, "2"],
         point: Point,
         schedule: Schedule,
-    ) -> tuple[Chain, Buffer, Draw]:
+    ) -> tuple[Chain, Count, Draw, Entry]:
         """Keep what is known of the point and go to the next; `attempt` counts them, and is 0 before the first."""
         del info, key, schedule
-        row = jnp.maximum(chain.attempt - 1, 0)
-        buffer = dataclasses.replace(
-            buffer,
-            filled=chain.attempt,
-            positions=lax.dynamic_update_index_in_dim(buffer.positions, point.gradient, row, 0),
-            statistics=lax.dynamic_update_slice(buffer.statistics, point.log_density[None, None], (row, np.int32(0))),
+        others = jnp.zeros(len(self.statistics) - 1, self.dtype)
+        entry = dataclasses.replace(
+            self._no_entry(draw),
+            write=jnp.bool_(True),
+            row=jnp.maximum(chain.attempt - 1, 0),
+            position=point.gradient,
+            statistics=jnp.concatenate([point.log_density[None], others]),
         )
         following = lax.dynamic_index_in_dim(points, chain.attempt, 0, keepdims=False)
         draw = dataclasses.replace(draw, position=following, gradient=jnp.zeros_like(point.gradient))
-        return dataclasses.replace(chain, attempt=chain.attempt + 1), buffer, draw
+        count = dataclasses.replace(count, filled=chain.attempt)
+        return dataclasses.replace(chain, attempt=chain.attempt + 1), count, draw, entry
 
     def _after_start(
         self,
         points: Float[Array, "points dim"] | None,
         chain: Chain,
-        buffer: Buffer,
+        count: Count,
         draw: Draw,
         info: Info,
         key: UInt32[Array, "2"],
         point: Point,
         schedule: Schedule,
-    ) -> tuple[Chain, Buffer, Draw]:
+    ) -> tuple[Chain, Count, Draw, Entry]:
         del info
         finite = jnp.isfinite(point.log_density) & jnp.all(jnp.isfinite(point.gradient))
         good = finite & (chain.attempt > 0)  # attempt 0 has no candidate yet
@@ -268,36 +314,60 @@ class Machine:
             attempt=chain.attempt + jnp.where(good | exhausted, 0, 1).astype(jnp.int32),
             adapted=pick(good, dataclasses.replace(adapted, metric=metric), chain.adapted),
         )
-        return chain, buffer, draw
+        return chain, count, draw, self._no_entry(draw)
 
     def _after_search(
         self,
         chain: Chain,
-        buffer: Buffer,
+        count: Count,
         draw: Draw,
         info: Info,
         key: UInt32[Array, "2"],
         point: Point,
         schedule: Schedule,
-    ) -> tuple[Chain, Buffer, Draw]:
+    ) -> tuple[Chain, Count, Draw, Entry]:
         del key, point
         adapted, over = self.adaptation.search(chain.adapted, info, schedule)
-        return dataclasses.replace(chain, adapted=adapted, phase=jnp.where(over, RUN, SEARCH)), buffer, draw
+        chain = dataclasses.replace(chain, adapted=adapted, phase=jnp.where(over, RUN, SEARCH))
+        return chain, count, draw, self._no_entry(draw)
 
     def _after_transition(
         self,
         chain: Chain,
-        buffer: Buffer,
+        count: Count,
         draw: Draw,
         info: Info,
         key: UInt32[Array, "2"],
         point: Point,
         schedule: Schedule,
-    ) -> tuple[Chain, Buffer, Draw]:
+    ) -> tuple[Chain, Count, Draw, Entry]:
         del key, point
-        buffer = self._store(buffer, draw, info, chain.adapted.step.value)
-        chain = branch(chain.transition < schedule.warmup, self._adapt, chain, (draw, info, schedule))
-        return dataclasses.replace(chain, transition=chain.transition + 1), buffer, draw
+        warm = chain.transition < schedule.warmup
+        told = {"lp": draw.log_density, "step_size": chain.adapted.step.value}
+        statistics = [told[name] if name in told else getattr(info, name) for name in self.statistics]
+        entry = Entry(
+            write=jnp.bool_(True),
+            warm=warm,
+            row=count.filled,
+            transition=chain.transition,
+            position=draw.position,
+            gradient=draw.gradient,
+            statistics=jnp.stack([jnp.asarray(value, self.dtype) for value in statistics]),
+        )
+        chain = branch(warm, self._adapt, chain, (draw, info, schedule))
+        count = dataclasses.replace(count, filled=count.filled + 1)
+        return dataclasses.replace(chain, transition=chain.transition + 1), count, draw, entry
+
+    def _no_entry(self, draw: Draw) -> Entry:
+        return Entry(
+            write=jnp.bool_(False),
+            warm=jnp.bool_(False),
+            row=jnp.int32(0),
+            transition=jnp.int32(0),
+            position=draw.position,
+            gradient=draw.gradient,
+            statistics=jnp.zeros(len(self.statistics), self.dtype),
+        )
 
     def _adapt(self, chain: Chain, arguments: tuple[Draw, Info, Schedule]) -> Chain:
         """Adapt after a warmup transition."""
@@ -317,14 +387,3 @@ class Machine:
             gradient=draw.gradient,
         )
         return dataclasses.replace(chain, trajectory=self.kernel.start(point, word, chain.adapted.step.value))
-
-    def _store(self, buffer: Buffer, draw: Draw, info: Info, step_size: Float[Array, ""]) -> Buffer:
-        columns = {"lp": draw.log_density, "step_size": step_size}
-        values = [columns[name] if name in columns else getattr(info, name) for name in self.statistics]
-        row = jnp.stack([jnp.asarray(value, draw.position.dtype) for value in values])
-        return Buffer(
-            ticks=buffer.ticks,
-            filled=buffer.filled + 1,
-            positions=lax.dynamic_update_index_in_dim(buffer.positions, draw.position, buffer.filled, 0),
-            statistics=lax.dynamic_update_index_in_dim(buffer.statistics, row, buffer.filled, 0),
-        )

@@ -274,9 +274,11 @@ def prepare(
             given=np.int32(0 if initial is None else 1),
         )
         executor = suited() if settings.executor == "auto" else settings.part("executor")
-        capacity = buffer_capacity(density.dim, len(machine.statistics), density.dtype.itemsize)
+        groups = executor.lanes(settings.chains)
+        columns, together = len(machine.statistics), len(groups[0])
+        capacity = buffer_capacity(density.dim, columns, density.dtype.itemsize, together)
         rows = min(capacity, MAX_POINTS)
-        lanes = [_lane(machine, settings, chains, rows, initial) for chains in executor.lanes(settings.chains)]
+        lanes = [_lane(machine, settings, chains, rows, initial) for chains in groups]
         compiled: Compiled = compile_run(
             machine,
             _with_unconstrained(density) if settings.keep_unconstrained else density.expand,

@@ -80,7 +80,8 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
         ConfigError: metric or dimension differ.
     """
     plan = sampler.plan
-    fixed = plan.machine.adaptation.schedule(plan.warmup, metric_stays=True, dtype=plan.machine.dtype)
+    with plan.scope():
+        fixed = plan.machine.adaptation.schedule(plan.warmup, metric_stays=True, dtype=plan.machine.dtype)
     schedule = dataclasses.replace(
         fixed,
         keep_metric=np.bool_(True),

@@ -19,9 +19,7 @@ def info_of(*, diverging: Any = False, n_steps: Any = 7, energy_error: Any = 0.1
         diverging=jnp.asarray(diverging),
         acceptance_rate=zero,
         symmetric_acceptance=zero,
-        tree_depth=jnp.int32(3),
         n_steps=jnp.asarray(n_steps, jnp.int32),
-        reached_max_treedepth=jnp.bool_(False),
         energy_error=jnp.asarray(energy_error),
         max_energy_error=zero,
     )

@@ -49,25 +49,15 @@ def test_dtypes_are_kept(dtype: type) -> None:
     tally = counted(0.0, [1.0, np.nan], dtype)
     x = jnp.zeros(2, dtype)
     point = Point(position=x, momentum=x, force=x, log_density=jnp.asarray(0, dtype), gradient=x)
-    info = summarise(
-        tally,
-        draw_at(point, jnp.asarray(1, dtype)),
-        tree_depth=jnp.int32(1),
-        reached_max_treedepth=jnp.bool_(False),
-    )
+    info = summarise(tally, draw_at(point, jnp.asarray(1, dtype)))
     for name in ("energy", "acceptance_rate", "symmetric_acceptance", "energy_error", "max_energy_error"):
         assert getattr(info, name).dtype == dtype, name
-    assert info.n_steps.dtype == info.tree_depth.dtype == jnp.int32
-    assert info.diverging.dtype == info.reached_max_treedepth.dtype == jnp.bool_
+    assert info.n_steps.dtype == jnp.int32
+    assert info.diverging.dtype == jnp.bool_
 
 
 def test_a_trajectory_without_steps_has_no_division_by_zero() -> None:
     x = jnp.zeros(1)
     point = Point(position=x, momentum=x, force=x, log_density=jnp.asarray(0.0), gradient=x)
-    info = summarise(
-        new_tally(jnp.asarray(0.0)),
-        draw_at(point, jnp.asarray(0.0)),
-        tree_depth=jnp.int32(0),
-        reached_max_treedepth=jnp.bool_(False),
-    )
+    info = summarise(new_tally(jnp.asarray(0.0)), draw_at(point, jnp.asarray(0.0)))
     assert info.acceptance_rate == 0
