@@ -216,8 +216,8 @@ class _Equation:
     def _tried(self, difference: Residual, *, alone: bool) -> tuple[bool, bool]:
         """What random numbers show of the difference that is tested.
 
-        Whether it vanishes where the ends meet: then two values of one function are compared, unless one side stands
-        `alone`, which does not depend on the ends. And whether each of its elements depends on one element of the ends
+        Whether it vanishes where the ends meet and the steps are 0: then two values of one function are compared, unless
+        one side stands `alone`, which does not depend on the ends. And whether each of its elements depends on one element of the ends
         only.
         """
         inputs = ir.types([v.aval for v in self.body.invars])
@@ -238,7 +238,7 @@ class _Equation:
                 if np.isfinite(together) and np.isfinite(spread):
                     met.append(together <= 1e-9 * spread)
                 separate = separate and (not x.ndim or _is_separate(lambda e, fixed=fixed: difference(fixed, e), same))
-        return not steps and bool(met) and all(met), separate
+        return bool(met) and all(met), separate
 
 
 def _is_separate(function: Callable[[Sequence[Any]], Any], ends: Sequence[Any]) -> bool:

@@ -11,8 +11,8 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.blame.tape import scan_layout
-from gradmc.program.frontend.closing import Body, Closing, closing
-from gradmc.program.frontend.flows import is_real
+from gradmc.program.frontend.closing import Closing, closing
+from gradmc.program.frontend.flows import Body, is_real
 
 WHILE = 60
 """Iterations of a loop of unknown length that are tried."""
@@ -106,7 +106,7 @@ class Search:
         if (eqn, touched) not in self._seen:
             values = [s.value for s in given]
             self._seen[eqn, touched] = closing(
-                Body(body, n, m, touched, values, min(eqn.params["length"], MOST), counts=False)
+                Body(body, n, m, touched, values, min(eqn.params["length"], MOST), counts=False), self.found
             )
         found = self._seen[eqn, touched]
         if found is None:
@@ -132,6 +132,7 @@ class Search:
             counts = eqn.primitive is ir.for_p
             length = min(eqn.params["length"], MOST) if counts else WHILE
             values = [s.value for s in (*fixed, *start)]
-            body = Body(eqn.params["body"], len(fixed), len(carry), touched, values, length, counts)
-            self._seen[eqn, touched] = closing(body)
+            test = eqn.params.get("cond")
+            body = Body(eqn.params["body"], len(fixed), len(carry), touched, values, length, counts, test)
+            self._seen[eqn, touched] = closing(body, self.found)
         return self._seen[eqn, touched]
