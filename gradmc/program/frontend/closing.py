@@ -1,4 +1,4 @@
-"""Loops that close in on a number by comparisons: bisection, golden section and the like.
+"""Loops that close in on a number by comparisons: bisection, golden section, search by halved steps and the like.
 
 Their ends move by assignments that see no parameter, `hi = mid`, and only which of them is made depends on parameters.
 So the number that they close in on changes with the parameters, but its derivative says that it does not. Such a loop
@@ -8,9 +8,11 @@ is told by what its body does:
 * which of several values an end gets is decided by a comparison that depends on parameters and on the ends;
 * what an end gets lies between the ends, and is not always one of them: it is a mean. Or it moves by steps that are
   not decided by anything and get ever smaller. The body is run on random ends and random decisions to find out.
+  Or it moves in some other way, but comes to rest where the parameters lead it (`response`).
 
-Counting, halving a step, changepoints, sorting and running maxima are none of this: their numbers see the parameters,
-are not decided by a comparison with themselves, or are no means.
+Counting, halving a step, changepoints, sorting, running maxima and the times of an adaptive integrator are none of
+this: their numbers see the parameters, are not decided by a comparison with themselves, or do not follow the
+parameters but stay, or jump from one value to the next.
 """
 
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -29,6 +31,8 @@ from gradmc.program.frontend.sampling import UNKNOWN, sampled
 
 SEED = 20260101
 RUNS = 6
+FEW = 20
+"""Iterations that tell a count from a search."""
 SMALL, SMALLER = 1e-3, 0.1
 """A step is small that is so much smaller than the first ones; on the way there are steps of a smaller size."""
 
@@ -169,7 +173,7 @@ class _Trial:
 
     def settles(self, k: int) -> bool:
         """Whether a number moves by ever smaller steps, to where the decisions lead it."""
-        paths = [self._path(k) for _ in range(RUNS)]
+        paths = [self._path(k, self.body.length) for _ in range(RUNS)]
         if any(path is None for path in paths):
             return False
         moves = [np.abs(np.diff(path, axis=0)) for path in paths if path is not None]
@@ -180,20 +184,20 @@ class _Trial:
 
     def is_even(self, k: int) -> bool:
         """Whether a number moves by steps of one size, as a count does."""
-        path = self._path(k)
+        path = self._path(k, FEW)
         if path is None:
             return False
         moves = np.abs(np.diff(path, axis=0))
         return bool(np.all((moves == 0) | np.isclose(moves, moves.max())))
 
-    def _path(self, k: int) -> np.ndarray | None:
+    def _path(self, k: int, length: int) -> np.ndarray | None:
         """The values of a carried number, iteration by iteration, if they are known."""
         start = [self.body.values[j] for j in self.body.carried()]
         carry = [UNKNOWN if v is None else np.asarray(v) for v in start]
         for j in self.reach[k]:
             carry[j] = self._random(j) if carry[j] is UNKNOWN else carry[j]
         path = []
-        for i in range(self.body.length):
+        for i in range(length):
             path.append(carry[k])
             carry = self._once(np.asarray(i), carry)[: self.body.count]
         return None if any(v is UNKNOWN for v in path) else np.asarray(path)
