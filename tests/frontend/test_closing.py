@@ -199,6 +199,32 @@ def steps_halved_on_a_decision(a, b):
     return x + 2 * y
 
 
+def returned_from_the_loop(a, b):
+    def solve():
+        x, step = 0.0, 1.0
+        while True:
+            if step < 1e-13:
+                return x
+            if x + b * x**3 < a:
+                x += step
+            else:
+                x -= step
+                step *= 0.5
+
+    return solve() ** 2
+
+
+def factors(a, b):
+    x, factor = 1.0, 2.0
+    for _ in range(99):
+        if math.log(x) * (1 + b) + x < 3 + a:
+            x *= factor
+        else:
+            x /= factor
+        factor = factor**0.7
+    return x
+
+
 def newton_and_others(a, b):
     """These see the parameters by themselves."""
     x = 1.0
@@ -222,7 +248,7 @@ def gradient(fn: Callable[..., Any], point: tuple[float, ...]) -> tuple[float, n
 SOLVED = [
     *(bisection, ends_that_depend_on_parameters, no_root_between_the_ends, signs_compared, value_at_an_end_carried),
     *(ended_early, for_every_datum, on_arrays, root_within_a_root, two_at_once, halved_steps, newton_and_others),
-    steps_halved_on_a_decision,
+    *(steps_halved_on_a_decision, returned_from_the_loop, factors),
 ]
 
 
@@ -515,6 +541,19 @@ def simplex(a, b):
     return p[0] + 2 * p[1]
 
 
+def least_absolute_deviations(a, b):
+    x, step = 0.0, 1.0
+    for _ in range(80):
+        here, up, down = (sum(abs(v - y) for v in (a, b, 0.3, 5.0, -4.0)) for y in (x, x + step, x - step))
+        if up < here:
+            x += step
+        elif down < here:
+            x -= step
+        else:
+            step /= 2
+    return x
+
+
 def refined_grids(a, b):
     x, width = 0.0, 3.0
     for _ in range(20):
@@ -562,6 +601,7 @@ REFUSED = {
     coordinates: "while step > 1e-9",
     coordinates_of_an_array: "for _ in range(90)",
     simplex: "for _ in range(150)",
+    least_absolute_deviations: "for _ in range(80)",
     refined_grids: "for _ in range(20)",
     digits: "for _ in range(12)",
     digits_by_while: "for _ in range(12)",

@@ -91,11 +91,14 @@ def closing(body: Body, known: Container[JaxprEqn] = ()) -> Closing | None:
     trial = _Trial(body, reach)
     means = trial.means({k for k in real if reach[k] & decided})
     groups = [group for group in _joined(means, reach) if group & decided]
-    moving = {k for k in decided - means if not reach[k] & (decided | means) - {k} and trial.settles(k)}
+    alone = {k for k in decided - means if not reach[k] & (decided | means) - {k}}
+    moving = {k for k in alone if trial.settles(k) and not trial.keeps_to_zero(k)}
     told = moving.union(*groups)
     found = following(body, {k for k in decided if not reach[k] & told and not trial.is_even(k)})
     sought = [(group, set[int]()) for group in groups] + [({k}, reach[k] - {k}) for k in moving]
-    sought += [(group, set().union(*(reach[k] for k in group)) - group) for group in _joined(found, reach)]
+    for group in _joined(found, reach):
+        copies = {k for k in real - group if reach[k] & group and trial.copies(k, group)}
+        sought.append((group | copies, set().union(*(reach[k] for k in group)) - group - copies))
     if not sought:
         return None
     ordered = list(every(body.jaxpr))
@@ -182,6 +185,21 @@ class _Trial:
         ends = [path[-1] for path in paths if path is not None]
         return bool(shrinking and last < SMALL * first and np.ptp(ends, axis=0).max() > SMALL * first)
 
+    def copies(self, k: int, ends: set[int]) -> bool:
+        """Whether a number is always one of the ends, of this iteration or an earlier one."""
+        for _ in range(RUNS):
+            carry = [self._random(j) for j in range(len(self.body.carried()))]
+            out = self._once(UNKNOWN, carry)
+            among = [carry[k], *(values[j] for j in ends for values in (carry, out))]
+            if out[k] is UNKNOWN or not any(v is not UNKNOWN and np.array_equal(v, out[k]) for v in among):
+                return False
+        return True
+
+    def keeps_to_zero(self, k: int) -> bool:
+        """Whether a number stays 0 if it begins there, as a step does that is halved or doubled."""
+        path = self._path(k, FEW, zero=True)
+        return path is not None and not np.any(path)
+
     def is_even(self, k: int) -> bool:
         """Whether a number moves by steps of one size, as a count does."""
         path = self._path(k, FEW)
@@ -190,12 +208,13 @@ class _Trial:
         moves = np.abs(np.diff(path, axis=0))
         return bool(np.all((moves == 0) | np.isclose(moves, moves.max())))
 
-    def _path(self, k: int, length: int) -> np.ndarray | None:
+    def _path(self, k: int, length: int, *, zero: bool = False) -> np.ndarray | None:
         """The values of a carried number, iteration by iteration, if they are known."""
         start = [self.body.values[j] for j in self.body.carried()]
         carry = [UNKNOWN if v is None else np.asarray(v) for v in start]
         for j in self.reach[k]:
             carry[j] = self._random(j) if carry[j] is UNKNOWN else carry[j]
+        carry[k] = np.zeros_like(carry[k]) if zero else carry[k]
         path = []
         for i in range(length):
             path.append(carry[k])

@@ -105,9 +105,11 @@ class _Equation:
         if not self._is_one(sides[0]) or not self._is_one(sides[1]):
             return None
         if not self._is_one([one, other]):
-            return Root(ends, steps, lambda fixed, e: self._at(one, fixed, e) - self._at(other, fixed, e), PRECISE)
-        least = tuple(k for k in range(self.count) if k not in {*ends, *steps} and self._holds(k, one))
-        return Root(ends, steps, lambda fixed, e: along(lambda x: self._at(one, fixed, x), e), LOOSE, least)
+            root = Root(ends, steps, lambda fixed, e: self._at(one, fixed, e) - self._at(other, fixed, e), PRECISE)
+        else:
+            least = tuple(k for k in range(self.count) if k not in {*ends, *steps} and self._holds(k, one))
+            root = Root(ends, steps, lambda fixed, e: along(lambda x: self._at(one, fixed, x), e), LOOSE, least)
+        return root if self._has_slope(root) else None
 
     def _sides(self, test: JaxprEqn) -> list[Any]:
         """What is compared: for a sign, or signs that are equal or not, with zero."""
@@ -233,6 +235,16 @@ class _Equation:
                     if np.any(np.ravel(moved)[1:]):
                         return False
         return True
+
+    def _has_slope(self, root: Root) -> bool:
+        """Whether a residual changes with the ends, which that of |x - theta| does not."""
+        if self._may_not_end():
+            return True
+        with jax.ensure_compile_time_eval():
+            for fixed, same, _ in self._points():
+                if np.any(np.asarray(along(lambda e, fixed=fixed: root.residual(fixed, e), same)) != 0):
+                    return True
+        return False
 
     def _may_not_end(self) -> bool:
         """Whether it may not end on random numbers."""

@@ -112,6 +112,7 @@ def _attached(eqn: JaxprEqn, roots: Sequence[Root]) -> list[JaxprEqn]:
     variables = [v for v in atoms if isinstance(v, Var)]
     after = jax.make_jaxpr(ends)(*ir.types([v.aval for v in variables]))
     names: dict[Var, Any] = dict(zip(after.invars, variables, strict=True))
+    names |= {v: Literal(np.asarray(c), v.aval) for v, c in zip(after.constvars, after.consts, strict=True)}
     names |= {new: eqn.outvars[k] for k, new in zip(moved, after.outvars, strict=True) if isinstance(new, Var)}
 
     def named(atom: Any) -> Any:

@@ -14,6 +14,9 @@ import jax.numpy as jnp
 
 from gradmc.program.frontend.values import is_traced
 
+COARSE = 0.01
+"""A search that ends with longer steps, in proportion, has found nothing."""
+
 type Residual = Callable[[Sequence[Any], Sequence[Any]], Any]
 """A function of the fixed inputs of a body (with the steps at their end), and the ends."""
 
@@ -46,7 +49,9 @@ class Root:
         value, slope = self.residual(fixed, ends), along(lambda e: self.residual(still, e), ends)
         slope = _still(slope)
         first = ends[0]
-        apart = sum(_size(e - first) for e in ends[1:]) + 2 * sum(map(_size, steps))
+        apart = sum(_size(e - first) for e in ends[1:])
+        if steps:  # one of them is a length, others may be signs and factors
+            apart += jnp.minimum(2 * reduce(jnp.minimum, map(_size, steps)), COARSE * (1 + _size(first)))
         near = 2 * apart + float(jnp.finfo(first.dtype).eps) ** self.loose * (1 + _size(first))
         enclosed = _size(value) <= _size(slope) * near
         began = reduce(jnp.logical_or, (_size(first - start[k]) <= near for k in self.ends))
