@@ -243,11 +243,7 @@ class Driver:
             lane.done[i] += count
 
     def _append(self, chain: int, positions: Any, statistics: np.ndarray, warm: int, count: int) -> None:
-        values = self.plan.compiled.expand(positions, np.int32(count), self.plan.arguments)
-        groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
-        groups["sample_stats"] = {
-            name: statistics[:, i].astype(dtype) for i, (name, dtype) in enumerate(STATISTICS.items())
-        }
+        groups = groups_of(self.plan, positions, statistics, count)
         for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
             if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
                 self._sink.append(chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()})
@@ -268,3 +264,13 @@ class Driver:
                     n_leapfrog=int(lane.gradients[i]),
                 )
             )
+
+
+def groups_of(plan: Plan, positions: Any, statistics: np.ndarray, count: int) -> dict[str, dict[str, np.ndarray]]:
+    """All that the results hold of draws, of which the first `count` count."""
+    values = plan.compiled.expand(positions, np.int32(count), plan.arguments)
+    groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
+    groups["sample_stats"] = {
+        name: statistics[:, i].astype(dtype) for i, (name, dtype) in enumerate(STATISTICS.items())
+    }
+    return groups

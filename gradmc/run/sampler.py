@@ -25,7 +25,7 @@ from gradmc.kernels.metric import Metric
 from gradmc.kernels.nuts import Nuts
 from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, Expand, buffer_capacity, compile_run
-from gradmc.run.driver import DrawSink, Driver, Lane, Plan
+from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of
 from gradmc.run.machine import FAILED, START, STATISTICS, Machine, State
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
@@ -127,6 +127,14 @@ class Sampler:
             if lane.failed:
                 raise self._start_error(lane)
         return driver
+
+    def no_draws(self) -> dict[str, dict[str, np.ndarray]]:
+        """What the results hold of draws, of which there are none: names, shapes and types."""
+        capacity, dtype = self.plan.compiled.capacity, np.dtype(self.density.dtype)
+        positions, statistics = np.zeros((capacity, self.density.dim), dtype), np.zeros((0, len(STATISTICS)), dtype)
+        with self.density.scope():
+            groups = groups_of(self.plan, positions, statistics, 0)
+        return {group: {name: values[:0] for name, values in of.items()} for group, of in groups.items()}
 
     @property
     def started(self) -> dict[str, Any]:
