@@ -139,6 +139,9 @@ def sample(
             warnings.warn(
                 f"interrupted: {drawn} of {draws} draws per chain are returned", SamplingWarning, stacklevel=2
             )
+        for chain in range(chains):
+            if not store.chain_length(chain, False):
+                store.append(chain, False, sampler.no_draws())
     finally:
         display.close()
     try:

@@ -16,6 +16,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Positive, Real
+from gradmc.diagnostics.summary import summarise
 from gradmc.errors import DataError, ProgramError, StartError, UsageError
 from gradmc.lpdf import half_normal, normal
 from gradmc.results.attributes import storable
@@ -318,6 +319,30 @@ def test_very_short_runs(warmup: int, draws: int) -> None:
     tree = gm.sample(normal_density(), seed=1, chains=2, warmup=warmup, draws=draws, progress="none")
     if draws:
         assert tree["posterior"]["x"].shape == (2, draws, 2)
+
+
+def test_no_draws_have_the_groups_that_draws_have() -> None:
+    @gm.model
+    def regression(slope: Real, noise: Positive, *, y: Data["n"]):
+        for v in y:
+            gm.observe("y", normal(v, slope, noise))
+        gm.record("twice", 2 * slope)
+        return normal(slope, 0.0, 1.0) + normal(noise, 0.0, 1.0)
+
+    data = {"y": [0.1, 0.5, 0.9]}
+    some, none = (
+        gm.sample(regression, data, seed=1, chains=2, warmup=20, draws=n, progress="none", keep_unconstrained=True)
+        for n in (5, 0)
+    )
+    assert list(none.children) == list(some.children)
+    for group in ("posterior", "sample_stats", "log_likelihood", "unconstrained_posterior"):
+        assert {k: v.dtype for k, v in none[group].data_vars.items()} == {
+            k: v.dtype for k, v in some[group].data_vars.items()
+        }
+        assert none[group].sizes == {**some[group].sizes, "draw": 0}
+    assert "only 0 draws" in str(gm.diagnose(none))
+    with pytest.raises(UsageError, match="no draws: there is nothing to summarise"):
+        summarise(none)
 
 
 def test_nothing_to_sample() -> None:

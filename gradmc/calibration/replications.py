@@ -112,7 +112,8 @@ def replicate(
         start="uniform",  # likewise
         target_accept=0.9,
     )
-    sampler = prepare(sampled, settings)
+    with target.differentiating():
+        sampler = prepare(sampled, settings)
 
     def one(r: int) -> Replication:
         values = {name: array[r] for name, array in truths.items()}

@@ -118,9 +118,9 @@ class Subject:
         """Compile value and gradient.
 
         Raises:
-            ProgramError: a function from elsewhere cannot be differentiated.
+            ProgramError: the function cannot be differentiated.
         """
-        with explaining(self.density.function):
+        with explaining(self.density.function), self.density.differentiating():
             _ = self._compiled
 
     def gradient_bytes(self) -> int:

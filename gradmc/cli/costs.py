@@ -36,7 +36,8 @@ def predict_costs(config: Config, problem: Problem, common: Common) -> int:
     """Compile, time one gradient, and print what the run would cost."""
     from gradmc.run.sampler import prepare
 
-    sampler = prepare(problem.density, problem.settings, initial=problem.initial)
+    with problem.density.differentiating():
+        sampler = prepare(problem.density, problem.settings, initial=problem.initial)
     seconds = gradient_seconds(problem.density)
     settings = problem.settings
     rounds = -(-settings.chains // min(settings.threads, settings.chains))

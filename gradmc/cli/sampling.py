@@ -13,6 +13,7 @@ from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
 from gradmc.config.load import parse
 from gradmc.errors import ResumeError, UsageError
+from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import StorageError
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
@@ -101,6 +102,7 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
             stored = stored.model_copy(update={"sampler": sampler})
             manifest["config"] = stored.model_dump()
         elif manifest.get("status") in ("finished", "reached"):
+            refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=stored.sampler.chains)
             return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
         problem = build_problem(stored, seed=manifest["seed"])
         check_identity(manifest["identity"], problem.identity)

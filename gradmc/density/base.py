@@ -32,7 +32,7 @@ from jaxtyping import Float
 
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
-from gradmc.program.blame import Culprit, culprit_at
+from gradmc.program.blame import Culprit, culprit_at, differentiating
 from gradmc.program.layout import as_numbers
 from gradmc.program.support import START_RADIUS
 
@@ -154,6 +154,10 @@ class Density(abc.ABC):
         """What `equations` takes at unconstrained coordinates x."""
         return [np.asarray(value) for value in self._run("operands", self.operands, self._vector(x))]
 
+    def differentiating(self) -> AbstractContextManager[None]:
+        """Return a context in which the density is differentiated: an error of JAX's there names the user's line."""
+        return differentiating(lambda: self.equations, self.scope)
+
     def summands(self) -> Iterator[Summand]:
         """The terms that the log density is the sum of, one by one; none where they cannot be told apart."""
         return iter(())
@@ -206,8 +210,10 @@ class Density(abc.ABC):
 
         Raises:
             UsageError: x has another shape or is not numeric.
+            ProgramError: JAX has no derivative of something in the program.
         """
-        return self._run("gradient", jax.value_and_grad(self.logdensity), self._vector(x))
+        with self.differentiating():
+            return self._run("gradient", jax.value_and_grad(self.logdensity), self._vector(x))
 
     def constrain(self, x: Any) -> dict[str, Any]:
         """Return the parameters by name, in their order, at unconstrained coordinates x, shape (dim,).

@@ -15,7 +15,7 @@ from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.diagnostics.disagreement import explain
 from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
 from gradmc.diagnostics.own_check import check_own
-from gradmc.diagnostics.summary import Row, Summary, summarise
+from gradmc.diagnostics.summary import Row, Summary, is_empty, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
 from gradmc.results.statistics import lost_draws
 
@@ -34,10 +34,12 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     Raises:
         UsageError: there is no posterior.
     """
-    summary = summary or summarise(tree)
-    if summary.draws < 4:
-        finding = f"there are only {summary.draws} draws per chain, too few to judge anything"
-        few = Check("draws", False, float(summary.draws), 4.0, finding, "draw more")
+    if summary is None and not is_empty(tree, "posterior"):
+        summary = summarise(tree)
+    if summary is None or summary.draws < 4:
+        count = 0 if summary is None else summary.draws
+        finding = f"there are only {count} draws per chain, too few to judge anything"
+        few = Check("draws", False, float(count), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
     checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
     if (copies := check_copies(tree)) is not None:
@@ -53,6 +55,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
 
 def check_transitions(tree: Any) -> list[Check]:
     """The checks that need no estimates from the draws, as far as the tree has the statistics: quick."""
+    if is_empty(tree, "sample_stats"):
+        return []
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
     checks: list[Check | None] = []
     if "diverging" in statistics:

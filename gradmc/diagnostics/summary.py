@@ -58,6 +58,11 @@ class Summary:
         return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows)
 
 
+def is_empty(tree: Any, group: str) -> bool:
+    """Whether a group of draws is there, and holds none."""
+    return group in getattr(tree, "children", ()) and tree[group].sizes.get("draw") == 0
+
+
 def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] | None = None) -> Summary:
     """Summarise each scalar quantity of a group of draws.
 
@@ -67,13 +72,15 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
         variables: names of variables; all by default.
 
     Raises:
-        UsageError: there is no such group.
+        UsageError: there is no such group, or it is empty.
     """
     import numpy as np
     from arviz_stats.summary import summary
 
     if group not in getattr(tree, "children", ()):
         raise UsageError(f"expected draws with the group {group!r}, as gm.sample returns, got {type(tree).__name__}")
+    if is_empty(tree, group):
+        raise UsageError(f"group {group!r} has no draws: there is nothing to summarise")
     dataset = tree[group].to_dataset().map(_as_real)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

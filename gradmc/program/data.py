@@ -9,10 +9,12 @@
 * strings, dictionaries, lists of strings and other objects are handed on as they are (arrays of integers in them
   become int64), unless the declaration `Data[...]` asks for an array.
 
-Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on.
+Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on. So are
+iterators, which would be empty when the program runs again.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +86,9 @@ def normalise(field: DataField, value: Any) -> Any:
     Raises:
         DataError: it is not finite, has the wrong type, or is not an array where one is declared.
     """
+    if isinstance(value, Iterator):
+        kind = type(value).__name__
+        raise DataError(f"{field.name}: a {kind} can be read once only, and the program runs more often; pass a list")
     if field.kind is not None:
         return _of_kind(field.name, field.kind, value)
     if type(value) is int and field.shape is None:

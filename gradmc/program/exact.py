@@ -205,7 +205,20 @@ def _entries(result: Any) -> Any:
 
 def plain_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """Copies of data for a run in ordinary Python: whole numbers are Python's."""
-    return {name: _plain(copy.deepcopy(value)) for name, value in data.items()}
+    return {name: _plain(copied(value)) for name, value in data.items()}
+
+
+def copied(value: Any) -> Any:
+    """A copy, so that a program that changes its data does not change the caller's.
+
+    What cannot be copied (a module, a lock) the program gets itself, as the compiled program does.
+    """
+    try:
+        return copy.deepcopy(value)
+    except TypeError:
+        if type(value) is dict:
+            return {k: copied(v) for k, v in value.items()}
+        return type(value)(map(copied, value)) if type(value) in (list, tuple) else value
 
 
 def _plain(value: Any) -> Any:

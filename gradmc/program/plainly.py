@@ -6,7 +6,6 @@ has printed while it was traced), and it leaves the data as they are. It may tak
 `interrupt` can end.
 """
 
-import copy
 import ctypes
 import sys
 import threading
@@ -21,7 +20,7 @@ import numpy as np
 
 from gradmc.errors import SourceLocation
 from gradmc.program.blame.origin import LIBRARIES, PACKAGE
-from gradmc.program.exact import is_whole, plain_data
+from gradmc.program.exact import copied, is_whole, plain_data
 from gradmc.program.frontend.source import location
 from gradmc.program.raising import is_of_program
 
@@ -58,7 +57,7 @@ def run_plainly(fn: Callable[..., Any], parameters: Sequence[Any], data: Mapping
         if made.error is not None and any(is_whole(value) for value in data.values()):
             # Perhaps the program asks a method of NumPy's whole numbers.
             arguments = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
-            again = _call(silent, arguments, copy.deepcopy(dict(data)))
+            again = _call(silent, arguments, {name: copied(value) for name, value in data.items()})
             made = made if again.error is not None else again
     return made
 

@@ -97,6 +97,21 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
     return None
 
 
+def refuse_foreign_checkpoints(directory: Path | str, *, run: str, chains: int) -> None:
+    """Refuse checkpoints, where there are some, that are not those of a run's chains.
+
+    Raises:
+        ResumeError: one is another's.
+    """
+    for chain in range(chains):
+        for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
+            checkpoint = decode(path.read_bytes()) if path.exists() else None
+            if checkpoint is not None:
+                together = checkpoint.meta.get("chains") or []  # those of a batch are in the file of the first
+                own = together if together[:1] == [chain] else [chain]
+                replace(checkpoint, path=path).refuse_other(run=run, chains=own)
+
+
 def _listed(chains: Sequence[Any]) -> str:
     return ", ".join(map(str, chains))
 

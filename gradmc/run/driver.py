@@ -230,22 +230,12 @@ class Driver:
         """Give the draws of the chunk to the sink, warmup and sampling apart."""
         warm = np.clip(self.plan.warmup - lane.done, 0, filled)
         if np.any(filled > (0 if self.plan.keep_warmup else warm)):
-            groups = self._named(buffer, filled)
+            groups = groups_of(self.plan, buffer.positions, buffer.statistics, filled)
             for i, chain in enumerate(lane.chains):
                 own = {group: {name: v[i] for name, v in of.items()} for group, of in groups.items()}
                 self._append(chain, own, int(warm[i]), int(filled[i]))
                 lane.divergences[i] += int(own["sample_stats"]["diverging"][warm[i] : filled[i]].sum())
         lane.done += filled
-
-    def _named(self, buffer: Any, filled: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """The rows of a buffer as arrays (chains, capacity, ...) by group and name."""
-        values = self.plan.compiled.expand(buffer.positions, filled, self.plan.arguments)
-        groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
-        table, statistics = np.asarray(buffer.statistics), self.plan.machine.statistics
-        groups["sample_stats"] = {
-            name: table[..., i].astype(dtype) for i, (name, dtype) in enumerate(statistics.items())
-        }
-        return groups
 
     def _append(self, chain: int, groups: Mapping[str, Mapping[str, np.ndarray]], warm: int, count: int) -> None:
         for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
@@ -268,3 +258,12 @@ class Driver:
                     n_leapfrog=int(lane.gradients[i]),
                 )
             )
+
+
+def groups_of(plan: Plan, positions: Any, statistics: Any, counts: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    """All that the results hold of the first `counts` rows of a lane: arrays (chains, capacity, ...) by group and name."""
+    values = plan.compiled.expand(positions, counts, plan.arguments)
+    groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
+    columns, table = plan.machine.statistics, np.asarray(statistics)
+    groups["sample_stats"] = {name: table[..., i].astype(dtype) for i, (name, dtype) in enumerate(columns.items())}
+    return groups

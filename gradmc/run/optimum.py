@@ -75,9 +75,11 @@ def find_mode(density: Any, *, seed: int = 0, restarts: int = 5, jacobian: bool 
 
     Raises:
         StartError: no start has a finite density.
+        ProgramError: JAX has no derivative of something in the program.
     """
     objective = _objective(density, jacobian)
-    found = [_search(objective, density.dim, np.random.default_rng([seed, k])) for k in range(restarts)]
+    with density.differentiating():
+        found = [_search(objective, density.dim, np.random.default_rng([seed, k])) for k in range(restarts)]
     good = sorted((item for item in found if item[0] < FAR), key=lambda item: item[0])
     if not good:
         point = np.random.default_rng([seed, 0]).uniform(-START_WIDTH, START_WIDTH, density.dim)

@@ -19,7 +19,7 @@ from gradmc.adaptation.warmup import Warmup
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
-from gradmc.run.driver import DrawSink, Driver, Lane, Plan
+from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of
 from gradmc.run.executor import Expand, stacked, suited
 from gradmc.run.machine import FAILED, START, Machine
 from gradmc.run.parts import name_of
@@ -120,6 +120,15 @@ class Sampler:
             if lane.failed:
                 raise self._start_error(lane)
         return driver
+
+    def no_draws(self) -> dict[str, dict[str, np.ndarray]]:
+        """What the results hold of draws, of which there are none: names, shapes and types."""
+        machine, chains = self.plan.machine, len(self.lanes[0].chains)
+        positions = np.zeros((chains, self.plan.compiled.capacity, machine.dim), machine.dtype)
+        statistics = np.zeros((chains, 0, len(machine.statistics)), machine.dtype)
+        with self.density.scope():
+            groups = groups_of(self.plan, positions, statistics, np.zeros(chains, np.int32))
+        return {group: {name: values[0, :0] for name, values in of.items()} for group, of in groups.items()}
 
     @property
     def started(self) -> dict[str, Any]:

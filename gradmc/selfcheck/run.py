@@ -50,13 +50,16 @@ def prepare_checked(
 
     Raises:
         SelfCheckError: plain Python gives another value than the compiled program.
+        ProgramError: JAX has no derivative of something in the program.
     """
     if not check:
-        return prepare(density, settings, initial=initial), OFF
+        with density.differentiating():
+            return prepare(density, settings, initial=initial), OFF
     assert settings.seed is not None
     own = SelfCheck(density, seed=settings.seed, initial=initial)
     try:
-        sampler = prepare(density, settings, initial=initial, meanwhile=own.begin)
+        with density.differentiating():
+            sampler = prepare(density, settings, initial=initial, meanwhile=own.begin)
         return sampler, own.finish(sampler.evaluate)
     finally:
         own.stop()

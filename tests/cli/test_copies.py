@@ -36,6 +36,13 @@ def test_extending_what_is_not_the_runs_own(gradmc: Gradmc, copy: Path, tampered
     assert json.loads((copy / "manifest.json").read_text())["status"] == "failed"
 
 
+def test_resuming_a_finished_run_with_the_checkpoint_of_another_chain(gradmc: Gradmc, copy: Path) -> None:
+    shutil.copy(copy / "state" / "chain-1.checkpoint", copy / "state" / "chain-0.checkpoint")
+    result = gradmc("resume", copy, "--progress=none")
+    assert result.code == 5
+    assert "chain-0.checkpoint is the checkpoint of chain 1" in result.err
+
+
 @pytest.mark.parametrize("command", ["summary", "diagnose", "export", "predict"])
 def test_reading_draws_that_were_changed(gradmc: Gradmc, copy: Path, command: str) -> None:
     (copy / "summary.json").unlink()

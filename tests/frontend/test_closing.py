@@ -13,6 +13,8 @@ from gradmc.program.compiler import evaluate, trace
 from gradmc.program.frontend.search import Search, Status
 
 X = np.array([0.31, -1.23, 0.83, 2.03, -0.71, 1.13, 0.43, -0.91, 0.23, 1.73])
+STEPS = np.random.default_rng(20260101).normal(size=190)
+GOLDEN = (3 - math.sqrt(5)) / 2
 POINTS = ((0.7, 0.2), (2.3, 1.1))
 
 
@@ -177,6 +179,52 @@ def halved_steps(a, b):
     return x + 2 * y + 3 * z
 
 
+def steps_halved_on_a_decision(a, b):
+    x, step = 0.0, 1.0
+    while step > 1e-13:
+        if kepler(x, a, b) < 0:
+            x += step
+        else:
+            x -= step
+            step /= 10
+    y, step, last = 3.0, 0.5, 0.0
+    for _ in range(120):
+        sign = np.sign(kepler(y, a, b))
+        if sign * last > 0:
+            step *= 1.2
+        elif sign * last < 0:
+            step *= 0.5
+        y -= sign * step
+        last = sign
+    return x + 2 * y
+
+
+def returned_from_the_loop(a, b):
+    def solve():
+        x, step = 0.0, 1.0
+        while True:
+            if step < 1e-13:
+                return x
+            if x + b * x**3 < a:
+                x += step
+            else:
+                x -= step
+                step *= 0.5
+
+    return solve() ** 2
+
+
+def factors(a, b):
+    x, factor = 1.0, 2.0
+    for _ in range(99):
+        if math.log(x) * (1 + b) + x < 3 + a:
+            x *= factor
+        else:
+            x /= factor
+        factor = factor**0.7
+    return x
+
+
 def newton_and_others(a, b):
     """These see the parameters by themselves."""
     x = 1.0
@@ -200,6 +248,7 @@ def gradient(fn: Callable[..., Any], point: tuple[float, ...]) -> tuple[float, n
 SOLVED = [
     *(bisection, ends_that_depend_on_parameters, no_root_between_the_ends, signs_compared, value_at_an_end_carried),
     *(ended_early, for_every_datum, on_arrays, root_within_a_root, two_at_once, halved_steps, newton_and_others),
+    *(steps_halved_on_a_decision, returned_from_the_loop, factors),
 ]
 
 
@@ -213,32 +262,146 @@ def test_a_root_has_its_derivative(fn: Callable[..., Any], x64: None) -> None:
         np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-7)
 
 
+def cost(x, a, b):
+    """Its minimum is a root of exp(x - a) + 2 (x - b)."""
+    return math.exp(x - a) + (x - b) ** 2
+
+
 def golden_section(a, b):
-    ratio = (math.sqrt(5) - 1) / 2
     lo, hi = -5.0, 5.0
     for _ in range(80):
-        c, d = hi - ratio * (hi - lo), lo + ratio * (hi - lo)
-        if math.exp(c - a) + (c - b) ** 2 < math.exp(d - a) + (d - b) ** 2:
+        c, d = lo + GOLDEN * (hi - lo), hi - GOLDEN * (hi - lo)
+        if cost(c, a, b) < cost(d, a, b):
             hi = d
         else:
             lo = c
     return 0.5 * (lo + hi)
 
 
+def golden_section_with_kept_values(a, b):
+    lo, hi = -5.0, 5.0
+    c, d = lo + GOLDEN * (hi - lo), hi - GOLDEN * (hi - lo)
+    fc, fd = cost(c, a, b), cost(d, a, b)
+    for _ in range(60):
+        if fc < fd:
+            hi, d, fd = d, c, fc
+            c = lo + GOLDEN * (hi - lo)
+            fc = cost(c, a, b)
+        else:
+            lo, c, fc = c, d, fd
+            d = hi - GOLDEN * (hi - lo)
+            fd = cost(d, a, b)
+    return lo
+
+
 def thirds(a, b):
     lo, hi = -5.0, 5.0
     while hi - lo > 1e-9:
         c, d = lo + (hi - lo) / 3, hi - (hi - lo) / 3
-        if -math.exp(c - a) - (c - b) ** 2 > -math.exp(d - a) - (d - b) ** 2:
+        if -cost(c, a, b) > -cost(d, a, b):
             hi = d
         else:
             lo = c
     return lo
 
 
-@pytest.mark.parametrize("fn", [golden_section, thirds], ids=lambda f: f.__name__)
+def best_of_three(a, b):
+    lo, hi = -5.0, 5.0
+    for _ in range(60):
+        mid = (lo + hi) / 2
+        left, right = (lo + mid) / 2, (mid + hi) / 2
+        if cost(left, a, b) < cost(mid, a, b):
+            hi = mid
+        elif cost(right, a, b) < cost(mid, a, b):
+            lo = mid
+        else:
+            lo, hi = left, right
+    return lo
+
+
+def neighbours(a, b):
+    x, step = 0.0, 2.0
+    for _ in range(60):
+        left, here, right = cost(x - step, a, b), cost(x, a, b), cost(x + step, a, b)
+        if left < here:
+            x -= step
+        elif right < here:
+            x += step
+        step *= 0.6
+    return x
+
+
+def pattern(a, b):
+    x, step = 0.0, 1.0
+    for _ in range(120):
+        if cost(x + step, a, b) < cost(x, a, b):
+            x += step
+        elif cost(x - step, a, b) < cost(x, a, b):
+            x -= step
+        else:
+            step /= 2
+    return x
+
+
+def pattern_that_turns(a, b):
+    x, step = 0.0, 1.0
+    while abs(step) > 1e-9:
+        if cost(x + step, a, b) < cost(x, a, b):
+            x += step
+            step *= 1.5
+        else:
+            step = -0.5 * step
+    return x
+
+
+def pattern_with_kept_value(a, b):
+    x, step = 0.0, 1.0
+    least = cost(x, a, b)
+    for _ in range(120):
+        up, down = cost(x + step, a, b), cost(x - step, a, b)
+        if up < least:
+            x, least = x + step, up
+        elif down < least:
+            x, least = x - step, down
+        else:
+            step *= 0.5
+    return x + 0 * least
+
+
+def random_steps(a, b):
+    x, step = 0.0, 1.0
+    for z in STEPS:
+        new = x + step * z
+        if cost(new, a, b) < cost(x, a, b):
+            x = new
+        else:
+            step *= 0.87
+    return x
+
+
+def nelder_mead(a, b):
+    p, q = 0.0, 1.0
+    for _ in range(150):
+        if cost(q, a, b) < cost(p, a, b):
+            p, q = q, p
+        r, e = 2 * p - q, 3 * p - 2 * q
+        if cost(r, a, b) >= cost(p, a, b):
+            q = 0.5 * (p + q)
+        elif cost(e, a, b) < cost(r, a, b):
+            q = e
+        else:
+            q = r
+    return p
+
+
+MINIMA = [
+    *(golden_section, golden_section_with_kept_values, thirds, best_of_three, neighbours, pattern, pattern_that_turns),
+    *(pattern_with_kept_value, random_steps, nelder_mead),
+]
+
+
+@pytest.mark.parametrize("fn", MINIMA, ids=lambda f: f.__name__)
 def test_a_minimum_has_its_derivative(fn: Callable[..., Any], x64: None) -> None:
-    """The minimum x of exp(x - a) + (x - b)^2 is a root of exp(x - a) + 2 (x - b)."""
     for a, b in POINTS:
         x, slopes = gradient(fn, (a, b))
         e = math.exp(x - a)
@@ -246,22 +409,47 @@ def test_a_minimum_has_its_derivative(fn: Callable[..., Any], x64: None) -> None
         np.testing.assert_allclose(slopes, [e / (e + 2), 2 / (e + 2)], rtol=1e-6)
 
 
-# --- refused -------------------------------------------------------------------------------------
+def least_of_pattern(a, b):
+    x, step = 0.0, 1.0
+    least = cost(x, a, b)
+    for _ in range(120):
+        up, down = cost(x + step, a, b), cost(x - step, a, b)
+        if up < least:
+            x, least = x + step, up
+        elif down < least:
+            x, least = x - step, down
+        else:
+            step *= 0.5
+    return least
 
 
-def golden_section_with_kept_values(a, b):
-    lo, hi, c, d = -5.0, 5.0, -1.2, 1.2
-    fc, fd = (c - a) ** 2 + b * c, (d - a) ** 2 + b * d
-    for _ in range(60):
+def least_of_golden_section(a, b):
+    lo, hi = -5.0, 5.0
+    c, d = lo + GOLDEN * (hi - lo), hi - GOLDEN * (hi - lo)
+    fc, fd = cost(c, a, b), cost(d, a, b)
+    while hi - lo > 1e-8:
         if fc < fd:
             hi, d, fd = d, c, fc
-            c = lo + 0.382 * (hi - lo)
-            fc = (c - a) ** 2 + b * c
+            c = lo + GOLDEN * (hi - lo)
+            fc = cost(c, a, b)
         else:
             lo, c, fc = c, d, fd
-            d = hi - 0.382 * (hi - lo)
-            fd = (d - a) ** 2 + b * d
-    return lo
+            d = hi - GOLDEN * (hi - lo)
+            fd = cost(d, a, b)
+    return min(fc, fd)
+
+
+@pytest.mark.parametrize("fn", [least_of_pattern, least_of_golden_section], ids=lambda f: f.__name__)
+def test_the_least_value_has_its_derivative(fn: Callable[..., Any], x64: None) -> None:
+    """With the minimum x it moves as if x stood still."""
+    for a, b in POINTS:
+        x, _ = gradient(pattern, (a, b))
+        value, slopes = gradient(fn, (a, b))
+        assert value == pytest.approx(cost(x, a, b), rel=1e-9)
+        np.testing.assert_allclose(slopes, [-math.exp(x - a), -2 * (x - b)], rtol=1e-6)
+
+
+# --- refused -------------------------------------------------------------------------------------
 
 
 def used_within_the_loop(a, b):
@@ -295,8 +483,129 @@ def loop_of_jax(a, b):
     return jax.lax.fori_loop(0, 60, body, (0.0, 10.0))[0]
 
 
+def two_numbers(x, y, a, b):
+    return (x - a) ** 2 + (y - b) ** 2 + 0.3 * x * y
+
+
+def coordinates(a, b):
+    x, y, step = 0.0, 0.0, 1.0
+    while step > 1e-9:
+        here = two_numbers(x, y, a, b)
+        if two_numbers(x + step, y, a, b) < here:
+            x += step
+        elif two_numbers(x - step, y, a, b) < here:
+            x -= step
+        elif two_numbers(x, y + step, a, b) < here:
+            y += step
+        elif two_numbers(x, y - step, a, b) < here:
+            y -= step
+        else:
+            step /= 2
+    return x + 2 * y
+
+
+def coordinates_of_an_array(a, b):
+    z, step = np.zeros(2), 1.0
+    for _ in range(90):
+        moved = False
+        for k in range(2):
+            for sign in (-1.0, 1.0):
+                new = z.copy()
+                new[k] += sign * step
+                if two_numbers(new[0], new[1], a, b) < two_numbers(z[0], z[1], a, b):
+                    z = new
+                    moved = True
+        if not moved:
+            step /= 2
+    return z[0] + 2 * z[1]
+
+
+def simplex(a, b):
+    p, q, r = np.array([0.0, 0.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])
+
+    def f(v):
+        return two_numbers(v[0], v[1], a, b)
+
+    for _ in range(150):
+        if f(q) < f(p):
+            p, q = q, p
+        if f(r) < f(q):
+            q, r = r, q
+        if f(q) < f(p):
+            p, q = q, p
+        mirrored = p + q - r
+        if f(mirrored) < f(q):
+            r = mirrored
+        else:
+            q, r = 0.5 * (p + q), 0.5 * (p + r)
+    return p[0] + 2 * p[1]
+
+
+def least_absolute_deviations(a, b):
+    x, step = 0.0, 1.0
+    for _ in range(80):
+        here, up, down = (sum(abs(v - y) for v in (a, b, 0.3, 5.0, -4.0)) for y in (x, x + step, x - step))
+        if up < here:
+            x += step
+        elif down < here:
+            x -= step
+        else:
+            step /= 2
+    return x
+
+
+def refined_grids(a, b):
+    x, width = 0.0, 3.0
+    for _ in range(20):
+        least, where = 1e300, x
+        for k in range(-5, 6):
+            new = x + width * k / 5
+            if cost(new, a, b) < least:
+                least, where = cost(new, a, b), new
+        x, width = where, width / 3
+    return x
+
+
+def digits(a, b):
+    x, digit = 0.0, 1.0
+    for _ in range(12):
+        for _ in range(9):
+            if kepler(x + digit, a, b) < 0:
+                x += digit
+        digit /= 10
+    return x
+
+
+def digits_by_while(a, b):
+    x, digit = 0.0, 1.0
+    for _ in range(12):
+        while kepler(x + digit, a, b) < 0:
+            x += digit
+        digit /= 10
+    return x
+
+
+def time_of_an_event(a, b):
+    t, h, y = 0.0, 0.25, 1.0
+    while h > 1e-9:
+        new = y * math.exp(-a * h)
+        if new < 0.5 * b:
+            h /= 2
+        else:
+            y = new
+            t += h
+    return t
+
+
 REFUSED = {
-    golden_section_with_kept_values: "for _ in range(60)",
+    coordinates: "while step > 1e-9",
+    coordinates_of_an_array: "for _ in range(90)",
+    simplex: "for _ in range(150)",
+    least_absolute_deviations: "for _ in range(80)",
+    refined_grids: "for _ in range(20)",
+    digits: "for _ in range(12)",
+    digits_by_while: "for _ in range(12)",
+    time_of_an_event: "while h > 1e-9",
     used_within_the_loop: "for _ in range(60)",
     finer_grids: "for _ in range(12)",
     loop_of_jax: "jax.lax.fori_loop",
@@ -426,9 +735,183 @@ def set_to_constants(a, b):
     return u + v * a
 
 
+def steps_refined_and_doubled(a, b):
+    t, h, y = 0.0, 1.0, 1.0
+    for _ in range(400):
+        if t >= 2.0:
+            break
+        if t + h > 2.0:
+            h = 2.0 - t
+        k1 = -a * y
+        k2 = -a * (y + h * k1)
+        if abs(h * (k2 - k1) / 2) > 1e-4:
+            h /= 2
+            continue
+        t = t + h
+        y = y + h * (k1 + k2) / 2
+        if abs(h * (k2 - k1) / 2) < 1e-5:
+            h *= 2
+    return y * b
+
+
+def adaptive_quadrature(a, b):
+    def g(x):
+        return math.exp(-a * x) * math.sin(b * x)
+
+    t, h, total = 0.0, 1.0, 0.0
+    while t < 3.0:
+        h = min(h, 3.0 - t)
+        one = h * (g(t) + 4 * g(t + h / 2) + g(t + h)) / 6
+        two = h / 2 * (g(t) + 4 * g(t + h / 4) + 2 * g(t + h / 2) + 4 * g(t + 3 * h / 4) + g(t + h)) / 6
+        if abs(one - two) < 1e-7:
+            t += h
+            total += two
+            h *= 2
+        else:
+            h /= 2
+    return total
+
+
+def damped_newton(a, b):
+    x, lam = 1.0, 1.0
+    for _ in range(60):
+        r = x**3 + b * x - a
+        s = 3 * x**2 + b
+        new = x - r * s / (s * s + lam)
+        if (new**3 + b * new - a) ** 2 < r * r:
+            x = new
+            lam /= 3
+        else:
+            lam *= 2
+    return x
+
+
+def backtracking(a, b):
+    x = 3.0
+    for _ in range(30):
+        g = math.exp(x - a) + 2 * (x - b)
+        d = -g / (math.exp(x - a) + 2)
+        s = 1.0
+        while cost(x + s * d, a, b) > cost(x, a, b) + 1e-4 * s * g * d and s > 1e-8:
+            s *= 0.5
+        x += s * d
+    return x
+
+
+def descent_whose_step_is_kept(a, b):
+    x, step = 3.0, 1.0
+    for _ in range(200):
+        g = math.exp(x - a) + 2 * (x - b)
+        new = x - step * g
+        if cost(new, a, b) < cost(x, a, b):
+            x = new
+            step *= 1.1
+        else:
+            step *= 0.5
+    return x
+
+
+def trust_region(a, b):
+    x, r = 3.0, 0.5
+    for _ in range(60):
+        g = math.exp(x - a) + 2 * (x - b)
+        d = -g / (math.exp(x - a) + 2)
+        d = min(max(d, -r), r)
+        if cost(x + d, a, b) < cost(x, a, b):
+            x += d
+            r *= 2
+        else:
+            r *= 0.25
+    return x
+
+
+def two_means(a, b):
+    c1, c2 = -1.0, 1.0
+    for _ in range(20):
+        s1 = n1 = s2 = n2 = 0.0
+        for v in X:
+            if a * (v - c1) ** 2 < b * (v - c2) ** 2:
+                s1 += v
+                n1 += 1
+            else:
+                s2 += v
+                n2 += 1
+        c1, c2 = s1 / (n1 + 1e-9), s2 / (n2 + 1e-9)
+    return c1 * a + c2 * b
+
+
+def bandit(a, b):
+    q1, q2, n1, n2, lp = 0.0, 0.0, 0.0, 0.0, 0.0
+    for v in X:
+        if q1 * a > q2 + 0.1 * b:
+            n1 += 1
+            q1 += (v - q1) / n1
+        else:
+            n2 += 1
+            q2 += (v - q2) / n2
+        lp += a * q1 - b * q2
+    return lp
+
+
+def forgetting(a, b):
+    m, lp = 0.0, 0.0
+    for v in X:
+        m = 0.5 * m + (0.5 * v if m * a > b * v else 0.0)
+        lp += a * m
+    return lp
+
+
+def best_on_a_grid(a, b):
+    best, x = 1e300, 0.0
+    for v in np.linspace(-3, 3, 201):
+        if cost(v, a, b) < best:
+            best, x = cost(v, a, b), v
+    return x * b
+
+
+def quantile_of_a_count(a, b):
+    k, p = 0, math.exp(-a)
+    c = p
+    while c < 0.9:
+        k += 1
+        p *= a / k
+        c += p
+    return k * b
+
+
+def search_in_a_table(a, b):
+    table = np.zeros(10)
+    for k in range(10):
+        table[k] = a * k
+    lo, hi = 0, 9
+    while hi - lo > 1:
+        mid = (lo + hi) // 2
+        if table[mid] > b:
+            hi = mid
+        else:
+            lo = mid
+    return (b - table[lo]) / (table[hi] - table[lo]) + lo
+
+
+def walk_along_a_grid(a, b):
+    x = 0.0
+    while x + 0.3 * b * x**3 < a:
+        x += 0.001
+    return x
+
+
 OTHERS = [
     *(counting, changepoint_and_maxima, sorting, line_search, adaptive_steps, learning_and_staircase, pooled),
     *(means_that_meet, search_in_data, newton_and_others, set_to_constants),
+    *(
+        steps_refined_and_doubled,
+        adaptive_quadrature,
+        damped_newton,
+        backtracking,
+        descent_whose_step_is_kept,
+        trust_region,
+    ),
+    *(two_means, bandit, forgetting, best_on_a_grid, quantile_of_a_count, search_in_a_table, walk_along_a_grid),
 ]
 
 

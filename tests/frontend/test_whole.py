@@ -109,6 +109,19 @@ def grouped(a: Any, y: Any) -> Any:
     return a * (totals[0] + totals[1]) + a * totals[2] + a * max(v * v for v in y) + sum([v * v for v in y])
 
 
+def binomials(a: Any, y: Any) -> Any:
+    lp, c = 0.0, 1
+    for j in range(60):
+        lp += c * a**j
+        c = c * (60 - j) // (j + 1)
+    for v in y:
+        c = 1
+        for j in range(v % 20):
+            c = c * (40 - j) // (j + 1)
+        lp += a * math.log(c)
+    return lp
+
+
 def one_by_one(a: Any, y: Any) -> Any:
     product = Fraction(y[0], 3) * y[1] * y[2]
     return a * (statistics.variance(y) + statistics.pvariance(y) + statistics.stdev(y) + float(product))
@@ -127,6 +140,7 @@ CASES: list[tuple[Callable[..., Any], list[int]]] = [
     (digits, POPULATIONS),
     (grouped, POPULATIONS),
     (one_by_one, POPULATIONS),
+    (binomials, POPULATIONS),
 ]
 
 

@@ -1,6 +1,7 @@
 """Binding: sizes, dimensions and labels; data in standard form, and data that are refused."""
 
 import math
+import threading
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from gradmc.errors import DataError
 from gradmc.program.data import Data
+from gradmc.program.exact import plain_data
 from gradmc.program.model import model
 from gradmc.program.supports import CholeskyCorr, Interval, Positive, Real, Simplex
 
@@ -254,3 +256,21 @@ def test_a_model_without_data_binds_to_nothing():
         return -s
 
     assert program.bind().data == {}
+
+
+def test_iterators_are_refused():
+    @model
+    def program(a: Real, *, y):
+        return sum(y) * a
+
+    for y in ((v for v in (1.0, 2.0)), iter([1.0, 2.0]), map(float, [1])):
+        with pytest.raises(DataError, match=r"y: a \w+ can be read once only, and the program runs more often; pass a"):
+            program.bind({"y": y})
+
+
+def test_what_cannot_be_copied_is_given_as_it_is():
+    lock, row = threading.Lock(), [1.0]
+    given = plain_data({"some": {"lock": lock, "row": row}})
+    assert given["some"]["lock"] is lock
+    assert given["some"]["row"] == row
+    assert given["some"]["row"] is not row

@@ -359,12 +359,23 @@ def _array_method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) ->
         return content[plain_args] if plain_args else content.reshape(())
     if name == "tolist" and is_traced(content):
         return list(iterate(owner)) if content.ndim else content
-    bound = getattr(content, name)
+    bound = _member(content, name)
     if is_plain_jax(content) and not any_traced(plain_args):
         return _new(at_once(bound, *plain_args, **plain_kwargs), (owner,))
     if isinstance(content, np.ndarray) and name in exact.METHODS:
         return _new(exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
     return _new(bound(*plain_args, **plain_kwargs), (owner,))
+
+
+def _member(content: Any, name: str) -> Any:
+    """An attribute or method of a number or array."""
+    try:
+        return getattr(content, name)
+    except AttributeError:
+        kind = "an array" if np.ndim(content) else "a number"
+        lists = "; lists of numbers among the data come as arrays: make a list of it first, y = list(y)"
+        hint = lists if np.ndim(content) and name in dir(list) else ""
+        raise AttributeError(f"{kind} has no attribute {name!r}{hint}") from None
 
 
 def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
@@ -395,7 +406,7 @@ def attribute(owner: Any, name: str) -> Any:
     found = getattr(type(owner), name, None)
     if isinstance(found, property) and (getter := users_function(found.fget)) is not None:
         return getter(owner)
-    return getattr(owner, name)
+    return _member(owner, name) if isinstance(owner, np.ndarray | jax.Array) else getattr(owner, name)
 
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:

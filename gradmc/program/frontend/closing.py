@@ -1,4 +1,4 @@
-"""Loops that close in on a number by comparisons: bisection, golden section and the like.
+"""Loops that close in on a number by comparisons: bisection, golden section, search by halved steps and the like.
 
 Their ends move by assignments that see no parameter, `hi = mid`, and only which of them is made depends on parameters.
 So the number that they close in on changes with the parameters, but its derivative says that it does not. Such a loop
@@ -8,12 +8,14 @@ is told by what its body does:
 * which of several values an end gets is decided by a comparison that depends on parameters and on the ends;
 * what an end gets lies between the ends, and is not always one of them: it is a mean. Or it moves by steps that are
   not decided by anything and get ever smaller. The body is run on random ends and random decisions to find out.
+  Or it moves in some other way, but comes to rest where the parameters lead it (`response`).
 
-Counting, halving a step, changepoints, sorting and running maxima are none of this: their numbers see the parameters,
-are not decided by a comparison with themselves, or are no means.
+Counting, halving a step, changepoints, sorting, running maxima and the times of an adaptive integrator are none of
+this: their numbers see the parameters, are not decided by a comparison with themselves, or do not follow the
+parameters but stay, or jump from one value to the next.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -21,42 +23,18 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, Var
+from jax.extend.core import JaxprEqn, Var
 
-from gradmc.program.frontend.flows import Flow, Flows, every
+from gradmc.program.frontend.flows import Body, Flow, Flows, every
+from gradmc.program.frontend.response import following
 from gradmc.program.frontend.sampling import UNKNOWN, sampled
 
 SEED = 20260101
 RUNS = 6
+FEW = 20
+"""Iterations that tell a count from a search."""
 SMALL, SMALLER = 1e-3, 0.1
 """A step is small that is so much smaller than the first ones; on the way there are steps of a smaller size."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Body:
-    """The body of a loop: its inputs are others, then what it carries; its first results are the carried values.
-
-    Attributes:
-        jaxpr: the body.
-        first: how many inputs come before the carried ones.
-        count: how many are carried.
-        touched: for each input, whether it depends on parameters.
-        values: for each input, its value where that is a constant, else None; for carried ones at the start.
-        length: how many iterations to try.
-        counts: whether the first input is the iteration's number.
-    """
-
-    jaxpr: Jaxpr
-    first: int
-    count: int
-    touched: Sequence[bool]
-    values: Sequence[Any]
-    length: int
-    counts: bool
-
-    def carried(self) -> range:
-        """The inputs that are carried."""
-        return range(self.first, self.first + self.count)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,9 +70,14 @@ class Closing:
         return {k for sought in self.sought for k in sought.ends}
 
 
-def closing(body: Body) -> Closing | None:
-    """What a loop closes in on, if it does."""
-    flows = Flows()
+def closing(body: Body, known: Container[JaxprEqn] = ()) -> Closing | None:
+    """What a loop closes in on, if it does.
+
+    Args:
+        body: the loop.
+        known: loops within it that close in on numbers of their own, which get derivatives.
+    """
+    flows = Flows(known)
     given = [
         Flow(data=frozenset({k - body.first})) if k in body.carried() else Flow(outside=touched)
         for k, touched in enumerate(body.touched)
@@ -108,8 +91,14 @@ def closing(body: Body) -> Closing | None:
     trial = _Trial(body, reach)
     means = trial.means({k for k in real if reach[k] & decided})
     groups = [group for group in _joined(means, reach) if group & decided]
-    moving = {k for k in decided - means if not reach[k] & (decided | means) - {k} and trial.settles(k)}
+    alone = {k for k in decided - means if not reach[k] & (decided | means) - {k}}
+    moving = {k for k in alone if trial.settles(k) and not trial.keeps_to_zero(k)}
+    told = moving.union(*groups)
+    found = following(body, {k for k in decided if not reach[k] & told and not trial.is_even(k)})
     sought = [(group, set[int]()) for group in groups] + [({k}, reach[k] - {k}) for k in moving]
+    for group in _joined(found, reach):
+        copies = {k for k in real - group if reach[k] & group and trial.copies(k, group)}
+        sought.append((group | copies, set().union(*(reach[k] for k in group)) - group - copies))
     if not sought:
         return None
     ordered = list(every(body.jaxpr))
@@ -118,8 +107,8 @@ def closing(body: Body) -> Closing | None:
         deciding = reduce(or_, (out[k].tests for k in ends))
         return tuple(eqn for eqn in ordered if eqn in deciding)
 
-    found = [Sought(tuple(sorted(ends)), tuple(sorted(steps)), tests(ends)) for ends, steps in sought]
-    return Closing(tuple(found), flows.env)
+    numbers = [Sought(tuple(sorted(ends)), tuple(sorted(steps)), tests(ends)) for ends, steps in sought]
+    return Closing(tuple(numbers), flows.env)
 
 
 def _ends(body: Body, out: Sequence[Flow]) -> set[int]:
@@ -187,23 +176,50 @@ class _Trial:
 
     def settles(self, k: int) -> bool:
         """Whether a number moves by ever smaller steps, to where the decisions lead it."""
-        moves, ends = [], []
-        for _ in range(RUNS):
-            start = [self.body.values[j] for j in self.body.carried()]
-            carry = [UNKNOWN if v is None else np.asarray(v) for v in start]
-            for j in self.reach[k]:
-                carry[j] = self._random(j) if carry[j] is UNKNOWN else carry[j]
-            path = []
-            for i in range(self.body.length):
-                path.append(carry[k])
-                carry = self._once(np.asarray(i), carry)[: self.body.count]
-            if any(v is UNKNOWN for v in path):
-                return False
-            moves.append(np.abs(np.diff(np.asarray(path), axis=0)))
-            ends.append(path[-1])
+        paths = [self._path(k, self.body.length) for _ in range(RUNS)]
+        if any(path is None for path in paths):
+            return False
+        moves = [np.abs(np.diff(path, axis=0)) for path in paths if path is not None]
         first, last = (np.max([m[part] for m in moves]) for part in (slice(None, 3), slice(-3, None)))
         shrinking = any(np.any((m > 0) & (m < SMALLER * first)) for m in moves)  # and not only large ones and none
-        return bool(shrinking and last < SMALL * first and np.ptp(ends) > SMALL * first)
+        ends = [path[-1] for path in paths if path is not None]
+        return bool(shrinking and last < SMALL * first and np.ptp(ends, axis=0).max() > SMALL * first)
+
+    def copies(self, k: int, ends: set[int]) -> bool:
+        """Whether a number is always one of the ends, of this iteration or an earlier one."""
+        for _ in range(RUNS):
+            carry = [self._random(j) for j in range(len(self.body.carried()))]
+            out = self._once(UNKNOWN, carry)
+            among = [carry[k], *(values[j] for j in ends for values in (carry, out))]
+            if out[k] is UNKNOWN or not any(v is not UNKNOWN and np.array_equal(v, out[k]) for v in among):
+                return False
+        return True
+
+    def keeps_to_zero(self, k: int) -> bool:
+        """Whether a number stays 0 if it begins there, as a step does that is halved or doubled."""
+        path = self._path(k, FEW, zero=True)
+        return path is not None and not np.any(path)
+
+    def is_even(self, k: int) -> bool:
+        """Whether a number moves by steps of one size, as a count does."""
+        path = self._path(k, FEW)
+        if path is None:
+            return False
+        moves = np.abs(np.diff(path, axis=0))
+        return bool(np.all((moves == 0) | np.isclose(moves, moves.max())))
+
+    def _path(self, k: int, length: int, *, zero: bool = False) -> np.ndarray | None:
+        """The values of a carried number, iteration by iteration, if they are known."""
+        start = [self.body.values[j] for j in self.body.carried()]
+        carry = [UNKNOWN if v is None else np.asarray(v) for v in start]
+        for j in self.reach[k]:
+            carry[j] = self._random(j) if carry[j] is UNKNOWN else carry[j]
+        carry[k] = np.zeros_like(carry[k]) if zero else carry[k]
+        path = []
+        for i in range(length):
+            path.append(carry[k])
+            carry = self._once(np.asarray(i), carry)[: self.body.count]
+        return None if any(v is UNKNOWN for v in path) else np.asarray(path)
 
     def _once(self, index: Any, carry: Sequence[Any]) -> list[Any]:
         fixed = [index, *self.fixed[1:]] if self.body.counts else self.fixed

@@ -4,7 +4,7 @@ To be computed from a carried value is to see its derivative; a comparison, a si
 decides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -18,6 +18,35 @@ from gradmc.program import ir
 
 TESTS = frozenset({jp.lt_p, jp.le_p, jp.gt_p, jp.ge_p, jp.eq_p, jp.ne_p, jp.sign_p})
 """What decides by comparing real numbers."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Body:
+    """The body of a loop: its inputs are others, then what it carries; its first results are the carried values.
+
+    Attributes:
+        jaxpr: the body.
+        first: how many inputs come before the carried ones.
+        count: how many are carried.
+        touched: for each input, whether it depends on parameters.
+        values: for each input, its value where that is a constant, else None; for carried ones at the start.
+        length: how many iterations to try.
+        counts: whether the first input is the iteration's number.
+        test: of the same inputs, whether another iteration follows; else there are `length`.
+    """
+
+    jaxpr: Jaxpr
+    first: int
+    count: int
+    touched: Sequence[bool]
+    values: Sequence[Any]
+    length: int
+    counts: bool
+    test: Jaxpr | None = None
+
+    def carried(self) -> range:
+        """The inputs that are carried."""
+        return range(self.first, self.first + self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +83,14 @@ class Flow:
 
 @dataclass(eq=False, slots=True)
 class Flows:
-    """Follows what the values of a body are computed from; `env` says it of every variable."""
+    """Follows what the values of a body are computed from.
 
+    Attributes:
+        whole: loops within it whose results count as computed from all that goes in.
+        env: what each variable is computed from.
+    """
+
+    whole: Container[JaxprEqn] = ()
     env: dict[Var, Flow] = field(default_factory=dict)
 
     def follow(self, jaxpr: Jaxpr, inputs: Sequence[Flow]) -> list[Flow]:
@@ -78,12 +113,29 @@ class Flows:
             out = self.follow(eqn.params["jaxpr"], given)
         elif eqn.primitive is jp.select_n_p:
             out = [reduce(or_, given[1:], given[0].decision())]
+        elif eqn.primitive in (ir.for_p, ir.while_p) and eqn not in self.whole:
+            out = self._around(eqn, given)
         else:
             whole = reduce(or_, given, Flow())
             if eqn.primitive in TESTS and all(is_real(v) for v in eqn.invars):
                 whole = Flow(whole.data, whole.outside, whole.deciders, whole.decided, whole.tests | {eqn}).decision()
             out = [whole] * len(eqn.outvars)
         return [f if is_real(v) else f.decision() for v, f in zip(eqn.outvars, out, strict=True)]
+
+    def _around(self, eqn: JaxprEqn, given: list[Flow]) -> list[Flow]:
+        """The flows of a loop's results: those of its body over and over, until nothing is added."""
+        n = eqn.params["n_consts"]
+        index = [Flow()] if eqn.primitive is ir.for_p else []
+        fixed, carry = given[:n], given[n:]
+        while True:
+            test = Flow()
+            if eqn.primitive is ir.while_p:
+                test = self.follow(eqn.params["cond"], [*fixed, *carry])[0].decision()
+            out = self.follow(eqn.params["body"], [*index, *fixed, *carry])
+            wider = [a | b | test for a, b in zip(carry, out, strict=False)]
+            if wider == carry:
+                return [*carry, *out[len(carry) :]]
+            carry = wider
 
 
 def is_real(atom: Any) -> bool:

@@ -91,16 +91,17 @@ class Function:
 
     # --- scopes ----------------------------------------------------------------------------------
 
-    def scope(self, stmts: Sequence[ast.stmt], keep: Iterable[str]) -> list[ast.stmt]:
+    def scope(self, stmts: Sequence[ast.stmt], keep: Iterable[str], head: Sequence[ast.stmt] = ()) -> list[ast.stmt]:
         """The statements of a function (the user's, or one made from a body).
 
         `keep` are the names that belong to a scope around it, or are parameters. The others that loops and
-        branches share with their bodies are bound first, to a value that says that they are not set yet.
+        branches share with their bodies are bound first, to a value that says that they are not set yet; `head` sets
+        some of them.
         """
         mine = sorted(scanning.shared_below(stmts) - set(keep))
         where = stmts[0]
         first = [assign(name, call_hook("unbound", [constant(name)]), where) for name in mine]
-        return [*first, *self.block(stmts)]
+        return [*first, *head, *self.block(stmts)]
 
     def block(self, stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
         """Rewrite statements, in the scope at hand."""
@@ -112,7 +113,7 @@ class Function:
         """A body as a function of its own, its state shared with the scope around it."""
         name = self.fresh(what)
         where = stmts[0]
-        body = [*head, *self.scope(stmts, keep=state | set(arguments))]
+        body = self.scope(stmts, state | set(arguments), head)
         return name, _define(name, arguments, body, state, where)
 
     def state(self, names: Sequence[str], where: ast.stmt) -> tuple[ast.expr, list[ast.stmt]]:

@@ -8,7 +8,7 @@ ends x get the derivative
 
 where Newton's step -g / (dg/dx) is no longer than the ends are apart, that is, where they enclose a root; elsewhere
 the search has ended at one of the ends it began with, and the ends keep the derivative they have. The values stay as
-they are.
+they are. The least value p(x, theta) of a search for a minimum does not change with x, and needs nothing.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.blame.origin import origin
 from gradmc.program.frontend.closing import Closing
-from gradmc.program.frontend.residual import Root, carried_by, roots_of
+from gradmc.program.frontend.equation import carried_by, roots_of
+from gradmc.program.frontend.residual import Root
 from gradmc.program.frontend.search import Search, Status
 
 REMEDY = (
@@ -49,7 +50,9 @@ def solved(jaxpr: Jaxpr, parameters: Sequence[bool]) -> Jaxpr:
         return jaxpr
     solver = _Solver(search.found)
     result = solver.attached(jaxpr)
-    left = Search(solved=frozenset(solver.solved)).follow(jaxpr, given)[0].loops | (search.found.keys() - solver.solved)
+    left = Search(solved=solver.solved, seen=search.seen).follow(jaxpr, given)[0].loops | (
+        search.found.keys() - solver.solved.keys()
+    )
     if left:
         places = [eqn.params["source"] if "source" in eqn.params else origin(eqn).location for eqn in left]
         raise ProgramError(
@@ -67,11 +70,11 @@ class _Solver:
 
     Attributes:
         found: the loops.
-        solved: those whose ends have got their derivatives.
+        solved: for those whose ends have got their derivatives, which carried values are right after them.
     """
 
     found: dict[JaxprEqn, Closing]
-    solved: set[JaxprEqn] = field(default_factory=set)
+    solved: dict[JaxprEqn, set[int]] = field(default_factory=dict)
 
     def attached(self, jaxpr: Jaxpr) -> Jaxpr:
         """The jaxpr with derivatives attached, innermost loops first."""
@@ -82,7 +85,7 @@ class _Solver:
             changed = eqn.replace(params={**eqn.params, **new}) if new else eqn
             roots = roots_of(changed, self.found[eqn]) if eqn in self.found else []
             if roots:
-                self.solved.add(eqn)
+                self.solved[eqn] = {k for root in roots for k in (*root.ends, *root.least)}
             eqns += _attached(changed, roots)
         return jaxpr.replace(eqns=eqns)
 
@@ -109,6 +112,7 @@ def _attached(eqn: JaxprEqn, roots: Sequence[Root]) -> list[JaxprEqn]:
     variables = [v for v in atoms if isinstance(v, Var)]
     after = jax.make_jaxpr(ends)(*ir.types([v.aval for v in variables]))
     names: dict[Var, Any] = dict(zip(after.invars, variables, strict=True))
+    names |= {v: Literal(np.asarray(c), v.aval) for v, c in zip(after.constvars, after.consts, strict=True)}
     names |= {new: eqn.outvars[k] for k, new in zip(moved, after.outvars, strict=True) if isinstance(new, Var)}
 
     def named(atom: Any) -> Any:

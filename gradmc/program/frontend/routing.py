@@ -43,6 +43,9 @@ LISTS_OF_ARRAYS = frozenset(
 ) | {np.linalg.multi_dot}
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""
 
+AXES = frozenset(["axis", "axes", "shape", "newshape", "source", "destination"])
+"""Options whose lists of whole numbers are no arrays."""
+
 JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, np.column_stack])
 """Those of them that take one list of arrays, each of which may be a list."""
 
@@ -122,15 +125,22 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
 def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
     """A function that takes lists of traced values as arrays, and lists of numbers where it wants an array."""
 
+    def traced(value: Any) -> Any:
+        return array(value) if isinstance(value, list | tuple) and any_traced(value) else value
+
+    def numbers(name: str, value: Any) -> Any:
+        return np.asarray(value) if isinstance(value, list | tuple) and name not in AXES else value
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        given = [array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in args]
+        given, named = list(map(traced, args)), {k: traced(v) for k, v in kwargs.items()}
         try:
-            return found(*given, **kwargs)
+            return found(*given, **named)
         except TypeError:
-            arrays = [np.asarray(a) if isinstance(a, list | tuple) else a for a in given]
-            if all(a is b for a, b in zip(arrays, given, strict=True)):
+            arrays, options = [numbers("", a) for a in given], {k: numbers(k, v) for k, v in named.items()}
+            before, after = [*given, *named.values()], [*arrays, *options.values()]
+            if all(a is b for a, b in zip(before, after, strict=True)):
                 raise
-        return found(*arrays, **kwargs)
+        return found(*arrays, **options)
 
     return call
 

@@ -60,6 +60,8 @@ def _results(eqn: JaxprEqn, values: list[Any], rng: np.random.Generator) -> Sequ
         return [UNKNOWN] * len(eqn.outvars)
     if eqn.primitive in ELEMENTWISE:
         return [fold_elementwise(eqn, np.broadcast_arrays(*values))]
+    if eqn.primitive is ir.load_p:
+        return [_loaded(*values)]
     with jax.ensure_compile_time_eval():
         out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
     return list(map(np.asarray, out if eqn.primitive.multiple_results else [out]))
@@ -72,3 +74,9 @@ def _selected(values: list[Any]) -> Any:
     if any(c is UNKNOWN for c in cases):
         return UNKNOWN
     return np.choose(which.astype(np.int8), cases)
+
+
+def _loaded(array: np.ndarray, *indices: np.ndarray) -> Any:
+    """An element or row; not known beyond the array."""
+    inside = all(-n <= int(i) < n for i, n in zip(indices, array.shape, strict=False))
+    return np.asarray(array[tuple(map(int, indices))]) if inside else UNKNOWN

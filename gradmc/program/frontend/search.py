@@ -1,6 +1,6 @@
 """Which loops that close in on a number by comparisons (`closing`) the result of a program is computed from."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -11,8 +11,8 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.blame.tape import scan_layout
-from gradmc.program.frontend.closing import Body, Closing, closing
-from gradmc.program.frontend.flows import is_real
+from gradmc.program.frontend.closing import Closing, closing
+from gradmc.program.frontend.flows import Body, is_real
 
 WHILE = 60
 """Iterations of a loop of unknown length that are tried."""
@@ -38,12 +38,13 @@ class Search:
 
     Attributes:
         found: the closing loops, whether or not anything is computed from them.
-        solved: those of them whose ends get their derivatives after the loop.
+        solved: for those of them whose ends get their derivatives after the loop, which carried values are then right.
+        seen: what is known of loops, by whether what goes in depends on parameters.
     """
 
     found: dict[JaxprEqn, Closing] = field(default_factory=dict)
-    solved: frozenset[JaxprEqn] = frozenset()
-    _seen: dict[tuple[JaxprEqn, tuple[bool, ...]], Closing | None] = field(default_factory=dict)
+    solved: Mapping[JaxprEqn, Container[int]] = field(default_factory=dict)
+    seen: dict[tuple[JaxprEqn, tuple[bool, ...]], Closing | None] = field(default_factory=dict)
 
     def follow(self, jaxpr: Jaxpr, inputs: Sequence[Status]) -> list[Status]:
         """The statuses of the results, given those of the inputs."""
@@ -87,7 +88,7 @@ class Search:
             carry = self._settled(eqn, fixed, [a | b for a, b in zip(carry, own, strict=True)])
         stacked = self.follow(eqn.params["body"], [*fixed, *carry])[len(carry) :]
         if found is not None and eqn in self.solved:
-            carry = [Status(True) if k in found.ends else s for k, s in enumerate(carry)]
+            carry = [Status(True) if k in self.solved[eqn] else s for k, s in enumerate(carry)]
         return [*carry, *stacked]
 
     def _scan(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
@@ -103,12 +104,12 @@ class Search:
                 break
             carry = wider
         touched = tuple(s.touched for s in (*given[:n], *carry, *given[first:]))
-        if (eqn, touched) not in self._seen:
+        if (eqn, touched) not in self.seen:
             values = [s.value for s in given]
-            self._seen[eqn, touched] = closing(
-                Body(body, n, m, touched, values, min(eqn.params["length"], MOST), counts=False)
+            self.seen[eqn, touched] = closing(
+                Body(body, n, m, touched, values, min(eqn.params["length"], MOST), counts=False), self.found
             )
-        found = self._seen[eqn, touched]
+        found = self.seen[eqn, touched]
         if found is None:
             return [*carry, *out[m:]]
         self.found[eqn] = found
@@ -128,10 +129,11 @@ class Search:
 
     def _closing(self, eqn: JaxprEqn, fixed: list[Status], carry: list[Status], start: list[Status]) -> Closing | None:
         touched = tuple(s.touched for s in (*fixed, *carry))
-        if (eqn, touched) not in self._seen:
+        if (eqn, touched) not in self.seen:
             counts = eqn.primitive is ir.for_p
             length = min(eqn.params["length"], MOST) if counts else WHILE
             values = [s.value for s in (*fixed, *start)]
-            body = Body(eqn.params["body"], len(fixed), len(carry), touched, values, length, counts)
-            self._seen[eqn, touched] = closing(body)
-        return self._seen[eqn, touched]
+            test = eqn.params.get("cond")
+            body = Body(eqn.params["body"], len(fixed), len(carry), touched, values, length, counts, test)
+            self.seen[eqn, touched] = closing(body, self.found)
+        return self.seen[eqn, touched]

@@ -174,12 +174,13 @@ class Flow:
 
     def carried(self, eqn: JaxprEqn, given: Sequence[Known]) -> list[Known]:
         """The intervals of what a loop carries, over all iterations."""
-        steps = eqn.params["length"] if eqn.primitive is ir.for_p else eqn.params["max_steps"] or STEPS
+        steps = eqn.params["length"] if eqn.primitive is ir.for_p else eqn.params["max_steps"] or _counted(eqn, given)
         start = list(given[eqn.params["n_consts"] :])
         outside = self.outside(eqn, given)
 
-        def step(carry: list[Known]) -> list[Known]:
-            return self.quietly(eqn.params["body"], [*outside, *carry])[: len(start)]
+        def step(carry: list[Known], index: int | None = None) -> list[Known]:
+            around = outside if index is None or eqn.primitive is not ir.for_p else [Whole(index, index), *outside[1:]]
+            return self.quietly(eqn.params["body"], [*around, *carry])[: len(start)]
 
         carry = _settled(step, start, steps)
         while True:  # a number that one iteration computes in floating point is so from the start
@@ -213,13 +214,40 @@ def joined(a: Known, b: Known) -> Known:
 # --- loops ---------------------------------------------------------------------------------------
 
 
-def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], steps: int) -> list[Known]:
+def _counted(eqn: JaxprEqn, given: Sequence[Known]) -> int:
+    """How many iterations a `while` can take: it may count up to a number whose interval is known."""
+    n, cond, body = eqn.params["n_consts"], eqn.params["cond"], eqn.params["body"]
+    test = next((e for e in cond.eqns if cond.outvars == e.outvars and e.primitive is jp.lt_p), None)
+    if test is None or test.invars[0] not in cond.invars[n:]:
+        return STEPS
+    k = cond.invars.index(test.invars[0])
+    first, last = given[k], read(dict(zip(cond.invars, given, strict=True)), test.invars[1])
+    counts_up = any(
+        e.primitive is jp.add_p and e.outvars == [body.outvars[k - n]] and e.invars[0] is body.invars[k] and _is_one(e)
+        for e in body.eqns
+    )
+    stays = test.invars[1] not in cond.invars[n:]
+    if not counts_up or not stays or first is None or last is None or first.floating or last.floating:
+        return STEPS
+    return min(max(last.high - first.low, 0), STEPS)
+
+
+def _is_one(eqn: JaxprEqn) -> bool:
+    other = eqn.invars[1]
+    return isinstance(other, Literal) and other.val == 1
+
+
+type Step = Callable[..., list[Known]]
+"""Intervals after an iteration from those before it, and from its index where that is given."""
+
+
+def _settled(step: Step, start: list[Known], steps: int) -> list[Known]:
     """Intervals that hold what a loop carries in each of so many iterations.
 
     Two iterations are tried as they are: remainders and selections stand still then. Then a number may grow by the
     same amount in every iteration, and what is found so is tried at its end: each number by itself, and then all that
-    grow together, since the ends of a binary search stay between each other. What grows faster (a power, a factorial)
-    is followed through a short loop, and unbounded in a long one.
+    grow together, since the ends of a binary search stay between each other. What grows faster (a power, a factorial,
+    a binomial coefficient) is followed through a short loop, index by index, and unbounded in a long one.
     """
     carry = start
     for _ in range(2):
@@ -244,7 +272,7 @@ def _settled(step: Callable[[list[Known]], list[Known]], start: list[Known], ste
 
 
 def _linearly(
-    step: Callable[[list[Known]], list[Known]], base: list[Known], steps: int, *, together: bool
+    step: Step, base: list[Known], steps: int, *, together: bool
 ) -> tuple[list[Known], list[tuple[int, int]], bool]:
     """Intervals that grow by a pace in each iteration, the paces, and whether that holds at the ends."""
     carry, pace = base, [(0, 0)] * len(base)
@@ -264,7 +292,7 @@ def _linearly(
     return carry, pace, False
 
 
-def _hull(step: Callable[[list[Known]], list[Known]], carry: list[Known]) -> list[Known]:
+def _hull(step: Step, carry: list[Known]) -> list[Known]:
     """The same intervals, but those that an iteration widens are all their hull."""
     growth = [_growth(c, o) for c, o in zip(carry, step(carry), strict=True)]
     growing = [c for c, g in zip(carry, growth, strict=True) if c is not None and g is not None and any(g)]
@@ -275,11 +303,11 @@ def _hull(step: Callable[[list[Known]], list[Known]], carry: list[Known]) -> lis
     ]
 
 
-def _followed(step: Callable[[list[Known]], list[Known]], start: list[Known], steps: int) -> list[Known]:
+def _followed(step: Step, start: list[Known], steps: int) -> list[Known]:
     """The intervals over so many iterations, one after the other."""
     every = carry = start
-    for _ in range(steps):
-        carry = step(carry)
+    for index in range(steps):
+        carry = step(carry, index)
         every = [joined(a, b) for a, b in zip(every, carry, strict=True)]
     return every
 

@@ -323,6 +323,13 @@ def joined_lists(a, *, x):
     return total + np.sum(np.vstack([[a, 1.0], x[:2]]) ** 2) + np.hstack((buffer, [1, 2]))[4] * a
 
 
+@supported("numbers", "lists among the options of numpy functions", 0.7, x=X)
+def lists_as_options(a, *, x):
+    lp = np.average([a, a**2, 0.3], weights=[0.1, 0.2, 0.7]) + np.average(x[:3], weights=(a, 1 - a, 0.5))
+    lp += np.average([[a, 2 * a], [1.0, 2.0]], axis=0, weights=[0.3, 0.4])[1]
+    return lp + np.sum([[a, 1.0], [2.0, a]], axis=(0, 1)) + np.mean([a, 2.0], where=[True, True])
+
+
 @supported("numbers", "numpy functions on traced values", np.array([0.7, 0.2, 0.4]), x=X[:3])
 def numpys(p, *, x):
     lp = np.sum(np.exp(p) * np.log(p)) + np.dot(p, x) + np.max(p) + np.mean(p) + np.prod(p) + np.linalg.norm(p)

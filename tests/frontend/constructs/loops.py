@@ -378,6 +378,30 @@ def bisection(a):
     return -((0.5 * (lo + hi)) ** 2)
 
 
+@supported(
+    "loops", "the loop's variable changed in a loop or branch of its body", 0.7, 0.2, n=[40, 17, 3, 5, 6], x=X, y=Y
+)
+def variable_changed(a, b, *, n, x, y):
+    lp = 0.0
+    for v in n:
+        k = 0
+        while v != 1:
+            v = v // 2
+            k += 1
+        lp += a * k
+    for v in x:
+        if v * a > 0.3:
+            v = b - v
+        lp += a * v
+    for i, v in enumerate(y):
+        for k in range(6):
+            v = 0.5 * v + a * k
+        while v > 2 * b + i:
+            v = v - 1.0
+        lp += b * v
+    return lp
+
+
 @supported("loops", "a loop whose length is a parameter", 6.3, x=X, reverse=False)
 def length_from_parameter(a, *, x):
     lp = 0.0

@@ -189,6 +189,19 @@ def parameter_text(a):
 
 
 @refused(
+    "a method of lists on a list of numbers that came as data",
+    0.7,
+    y=np.array([1.0, 2.0]),
+    line="y.append(a)",
+    message="an array has no attribute 'append'",
+    remedy="",
+)
+def list_among_data(a, *, y):
+    y.append(a)
+    return sum(y)
+
+
+@refused(
     "an index beyond the array",
     0.7,
     x=X,
