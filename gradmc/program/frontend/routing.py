@@ -45,8 +45,8 @@ LISTS_OF_ARRAYS = frozenset(
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""
 
 REMEDY = (
-    "No compiled form of it is known. Write it with loops or with functions that have one, or call it while the program "
-    "runs, with a gradient of its own: gm.external(f, gradient=...)."
+    "No compiled form of it is known. Write it with loops or with functions that have one, or call it while the "
+    "program runs, with a gradient of its own: gm.external(f, gradient=...)."
 )
 
 JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, np.column_stack])

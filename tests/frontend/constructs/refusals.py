@@ -300,8 +300,6 @@ def lacking(theta):
     remedy="gm.external, with its gradient.",
 )
 def lacking_scipy(a):
-    import scipy.stats
-
     return scipy.stats.levy_stable.logpdf(1.0, a, 0.5)
 
 

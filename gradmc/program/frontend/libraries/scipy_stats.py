@@ -97,7 +97,8 @@ def _inverted(law: Any, name: str) -> Callable[..., Any]:
 
 def _defines(law: Any, name: str) -> bool:
     """Whether a law has a formula of its own for a method."""
-    return getattr(type(law), name).__module__ != rv_generic.__module__
+    module = getattr(type(law), name).__module__
+    return module in FOLLOWED or not module.startswith("scipy.")
 
 
 def _support(law: Any, shapes: tuple) -> tuple[Any, Any]:
