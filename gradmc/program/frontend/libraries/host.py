@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradmc.program import external
 from gradmc.program.frontend.libraries.arrays import real
 
 STEP = 0.01
@@ -21,7 +22,7 @@ BY_DIFFERENCES = object()
 """A derivative for which there is no formula."""
 
 
-def on_host(function: Callable[..., Any], *slopes: Any, outputs: int = 1, dtype: Any = None) -> Callable[..., Any]:
+def on_host(function: Callable[..., Any], *slopes: Any, outputs: int = 1) -> Callable[..., Any]:
     """An elementwise function of numbers.
 
     Args:
@@ -29,21 +30,19 @@ def on_host(function: Callable[..., Any], *slopes: Any, outputs: int = 1, dtype:
         slopes: for each argument its derivative as a function of the arguments; None if it takes whole numbers or has
             none, in which case the derivative counts as 0 for whole numbers and is refused otherwise.
         outputs: how many results there are; the slopes then return as many.
-        dtype: of the results.
     """
 
     @jax.custom_jvp
     def call(*xs: Any) -> Any:
-        kind = jnp.result_type(float) if dtype is None else dtype
         shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in xs))
-        made = [jax.ShapeDtypeStruct(shape, kind)] * outputs
 
-        def values(*arrays: Any) -> list[Any]:
+        def values(*arrays: Any) -> Any:
             with np.errstate(all="ignore"):
-                found = function(*map(np.asarray, arrays))
-            return [np.asarray(v, kind) for v in (found[:outputs] if outputs > 1 else [found])]
+                found = function(*arrays)
+            return found[:outputs] if outputs > 1 else [found]
 
-        out = jax.pure_callback(values, made, *(jnp.broadcast_to(x, shape) for x in xs), vmap_method="broadcast_all")
+        spread = [jnp.broadcast_to(x, shape) for x in xs]
+        out = external.on_host(values, [shape] * outputs, *spread, batched=True)
         return tuple(out) if outputs > 1 else out[0]
 
     def jvp(xs: Sequence[Any], dots: Sequence[Any]) -> tuple[Any, Any]:

@@ -25,6 +25,7 @@ from gradmc.program.frontend import where
 from gradmc.program.frontend.densities import log_density
 from gradmc.program.frontend.libraries import incomplete, scipy_multivariate, scipy_special
 from gradmc.program.frontend.libraries.arrays import real
+from gradmc.program.frontend.libraries.functions import compiled
 
 FOLLOWED = frozenset(["scipy.stats._continuous_distns", "scipy.stats._discrete_distns", "scipy.stats._constants"])
 """Modules whose functions are compiled along."""
@@ -92,7 +93,12 @@ def _inverted(law: Any, name: str) -> Callable[..., Any]:
     def value(*args: Any) -> Any:
         return getattr(law, name.removeprefix("_"))(args[-1], *args[:-1])
 
-    return incomplete.inverse(value, lambda *args: standard(law, forward, args[-1], args[:-1]))
+    def inverse(*args: Any) -> Any:
+        given = jnp.broadcast_arrays(*map(real, args))
+        distribution = compiled(lambda *a: standard(law, forward, a[-1], a[:-1]), *given)  # while the program is traced
+        return incomplete.inverse(value, distribution)(*given)
+
+    return inverse
 
 
 def _defines(law: Any, name: str) -> bool:
