@@ -57,6 +57,7 @@ _HOME = {
     "density": "gradmc.density",
     "diagnose": "gradmc.diagnostics",
     "explain": "gradmc.program.explain",
+    "external": "gradmc.program.external",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
     "model": "gradmc.program.model",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.predict import predict, sample_prior
     from gradmc.program.data import Data
     from gradmc.program.explain import explain
+    from gradmc.program.external import external
     from gradmc.program.marks import observe, record
     from gradmc.program.model import Model, model
     from gradmc.program.supports import (
@@ -147,6 +149,7 @@ __all__ = [
     "density",
     "diagnose",
     "explain",
+    "external",
     "from_logdensity",
     "from_numpyro",
     "lpdf",

@@ -13,6 +13,8 @@ The front end traces a loop's body once and leaves it in the jaxpr as data; the 
 whatever they close over becomes an operand, so every concrete array ends up as a constant of the
 outermost jaxpr, where the middle end finds it.
 
+`library` is a library's computation as one equation (`as_one`): nobody looks into its body.
+
 Each primitive also runs by itself, under every transformation of JAX, through its plain meaning:
 `scan`, `while_loop`, `cond`, `gather` and `scatter` (the functions `*_plain`). What the middle end
 makes of a program must equal that.
@@ -34,9 +36,10 @@ Run = Callable[[Jaxpr], Callable[..., Sequence[Any]]]
 for_p = Primitive("for")
 while_p = Primitive("while_")
 if_p = Primitive("if")
+library_p = Primitive("library")
 load_p = Primitive("load")
 store_p = Primitive("store")
-for _primitive in (for_p, while_p, if_p):
+for _primitive in (for_p, while_p, if_p, library_p):
     _primitive.multiple_results = True
 
 BODIES = {for_p: ("body",), while_p: ("cond", "body"), if_p: ("then", "otherwise")}
@@ -109,6 +112,11 @@ def if_plain(pred: Any, *operands: Any, then: Jaxpr, otherwise: Jaxpr, run: Run 
     return list(lax.cond(pred, lambda *o: tuple(yes(*o)), lambda *o: tuple(no(*o)), *operands))
 
 
+def library_plain(*operands: Any, body: Jaxpr, **_: Any) -> list[Any]:
+    """A library's computation."""
+    return list(jaxpr_as_fun(body)(*operands))
+
+
 def wrap_index(index: Any, size: int) -> Any:
     """Python's negative indices: count from the end."""
     return jnp.where(index < 0, index + size, index)
@@ -147,6 +155,11 @@ def _while_types(*_: Any, body: Jaxpr, **__: Any) -> list[Any]:
 @if_p.def_abstract_eval
 def _if_types(*_: Any, then: Jaxpr, **__: Any) -> list[Any]:
     return list(then.out_avals)
+
+
+@library_p.def_abstract_eval
+def _library_types(*_: Any, body: Jaxpr, **__: Any) -> list[Any]:
+    return list(body.out_avals)
 
 
 @load_p.def_abstract_eval
@@ -198,6 +211,7 @@ for _primitive, _plain in (
     (for_p, for_plain),
     (while_p, while_plain),
     (if_p, if_plain),
+    (library_p, library_plain),
     (load_p, load_plain),
     (store_p, store_plain),
 ):
@@ -422,6 +436,19 @@ def cond(
         source=source,
     )
     return jax.tree.unflatten(yes_tree, out)
+
+
+def as_one(fn: Callable[..., Any], *args: Any) -> Any:
+    """`fn(*args)`, a pytree of arrays, as one equation, which the loop compiler neither analyses nor rewrites."""
+    leaves, tree = jax.tree.flatten(args)
+    body, consts, out_tree = _trace(lambda *a: fn(*jax.tree.unflatten(tree, a)), *map(_aval, leaves))
+    return jax.tree.unflatten(out_tree, library_p.bind(*consts, *leaves, body=body))
+
+
+def closed(fn: Callable[..., Any], *avals: Any) -> tuple[Jaxpr, list[Any]]:
+    """`fn` as a jaxpr whose leading inputs are what it closes over, and those values."""
+    body, consts, _ = _trace(fn, *avals)
+    return body, consts
 
 
 def load(array: Any, *indices: Any, source: Hashable = None) -> Any:

@@ -261,7 +261,7 @@ class Driver:
 
 
 def groups_of(plan: Plan, positions: Any, statistics: Any, counts: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    """All that the results hold of the first `counts` rows of a lane: arrays (chains, capacity, ...) by group and name."""
+    """All that the results hold of the first `counts` rows of a lane, (chains, capacity, ...), by group and name."""
     values = plan.compiled.expand(positions, counts, plan.arguments)
     groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
     columns, table = plan.machine.statistics, np.asarray(statistics)

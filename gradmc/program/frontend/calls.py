@@ -45,6 +45,7 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
+from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
@@ -103,7 +104,7 @@ def users_function(function: Any) -> Callable[..., Any] | None:
     if isinstance(function, FunctionType):
         if is_converted(function.__code__):
             return function
-        if not is_users(function):
+        if not is_users(function) and not registry.followed(function):
             return None
         lasting.note(function)
         return convert(function, hooks)
@@ -170,6 +171,9 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         plain_args = tuple(map(given.to_jax, plain_args))
         plain_kwargs = {k: given.to_jax(v) for k, v in plain_kwargs.items()}
     here = context.current()
+    given_functions = registry.given_functions(function)
+    if given_functions is not None:
+        return _new(given_functions(*plain_args, **plain_kwargs), args)
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
     if traced:
@@ -460,10 +464,16 @@ REFLECTING: dict[Any, Callable[..., Any]] = {
     np.squeeze: lambda x, *args, **options: _arrange("squeeze", np.squeeze, x, args, options),
     np.put: lambda *_: refuse_change("numpy.put"),
     np.place: lambda *_: refuse_change("numpy.place"),
-    np.putmask: lambda *_: refuse_change("numpy.putmask"),
+    np.putmask: lambda array, mask, values: _putmask(array, mask, values),
     np.put_along_axis: lambda *_: refuse_change("numpy.put_along_axis"),
 }
 """Functions that read and change objects by name or place."""
+
+
+def _putmask(array: Any, mask: Any, values: Any) -> None:
+    if np.ndim(present(values)):
+        refuse_change("numpy.putmask")
+    store(array, mask, values)
 
 
 def refuse_change(name: str) -> NoReturn:

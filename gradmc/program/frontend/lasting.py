@@ -48,8 +48,9 @@ def note(function: FunctionType) -> None:
     if id(function) in known.noted:
         return
     known.noted[id(function)] = function
-    stored = _stored(function)
-    for name, value in _reached(function):
+    reached = list(_reached(function))
+    stored = _stored(function, {name for name, value in reached if isinstance(value, ModuleType)})
+    for name, value in reached:
         for inner in _within(value, known):
             known.reached[id(inner)] = (inner, name, id(value))
         if name in stored and id(value) in known.reached:
@@ -86,24 +87,26 @@ def _is_users(value: Any) -> bool:
     )
 
 
-def _stored(function: FunctionType) -> dict[str, int]:
+def _stored(function: FunctionType, modules: set[str]) -> dict[str, int]:
     """The names of what a function both reads and stores into (into an item, an attribute or by a method); where."""
     with suppress(ProgramError):
         nodes = list(ast.walk(source.function_node(function)))
-        stores = list(_stores(nodes))
+        stores = list(_stores(nodes, modules))
         targets = {id(name) for name, _ in stores}
         read = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in targets}
         return {name.id: line for name, line in stores if name.id in read}
     return {}
 
 
-def _stores(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Name, int]]:
+def _stores(nodes: Iterable[ast.AST], modules: set[str]) -> Iterator[tuple[ast.Name, int]]:
     for node in nodes:
         owner: Any = None
         if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
             owner = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
             owner = node.func.value
+            if isinstance(owner, ast.Name) and owner.id in modules:
+                continue  # np.append is no method
         while isinstance(owner, ast.Subscript | ast.Attribute):
             owner = owner.value
         if isinstance(owner, ast.Name):

@@ -94,6 +94,10 @@ def binary(op: str, a: Any, b: Any) -> Any:
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
+    if (is_traced(a) and _is_sparse(b)) or (is_traced(b) and _is_sparse(a)):
+        from gradmc.program.frontend.libraries import scipy_sparse
+
+        return made(scipy_sparse.combined(op, a, b))
     a, b = _beside(a, b), _beside(b, a)
     if op not in ("BitAnd", "BitOr", "BitXor") and _is_bool(a) and _is_bool(b) and np.ndim(a) == np.ndim(b) == 0:
         a, b = _counted(a), _counted(b)
@@ -102,6 +106,10 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, BINARY[op], a, b)
     return made(result)
+
+
+def _is_sparse(value: Any) -> bool:
+    return type(value).__module__.startswith("scipy.sparse")
 
 
 def _beside(value: Any, other: Any) -> Any:

@@ -4,7 +4,6 @@ A function is looked up by itself, never by its name: `numpy.emath.sqrt` is not 
 counterpart is refused by name.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -12,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.exact import is_hashable
 from gradmc.program.frontend import where
-from gradmc.program.frontend.counterparts import COMPLEX, MATH, array, jaxs, told
+from gradmc.program.frontend.libraries import registry
+from gradmc.program.frontend.libraries.arrays import array
+from gradmc.program.frontend.libraries.mirrored import jaxs
+from gradmc.program.frontend.libraries.names import told
 from gradmc.program.frontend.values import any_traced, is_traced
 
 LISTS_OF_ARRAYS = frozenset(
@@ -45,6 +46,10 @@ LISTS_OF_ARRAYS = frozenset(
 
 AXES = frozenset(["axis", "axes", "shape", "newshape", "source", "destination"])
 """Options whose lists of whole numbers are no arrays."""
+REMEDY = (
+    "No compiled form of it is known. Write it with loops or with functions that have one, or call it while the "
+    "program runs, with a gradient of its own: gm.external(f, gradient=...)."
+)
 
 JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, np.column_stack])
 """Those of them that take one list of arrays, each of which may be a list."""
@@ -56,11 +61,6 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
     Raises:
         ProgramError: it is a function of numbers that has no counterpart.
     """
-    known = MATH.get(function) if is_hashable(function) else None
-    if known is not None:
-        return known
-    if is_hashable(function) and function in COMPLEX:
-        return lambda *args: COMPLEX[function](*(jnp.asarray(a, complex) for a in args))
     refuse_random(function)
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
@@ -69,21 +69,18 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
         from gradmc.program.frontend.calls import present
 
         return jnp.vectorize(present(function.pyfunc))
-    found = jaxs(function)
+    found = registry.find(function)
     if found is not None:
-        return _adapted(function, found)
+        return _adapted(function, found) if found is jaxs(function) else _without_out(found, function)
     places = [getattr(function, "__module__", None) or "", type(function).__module__, type(owner).__module__]
-    libraries = {place.split(".")[0] for place in places}
-    if "scipy" in libraries:
-        return _scipy(function, owner)
-    if libraries & {"numpy", "math", "cmath", "statistics"}:
-        _refuse(told(function), "jax.numpy has no such function; write it with functions that jax.numpy has.")
+    if {place.split(".")[0] for place in places} & {"numpy", "scipy", "math", "cmath", "statistics"}:
+        _refuse(told(function))
     return None
 
 
-def _refuse(name: str, remedy: str) -> NoReturn:
+def _refuse(name: str) -> NoReturn:
     raise ProgramError(
-        f"{name} cannot be applied to a value that is not known while compiling", location=where.here(), remedy=remedy
+        f"{name} cannot be applied to a value that is not known while compiling", location=where.here(), remedy=REMEDY
     )
 
 
@@ -96,16 +93,6 @@ def _adapted(function: Any, found: Callable[..., Any]) -> Callable[..., Any]:
     if function in LISTS_OF_ARRAYS:
         return _without_out(found, function)
     return _without_out(_on_arrays(found), function)
-
-
-def _on_lists(found: Callable[..., Any]) -> Callable[..., Any]:
-    """A density that takes lists as arrays."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        given = {k: array(v) if isinstance(v, list | tuple) else v for k, v in kwargs.items()}
-        return found(*(array(a) if isinstance(a, list | tuple) else a for a in args), **given)
-
-    return call
 
 
 def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]:
@@ -159,40 +146,8 @@ def _on_parts(found: Callable[..., Any]) -> Callable[..., Any]:
 def _ufunc_method(ufunc: np.ufunc, name: str) -> Callable[..., Any]:
     found = getattr(jaxs(ufunc), name, None) if isinstance(jaxs(ufunc), jnp.ufunc) else None
     if found is None:
-        _refuse(f"{told(ufunc)}.{name}", "Write it as a loop, or with functions that jax.numpy has.")
+        _refuse(f"{told(ufunc)}.{name}")
     return _on_arrays(found)
-
-
-def _scipy(function: Any, owner: Any) -> Callable[..., Any]:
-    """The log densities of scipy.stats, by distribution and method; all else is refused."""
-    family, name = _family(owner), getattr(function, "__name__", "")
-    if family:
-        import jax.scipy.stats
-
-        from gradmc.program.frontend.densities import log_density
-
-        found = log_density(family, name) or getattr(getattr(jax.scipy.stats, family, None), name, None)
-        if found is not None:
-            return _on_lists(found)
-        _refuse(f"scipy's {family}.{name}", "Use the log density of gradmc.lpdf or numpyro.distributions instead.")
-    if (frozen := _family(function)) != "":
-        raise ProgramError(
-            f"a frozen distribution, {frozen}(...), cannot have values that are not known while compiling",
-            location=where.here(),
-            remedy=f"Give them to the log density itself: {frozen}.logpdf(x, loc, scale).",
-        )
-    _refuse(
-        f"scipy's {name or told(function)}",
-        "jax.scipy has no such function; write it with loops, or with functions of jax.",
-    )
-
-
-def _family(owner: Any) -> str:
-    """The name of a distribution of scipy.stats; empty for anything else, even of the same name."""
-    if owner is None:
-        return ""
-    name = getattr(owner, "name", None) or type(owner).__name__.removesuffix("_gen")
-    return name if isinstance(name, str) and getattr(sys.modules.get("scipy.stats"), name, None) is owner else ""
 
 
 RANDOM = ("random", "numpy.random")

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import bounds, context, nullable, tables, where, windows
+from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import (
@@ -31,6 +32,8 @@ def load(owner: Any, index: Any) -> Any:
     owner = nullable.used(owner)
     content = here.memory.content(owner)
     index = present_index(index)
+    if type(owner) in JOINING and any_traced(index):
+        return here.memory.bear(_joined(JOINING[type(owner)], index))
     if isinstance(content, Listing):
         result = _from_listing(owner, content, index)
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
@@ -52,6 +55,15 @@ def load(owner: Any, index: Any) -> Any:
     if not symbolic_index(index):
         return content[index]
     return _symbolic(owner, content, index)
+
+
+JOINING = {type(np.r_): jnp.r_, type(np.c_): jnp.c_}
+"""numpy's objects that join what they are indexed with, and JAX's."""
+
+
+def _joined(joining: Any, index: Any) -> Any:
+    parts = index if isinstance(index, tuple) else (index,)
+    return joining[tuple(array(p) if isinstance(p, list) else p for p in parts)]
 
 
 def _part(result: Any, owner: Any, index: Any) -> None:

@@ -50,7 +50,8 @@ def _inner(value: Any) -> Any:
     if isinstance(value, Jaxpr):
         return with_settled_extremes(value)
     if isinstance(value, tuple) and value and all(isinstance(v, Jaxpr) for v in value):
-        return tuple(map(with_settled_extremes, value))
+        inner = map(with_settled_extremes, value)
+        return tuple(inner) if type(value) is tuple else type(value)(*inner)  # a linear solve has named ones
     return value
 
 

@@ -295,27 +295,25 @@ def draws(a):
 
 
 @refused(
-    "numpy functions that jax.numpy lacks",
+    "library functions that have no compiled form",
     X,
     line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
     message="numpy.lib.stride_tricks.sliding_window_view cannot be applied",
-    remedy="write it with functions that jax.numpy has.",
+    remedy="gm.external(f, gradient=...).",
 )
 def lacking(theta):
     return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()
 
 
 @refused(
-    "scipy functions that jax.scipy lacks",
+    "laws of scipy.stats that have no formula",
     3.0,
-    line="return scipy.stats.skellam.logpmf(1, a, 2.0)",
-    message="scipy's skellam.logpmf cannot be applied",
-    remedy="Use the log density of gradmc.lpdf or numpyro.distributions instead.",
+    line="return scipy.stats.levy_stable.logpdf(1.0, a, 0.5)",
+    message="scipy.stats.levy_stable.logpdf has no formula that could be differentiated",
+    remedy="gm.external, with its gradient.",
 )
 def lacking_scipy(a):
-    import scipy.stats
-
-    return scipy.stats.skellam.logpmf(1, a, 2.0)
+    return scipy.stats.levy_stable.logpdf(1.0, a, 0.5)
 
 
 @refused(
@@ -540,17 +538,6 @@ def putting(a):
     z = np.zeros(3)
     np.put(z, [0, 1], a)
     return np.sum(z)
-
-
-@refused(
-    "frozen distributions of scipy.stats",
-    0.7,
-    line="return scipy.stats.norm(a, 1.0)",
-    message="a frozen distribution, norm(...), cannot have values that are not known while compiling",
-    remedy="Give them to the log density itself: norm.logpdf(x, loc, scale).",
-)
-def frozen(a):
-    return scipy.stats.norm(a, 1.0).logpdf(0.3)
 
 
 @refused(
@@ -832,12 +819,12 @@ def wide_array(a, *, y):
 @refused(
     "a library's function that shares only its name with one of jax.numpy",
     0.7,
-    line="return np.emath.sqrt(a).real",
-    message="numpy.lib.scimath.sqrt cannot be applied to a value that is not known while compiling",
-    remedy="write it with functions that jax.numpy has.",
+    line="return np.ma.sqrt(a)",
+    message="cannot be applied to a value that is not known while compiling",
+    remedy="gm.external(f, gradient=...).",
 )
 def namesake(a):
-    return np.emath.sqrt(a).real
+    return np.ma.sqrt(a)
 
 
 @refused(

@@ -1,31 +1,17 @@
-"""Functions of math, cmath, statistics, numpy and scipy that JAX has too: one table, keyed by the function itself.
-
-A name says little: `numpy.emath.sqrt` is not `numpy.sqrt`, `math.remainder` is not `numpy.remainder`. JAX mirrors some
-modules under the same names (`NAMESPACES`), which makes most of the table, when a function of theirs is first asked
-for; the others are listed. A function that is not in the table has no counterpart.
-"""
+"""Functions of Python's own math, cmath and statistics, for traced values."""
 
 import cmath
 import functools
-import importlib
 import math
 import statistics
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.lpdf._special import log_beta
-from gradmc.program.exact import is_hashable
 from gradmc.program.frontend import failing, tables
-from gradmc.program.frontend.values import is_array, is_traced
-
-
-def array(values: Any) -> Any:
-    """A list, tuple or array of numbers as an array."""
-    return jnp.asarray(values) if is_array(values) or is_traced(values) else jnp.array(list(values))
+from gradmc.program.frontend.libraries.arrays import array
 
 
 def _log_factorial(n: Any) -> Any:
@@ -129,91 +115,9 @@ COMPLEX: dict[Any, Callable[..., Any]] = {cmath.phase: jnp.angle, cmath.log: _lo
 }
 """Functions of cmath, whose arguments become complex numbers."""
 
-NAMESPACES: dict[str, str] = {
-    "numpy": "jax.numpy",
-    "numpy.linalg": "jax.numpy.linalg",
-    "numpy.fft": "jax.numpy.fft",
-    "scipy.special": "jax.scipy.special",
-    "scipy.linalg": "jax.scipy.linalg",
-    "scipy.stats": "jax.scipy.stats",
-    "scipy.fft": "jax.scipy.fft",
-    "scipy.integrate": "jax.scipy.integrate",
-    "scipy.ndimage": "jax.scipy.ndimage",
-    "scipy.signal": "jax.scipy.signal",
-    "scipy.cluster.vq": "jax.scipy.cluster.vq",
-}
-"""Modules whose functions JAX has again, in a module of its own, each under the same name."""
 
-RENAMED: dict[str, dict[str, str]] = {
-    "numpy": {"asanyarray": "asarray", "ascontiguousarray": "atleast_1d"},
-    "scipy.special": {"psi": "digamma"},
-}
-"""Functions that JAX has under another name."""
-
-DIFFERENT: dict[str, frozenset[str]] = {
-    "numpy": frozenset(["roots", "polydiv", "printoptions", "set_printoptions", "get_printoptions"]),
-    "scipy.linalg": frozenset(["hankel"]),
-}
-"""Functions that JAX means otherwise: another order or shape of the result, or nothing that is computed."""
-
-OURS: dict[str, dict[str, Callable[..., Any]]] = {
-    "scipy.special": {
-        "betaln": log_beta,
-        "beta": lambda a, b: jnp.exp(log_beta(a, b)),
-        "exp10": lambda x: jnp.power(10.0, x),
-        "log_expit": lambda x: -jnp.logaddexp(0.0, -x),
-        **{name: getattr(jnp, name) for name in ("cbrt", "exp2", "expm1", "log1p")},
-    },
-}
-"""Functions that are more accurate here than in JAX, or that JAX has elsewhere."""
+def _on_complex(found: Callable[..., Any], *args: Any) -> Any:
+    return found(*(jnp.asarray(a, complex) for a in args))
 
 
-@functools.cache
-def _namespace(name: str) -> dict[Any, Callable[..., Any]]:
-    """The functions of one module that JAX has, and JAX's."""
-    library, jaxs = vars(sys.modules[name]), vars(importlib.import_module(NAMESPACES[name]))
-    renamed = RENAMED.get(name, {})
-    names = {key: renamed.get(key, key) for key in library if not key.startswith("_")}
-    pairs = {key: jaxs[other] for key, other in names.items() if other in jaxs} | OURS.get(name, {})
-    wanted = pairs.keys() - DIFFERENT.get(name, frozenset())
-    return {library[key]: pairs[key] for key in wanted if _computes(library[key])}
-
-
-def _computes(function: Any) -> bool:
-    """Whether an object of a module computes something: a function, or a type of numbers."""
-    if isinstance(function, type):
-        return issubclass(function, np.number | np.bool_) and function.__module__ == "numpy" and _is_number(function)
-    return (
-        callable(function)
-        and is_hashable(function)
-        and not hasattr(function, "logpdf")
-        and not hasattr(function, "logpmf")
-    )
-
-
-def _is_number(kind: type) -> bool:
-    return (
-        kind not in (np.number, np.integer, np.inexact, np.floating, np.complexfloating) and not kind.__subclasses__()
-    )
-
-
-def jaxs(function: Any) -> Callable[..., Any] | None:
-    """JAX's own form of a function of numpy or scipy; None if it has none."""
-    if not is_hashable(function):
-        return None
-    for name in NAMESPACES:
-        if name in sys.modules and function in _namespace(name):
-            return _namespace(name)[function]
-    return None
-
-
-def told(function: Any) -> str:
-    """A library's function, by name."""
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, np.ufunc):
-        return f"{told(owner)}.{function.__name__}"
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
-    if isinstance(function, np.ufunc):
-        return f"{'numpy' if getattr(np, function.__name__, None) is function else 'scipy.special'}.{function.__name__}"
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return f"{module}.{name}" if name else f"an object of {type(function).__module__}.{type(function).__qualname__}"
+TABLE = MATH | {function: functools.partial(_on_complex, found) for function, found in COMPLEX.items()}

@@ -1,0 +1,66 @@
+"""numpy's functions that JAX lacks, or that need sizes JAX cannot know."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program.frontend.libraries.arrays import array, real
+from gradmc.program.frontend.values import CannotRoll, any_traced
+
+
+def _extended(function: Callable[..., Any], beyond: Callable[[Any], Any], x: Any) -> Any:
+    """A function of numpy.emath: complex where its argument is outside of the real function's domain."""
+    x = array(x) if isinstance(x, list | tuple) else jnp.asarray(x)
+    if jnp.iscomplexobj(x):
+        return function(x)
+    x = real(x)
+    outside = beyond(x)
+    inside = function(jnp.where(outside, 1.0, x))
+    return jnp.where(outside, function(jnp.where(outside, x, 2.0).astype(complex)), inside)
+
+
+def _negative(x: Any) -> Any:
+    return x < 0
+
+
+def _logn(n: Any, x: Any) -> Any:
+    return _extended(jnp.log, _negative, x) / _extended(jnp.log, _negative, n)
+
+
+def _power(x: Any, p: Any) -> Any:
+    return jnp.power(jnp.asarray(x, complex), p) if jnp.ndim(x) else jnp.power(jnp.asarray(x).astype(complex), p)
+
+
+def _real_if_close(a: Any, tol: float = 100) -> Any:
+    return jnp.real(a) if not jnp.iscomplexobj(a) else a
+
+
+def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    if any_traced(x):
+        raise CannotRoll("the length of numpy.bincount(x) depends on x", "Add up in a loop: count[x[i]] += 1.")
+    places = np.asarray(x)
+    length = max(int(minlength), int(places.max(initial=-1)) + 1)
+    if weights is None:
+        return np.bincount(places, minlength=length)
+    return jnp.zeros(length).at[places].add(real(weights))
+
+
+TABLE: dict[Any, Callable[..., Any]] = {
+    np.bincount: _bincount,
+    np.fix: lambda x: jnp.trunc(real(x)),
+    np.asarray_chkfinite: lambda a, dtype=None, order=None: jnp.asarray(array(a), dtype),
+    np.asfortranarray: lambda a, dtype=None: jnp.asarray(array(a), dtype),
+    np.emath.sqrt: functools.partial(_extended, jnp.sqrt, _negative),
+    np.emath.log: functools.partial(_extended, jnp.log, _negative),
+    np.emath.log2: functools.partial(_extended, jnp.log2, _negative),
+    np.emath.log10: functools.partial(_extended, jnp.log10, _negative),
+    np.emath.logn: _logn,
+    np.emath.power: _power,
+    np.emath.arccos: functools.partial(_extended, jnp.arccos, lambda x: jnp.abs(x) > 1),
+    np.emath.arcsin: functools.partial(_extended, jnp.arcsin, lambda x: jnp.abs(x) > 1),
+    np.emath.arctanh: functools.partial(_extended, jnp.arctanh, lambda x: jnp.abs(x) > 1),
+    np.real_if_close: _real_if_close,
+}
