@@ -105,7 +105,8 @@ def _merge(
     merged = sides.Common(one, other, names, bodies.get(state), tables.known(test), first).merged()
     out = []
     if any(m.yes for m in merged):
-        here, there = (sides.picked(one, [m.yes for m in merged]), sides.picked(other, [m.no for m in merged]))
+        here = sides.picked(one, [(m.yes, m.spread) for m in merged])
+        there = sides.picked(other, [(m.no, m.spread) for m in merged])
         out = ir.cond(test, here, there, source=where.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}

@@ -221,7 +221,11 @@ def _copyto(array: Any, value: Any) -> None:
 
 
 def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args: plain(*map(text.formatted, args))
+    def handler(*args: Any) -> Any:
+        shown = list(map(text.shown, args))
+        return text.Untold(text.GAP) if text.is_untold(shown) else plain(*shown)
+
+    return handler
 
 
 def _reduce(function: Any, values: Any, *start: Any) -> Any:
@@ -288,6 +292,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     str: _text(str),
     repr: _text(repr),
     format: _text(format),
+    print: text.printed,
     isinstance: _isinstance,
     iter: _iter,
     next: _next,

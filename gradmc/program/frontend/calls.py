@@ -7,6 +7,7 @@ with the present contents of arrays and lists, and with converted functions for 
 
 import collections
 import functools
+import math
 import operator
 import sys
 import sysconfig
@@ -32,13 +33,18 @@ from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
     context,
+    foreign,
+    frames,
+    gaps,
     given,
     lasting,
     nullable,
     operators,
+    partial,
     rearranging,
     routing,
     tables,
+    text,
     where,
 )
 from gradmc.program.frontend.comprehensions import Generation, as_list
@@ -49,14 +55,24 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
-from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Column,
+    Unbound,
+    any_traced,
+    at_once,
+    is_array,
+    is_plain_jax,
+    is_traced,
+)
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
-    function = nullable.used(function)
+    function = foreign.underneath(nullable.used(function))
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
+    if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
+        return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
     if handler is not None:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
@@ -164,6 +180,10 @@ def is_users(function: FunctionType) -> bool:
 
 def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
+    if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
+        return _of_partial(function, args, kwargs)
+    if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
+        return _of_columns(function, args, kwargs)
     plain_args = tuple(present(a) for a in args)
     plain_kwargs = {k: present(v) for k, v in kwargs.items()}
     if _is_jaxs(function):
@@ -174,6 +194,8 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     here.traced += traced
     if traced:
         other = routing.counterpart(function)
+        if here.missing and other is not None:
+            return _new(_with_gaps(function, other, plain_args, plain_kwargs), args)
         if other is not None:
             return _new(other(*plain_args, **plain_kwargs), args)
     else:
@@ -184,6 +206,43 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A library function where NaN is among the data."""
+    if function is np.where and len(args) == 3:
+        return gaps.where(*args)
+    if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:
+        return gaps.SKIPPING[function](form, **kwargs)
+    if not kwargs and (partial.is_elementwise(function) or function in routing.MATH):
+        if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
+            return other(*args)
+        return gaps.elementwise(other, *args)
+    return other(*args, **kwargs)
+
+
+def _of_partial(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of an array whose shape is not known."""
+    if partial.is_elementwise(function) and kwargs.get("out") is None:
+        given = [*args, *kwargs.values()]
+
+        def operation(*values: Any) -> Any:
+            named = dict(zip(kwargs, values[len(args) :], strict=True))
+            return library(function, tuple(values[: len(args)]), named)
+
+        return partial.elementwise(operation, *given)
+    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected) and function in partial.SUMS:
+        return partial.reduced(args[0], partial.SUMS[function])
+    return library(function, tuple(map(nullable.used, args)), {k: nullable.used(v) for k, v in kwargs.items()})
+
+
+def _of_columns(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of columns of a frame, some of traced values."""
+    if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
+        return frames.elementwise(lambda *values: library(function, values, {}), *args)
+    if function in frames.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+        return frames.method(args[0], *frames.FUNCTIONS[function], kwargs)
+    return library(function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
 
 
 ON_PYTHONS = ("math", "statistics", "fractions", "decimal")
@@ -244,6 +303,10 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
+        return _method_of_frames(owner, name, args, kwargs)
+    if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
+        return partial.reduced(owner, name)
     owner = nullable.used(owner)
     if name in CHANGING and _is_container(owner):
         lasting.refuse(owner, args)
@@ -262,9 +325,20 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return library(getattr(owner, name), args, kwargs)
     if isinstance(owner, np.ufunc) and name == "at":
         return ufunc_at(owner, *args)
-    if isinstance(owner, str) and any_traced(args):
-        raise CannotRoll(TEXT, TEXT_REMEDY)
+    if isinstance(owner, str) and (any_traced((args, kwargs)) or text.is_untold((owner, present(args), kwargs))):
+        return text.method(owner, name, args, kwargs)
     return call(attribute(owner, name), *args, **kwargs)
+
+
+def _method_of_frames(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a column, or one of a frame or Series with traced arguments."""
+    if name in frames.OPERATORS and len(args) == 1 and not kwargs:
+        return operators.binary(frames.OPERATORS[name], owner, *args)
+    if isinstance(owner, Column):
+        return frames.method(owner, name, args, kwargs)
+    if name == "dot" and len(args) == 1:
+        return frames.product(owner, *args)
+    return frames.refuse(f"{type(owner).__name__}.{name}")
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)
@@ -382,6 +456,12 @@ def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
 
 def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
+    if isinstance(owner, partial.Selected) and name == "size":
+        return partial.counted(owner)
+    if isinstance(owner, Column):
+        return frames.attribute(owner, name)
+    if isinstance(owner, frames.Row):
+        return owner.entry(name, load)
     owner = nullable.used(owner)
     if name == "T" and is_array(owner):
         return _array_method(owner, "transpose", (), {})
@@ -395,6 +475,8 @@ def attribute(owner: Any, name: str) -> Any:
     found = getattr(type(owner), name, None)
     if isinstance(found, property) and (getter := users_function(found.fget)) is not None:
         return getter(owner)
+    if isinstance(found, functools.cached_property) and name not in vars(owner):
+        return call(found.func, owner)  # anew each time: it may be another in the loop or branch at hand
     return getattr(owner, name)
 
 

@@ -44,6 +44,9 @@ class Context:
         failures: conditions under which the program fails.
         noted: how many such conditions have been noted, at any depth (only differences mean anything).
         given: functions of the user's that JAX is running: how many frames there were, and how they fail.
+        missing: whether NaN is among the data.
+        gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
+        masks: by identity, traced masks, and how they were made of which values (`partial`).
         traced: how many operations on traced values have run (only differences mean anything).
     """
 
@@ -62,6 +65,9 @@ class Context:
     looked_up: int = 0
     noted: int = 0
     given: list[tuple[int, list[Any]]] = field(default_factory=list)
+    missing: bool = False
+    gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")

@@ -32,7 +32,7 @@ def note(failed: Any) -> None:
 def whole(number: Any) -> Any:
     """A float as a whole number, `int(x)` and the like; one beyond all units digits makes the program fail."""
     if jnp.issubdtype(number.dtype, jnp.inexact) and is_traced(number) and not number.ndim:
-        note(jnp.abs(number) >= exact(number.dtype))
+        note(jnp.logical_not(jnp.abs(number) < exact(number.dtype)))  # that of NaN is none either
     return jnp.asarray(number, int)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
@@ -28,6 +29,7 @@ from gradmc.program.frontend.values import (
     Missing,
     Nullable,
     OrNone,
+    Spread,
     Unbound,
     strong,
 )
@@ -155,6 +157,7 @@ class Merged:
         when: where it exists, if only one side has it; and the value on that side.
         null: where it is None, for a value that may be and if data tell it.
         met: how the two sides differ, if each gives it a value.
+        spread: what it is if it is an array on one side, and one that spreads over it on the other; without its value.
     """
 
     key: Key
@@ -166,12 +169,15 @@ class Merged:
     before: Any = None
     null: Table | None = None
     met: str = ""
+    spread: Spread | None = None
 
     def value(self, leaves: list[Any]) -> Any:
         """The value with these leaves."""
         if self.unbound is not None:
             return self.unbound
         value = forms.together(self.form, leaves)
+        if self.spread is not None:
+            return replace(self.spread, value=value)
         if isinstance(value, Nullable):
             value = self._nullable(value)
         if self.when is None:
@@ -238,6 +244,10 @@ class Common:
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None
             return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met="" if alone else why)
+        if key[0] == "variable" and (full := yes.spreads(no)) is not None:
+            smaller = min((yes.types[0].shape, no.types[0].shape), key=lambda s: (len(s), np.prod(s)))
+            spread = Spread(np.empty(full), smaller, name, why)
+            return Merged(key, yes.form, yes.leaves, no.leaves, spread=spread)
         if key[0] == "variable":
             return Merged(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
@@ -315,11 +325,12 @@ def _null_of(value: Any) -> Table | None:
     return tables.known(value.null if isinstance(value, Nullable) else value is None)
 
 
-def picked(side: Side, wanted: Sequence[Sequence[Leaf]]) -> Callable[[], list[Any]]:
-    """A function that gives the wanted leaves of one side."""
+def picked(side: Side, wanted: Sequence[tuple[Sequence[Leaf], Spread | None]]) -> Callable[[], list[Any]]:
+    """A function that gives the wanted leaves of one side, spread out where they are to be."""
 
     def leaves() -> list[Any]:
         out = side.leaves()
-        return [out[leaf] if isinstance(leaf, int) else leaf for group in wanted for leaf in group]
+        given = [(out[leaf] if isinstance(leaf, int) else leaf, spread) for group, spread in wanted for leaf in group]
+        return [leaf if spread is None else jnp.broadcast_to(leaf, spread.value.shape) for leaf, spread in given]
 
     return leaves

@@ -2,6 +2,7 @@
 
 import cmath
 import functools
+import logging
 import math
 import statistics
 from dataclasses import dataclass
@@ -414,6 +415,22 @@ def strings(a, *, names):
     for k in range(8):
         lp += len(f"{k:>3}") * a * k
     return lp
+
+
+@supported("numbers", "text of what is not known, logged or told by an exception", 0.7, x=X)
+def talking(a, *, x):
+    if a < -5.0:
+        raise ValueError(f"a is {a:.2f}, " + "expected more than %g" % a)  # noqa: UP031
+    lp = 0.0
+    for i, v in enumerate(x):
+        logging.getLogger(__name__).debug("at %s: %s", i, f"{v * a=}")
+        lp += v * a
+    return lp
+
+
+@supported("numbers", "an array of one entry, or a tuple whose first item is the log density", 0.7, x=X)
+def with_blobs(a, *, x):
+    return np.sum(a * x, keepdims=True), a, {"twice": 2 * a}
 
 
 @supported("numbers", "marks return their value", 0.7, x=X, y=Y)

@@ -479,16 +479,48 @@ def parting_names(a, *, x):
 
 
 @refused(
-    "elements selected by a mask that depends on parameters",
+    "what depends on how many elements a mask of parameters selects",
     0.7,
     x=X,
-    line="return np.sum(z[z > 0.5])",
+    line="return np.median(z[z > 0.5])",
     message="how many elements a mask selects is not known while compiling",
     remedy="Use np.where(mask, x, 0.0), or loop over the elements with an if.",
 )
 def masked_elements(a, *, x):
     z = a * x
-    return np.sum(z[z > 0.5])
+    return np.median(z[z > 0.5])
+
+
+@refused(
+    "elements that one mask of parameters selects, stored where another holds",
+    0.7,
+    x=X,
+    line="out[a * x < 0.5] = z[low]",
+    message="how many elements a mask selects is not known while compiling",
+    remedy="Use np.where(mask, x, 0.0), or loop over the elements with an if.",
+)
+def other_mask(a, *, x):
+    out, z = np.zeros(10), a * x
+    low = z < 0.5
+    z[0] = 3.0 * a
+    out[a * x < 0.5] = z[low]
+    return np.sum(out)
+
+
+@refused(
+    "the sum of an array that is a number on one side of a branch",
+    0.7,
+    x=X,
+    line="return np.sum(t)",
+    message="'t' may have no value here: it is an array of shape (10,) on one side of a branch and a number on the other",
+    remedy="Give it the same shape on both sides, for instance by np.full(n, value) or np.zeros(n) + value.",
+)
+def sum_of_spread(a, *, x):
+    if a > 0.5:
+        t = a * x
+    else:
+        t = a
+    return np.sum(t)
 
 
 @refused(
