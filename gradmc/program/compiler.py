@@ -19,7 +19,18 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, gaps, implicit, influence, lasting, marking, operators
+from gradmc.program.frontend import (
+    complaints,
+    context,
+    failing,
+    gaps,
+    implicit,
+    influence,
+    lasting,
+    marking,
+    operators,
+    pythons,
+)
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
@@ -164,6 +175,8 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
     made = marks.Marks()
     token = marks.collector.set(made if collect else None)
     try:
+        for leaf in jax.tree.leaves(args):
+            pythons.note(leaf, True)
         value = _scalar(converted(*args, **kwargs), fn)
         lasting.check()
     finally:

@@ -41,7 +41,9 @@ from gradmc.program.frontend import (
     nullable,
     operators,
     partial,
+    pythons,
     rearranging,
+    risks,
     routing,
     tables,
     text,
@@ -194,10 +196,14 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     here.traced += traced
     if traced:
         other = routing.counterpart(function)
-        if here.missing and other is not None:
-            return _new(_with_gaps(function, other, plain_args, plain_kwargs), args)
         if other is not None:
-            return _new(other(*plain_args, **plain_kwargs), args)
+            computed = _with_gaps(function, other, plain_args, plain_kwargs)
+            if here.attempts:
+                risks.note(function, plain_args, plain_kwargs, computed)
+            whose = getattr(function, "__module__", None) == "math"
+            return _new(pythons.note(computed, whose), args)
+        if here.attempts:
+            risks.note(function, plain_args, plain_kwargs, None)
     else:
         routing.refuse_random(function)
         if _is_jaxs(function) and not any(map(callable, plain_args)):
@@ -209,7 +215,9 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 
 def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-    """A library function where NaN is among the data."""
+    """The counterpart of a library function, where NaN may be among the data."""
+    if not context.current().missing:
+        return other(*args, **kwargs)
     if function is np.where and len(args) == 3:
         return gaps.where(*args)
     if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:

@@ -23,7 +23,7 @@ def used(value: Any) -> Any:
     if isinstance(value, Unbound | Spread | Selected):
         value.complain()
     if isinstance(value, Nullable):
-        failing.note(value.null)
+        failing.note(value.null, TypeError, AttributeError)
         return value.value
     return value
 

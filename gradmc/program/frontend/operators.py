@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.exact import exactly
-from gradmc.program.frontend import branches, context, frames, gaps, nullable, partial, tables, text
+from gradmc.program.frontend import branches, context, frames, gaps, nullable, partial, pythons, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.values import (
@@ -99,7 +99,9 @@ def binary(op: str, a: Any, b: Any) -> Any:
     if op == "Mod" and isinstance(a, str) and (any_traced(b) or text.is_untold((a, b))):
         return text.Untold(a)
     if op == "Pow" and (is_traced(a) or is_traced(b)):
-        return made(gaps.elementwise(_power, a, b))
+        result = gaps.elementwise(_power, a, b)
+        _watched(op, a, b, result)
+        return made(result)
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
@@ -109,8 +111,19 @@ def binary(op: str, a: Any, b: Any) -> Any:
     a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
+        _watched(op, a, b, result)
         return tables.apply(result, BINARY[op], a, b)
     return made(partial.note(result, op, (a, b), tokens))
+
+
+def _watched(op: str, a: Any, b: Any, result: Any) -> None:
+    """Note whose number a result is, and where the operator raises."""
+    if is_traced(result):
+        pythons.note(result, pythons.of_result(a, b))
+        if context.current().attempts:
+            from gradmc.program.frontend import risks
+
+            risks.operator(op, a, b, result)
 
 
 def _partial_binary(op: str, a: Any, b: Any) -> Any:
@@ -243,6 +256,7 @@ def unary(op: str, a: Any) -> Any:
     if op != "Invert" and _is_bool(a) and not np.ndim(a):
         a = _counted(a)
     result = applied(UNARY[op], a)
+    pythons.note(result, pythons.of_result(a))
     return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(partial.note(result, op, (a,), (token,)))
 
 

@@ -24,6 +24,7 @@ from gradmc.program.frontend import (
     growth,
     marking,
     operators,
+    pythons,
     stores,
     tables,
     unrolling,
@@ -164,6 +165,9 @@ class Trial:
         self.copies: list[tuple[list, list]] = []
         self.inside: set[int] = set()
         self.marks: Any = None
+        self.kinds: list[failing.Kinds] = []
+        self.whose: list[bool | None] = []
+        self.asked = 0
 
     @property
     def iterations(self) -> int | None:
@@ -196,8 +200,8 @@ class Trial:
         for whole, held in self.copies:
             self.memory.copied(whole, held)
         marking.deliver(self.marks, marked, self.label)
-        for condition in failed:
-            failing.note(jnp.any(condition))
+        for kinds, condition in zip(self.kinds, failed, strict=True):
+            failing.note(jnp.any(condition), *kinds)
 
     def _exceeds(self, jaxpr: Any) -> bool:
         """Whether whole numbers in the loop may leave 64 bits: Python's do not, what JAX computes of them now would."""
@@ -253,6 +257,8 @@ class Trial:
                 now.append(before)
             else:
                 now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+                if self.whose[k] == pythons.of_result(before):
+                    pythons.note(now[-1], self.whose[k])
         for group in self.groups:
             first = min(group, key=lambda k: k not in self.identities.moved)
             for k in group:
@@ -351,6 +357,7 @@ class Trial:
                 if not has_identity(value) or all(value is not e for e in self.entry):
                     self.memory.bear(value)
             self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
+            self._note_pythons()
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
@@ -364,6 +371,13 @@ class Trial:
             if retry.depth != depth:
                 raise
             raise Again(self.crossing.with_growing(retry.token)) from None
+
+    def _note_pythons(self) -> None:
+        """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
+        self.asked = context.current().asked
+        for name, before, value in zip(self.names, self.entry, self.seen, strict=True):
+            if name not in self.crossing.unsure:
+                pythons.note(value, pythons.of_result(before))
 
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
@@ -410,7 +424,8 @@ class Trial:
             self.grown.append((token, [item for _, item in taken]))
             grown.append([leaf for leaves, _ in taken for leaf in leaves])
         self.marks, marked = marking.pack(outcome.marks)
-        failed = [failing.any_of(outcome.failures)] if outcome.failures else []
+        failures = failing.by_kinds(outcome.failures)
+        self.kinds, failed = list(failures), list(failures.values())
         return leaves, (grown, marked, failed)
 
     def leaving(self, outcome: Outcome) -> list[Any]:
@@ -419,6 +434,10 @@ class Trial:
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
         out, new = Pack(), self.crossing
+        self.whose = [pythons.of_result(v) for v in outcome.values]
+        changed = {n for n, b, w in zip(self.names, self.entry, self.whose, strict=True) if w != pythons.of_result(b)}
+        if context.current().asked > self.asked and changed - new.unsure:
+            new = replace(new, unsure=new.unsure | changed)
         kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
         if kept - self.crossing.kept:
             new = replace(new, kept=new.kept | kept)

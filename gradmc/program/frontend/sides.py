@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
+from gradmc.program import marks
 from gradmc.program.frontend import bodies, context, failing, forms, nullable, sometimes, tables, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
@@ -45,7 +46,7 @@ class OneSidedMark(ProgramError):
 
 
 type Key = tuple
-"""("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed",)."""
+"""("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed", kinds)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,6 +61,7 @@ class Side:
         kept: for variables and appended items, the object from outside that they are at its end.
         held: for every key the arrays and lists in its value; None in place of those made on the side.
         under: as `found`, for variables that it leaves alone, but whose object it changes.
+        error: what it raises, if it does: then it leaves nothing but the conditions under which it fails.
     """
 
     jaxpr: Any = None
@@ -69,14 +71,15 @@ class Side:
     kept: dict[Key, Any] = field(default_factory=dict)
     held: dict[Key, list[Any]] = field(default_factory=dict)
     under: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
+    error: Exception | None = None
 
     def leaves(self) -> list[Any]:
         """All leaves, as part of the trace around the branch."""
         return jaxpr_as_fun(self.jaxpr)()
 
 
-def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
-    """Trace one side, of whose shared variables the first `count` matter; None if it raises."""
+def trace(body: Callable[[], object], state: State, count: int) -> Side:
+    """Trace one side, of whose shared variables the first `count` matter."""
     side = Side()
     entry = bodies.get(state)
 
@@ -89,6 +92,8 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
             return form, len(leaves) - len(more), len(leaves)
 
         memory = context.current().memory
+        if side.error is not None:
+            outcome = Outcome(entry, [], [], marks.Marks(), outcome.failures)
         for key, value in _left(outcome, entry, count, side.subjects):
             inner = value.value if isinstance(value, Sometimes) else value
             side.found[key] = take(inner)
@@ -103,13 +108,24 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
                 side.under["variable", k] = take(value)
         return leaves
 
-    try:
-        side.jaxpr = jax.make_jaxpr(lambda: bodies.run(body, state, lambda: None, finish, loop=False))()
-    except Exception as error:
-        if failing.was_raised(error):
-            return None
-        raise
+    def watched() -> None:
+        try:
+            body()
+        except Exception as error:
+            if not (failing.was_raised(error) or (failing.waits_for(type(error)) and not trying().is_internal(error))):
+                raise
+            side.error = error
+            failing.note(np.True_, type(error))
+
+    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(watched, state, lambda: None, finish, loop=False))()
     return side
+
+
+def trying() -> Any:
+    """The module of `try` (it needs this one)."""
+    from gradmc.program.frontend import trying as module
+
+    return module
 
 
 def kept(both: Sequence[Side], key: Key, before: Any) -> list[Any]:
@@ -140,7 +156,7 @@ def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) 
         for name, values in getattr(outcome.marks, kind).items():
             left += [(("mark", kind, name, k), value) for k, value in enumerate(values)]
     if outcome.failures:
-        left.append((("failed",), failing.any_of(outcome.failures)))
+        left += [(("failed", kinds), condition) for kinds, condition in failing.by_kinds(outcome.failures).items()]
     return left
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, context, frames, gaps, nullable, partial, tables, where, windows
+from gradmc.program.frontend import bounds, context, frames, gaps, nullable, partial, pythons, tables, where, windows
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import (
@@ -190,7 +190,8 @@ def _element(content: Any, index: Any) -> Any:
         context.current().looked_up += 1
         return windows.load(content, parts)
     if not any_traced(parts):
-        return gaps.loaded(content[tuple(parts)], content, lambda other: other[tuple(parts)])
+        result = pythons.note(content[tuple(parts)], False)
+        return gaps.loaded(result, content, lambda other: other[tuple(parts)])
     if all(is_integer(p) or isinstance(p, slice) for p in parts):
         result = _integers_first(content, parts)
         return gaps.loaded(result, content, lambda other: _integers_first(other, parts))
@@ -198,7 +199,8 @@ def _element(content: Any, index: Any) -> Any:
 
 
 def _loaded(content: Any, parts: Sequence[Any]) -> Any:
-    return tables.look_up(ir.load(content, *parts, source=where.here()), content, parts)
+    result = pythons.note(ir.load(content, *parts, source=where.here()), False)
+    return tables.look_up(result, content, parts)
 
 
 def _integers_first(content: Any, parts: Sequence[Any]) -> Any:

@@ -50,7 +50,8 @@ def _inner(value: Any) -> Any:
     if isinstance(value, Jaxpr):
         return with_settled_extremes(value)
     if isinstance(value, tuple) and value and all(isinstance(v, Jaxpr) for v in value):
-        return tuple(map(with_settled_extremes, value))
+        parts = map(with_settled_extremes, value)
+        return tuple(parts) if type(value) is tuple else type(value)(*parts)  # a solver's parts have names
     return value
 
 

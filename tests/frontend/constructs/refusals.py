@@ -2,9 +2,11 @@
 # ruff: noqa: B023, E501, F841, RET503, SIM108
 
 import itertools
+import math
 import random
 
 import numpy as np
+import scipy.linalg
 import scipy.stats
 
 from tests.frontend.constructs import refused
@@ -317,54 +319,85 @@ def endless(a):
 
 
 @refused(
-    "`break`, `continue` or `return` inside `try`",
+    "`break`, `continue` or `return` inside `finally`",
     3.0,
     line="try:",
-    message="break, continue or return inside a try statement",
+    message="break, continue or return inside the finally of a try statement, or inside a try with except*",
     remedy="Assign the result to a variable inside it and jump after it.",
 )
-def jump_in_try(a):
+def jump_in_finally(a):
     try:
-        return a
+        a = a + 1
     except ValueError:
         a = 0.0
-    return a
+    finally:
+        return a  # noqa: B012
 
 
 @refused(
-    "`try` around what may be None or fail, depending on parameters",
+    "a handler that reads what a loop in its `try` may have changed",
     0.7,
-    line="try:",
-    message="this try waits for TypeError around values that are not known while compiling",
-    remedy="Test the argument by an if instead",
+    x=X,
+    line="return total",
+    message="'total' may have no value here: it may have changed before the body of a try raised, or not",
+    remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
-def trying_none(a):
-    def positive(v):
-        if v > 0.5:
-            return v
-        if v > 0.1:
-            return 0.3
-
+def partial_total(a, *, x):
+    total = 0.0
     try:
-        half = 0.5 * positive(a)
-    except TypeError:
-        half = 0.0
-    return half
+        for v in x:
+            total += math.log(v + a)
+    except ValueError:
+        return total
+    return total
 
 
 @refused(
-    "`try` that waits for an error of numbers that depend on parameters",
+    "a `try` that changes a list of before, and may raise after that",
     0.7,
     line="try:",
-    message="this try waits for ZeroDivisionError around values that are not known while compiling",
-    remedy="Test the argument by an if instead.",
+    message="this try changes something that was made before it, and may raise after that",
+    remedy="Make the array, list or object in the try, or store into it after the try.",
 )
-def waiting_for_errors(a):
+def partial_list(a):
+    found = []
     try:
-        value = 1.0 / a
-    except (KeyError, ZeroDivisionError):
-        value = 0.0
-    return value
+        found.append(a)
+        found.append(math.log(a))
+    except ValueError:
+        pass
+    return sum(found)
+
+
+@refused(
+    "a `try` that waits for a division by zero, of numbers that may be numpy's",
+    0.7,
+    line="return 1.0 / scale(a)",
+    message="it is not known while compiling whether these are numbers of Python's, which raise it, or of numpy's",
+    remedy="Make one of Python's: float(x); or test the divisor by an if.",
+)
+def unsure_division(a):
+    def scale(v):
+        return np.exp(v) if v > 0.5 else v
+
+    try:
+        return 1.0 / scale(a)
+    except ZeroDivisionError:
+        return 0.0
+
+
+@refused(
+    "a `try` around a function of a library of which it is not known where it raises",
+    0.7,
+    line="return scipy.linalg.sqrtm(",
+    message="where scipy.linalg",
+    remedy="Test what it is given by an if, or call it outside of the try.",
+)
+def unknown_risk(a):
+    try:
+        return scipy.linalg.sqrtm(np.array([[a, 0.0], [0.0, 1.0]])).sum()
+    except ValueError:
+        return 0.0
 
 
 @refused(
