@@ -37,6 +37,7 @@ from gradmc.program.frontend import (
     frames,
     gaps,
     given,
+    heavy,
     lasting,
     nullable,
     operators,
@@ -197,9 +198,12 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if traced:
         other = routing.counterpart(function)
         if other is not None:
+            plain_args = heavy.apart(function, plain_args)
             computed = _with_gaps(function, other, plain_args, plain_kwargs)
             if here.attempts:
                 risks.note(function, plain_args, plain_kwargs, computed)
+            if heavy.is_long(function):
+                heavy.mark(computed)
             whose = getattr(function, "__module__", None) == "math"
             return _new(pythons.note(computed, whose), args)
         if here.attempts:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.exact import exactly
-from gradmc.program.frontend import branches, context, frames, gaps, nullable, partial, pythons, tables, text
+from gradmc.program.frontend import branches, context, frames, gaps, heavy, nullable, partial, pythons, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.values import (
@@ -120,6 +120,7 @@ def _watched(op: str, a: Any, b: Any, result: Any) -> None:
     """Note whose number a result is, and where the operator raises."""
     if is_traced(result):
         pythons.note(result, pythons.of_result(a, b))
+        heavy.note(result, a, b)
         if context.current().attempts:
             from gradmc.program.frontend import risks
 
