@@ -483,6 +483,8 @@ def attribute(owner: Any, name: str) -> Any:
             return getattr([], name)
     changed_fields = context.current().memory.fields(owner)
     if name in changed_fields:
+        if isinstance(changed_fields[name], Unbound):
+            raise _unset(owner, name)
         return changed_fields[name]
     found = getattr(type(owner), name, None)
     if isinstance(found, property) and (getter := users_function(found.fget)) is not None:
@@ -492,6 +494,24 @@ def attribute(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _unset(owner: Any, name: str) -> CannotRoll:
+    return CannotRoll(
+        f"attribute {name!r} of a {type(owner).__name__} is read in the loop or branch, and may not be set there",
+        "Set the attribute before it, so that it has a value on every path.",
+    )
+
+
+def _hasattr(owner: Any, name: str) -> bool:
+    """`hasattr`: what the loop or branch at hand has set counts, too."""
+    changed_fields = context.current().memory.fields(owner)
+    if name not in changed_fields:
+        return hasattr(owner, name)
+    value = changed_fields[name]
+    if isinstance(value, Unbound) and value.late is not None:
+        raise _unset(owner, name)
+    return not isinstance(value, Unbound)
+
+
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
     owner = nullable.used(owner)
@@ -499,13 +519,8 @@ def set_attribute(owner: Any, name: str, value: Any) -> None:
     memory = context.current().memory
     if not _shared(owner):
         setattr(owner, name, value)
-    elif hasattr(owner, name):
-        memory.write(owner, Fields({**memory.fields(owner), name: value}))
     else:
-        raise CannotRoll(
-            f"attribute {name!r} of a {type(owner).__name__} is made inside the loop or branch",
-            "Set the attribute before it, so that it has a value on every path.",
-        )
+        memory.write(owner, Fields({**memory.fields(owner), name: returned(value)}))
 
 
 def delete_attribute(owner: Any, name: str) -> None:
@@ -516,6 +531,8 @@ def delete_attribute(owner: Any, name: str) -> None:
 
 
 def _getattr(owner: Any, name: str, *default: Any) -> Any:
+    if default and not _hasattr(owner, name):
+        return default[0]
     try:
         return attribute(owner, name)
     except AttributeError:
@@ -531,6 +548,7 @@ def _arrange(name: str, function: Any, x: Any, args: tuple, options: dict[str, A
 
 REFLECTING: dict[Any, Callable[..., Any]] = {
     getattr: _getattr,
+    hasattr: _hasattr,
     setattr: set_attribute,
     delattr: delete_attribute,
     operator.setitem: store,

@@ -51,6 +51,7 @@ from gradmc.program.frontend.memory import Fields, Retry
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Container,
     Form,
     Missing,
     Unbound,
@@ -65,7 +66,17 @@ IN_PYTHON = 1000
 MOST_PEELED = 2
 """So many first iterations may differ from the others."""
 INTERNAL = "__gm_"
+ENDING = ("__gm_break", "__gm_returned")
 MOST_TRIES = 24
+
+
+STOPS_AT = 16
+"""A loop of more iterations that a condition on parameters may end stops there, as a `while` at run time. Kepler's
+equation for 50 planets, at most 40 steps each: 0.13 ms for value and gradient, 0.31 ms if all run to their end."""
+
+
+class Stops(BaseException):
+    """A condition on parameters may end the loop early."""
 
 
 class DataOnly(BaseException):
@@ -86,6 +97,7 @@ class Loop:
     place: Any
     ended: Callable[[], Any] | None = None
     peeled: int = 0
+    whole: bool = False
 
     def run(self) -> None:
         """Trace the loop; if that cannot be done, run it in Python."""
@@ -107,8 +119,17 @@ class Loop:
         """
         try:
             self.settle(lambda crossing: Trial(self, crossing).run())
+        except Stops:
+            from gradmc.program.frontend import whiles
+
+            if not whiles.stopping(self):
+                replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+
+    def may_stop(self) -> bool:
+        """Whether it is worth while to stop at run time, if something ends the loop early."""
+        return self.ended is not None and not self.whole and self.source.length > STOPS_AT
 
     def _peel(self, peel: Peel) -> None:
         """Run the first iteration by itself, and roll the others."""
@@ -188,6 +209,8 @@ class Trial:
         n = self.loop.source.length
         jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
         self._tabulate(jaxpr)
+        if self.loop.may_stop() and self._ends_early(jaxpr):
+            raise Stops
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
             flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
         elif n <= IN_PYTHON or self._exceeds(jaxpr):
@@ -206,6 +229,12 @@ class Trial:
     def _exceeds(self, jaxpr: Any) -> bool:
         """Whether whole numbers in the loop may leave 64 bits: Python's do not, what JAX computes of them now would."""
         return exceeds(jaxpr, self.pack.leaves)
+
+    def _ends_early(self, jaxpr: Any) -> bool:
+        """Whether what ends the loop depends on parameters."""
+        flags = [k for k, name in enumerate(self.names) if name.startswith(ENDING)]
+        leaves = [k for flag in flags for k in range(*self.pack.spans[flag])]
+        return any(control.Carried.of(jaxpr, self.pack.leaves, k) is None for k in leaves)
 
     def _tabulate(self, jaxpr: Any) -> None:
         """If what a carried number is in every iteration was asked for, find out and trace again."""
@@ -334,7 +363,9 @@ class Trial:
         names = self.crossing.fields.get(id(token))
         if isinstance(token, CellType):
             return self.memory.peek(token)
-        return token if names is None else self.memory.present_fields(token, names)
+        if names is None:
+            return token
+        return Fields(self.memory.present_fields(token, names) | self.crossing.made.get(id(token), {}))
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
         def body() -> None:
@@ -410,6 +441,8 @@ class Trial:
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         grows = self.crossing.growing.get(id(token))
+        if made := self.crossing.made.get(id(token)):
+            value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
         self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(value, i))
 
     # --- what the body left ----------------------------------------------------------------------
@@ -502,11 +535,29 @@ class Trial:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
-        if form != self.pack.forms[k] and isinstance(token, CellType):
+        before = self.pack.forms[k]
+        if form != before and isinstance(content, Fields) and isinstance(before, Container):
+            return self._leaving_fields(token, content, dict(zip(before.keys, before.parts, strict=True)), new)
+        if form != before and isinstance(token, CellType):
             raise Peel(f"a `nonlocal` variable is {_kind(self.pack.forms[k])} at first and {_kind(form)} later")
         if form != self.pack.forms[k]:
             raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
+
+    def _leaving_fields(self, token: Any, content: Fields, before: dict[str, Form], new: Crossing) -> Crossing:
+        """Compare the attributes of an object at the body's end with those at its beginning."""
+        made = dict(self.crossing.made.get(id(token), {}))
+        for name, value in content.items():
+            leaves, form = forms.apart(value)
+            if isinstance(before.get(name), Missing) and not isinstance(form, Missing) and self.peeled is not None:
+                made[name] = forms.together(form, [blank(leaf) for leaf in leaves])
+            elif form != before.get(name):
+                kind = type(token).__name__
+                raise CannotRoll(
+                    f"attribute {name!r} of a {kind} is not the same kind of thing after an iteration",
+                    "Set the attribute before the loop, so that it has a value on every path.",
+                )
+        return replace(new, made={**new.made, id(token): made})
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""

@@ -267,6 +267,11 @@ class Common:
         if key[0] == "variable":
             return Merged(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
+        if (name := self._made(key)) is not None:
+            raise CannotRoll(
+                f"attribute {name!r} of a {type(subject).__name__} is made on one side of the branch only",
+                "Set the attribute before it, so that it has a value on every path.",
+            )
         if isinstance(subject, list):
             raise CannotRoll(ONE_SIDED, APPEND)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
@@ -287,6 +292,12 @@ class Common:
         """One of our variables that is different things on the sides of an inner branch."""
         values = [self._value(side, key) for side in (self.yes, self.no)]
         return next((v for v in values if isinstance(v, Unbound) and v.reason), None)
+
+    def _made(self, key: Key) -> str | None:
+        """An attribute that an object has on one side only."""
+        fields = [value for side in (self.yes, self.no) if isinstance(value := self._value(side, key), Fields)]
+        names = dict.fromkeys(name for f in fields for name in f)
+        return next((n for n in names if any(isinstance(f.get(n, Unbound(n)), Unbound) for f in fields)), None)
 
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""

@@ -5,6 +5,7 @@ A `while` is traced once, as a `while` of the loop IR. If what ends it depends o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, override
 
 import jax
@@ -118,6 +119,23 @@ def counted(
     names = (*carried, *after)
     loop = Loop(source, body, state, names, (), augmented, stores, where.here())
     loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).emit())
+
+
+def stopping(loop: Loop) -> bool:
+    """Run a `for` that a condition on parameters may end as a `while`; False if it does what a `while` cannot."""
+    ended, n = loop.ended, loop.source.length
+    assert ended is not None
+    names = (*loop.carried, *loop.after)
+    alone = replace(loop, carried=names, after=(), whole=True)
+
+    def goes_on(i: Any) -> Any:
+        return operators.both(i < n, operators.not_(ended()))
+
+    try:
+        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True).emit())
+    except (CannotRoll, ProgramError):
+        return False
+    return True
 
 
 _ENDLESS = Rollable(0, lambda i: i)

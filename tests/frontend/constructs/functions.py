@@ -283,6 +283,28 @@ def jitted(a):
     return total
 
 
+class Learner:
+    def __init__(self, rate):
+        self.rate, self.value = rate, 0.0
+
+    def update(self, u):
+        self.p = 1 / (1 + math.exp(-self.value))
+        self.value = self.value + self.rate * (u - self.p)
+
+
+@supported("functions", "attributes that a long loop makes", 0.3, u=np.arange(60) % 3 > 0)
+def made_in_loop(a, *, u):
+    learner, lp = Learner(a), 0.0
+    for v in u:
+        learner.update(v)
+        if learner.p > 0.6:
+            learner.sure = learner.p * a
+        else:
+            learner.sure = 0.5
+        lp += math.log(learner.p if v else 1 - learner.p) + learner.sure
+    return lp + learner.p + learner.sure
+
+
 @supported("functions", "generator functions: iterated in Python", 0.7)
 def from_generator(a):
     return sum(a * v for v in countdown(5)) + math.fsum(a * v for v in [1.0, 2.0])

@@ -515,6 +515,31 @@ def ends_in_a_list(a, *, first, x):
     return lp
 
 
+@supported("loops", "`break` or `return` on a parameter in a long range: it stops there", 1.7, x=X)
+def stops_early(a, *, x):
+    def root(v):
+        guess = v
+        for k in range(100):
+            better = 0.5 * (guess + v / guess)
+            if abs(better - guess) < 1e-13:
+                return better * (k + 1)
+            guess = better
+        return -1.0
+
+    y, kept = a, np.zeros(40)
+    for k in range(40):
+        y = y + math.sin(y)
+        kept[k] = y + (kept[k - 1] if k > 0 else 0.0)
+        if abs(math.sin(y)) < 1e-9:
+            break
+    else:
+        y = -5.0
+    lp = y + k * a + kept.sum()
+    for v in x:
+        lp += root(a + v * v)
+    return lp
+
+
 @supported("loops", "recursion on the index, until it has some value", 0.5, x=X)
 def recursion_on_index(a, *, x):
     def moment(n):

@@ -805,18 +805,20 @@ def returns_nothing(a):
 
 
 @refused(
-    "attributes of objects, keys of dicts and members of sets that a long loop makes",
+    "attributes of objects that a long loop makes after it reads them, keys of dicts and members of sets that it makes",
     3.0,
     x=np.arange(1200.0),
     line="for v in x",
-    message="attribute 'total' of a Box is made inside the loop or branch",
+    message="attribute 'total' of a Box is read in the loop or branch, and may not be set there",
     remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def changes_object(a, *, x):
-    box = Box()
+    box, lp = Box(), 0.0
     for v in x:
+        if hasattr(box, "total"):
+            lp += box.total
         box.total = a * v
-    return box.total
+    return lp
 
 
 class Box:
