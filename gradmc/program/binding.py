@@ -1,6 +1,7 @@
 """Binding: a model and its data, checked, with every size known."""
 
 import difflib
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradmc.errors import DataError
+from gradmc.program import missing as missing_data
 from gradmc.program.data import DataField, normalise
 from gradmc.program.dims import SizeTable, plain_labels
 from gradmc.program.support import Bound, Support, is_known
@@ -119,10 +121,11 @@ def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]
         came = f"got {_listed(data)}" if data else "got no data"
         raise DataError(f"model {model.name}: missing data {_listed(missing)}; {came}")
     values = {}
+    asks = functools.cache(lambda: missing_data.asks(model.fn))
     for field in fields:
         if field.name in data or isinstance(field.default, (int, float, np.ndarray, list, tuple)):
             try:
-                values[field.name] = normalise(field, data.get(field.name, field.default))
+                values[field.name] = normalise(field, data.get(field.name, field.default), asks)
             except DataError as error:
                 raise DataError(f"model {model.name}: {error}") from None
         else:

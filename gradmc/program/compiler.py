@@ -19,7 +19,18 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, failing, implicit, influence, lasting, marking, operators
+from gradmc.program.frontend import (
+    complaints,
+    context,
+    failing,
+    gaps,
+    implicit,
+    influence,
+    lasting,
+    marking,
+    operators,
+    pythons,
+)
 from gradmc.program.frontend.calls import users_function
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
@@ -36,6 +47,7 @@ from gradmc.program.frontend.values import (
 from gradmc.program.middle import lower
 from gradmc.program.middle.widen import widened
 from gradmc.program.raising import is_of_program
+from gradmc.program.returned import log_density
 
 __all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
 
@@ -107,7 +119,7 @@ def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: 
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context()
+    here = context.Context(missing=any(map(gaps.found, plain.values())))
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)
@@ -163,6 +175,8 @@ def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool
     made = marks.Marks()
     token = marks.collector.set(made if collect else None)
     try:
+        for leaf in jax.tree.leaves(args):
+            pythons.note(leaf, True)
         value = _scalar(converted(*args, **kwargs), fn)
         lasting.check()
     finally:
@@ -180,12 +194,13 @@ def _scalar(value: Any, fn: FunctionType) -> jax.Array:
     """What the program returned, as one real number."""
     if isinstance(value, Nullable) and value.met:  # one `if` has not covered all cases: say so before anything runs
         raise ProgramError(NO_VALUE.format(value.met), location=value.at, remedy=NO_VALUE_REMEDY)
-    value = operators.content(value)
+    value = operators.content(log_density(operators.content(value)))
     if value is None:
         raise ProgramError(
             f"{fn.__name__} returned None",
             remedy="Return the log density: a number. Is a return statement missing?",
         )
+    value = log_density(value)
     if not is_leaf(value) or np.ndim(value):
         what = f"an array of shape {np.shape(value)}" if is_array(value) else f"a {type(value).__name__}"
         raise ProgramError(

@@ -3,18 +3,19 @@
 `normalise` brings one datum into the form in which programs see it:
 
 * numbers (also numpy and JAX scalars) become Python `int`, `float` or `bool`;
-* arrays, nested lists, pandas and JAX arrays become numpy arrays of float64, int64 or bool. Integers stay
-  integers, because they serve as counts and as indices; in a program they behave as Python's, without limit
-  (`gradmc.program.exact`, `gradmc.program.middle.whole`), and those that do not fit into 64 bits are refused;
-* strings, dictionaries, lists of strings and other objects are handed on as they are (arrays of integers in them
-  become int64), unless the declaration `Data[...]` asks for an array.
+* arrays, nested lists and JAX arrays, and columns of pandas where an array is declared, become numpy arrays of float64,
+  int64 or bool. Integers stay integers, because they serve as counts and as indices; in a program they behave as
+  Python's, without limit (`gradmc.program.exact`, `gradmc.program.middle.whole`), and those that do not fit into 64
+  bits are refused;
+* strings, dictionaries, lists of strings, frames and columns of pandas, and other objects are handed on as they are
+  (arrays of integers in them become int64), unless the declaration `Data[...]` asks for an array.
 
-Numbers that are not finite are refused: a missing value has to be modelled or left out, not passed on. So are
-iterators, which would be empty when the program runs again.
+Numbers that are not finite are refused, unless the program asks which they are (`missing`): a missing value has to be
+modelled or left out. So are iterators, which would be empty when the program runs again.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from gradmc.errors import DataError, DeclarationError
 from gradmc.program.dims import Size, parse_shape
+from gradmc.program.tabular import is_frame, is_series
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +82,13 @@ MISSING = _Missing()
 KINDS: tuple[type, ...] = (int, float, bool, str, dict)
 
 
-def normalise(field: DataField, value: Any) -> Any:
+def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: False) -> Any:
     """Return a datum in the form in which the program sees it.
+
+    Args:
+        field: its declaration.
+        value: the datum.
+        asks: whether the program itself looks after numbers that are missing.
 
     Raises:
         DataError: it is not finite, has the wrong type, or is not an array where one is declared.
@@ -90,16 +97,16 @@ def normalise(field: DataField, value: Any) -> Any:
         kind = type(value).__name__
         raise DataError(f"{field.name}: a {kind} can be read once only, and the program runs more often; pass a list")
     if field.kind is not None:
-        return _of_kind(field.name, field.kind, value)
+        return _of_kind(field.name, field.kind, value, asks)
     if type(value) is int and field.shape is None:
         return value
-    array = _as_array(field.name, value)
+    array = _as_array(field.name, value, declared=field.shape is not None)
     if array is None:
         if field.shape is not None:
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
         return _widened(value)
     array = _standard(field.name, array)
-    _check_finite(field.name, array)
+    _check_finite(field.name, array, asks)
     if field.shape is not None and array.ndim != len(field.shape):
         declared = ", ".join(size.text for size in field.shape)
         raise DataError(
@@ -111,7 +118,7 @@ def normalise(field: DataField, value: Any) -> Any:
     return array
 
 
-def _of_kind(name: str, kind: type, value: Any) -> Any:
+def _of_kind(name: str, kind: type, value: Any, asks: Callable[[], bool]) -> Any:
     """Return a datum whose annotation is a plain type."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
@@ -122,13 +129,15 @@ def _of_kind(name: str, kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or (kind in (int, float) and isinstance(value, bool)):
         raise DataError(f"{name}: expected {kind.__name__}, got {_describe(value)}")
     if kind is float:
-        _check_finite(name, np.asarray(value))
+        _check_finite(name, np.asarray(value), asks)
     return value
 
 
-def _as_array(name: str, value: Any) -> np.ndarray | None:
+def _as_array(name: str, value: Any, *, declared: bool) -> np.ndarray | None:
     """Return a numeric array, or None for anything else."""
     if value is None or isinstance(value, (str, bytes, dict, set, frozenset)):
+        return None
+    if (is_frame(value) or is_series(value)) and not declared:
         return None
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
@@ -181,17 +190,18 @@ def _standard(name: str, array: np.ndarray) -> np.ndarray:
     return np.array(array, dtype=target)
 
 
-def _check_finite(name: str, array: np.ndarray) -> None:
+def _check_finite(name: str, array: np.ndarray, asks: Callable[[], bool]) -> None:
     if array.dtype.kind != "f":
         return
     bad = ~np.isfinite(array)
-    if not bad.any():
+    if not bad.any() or asks():
         return
     where = tuple(int(i) for i in np.argwhere(bad)[0])
     entry = f"{name}[{', '.join(map(str, where))}]" if where else name
     more = f" ({int(bad.sum())} such entries in all)" if bad.sum() > 1 else ""
     raise DataError(
-        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out or make them parameters"
+        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out, make them parameters, or "
+        f"tell them from the others in the program (if not np.isnan({name}[t]): ...)"
     )
 
 

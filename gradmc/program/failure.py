@@ -21,6 +21,7 @@ from gradmc.program.exact import plain_data
 from gradmc.program.layout import layout, shown
 from gradmc.program.marks import Marks, collecting
 from gradmc.program.raising import is_of_program, line_of, text_of
+from gradmc.program.returned import log_density
 from gradmc.program.watching import watched
 
 
@@ -134,7 +135,7 @@ def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in bound.parameters]
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:
-            run.value = (watched(fn, watch) or fn)(*arguments, **plain_data(bound.data))
+            run.value = log_density((watched(fn, watch) or fn)(*arguments, **plain_data(bound.data)))
         except BaseException as error:
             if not is_of_program(error):
                 raise

@@ -23,6 +23,7 @@ from gradmc.program.blame.origin import LIBRARIES, PACKAGE
 from gradmc.program.exact import copied, is_whole, plain_data
 from gradmc.program.frontend.source import location
 from gradmc.program.raising import is_of_program
+from gradmc.program.returned import is_number, log_density
 
 POLLS, POLL_SECONDS = 100, 0.01
 AGAIN = 20
@@ -69,10 +70,11 @@ def _call(fn: Callable[..., Any], arguments: Sequence[Any], data: Mapping[str, A
         if not is_of_program(error):
             raise
         return Plain(error=error)
-    if returned is None or np.ndim(returned) or np.iscomplexobj(returned):
+    value = log_density(returned)
+    if not is_number(value):
         what = "None" if returned is None else f"{returned!r} of type {type(returned).__name__}"
         return Plain(returned=what if len(what) < 80 else f"{what[:77]}...")
-    return Plain(value=float(returned))
+    return Plain(value=float(value))
 
 
 def _silent(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -112,7 +112,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
 
 
 def _is_float_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isnan(value).any()
 
 
 def _number(bound: BoundModel, value: Any, dtype: np.dtype) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradmc.program.compiler import ConcreteDataNeeded, trace
 from gradmc.program.middle import lower
+from gradmc.program.returned import log_density
 
 VALUE = 1e-12
 FORWARD = 1e-9
@@ -40,7 +41,7 @@ def agree(
 
     def plain(*parameters: Any) -> float:
         with jax.enable_x64(True):
-            return float(fn(*map(_copy, parameters), **{k: _copy(v) for k, v in data.items()}))
+            return float(log_density(fn(*map(_copy, parameters), **{k: _copy(v) for k, v in data.items()})))
 
     want = plain(*args)
     rng = np.random.default_rng(20260101)

@@ -24,7 +24,7 @@ def check(index: Any, size: Any) -> None:
         table = tables.combine(_beyond, found)
         if table is not None and not table.values.any():
             return
-    failing.note(jnp.logical_or(index < -size, index >= size))
+    failing.note(jnp.logical_or(index < -size, index >= size), IndexError)
 
 
 def _beyond(index: Any, size: Any) -> Any:
@@ -32,8 +32,8 @@ def _beyond(index: Any, size: Any) -> Any:
 
 
 def check_element(content: Any, parts: Any) -> None:
-    """The same for an element of an array of whole numbers or truth values."""
-    if not jnp.issubdtype(content.dtype, jnp.inexact):
+    """The same for an element of an array of whole numbers or truth values; of any where a `try` waits for it."""
+    if not jnp.issubdtype(content.dtype, jnp.inexact) or failing.waits_for(IndexError):
         check_places(content, parts)
 
 

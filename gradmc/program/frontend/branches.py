@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
-from gradmc.program.frontend import bodies, context, failing, operators, sides, tables, where
+from gradmc.program.frontend import bodies, context, failing, operators, pythons, sides, tables, where
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
 from gradmc.program.frontend.sometimes import Sometimes
@@ -97,15 +98,14 @@ def _merge(
 ) -> None:
     """Trace both sides and set everything that either changes."""
     yes, no = (sides.trace(body, state, len(names)) for body in (then, otherwise))
-    one, other = yes or no, no or yes
-    if one is None or other is None:
-        raise ProgramError("both sides of this branch raise", location=where.here())
-    if yes is None or no is None:
-        failing.note(test if yes is None else jnp.logical_not(test))
+    one, other = yes, no
+    if yes.error is not None or no.error is not None:
+        one, other = _raising(test, yes, no)
     merged = sides.Common(one, other, names, bodies.get(state), tables.known(test), first).merged()
     out = []
     if any(m.yes for m in merged):
-        here, there = (sides.picked(one, [m.yes for m in merged]), sides.picked(other, [m.no for m in merged]))
+        here = sides.picked(one, [(m.yes, m.spread) for m in merged])
+        there = sides.picked(other, [(m.no, m.spread) for m in merged])
         out = ir.cond(test, here, there, source=where.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}
@@ -114,6 +114,27 @@ def _merge(
     for m in merged:
         _set_one(m, [next(rest) for _ in m.yes], (one, other), subjects, now)
     bodies.put(state, now)
+
+
+def _raising(test: Any, yes: sides.Side, no: sides.Side) -> tuple[sides.Side, sides.Side]:
+    """Two sides, one of which raises: note when; what they leave is what the other leaves.
+
+    Raises:
+        ProgramError: both do, and no `try` catches it.
+    """
+    for side, taken in ((yes, test), (no, operators.not_(test))):
+        if side.error is not None:
+            leaves = side.leaves()
+            for (_, kinds), (_, first, _) in side.found.items():
+                known = isinstance(leaves[first], np.ndarray) or len(leaves) == 1
+                failing.note(taken if known else jnp.logical_and(taken, leaves[first]), *kinds)
+    if yes.error is None:
+        return yes, yes
+    if no.error is not None:
+        if not failing.waits_for(type(no.error)):
+            raise ProgramError("both sides of this branch raise", location=where.here())
+        raise no.error
+    return no, no
 
 
 def _set_one(
@@ -129,6 +150,9 @@ def _set_one(
         before = memory.peek(subjects[rest[0]])
     held = sides.held(both, m.key, memory.peek(before))
     value = m.value(leaves)
+    if is_traced(value):
+        whose = {pythons.of_result(side.values.get(m.key, before)) for side in both}
+        pythons.note(value, whose.pop() if len(whose) == 1 else None)
     _set(m.key, value, subjects, variables)
     value = value.value if isinstance(value, Sometimes) else value
     if kind in ("variable", "item"):
@@ -170,5 +194,5 @@ def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[A
             listener = marks.collector.get()
             if listener is not None:
                 getattr(listener, kind).setdefault(name, []).append(value)
-        case _:
-            failing.note(value)
+        case ("failed", kinds):
+            failing.note(value, *kinds)

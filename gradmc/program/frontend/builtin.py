@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, failing, operators, stores, tables, text
+from gradmc.program.frontend import comprehensions, context, failing, operators, pythons, stores, tables, text
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -49,14 +49,16 @@ def _len(value: Any) -> Any:
 
 def _float(value: Any = 0.0) -> Any:
     value = _content(value)
-    return jnp.asarray(value.reshape(()), float) if is_traced(value) else float(value)
+    if not is_traced(value):
+        return float(value)
+    return pythons.note(jnp.array(value.reshape(()), float), True)
 
 
 def _int(value: Any = 0, *base: Any) -> Any:
     value = _content(value)
     if not is_traced(value):
         return int(value, *base)
-    return tables.apply(failing.whole(value.reshape(())), np.int64, value)
+    return tables.apply(pythons.note(failing.whole(value.reshape(())), True), np.int64, value)
 
 
 def _bool(value: Any = False) -> Any:
@@ -65,7 +67,7 @@ def _bool(value: Any = False) -> Any:
 
 def _abs(value: Any) -> Any:
     value = _content(value)
-    return tables.apply(abs(value), np.abs, value)
+    return tables.apply(pythons.note(abs(value), pythons.of_result(value)), np.abs, value)
 
 
 def _round(value: Any, digits: int | None = None) -> Any:
@@ -221,7 +223,11 @@ def _copyto(array: Any, value: Any) -> None:
 
 
 def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args: plain(*map(text.formatted, args))
+    def handler(*args: Any) -> Any:
+        shown = list(map(text.shown, args))
+        return text.Untold(text.GAP) if text.is_untold(shown) else plain(*shown)
+
+    return handler
 
 
 def _reduce(function: Any, values: Any, *start: Any) -> Any:
@@ -288,6 +294,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     str: _text(str),
     repr: _text(repr),
     format: _text(format),
+    print: text.printed,
     isinstance: _isinstance,
     iter: _iter,
     next: _next,

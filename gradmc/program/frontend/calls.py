@@ -7,6 +7,7 @@ with the present contents of arrays and lists, and with converted functions for 
 
 import collections
 import functools
+import math
 import operator
 import sys
 import sysconfig
@@ -32,13 +33,21 @@ from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
     context,
+    foreign,
+    frames,
+    gaps,
     given,
+    heavy,
     lasting,
     nullable,
     operators,
+    partial,
+    pythons,
     rearranging,
+    risks,
     routing,
     tables,
+    text,
     where,
 )
 from gradmc.program.frontend.comprehensions import Generation, as_list
@@ -50,14 +59,24 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
-from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Column,
+    Unbound,
+    any_traced,
+    at_once,
+    is_array,
+    is_plain_jax,
+    is_traced,
+)
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
-    function = nullable.used(function)
+    function = foreign.underneath(nullable.used(function))
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
+    if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
+        return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
     if handler is not None:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
@@ -165,6 +184,10 @@ def is_users(function: FunctionType) -> bool:
 
 def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
+    if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
+        return _of_partial(function, args, kwargs)
+    if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
+        return _of_columns(function, args, kwargs)
     plain_args = tuple(present(a) for a in args)
     plain_kwargs = {k: present(v) for k, v in kwargs.items()}
     if _is_jaxs(function):
@@ -179,7 +202,16 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if traced:
         other = routing.counterpart(function)
         if other is not None:
-            return _new(other(*plain_args, **plain_kwargs), args)
+            plain_args = heavy.apart(function, plain_args)
+            computed = _with_gaps(function, other, plain_args, plain_kwargs)
+            if here.attempts:
+                risks.note(function, plain_args, plain_kwargs, computed)
+            if heavy.is_long(function):
+                heavy.mark(computed)
+            whose = getattr(function, "__module__", None) == "math"
+            return _new(pythons.note(computed, whose), args)
+        if here.attempts:
+            risks.note(function, plain_args, plain_kwargs, None)
     else:
         routing.refuse_random(function)
         if _is_jaxs(function) and not any(map(callable, plain_args)):
@@ -188,6 +220,45 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The counterpart of a library function, where NaN may be among the data."""
+    if not context.current().missing:
+        return other(*args, **kwargs)
+    if function is np.where and len(args) == 3:
+        return gaps.where(*args)
+    if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:
+        return gaps.SKIPPING[function](form, **kwargs)
+    if not kwargs and (partial.is_elementwise(function) or function in routing.MATH):
+        if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
+            return other(*args)
+        return gaps.elementwise(other, *args)
+    return other(*args, **kwargs)
+
+
+def _of_partial(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of an array whose shape is not known."""
+    if partial.is_elementwise(function) and kwargs.get("out") is None:
+        given = [*args, *kwargs.values()]
+
+        def operation(*values: Any) -> Any:
+            named = dict(zip(kwargs, values[len(args) :], strict=True))
+            return library(function, tuple(values[: len(args)]), named)
+
+        return partial.elementwise(operation, *given)
+    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected) and function in partial.SUMS:
+        return partial.reduced(args[0], partial.SUMS[function])
+    return library(function, tuple(map(nullable.used, args)), {k: nullable.used(v) for k, v in kwargs.items()})
+
+
+def _of_columns(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of columns of a frame, some of traced values."""
+    if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
+        return frames.elementwise(lambda *values: library(function, values, {}), *args)
+    if function in frames.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+        return frames.method(args[0], *frames.FUNCTIONS[function], kwargs)
+    return library(function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
 
 
 ON_PYTHONS = ("math", "statistics", "fractions", "decimal")
@@ -248,6 +319,10 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
+        return _method_of_frames(owner, name, args, kwargs)
+    if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
+        return partial.reduced(owner, name)
     owner = nullable.used(owner)
     if name in CHANGING and _is_container(owner):
         lasting.refuse(owner, args)
@@ -266,9 +341,20 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return library(getattr(owner, name), args, kwargs)
     if isinstance(owner, np.ufunc) and name == "at":
         return ufunc_at(owner, *args)
-    if isinstance(owner, str) and any_traced(args):
-        raise CannotRoll(TEXT, TEXT_REMEDY)
+    if isinstance(owner, str) and (any_traced((args, kwargs)) or text.is_untold((owner, present(args), kwargs))):
+        return text.method(owner, name, args, kwargs)
     return call(attribute(owner, name), *args, **kwargs)
+
+
+def _method_of_frames(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a column, or one of a frame or Series with traced arguments."""
+    if name in frames.OPERATORS and len(args) == 1 and not kwargs:
+        return operators.binary(frames.OPERATORS[name], owner, *args)
+    if isinstance(owner, Column):
+        return frames.method(owner, name, args, kwargs)
+    if name == "dot" and len(args) == 1:
+        return frames.product(owner, *args)
+    return frames.refuse(f"{type(owner).__name__}.{name}")
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)
@@ -397,6 +483,12 @@ def _rearranged(owner: Any, content: Any, name: str, args: tuple) -> Any:
 
 def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
+    if isinstance(owner, partial.Selected) and name == "size":
+        return partial.counted(owner)
+    if isinstance(owner, Column):
+        return frames.attribute(owner, name)
+    if isinstance(owner, frames.Row):
+        return owner.entry(name, load)
     owner = nullable.used(owner)
     if name == "T" and is_array(owner):
         return _array_method(owner, "transpose", (), {})
@@ -406,11 +498,33 @@ def attribute(owner: Any, name: str) -> Any:
             return getattr([], name)
     changed_fields = context.current().memory.fields(owner)
     if name in changed_fields:
+        if isinstance(changed_fields[name], Unbound):
+            raise _unset(owner, name)
         return changed_fields[name]
     found = getattr(type(owner), name, None)
     if isinstance(found, property) and (getter := users_function(found.fget)) is not None:
         return getter(owner)
+    if isinstance(found, functools.cached_property) and name not in vars(owner):
+        return call(found.func, owner)  # anew each time: it may be another in the loop or branch at hand
     return _member(owner, name) if isinstance(owner, np.ndarray | jax.Array) else getattr(owner, name)
+
+
+def _unset(owner: Any, name: str) -> CannotRoll:
+    return CannotRoll(
+        f"attribute {name!r} of a {type(owner).__name__} is read in the loop or branch, and may not be set there",
+        "Set the attribute before it, so that it has a value on every path.",
+    )
+
+
+def _hasattr(owner: Any, name: str) -> bool:
+    """`hasattr`: what the loop or branch at hand has set counts, too."""
+    changed_fields = context.current().memory.fields(owner)
+    if name not in changed_fields:
+        return hasattr(owner, name)
+    value = changed_fields[name]
+    if isinstance(value, Unbound) and value.late is not None:
+        raise _unset(owner, name)
+    return not isinstance(value, Unbound)
 
 
 def set_attribute(owner: Any, name: str, value: Any) -> None:
@@ -420,13 +534,8 @@ def set_attribute(owner: Any, name: str, value: Any) -> None:
     memory = context.current().memory
     if not _shared(owner):
         setattr(owner, name, value)
-    elif hasattr(owner, name):
-        memory.write(owner, Fields({**memory.fields(owner), name: value}))
     else:
-        raise CannotRoll(
-            f"attribute {name!r} of a {type(owner).__name__} is made inside the loop or branch",
-            "Set the attribute before it, so that it has a value on every path.",
-        )
+        memory.write(owner, Fields({**memory.fields(owner), name: returned(value)}))
 
 
 def delete_attribute(owner: Any, name: str) -> None:
@@ -437,6 +546,8 @@ def delete_attribute(owner: Any, name: str) -> None:
 
 
 def _getattr(owner: Any, name: str, *default: Any) -> Any:
+    if default and not _hasattr(owner, name):
+        return default[0]
     try:
         return attribute(owner, name)
     except AttributeError:
@@ -452,6 +563,7 @@ def _arrange(name: str, function: Any, x: Any, args: tuple, options: dict[str, A
 
 REFLECTING: dict[Any, Callable[..., Any]] = {
     getattr: _getattr,
+    hasattr: _hasattr,
     setattr: set_attribute,
     delattr: delete_attribute,
     operator.setitem: store,

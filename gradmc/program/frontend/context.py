@@ -44,6 +44,13 @@ class Context:
         failures: conditions under which the program fails.
         noted: how many such conditions have been noted, at any depth (only differences mean anything).
         given: functions of the user's that JAX is running: how many frames there were, and how they fail.
+        attempts: the `try` statements whose bodies are running, outermost first (`trying`).
+        pythons: by identity, traced numbers, and whether plain Python has one of its own there or one of numpy's.
+        asked: how often that has been asked (only differences mean anything).
+        heavy: by identity, traced numbers that are computed from the result of a long function (`heavy`).
+        missing: whether NaN is among the data.
+        gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
+        masks: by identity, traced masks, and how they were made of which values (`partial`).
         traced: how many operations on traced values have run (only differences mean anything).
         tolerance: to which plain Python computes what the compiled program computes to all digits (an integrator's).
     """
@@ -64,6 +71,13 @@ class Context:
     noted: int = 0
     given: list[tuple[int, list[Any]]] = field(default_factory=list)
     tolerance: float = 0.0
+    attempts: list[Any] = field(default_factory=list)
+    pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
+    asked: int = 0
+    heavy: dict[int, Any] = field(default_factory=dict)
+    missing: bool = False
+    gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")

@@ -109,9 +109,12 @@ class Expressions:
                 return self._comprehension(node)
             case ast.Lambda():
                 return self._lambda(node)
+            case ast.JoinedStr():
+                return call_hook("joined", [self(part) for part in node.values])
             case ast.FormattedValue():
-                spec = self._children(node.format_spec) if node.format_spec else None
-                return ast.FormattedValue(call_hook("formatted", [self(node.value)]), node.conversion, spec)
+                conversion = constant("" if node.conversion < 0 else chr(node.conversion))
+                spec = self(node.format_spec) if node.format_spec else constant("")
+                return call_hook("formatted", [self(node.value), conversion, spec])
             case ast.Dict():
                 return call_hook("made", [self._children(node)])
             case ast.List(ctx=ast.Load()):

@@ -1,10 +1,12 @@
-"""What a compiled program does where plain Python would raise: its value is NaN.
+"""What a compiled program does where plain Python would raise: its value is NaN, or a handler of the program is taken.
 
 An `assert` on a traced value, and a branch on a traced value that raises, cannot raise in compiled code. Their
-conditions are collected (along loops too) and turn the result of the program into NaN where one failed.
+conditions are collected (along loops too). The `try` around them takes its handler where one that it catches holds
+(`trying`); those that no `try` catches turn the result of the program into NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,33 +17,66 @@ from gradmc.program.middle.whole import exact
 
 RAISED = "__gm_raised"
 
+type Kinds = tuple[type[BaseException], ...]
+"""What Python raises: an exception of one of these types; none where only compiled code cannot go on."""
 
-def note(failed: Any) -> None:
-    """Note a condition under which the program fails."""
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Failure:
+    """A condition under which the program fails, and what Python raises there."""
+
+    condition: Any
+    kinds: Kinds
+
+
+def noted() -> list[Failure]:
+    """The failures that have been noted in the body at hand."""
     here = context.current()
-    here.noted += 1
     depth = len(here.memory.frames)
     if here.given and here.given[-1][0] == depth:
-        noted = here.given[-1][1]
-    else:
-        noted = here.memory.frames[-1].failures if depth else here.failures
-    if all(failed is not other for other in noted):
-        noted.append(failed)
+        return here.given[-1][1]
+    return here.memory.frames[-1].failures if depth else here.failures
+
+
+def note(failed: Any, *kinds: type[BaseException]) -> None:
+    """Note a condition under which the program fails."""
+    context.current().noted += 1
+    failures = noted()
+    if all(failed is not other.condition or kinds != other.kinds for other in failures):
+        failures.append(Failure(failed, kinds))
+
+
+def waits_for(kind: type[BaseException]) -> bool:
+    """Whether a `try` around the line at hand catches exceptions of a type."""
+    return any(issubclass(kind, attempt.kinds) for attempt in context.current().attempts)
 
 
 def whole(number: Any) -> Any:
     """A float as a whole number, `int(x)` and the like; one beyond all units digits makes the program fail."""
     if jnp.issubdtype(number.dtype, jnp.inexact) and is_traced(number) and not number.ndim:
-        note(jnp.abs(number) >= exact(number.dtype))
+        if waits_for(ValueError) or waits_for(OverflowError):
+            note(jnp.isnan(number), ValueError)
+            note(jnp.isinf(number), OverflowError)
+            note(jnp.logical_and(jnp.isfinite(number), jnp.abs(number) >= exact(number.dtype)))
+        else:
+            note(jnp.logical_not(jnp.abs(number) < exact(number.dtype)))  # that of NaN is none either
     return jnp.asarray(number, int)
 
 
-def any_of(failures: Sequence[Any]) -> Any:
+def any_of(failures: Sequence[Failure]) -> Any:
     """Whether any of the noted conditions holds."""
-    result = failures[0]
+    result = failures[0].condition
     for other in failures[1:]:
-        result = jnp.logical_or(result, other)
+        result = jnp.logical_or(result, other.condition)
     return result
+
+
+def by_kinds(failures: Iterable[Failure]) -> dict[Kinds, Any]:
+    """The conditions, those of the same kinds as one, in the order of the first."""
+    groups: dict[Kinds, list[Failure]] = {}
+    for failure in failures:
+        groups.setdefault(failure.kinds, []).append(failure)
+    return {kinds: any_of(group) for kinds, group in groups.items()}
 
 
 def raised(error: Any) -> Any:
@@ -61,6 +96,6 @@ def assert_(test: Any, message: Any) -> None:
     """An `assert` statement."""
     holds = operators.truth(test)
     if is_traced(holds):
-        note(jnp.logical_not(holds))
+        note(jnp.logical_not(holds), AssertionError)
     elif not holds:
         raise raised(AssertionError(message()) if message is not None else AssertionError())

@@ -19,6 +19,8 @@ from gradmc.program.frontend.values import (
     Nullable,
     OrNone,
     Rows,
+    Selected,
+    Spread,
     Tree,
     Unbound,
     is_leaf,
@@ -40,6 +42,8 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
     value = memory.content(value)
     if is_leaf(value):
         return [value], LEAF
+    if isinstance(value, Spread | Selected):
+        value.complain()
     if isinstance(value, Unbound):
         return [], MISSING
     if isinstance(value, Nullable):

@@ -91,15 +91,22 @@ class Function:
 
     # --- scopes ----------------------------------------------------------------------------------
 
-    def scope(self, stmts: Sequence[ast.stmt], keep: Iterable[str], head: Sequence[ast.stmt] = ()) -> list[ast.stmt]:
+    def scope(
+        self,
+        stmts: Sequence[ast.stmt],
+        keep: Iterable[str],
+        head: Sequence[ast.stmt] = (),
+        shared: Sequence[ast.stmt] = (),
+    ) -> list[ast.stmt]:
         """The statements of a function (the user's, or one made from a body).
 
         `keep` are the names that belong to a scope around it, or are parameters. The others that loops and
         branches share with their bodies are bound first, to a value that says that they are not set yet; `head` sets
-        some of them.
+        some of them. Without statements, names are shared as `shared` would share them.
         """
-        mine = sorted(scanning.shared_below(stmts) - set(keep))
-        where = stmts[0]
+        stmts_here = stmts or shared
+        mine = sorted(scanning.shared_below(stmts_here) - set(keep))
+        where = stmts_here[0]
         first = [assign(name, call_hook("unbound", [constant(name)]), where) for name in mine]
         return [*first, *head, *self.block(stmts)]
 
@@ -188,7 +195,46 @@ class Function:
                 return [s]
 
     def _try(self, s: ast.Try | ast.TryStar) -> list[ast.stmt]:
-        """A `try`; its handlers are asked what they catch, and its body is watched if that needs it."""
+        """A `try`: its body, handlers and `else` are functions; its `finally` stays Python's."""
+        if not s.handlers:
+            return [ast.Try(self.block(s.body), [], [], self.block(s.finalbody))]
+        if isinstance(s, ast.TryStar) or (self.generator and scanning.yields(s)):
+            return self._plain_try(s)
+        results, scratch = sorted(s.results), sorted(s.scratch)  # type: ignore[attr-defined]
+        names = [*results, *scratch]
+        state, define = self.state(names, s)
+        body = self.fresh("try")
+        made: list[ast.stmt] = [_define(body, [], self._stepped(s.body, set(names)), set(names), s.body[0])]
+        handlers: list[ast.expr] = []
+        for h in s.handlers:
+            error = self.fresh("error")
+            head = [assign(h.name, load(error), h.body[0])] if h.name else []
+            name, define_handler = self.inner("handler", [error], head, h.body, set(names))
+            made.append(define_handler)
+            kind = lambda_of(self.expressions(h.type)) if h.type else constant(None)
+            handlers.append(ast.Tuple([kind, load(name)], ast.Load()))
+        other: ast.expr = constant(None)
+        if s.orelse:
+            name, define_else = self.inner("else", [], [], s.orelse, set(names))
+            other = load(name)
+            made.append(define_else)
+        arguments = [load(body), ast.Tuple(handlers, ast.Load()), other, state, names_tuple(names)]
+        arguments += [constant(len(results)), constant(getattr(s, "ends", False))]
+        call: list[ast.stmt] = [ast.Expr(call_hook("try_", arguments))]
+        if s.finalbody:
+            call = [ast.Try(call, [], [], self.block(s.finalbody))]
+        return [*made, *define, *call]
+
+    def _stepped(self, stmts: Sequence[ast.stmt], state: set[str]) -> list[ast.stmt]:
+        """The statements of the body of a `try`, with a note before each."""
+        body = self.scope(stmts[:0], keep=state, shared=stmts)
+        for s in stmts:
+            simple = constant(scanning.is_simple(s))
+            body += [at(ast.Expr(call_hook("step", [], [ast.keyword("simple", simple)])), s), *self.statement(s)]
+        return body
+
+    def _plain_try(self, s: ast.Try | ast.TryStar) -> list[ast.stmt]:
+        """A `try` around a `yield`; its handlers are asked what they catch, its body is watched if that needs it."""
         body = self.block(s.body)
         caught = scanning.waits_for(s.handlers)
         if caught:

@@ -34,7 +34,7 @@ class Given:
         try:
             result = self.function(*args, **kwargs)
             if isinstance(result, Nullable):
-                failing.note(result.null)
+                failing.note(result.null, TypeError, AttributeError)
                 result = result.value
         finally:
             _, failures = here.given.pop()

@@ -34,8 +34,8 @@ from gradmc.program.frontend.operators import (
 )
 from gradmc.program.frontend.stores import delete_item, store, store_inplace
 from gradmc.program.frontend.subscripts import load, slice_, unpack
-from gradmc.program.frontend.text import formatted
-from gradmc.program.frontend.trying import attempt, attempted, catching
+from gradmc.program.frontend.text import formatted, joined
+from gradmc.program.frontend.trying import attempt, attempted, catching, step, suppressed, try_
 from gradmc.program.frontend.values import Unbound
 from gradmc.program.frontend.whiles import while_
 
@@ -61,6 +61,7 @@ __all__ = [
     "if_",
     "inplace",
     "iterate",
+    "joined",
     "load",
     "made",
     "method",
@@ -72,10 +73,13 @@ __all__ = [
     "set_attribute",
     "sets",
     "slice_",
+    "step",
     "store",
     "store_inplace",
     "subject",
+    "suppressed",
     "truth",
+    "try_",
     "unary",
     "unbound",
     "unpack",

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, nullable, operators, subscripts, tables
+from gradmc.program.frontend import context, frames, nullable, operators, subscripts, tables
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
 
@@ -93,6 +93,7 @@ class Mapped:
 def iterate(source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
     source = nullable.used(source)
+    source = source.values if isinstance(source, frames.Column) else source
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
         count = content.length()
@@ -134,6 +135,8 @@ def rollable(source: Any) -> Rollable | None:
             return inner and Rollable(
                 inner.length, lambda i: inner.item(operators.binary("Sub", inner.length - 1, i)), inner.most
             )
+    if frames.is_series(source) or isinstance(source, frames.Column):
+        source = frames.as_array(source)
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
         stacked = _listing(content)
@@ -141,15 +144,23 @@ def rollable(source: Any) -> Rollable | None:
     if is_array(content):
         return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
     if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(content[0]):
-        return _listing(Listing.of(content))
+        stacked = _listing(Listing.of(content))
+        return stacked and (
+            Rollable(len(content), lambda i: subscripts.item(source, i)) if _holds_lists(content[0]) else stacked
+        )
     return None
 
 
 def _plain(item: Any) -> bool:
-    """Whether an item is a number or a tuple of numbers: the others of its list are likely to be so too."""
-    if isinstance(item, tuple):
-        return len(item) > 0 and all(map(_plain, item))
+    """Whether an item is a number, or a tuple or list of numbers: the others of its list are likely to be so too."""
+    if isinstance(item, tuple | list):
+        item = context.current().memory.peek(item)
+        return isinstance(item, tuple | list) and len(item) > 0 and all(map(_plain, item))
     return is_leaf(item) and np.ndim(item) == 0
+
+
+def _holds_lists(item: Any) -> bool:
+    return isinstance(item, list) or (isinstance(item, tuple) and any(map(_holds_lists, item)))
 
 
 def materialised(source: Any) -> Any:

@@ -84,9 +84,15 @@ def _ends(stmts: Sequence[ast.stmt]) -> bool:
             return True
         if isinstance(s, ast.With) and _ends(s.body):
             return True
+        if isinstance(s, ast.Try) and s.handlers and _ends([*s.body, *s.orelse]) and _all_end(s.handlers):
+            return True
         if isinstance(s, ast.While) and _endless(s):
             return True
     return False
+
+
+def _all_end(handlers: Sequence[ast.ExceptHandler]) -> bool:
+    return all(_ends(h.body) for h in handlers)
 
 
 def _endless(s: ast.While) -> bool:
@@ -109,10 +115,20 @@ def _block(stmts: Sequence[ast.stmt], scope: _Scope) -> list[ast.stmt]:
         if isinstance(s, ast.Continue):
             out.append(assign(scope.continue_flag, ast.Constant(True), s))
             return out
+        if isinstance(s, ast.With) and (suppressing := _suppressing(s)) is not None:
+            return [*out, *_block([suppressing, *rest], scope)]
         if isinstance(s, ast.Match) and (chain := as_branches(s)) is not None:
             return [*out, *_block([*chain, *rest], scope)]
         if isinstance(s, ast.If) and _any_jump(s):
             return [*out, *_branch(s, rest, scope)]
+        if isinstance(s, ast.Try) and s.handlers:
+            new, rest = _try(s, rest, scope)
+            out.append(new)
+            if not rest:
+                return out
+            if _any_jump(s):
+                return [*out, *_guarded(s, rest, scope)]
+            continue
         out += _lowered(s, scope)
         if rest and _any_jump(s):
             return [*out, *_guarded(s, rest, scope)]
@@ -130,7 +146,7 @@ def _lowered(s: ast.stmt, scope: _Scope) -> list[ast.stmt]:
             return [_replace(s, body=_block(s.body, scope))]
         case ast.AsyncFor() | ast.AsyncWith():
             refuse("async", s)
-        case ast.Try() | ast.TryStar() if _any_jump(s):
+        case ast.TryStar() if _any_jump(s):
             refuse("jump in try", s)
         case ast.Match() if _any_jump(s):
             refuse("jump in match", s)
@@ -151,6 +167,35 @@ def _branch(s: ast.If, rest: list[ast.stmt], scope: _Scope) -> list[ast.stmt]:
         return [_if(s, _block([*s.body, *rest], scope), _block(s.orelse, scope))]
     new = _if(s, _block(s.body, scope), _block(s.orelse, scope))
     return [new, *_guarded(s, rest, scope)] if rest else [new]
+
+
+def _suppressing(s: ast.With) -> ast.Try | None:
+    """`with contextlib.suppress(...)` as the `try` that it is; None for other statements."""
+    call = s.items[0].context_expr
+    if len(s.items) > 1 or s.items[0].optional_vars or not isinstance(call, ast.Call) or call.keywords:
+        return None
+    if getattr(call.func, "attr", getattr(call.func, "id", "")) != "suppress":
+        return None
+    kinds = ast.Call(ast.Attribute(load("__gm"), "suppressed", ast.Load()), [call.func, *call.args], [])
+    return at(ast.Try(s.body, [ast.ExceptHandler(kinds, None, [ast.Pass()])], [], []), s)
+
+
+def _try(s: ast.Try, rest: list[ast.stmt], scope: _Scope) -> tuple[ast.Try, list[ast.stmt]]:
+    """A `try` with handlers, and the statements that are left to come after it.
+
+    If all handlers end what they stand in, what comes after is part of the `else`.
+    """
+    if any(map(_any_jump, s.finalbody)):
+        refuse("jump in try", s)
+    ends = _all_end(s.handlers)
+    moved = rest if ends and not s.finalbody else []
+    orelse = [*s.orelse, *moved]
+    body = at(ast.If(at(ast.Constant(True), s), s.body, []), s)
+    after = _guarded(body, orelse, scope) if orelse else []
+    handlers = [_replace(h, body=_block(h.body, scope)) for h in s.handlers]
+    new = _replace(s, body=_block(s.body, scope), handlers=handlers, orelse=after, finalbody=_block(s.finalbody, scope))
+    new.ends = ends  # type: ignore[attr-defined]
+    return new, [] if moved else rest
 
 
 def _guarded(s: ast.stmt, rest: list[ast.stmt], scope: _Scope) -> list[ast.stmt]:

@@ -38,7 +38,7 @@ def row(leaf: Any, k: Any) -> Any:
     """`leaf[k]` for an index within bounds."""
     if isinstance(leaf, np.ndarray) and not is_traced(k):
         return leaf[k]
-    return ir.load(leaf, k)
+    return tables.look_up(ir.load(leaf, k), leaf, [k])
 
 
 @dataclass(frozen=True, eq=False)

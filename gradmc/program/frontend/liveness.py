@@ -5,7 +5,7 @@ annotates every loop and branch:
 
     For, While   node.carried   assigned in the body and read by a later iteration (or by the loop's own test)
                  node.after     assigned in the body and read after the loop, but not carried
-    If           node.results   assigned on a side and read after the statement
+    If, Try      node.results   assigned on a side and read after the statement
                  node.scratch   read, then assigned on a side, and not read after the statement
 
 A variable that an inner function or lambda captures is live everywhere: the inner function may run at any time.
@@ -203,4 +203,9 @@ class Liveness:
         for h in s.handlers:
             handlers |= self.block(h.body, last) | read(h.type)
         within = Liveness(self.always | handlers | last, self.simple)
-        return within.block(s.body, within.block(s.orelse, last))
+        other = within.block(s.orelse, last)
+        inside = within.block(s.body, other)
+        assigned = stored([*s.body, *s.handlers, *s.orelse])
+        s.results = assigned & last  # type: ignore[attr-defined]
+        s.scratch = (assigned & (inside | other | handlers)) - last  # type: ignore[attr-defined]
+        return inside

@@ -99,6 +99,10 @@ class Fields(dict[str, Any]):
             setattr(owner, name, value)
 
 
+def _field(owner: Any, name: str) -> Any:
+    return getattr(owner, name) if hasattr(owner, name) else Unbound(name, "the attribute is not set on this path")
+
+
 class Retry(BaseException):
     """The body of the frame at `depth` must be traced again, since it appends to a list and reads it."""
 
@@ -254,7 +258,7 @@ class Memory:
     def present_fields(self, owner: Any, names: Iterable[str]) -> Fields:
         """The present values of attributes of an object."""
         changed = self.fields(owner)
-        return Fields({name: changed[name] if name in changed else getattr(owner, name) for name in names})
+        return Fields({name: changed[name] if name in changed else _field(owner, name) for name in names})
 
     def fields(self, owner: Any) -> dict[str, Any]:
         """The attributes of an object that a loop or branch has changed, and that it does not know of yet."""

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.program.frontend import failing
-from gradmc.program.frontend.values import Nullable, Unbound, is_traced
+from gradmc.program.frontend.values import Nullable, Selected, Spread, Unbound, is_traced
 
 
 def used(value: Any) -> Any:
@@ -20,10 +20,10 @@ def used(value: Any) -> Any:
     Raises:
         ProgramError: it is a variable that is not set.
     """
-    if isinstance(value, Unbound):
+    if isinstance(value, Unbound | Spread | Selected):
         value.complain()
     if isinstance(value, Nullable):
-        failing.note(value.null)
+        failing.note(value.null, TypeError, AttributeError)
         return value.value
     return value
 

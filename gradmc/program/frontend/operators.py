@@ -11,13 +11,15 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.exact import exactly
-from gradmc.program.frontend import branches, context, nullable, tables, text
+from gradmc.program.frontend import branches, context, frames, gaps, heavy, nullable, partial, pythons, tables, text
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.values import (
     CannotRoll,
     Nullable,
     OrNone,
+    Selected,
+    Spread,
     Unbound,
     any_traced,
     at_once,
@@ -67,7 +69,7 @@ def content(value: Any) -> Any:
         if isinstance(value, Tracer):
             here.traced += 1
         return here.memory.content(value)
-    return content(nullable.used(value)) if isinstance(value, Unbound | Nullable) else value
+    return content(nullable.used(value)) if isinstance(value, Unbound | Nullable | Spread | Selected) else value
 
 
 def made(value: Any) -> Any:
@@ -79,18 +81,27 @@ def applied(operation: Callable[..., Any], *operands: Any) -> Any:
     """An operator on values; of known numbers it is a known number."""
     if any(map(is_plain_jax, operands)) and not any(map(is_traced, operands)):
         return at_once(operation, *operands)
-    return operation(*operands) if any(map(is_traced, operands)) else exactly(operation, *operands)
+    if any(map(is_traced, operands)):
+        return gaps.elementwise(operation, *operands)
+    return exactly(operation, *operands)
 
 
 def binary(op: str, a: Any, b: Any) -> Any:
     """`a op b`."""
+    if partial.any_partial((a, b)):
+        return _partial_binary(op, a, b)
+    if frames.involved((a, b)):
+        return frames.product(a, b) if op == "MatMult" else frames.elementwise(lambda a, b: binary(op, a, b), a, b)
+    tokens = a, b
     a, b = content(a), content(b)
     if isinstance(a, Listing) or isinstance(b, Listing):
         return _lists(op, a, b)
-    if op == "Mod" and isinstance(a, str) and any_traced(b):
-        raise CannotRoll(text.TEXT, text.TEXT_REMEDY)
+    if op == "Mod" and isinstance(a, str) and (any_traced(b) or text.is_untold((a, b))):
+        return text.Untold(a)
     if op == "Pow" and (is_traced(a) or is_traced(b)):
-        return made(_power(a, b))
+        result = gaps.elementwise(_power, a, b)
+        _watched(op, a, b, result)
+        return made(result)
     users = users_operator(BINARY[op], a, b)
     if users is not NotImplemented:
         return users
@@ -104,8 +115,28 @@ def binary(op: str, a: Any, b: Any) -> Any:
     a, b = _in_range(a, b), _in_range(b, a)
     result = applied(BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
+        _watched(op, a, b, result)
         return tables.apply(result, BINARY[op], a, b)
-    return made(result)
+    return made(partial.note(result, op, (a, b), tokens))
+
+
+def _watched(op: str, a: Any, b: Any, result: Any) -> None:
+    """Note whose number a result is, and where the operator raises."""
+    if is_traced(result):
+        pythons.note(result, pythons.of_result(a, b))
+        heavy.note(result, a, b)
+        if context.current().attempts:
+            from gradmc.program.frontend import risks
+
+            risks.operator(op, a, b, result)
+
+
+def _partial_binary(op: str, a: Any, b: Any) -> Any:
+    if op != "MatMult":
+        return partial.elementwise(lambda a, b: binary(op, a, b), a, b)
+    if isinstance(a, Selected) and isinstance(b, Selected):
+        return partial.reduced(binary("Mult", a, b), "sum")
+    return binary(op, content(a), content(b))
 
 
 def _is_sparse(value: Any) -> bool:
@@ -204,6 +235,8 @@ def inplace(op: str, a: Any, b: Any) -> Any:
             context.current().memory.repeat(a, operator.index(content(b)))
             return a
         return binary(op, a, b)
+    if isinstance(a, Spread):
+        a.complain()  # an array would be changed in place, a number would not
     if not is_array(a):
         return binary(op, a, b)
     from gradmc.program.frontend import stores
@@ -224,11 +257,16 @@ def _canonical(array: Any) -> Any:
 
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
-    a = content(a)
+    if partial.any_partial((a,)):
+        return partial.elementwise(lambda a: unary(op, a), a)
+    if frames.involved((a,)):
+        return frames.elementwise(lambda a: unary(op, a), a)
+    token, a = a, content(a)
     if op != "Invert" and _is_bool(a) and not np.ndim(a):
         a = _counted(a)
     result = applied(UNARY[op], a)
-    return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(result)
+    pythons.note(result, pythons.of_result(a))
+    return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(partial.note(result, op, (a,), (token,)))
 
 
 def compare(op: str, a: Any, b: Any) -> Any:
@@ -237,6 +275,11 @@ def compare(op: str, a: Any, b: Any) -> Any:
         return nullable.compared(op, a, b, compare)
     if op in ("Is", "IsNot"):
         return _same_object(op, a, b)
+    if op not in ("In", "NotIn") and partial.any_partial((a, b)):
+        return partial.elementwise(lambda a, b: compare(op, a, b), a, b)
+    if op not in ("In", "NotIn") and frames.involved((a, b)):
+        return frames.compared(lambda a, b: compare(op, a, b), a, b)
+    tokens = a, b
     a, b = content(a), content(b)
     if op in ("In", "NotIn"):
         found = _contains(a, b)
@@ -249,7 +292,7 @@ def compare(op: str, a: Any, b: Any) -> Any:
     result = applied(COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(result, COMPARE[op], a, b)
-    return made(result)
+    return made(partial.note(result, op, (a, b), tokens))
 
 
 TAKE_NONE = ("Is", "IsNot", "Eq", "NotEq")

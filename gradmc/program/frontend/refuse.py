@@ -11,7 +11,8 @@ from gradmc.errors import ProgramError, SourceLocation
 
 CONSTRUCTS: dict[str, tuple[str, str]] = {
     "jump in try": (
-        "break, continue or return inside a try statement cannot be compiled",
+        "break, continue or return inside the finally of a try statement, or inside a try with except*, cannot be "
+        "compiled",
         "Assign the result to a variable inside it and jump after it.",
     ),
     "jump in match": (

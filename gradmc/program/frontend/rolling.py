@@ -24,6 +24,7 @@ from gradmc.program.frontend import (
     growth,
     marking,
     operators,
+    pythons,
     stores,
     tables,
     unrolling,
@@ -50,6 +51,7 @@ from gradmc.program.frontend.memory import Fields, Retry
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Container,
     Form,
     Missing,
     Unbound,
@@ -64,7 +66,17 @@ IN_PYTHON = 1000
 MOST_PEELED = 2
 """So many first iterations may differ from the others."""
 INTERNAL = "__gm_"
+ENDING = ("__gm_break", "__gm_returned")
 MOST_TRIES = 24
+
+
+STOPS_AT = 16
+"""A loop of more iterations that a condition on parameters may end stops there, as a `while` at run time. Kepler's
+equation for 50 planets, at most 40 steps each: 0.13 ms for value and gradient, 0.31 ms if all run to their end."""
+
+
+class Stops(BaseException):
+    """A condition on parameters may end the loop early."""
 
 
 class DataOnly(BaseException):
@@ -85,6 +97,7 @@ class Loop:
     place: Any
     ended: Callable[[], Any] | None = None
     peeled: int = 0
+    whole: bool = False
 
     def run(self) -> None:
         """Trace the loop; if that cannot be done, run it in Python."""
@@ -106,8 +119,17 @@ class Loop:
         """
         try:
             self.settle(lambda crossing: Trial(self, crossing).run())
+        except Stops:
+            from gradmc.program.frontend import whiles
+
+            if not whiles.stopping(self):
+                replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+
+    def may_stop(self) -> bool:
+        """Whether it is worth while to stop at run time, if something ends the loop early."""
+        return self.ended is not None and not self.whole and self.source.length > STOPS_AT
 
     def _peel(self, peel: Peel) -> None:
         """Run the first iteration by itself, and roll the others."""
@@ -164,6 +186,9 @@ class Trial:
         self.copies: list[tuple[list, list]] = []
         self.inside: set[int] = set()
         self.marks: Any = None
+        self.kinds: list[failing.Kinds] = []
+        self.whose: list[bool | None] = []
+        self.asked = 0
 
     @property
     def iterations(self) -> int | None:
@@ -184,6 +209,8 @@ class Trial:
         n = self.loop.source.length
         jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
         self._tabulate(jaxpr)
+        if self.loop.may_stop() and self._ends_early(jaxpr):
+            raise Stops
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
             flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
         elif n <= IN_PYTHON or self._exceeds(jaxpr):
@@ -196,12 +223,18 @@ class Trial:
         for whole, held in self.copies:
             self.memory.copied(whole, held)
         marking.deliver(self.marks, marked, self.label)
-        for condition in failed:
-            failing.note(jnp.any(condition))
+        for kinds, condition in zip(self.kinds, failed, strict=True):
+            failing.note(jnp.any(condition), *kinds)
 
     def _exceeds(self, jaxpr: Any) -> bool:
         """Whether whole numbers in the loop may leave 64 bits: Python's do not, what JAX computes of them now would."""
         return exceeds(jaxpr, self.pack.leaves)
+
+    def _ends_early(self, jaxpr: Any) -> bool:
+        """Whether what ends the loop depends on parameters."""
+        flags = [k for k, name in enumerate(self.names) if name.startswith(ENDING)]
+        leaves = [k for flag in flags for k in range(*self.pack.spans[flag])]
+        return any(control.Carried.of(jaxpr, self.pack.leaves, k) is None for k in leaves)
 
     def _tabulate(self, jaxpr: Any) -> None:
         """If what a carried number is in every iteration was asked for, find out and trace again."""
@@ -253,6 +286,8 @@ class Trial:
                 now.append(before)
             else:
                 now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+                if self.whose[k] == pythons.of_result(before):
+                    pythons.note(now[-1], self.whose[k])
         for group in self.groups:
             first = min(group, key=lambda k: k not in self.identities.moved)
             for k in group:
@@ -328,7 +363,9 @@ class Trial:
         names = self.crossing.fields.get(id(token))
         if isinstance(token, CellType):
             return self.memory.peek(token)
-        return token if names is None else self.memory.present_fields(token, names)
+        if names is None:
+            return token
+        return Fields(self.memory.present_fields(token, names) | self.crossing.made.get(id(token), {}))
 
     def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
         def body() -> None:
@@ -351,6 +388,7 @@ class Trial:
                 if not has_identity(value) or all(value is not e for e in self.entry):
                     self.memory.bear(value)
             self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
+            self._note_pythons()
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
@@ -364,6 +402,13 @@ class Trial:
             if retry.depth != depth:
                 raise
             raise Again(self.crossing.with_growing(retry.token)) from None
+
+    def _note_pythons(self) -> None:
+        """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
+        self.asked = context.current().asked
+        for name, before, value in zip(self.names, self.entry, self.seen, strict=True):
+            if name not in self.crossing.unsure:
+                pythons.note(value, pythons.of_result(before))
 
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
@@ -396,6 +441,8 @@ class Trial:
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         grows = self.crossing.growing.get(id(token))
+        if made := self.crossing.made.get(id(token)):
+            value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
         self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(value, i))
 
     # --- what the body left ----------------------------------------------------------------------
@@ -410,7 +457,8 @@ class Trial:
             self.grown.append((token, [item for _, item in taken]))
             grown.append([leaf for leaves, _ in taken for leaf in leaves])
         self.marks, marked = marking.pack(outcome.marks)
-        failed = [failing.any_of(outcome.failures)] if outcome.failures else []
+        failures = failing.by_kinds(outcome.failures)
+        self.kinds, failed = list(failures), list(failures.values())
         return leaves, (grown, marked, failed)
 
     def leaving(self, outcome: Outcome) -> list[Any]:
@@ -419,6 +467,10 @@ class Trial:
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
         out, new = Pack(), self.crossing
+        self.whose = [pythons.of_result(v) for v in outcome.values]
+        changed = {n for n, b, w in zip(self.names, self.entry, self.whose, strict=True) if w != pythons.of_result(b)}
+        if context.current().asked > self.asked and changed - new.unsure:
+            new = replace(new, unsure=new.unsure | changed)
         kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
         if kept - self.crossing.kept:
             new = replace(new, kept=new.kept | kept)
@@ -483,11 +535,29 @@ class Trial:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
-        if form != self.pack.forms[k] and isinstance(token, CellType):
+        before = self.pack.forms[k]
+        if form != before and isinstance(content, Fields) and isinstance(before, Container):
+            return self._leaving_fields(token, content, dict(zip(before.keys, before.parts, strict=True)), new)
+        if form != before and isinstance(token, CellType):
             raise Peel(f"a `nonlocal` variable is {_kind(self.pack.forms[k])} at first and {_kind(form)} later")
         if form != self.pack.forms[k]:
             raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
+
+    def _leaving_fields(self, token: Any, content: Fields, before: dict[str, Form], new: Crossing) -> Crossing:
+        """Compare the attributes of an object at the body's end with those at its beginning."""
+        made = dict(self.crossing.made.get(id(token), {}))
+        for name, value in content.items():
+            leaves, form = forms.apart(value)
+            if isinstance(before.get(name), Missing) and not isinstance(form, Missing) and self.peeled is not None:
+                made[name] = forms.together(form, [blank(leaf) for leaf in leaves])
+            elif form != before.get(name):
+                kind = type(token).__name__
+                raise CannotRoll(
+                    f"attribute {name!r} of a {kind} is not the same kind of thing after an iteration",
+                    "Set the attribute before the loop, so that it has a value on every path.",
+                )
+        return replace(new, made={**new.made, id(token): made})
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""

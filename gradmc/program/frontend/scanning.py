@@ -10,7 +10,7 @@ def shared_by(s: ast.AST) -> set[str]:
     """The names that a loop or branch shares with the scope around it."""
     if isinstance(s, ast.For | ast.While):
         return getattr(s, "carried", set()) | getattr(s, "after", set())
-    if isinstance(s, ast.If):
+    if isinstance(s, ast.If | ast.Try | ast.TryStar):
         return getattr(s, "results", set()) | getattr(s, "scratch", set())
     return set()
 
@@ -24,6 +24,8 @@ def shared_below(stmts: Sequence[ast.stmt]) -> set[str]:
                 out |= shared_by(s)
             case ast.With():
                 out |= shared_below(s.body)
+            case ast.Try() if s.handlers and not yields(s):
+                out |= shared_by(s) | shared_below(s.finalbody)
             case ast.Try() | ast.TryStar():
                 out |= shared_below([*s.body, *s.orelse, *s.finalbody])
                 out |= shared_below([b for h in s.handlers for b in h.body])
@@ -62,6 +64,12 @@ def augmented(stmts: Sequence[ast.stmt]) -> set[str]:
     return names - {
         n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in apart
     }
+
+
+def is_simple(s: ast.stmt) -> bool:
+    """Whether a statement changes variables, if any, only after it has computed everything."""
+    compound = isinstance(s, ast.For | ast.While | ast.If | ast.With | ast.Try | ast.TryStar | ast.Match)
+    return not compound and not any(isinstance(n, ast.NamedExpr) for n in ast.walk(s))
 
 
 def yields(node: ast.AST) -> bool:

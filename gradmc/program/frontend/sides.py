@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
+from gradmc.program import marks
 from gradmc.program.frontend import bodies, context, failing, forms, nullable, sometimes, tables, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
@@ -28,6 +30,7 @@ from gradmc.program.frontend.values import (
     Missing,
     Nullable,
     OrNone,
+    Spread,
     Unbound,
     strong,
 )
@@ -43,7 +46,7 @@ class OneSidedMark(ProgramError):
 
 
 type Key = tuple
-"""("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed",)."""
+"""("variable", k), ("token", id), ("item" or "items", id, k), ("mark", kind, name, k) or ("failed", kinds)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +61,7 @@ class Side:
         kept: for variables and appended items, the object from outside that they are at its end.
         held: for every key the arrays and lists in its value; None in place of those made on the side.
         under: as `found`, for variables that it leaves alone, but whose object it changes.
+        error: what it raises, if it does: then it leaves nothing but the conditions under which it fails.
     """
 
     jaxpr: Any = None
@@ -67,14 +71,15 @@ class Side:
     kept: dict[Key, Any] = field(default_factory=dict)
     held: dict[Key, list[Any]] = field(default_factory=dict)
     under: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
+    error: Exception | None = None
 
     def leaves(self) -> list[Any]:
         """All leaves, as part of the trace around the branch."""
         return jaxpr_as_fun(self.jaxpr)()
 
 
-def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
-    """Trace one side, of whose shared variables the first `count` matter; None if it raises."""
+def trace(body: Callable[[], object], state: State, count: int) -> Side:
+    """Trace one side, of whose shared variables the first `count` matter."""
     side = Side()
     entry = bodies.get(state)
 
@@ -87,6 +92,8 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
             return form, len(leaves) - len(more), len(leaves)
 
         memory = context.current().memory
+        if side.error is not None:
+            outcome = Outcome(entry, [], [], marks.Marks(), outcome.failures)
         for key, value in _left(outcome, entry, count, side.subjects):
             inner = value.value if isinstance(value, Sometimes) else value
             side.found[key] = take(inner)
@@ -101,13 +108,24 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side | None:
                 side.under["variable", k] = take(value)
         return leaves
 
-    try:
-        side.jaxpr = jax.make_jaxpr(lambda: bodies.run(body, state, lambda: None, finish, loop=False))()
-    except Exception as error:
-        if failing.was_raised(error):
-            return None
-        raise
+    def watched() -> None:
+        try:
+            body()
+        except Exception as error:
+            if not (failing.was_raised(error) or (failing.waits_for(type(error)) and not trying().is_internal(error))):
+                raise
+            side.error = error
+            failing.note(np.True_, type(error))
+
+    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(watched, state, lambda: None, finish, loop=False))()
     return side
+
+
+def trying() -> Any:
+    """The module of `try` (it needs this one)."""
+    from gradmc.program.frontend import trying as module
+
+    return module
 
 
 def kept(both: Sequence[Side], key: Key, before: Any) -> list[Any]:
@@ -138,7 +156,7 @@ def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) 
         for name, values in getattr(outcome.marks, kind).items():
             left += [(("mark", kind, name, k), value) for k, value in enumerate(values)]
     if outcome.failures:
-        left.append((("failed",), failing.any_of(outcome.failures)))
+        left += [(("failed", kinds), condition) for kinds, condition in failing.by_kinds(outcome.failures).items()]
     return left
 
 
@@ -155,6 +173,7 @@ class Merged:
         when: where it exists, if only one side has it; and the value on that side.
         null: where it is None, for a value that may be and if data tell it.
         met: how the two sides differ, if each gives it a value.
+        spread: what it is if it is an array on one side, and one that spreads over it on the other; without its value.
     """
 
     key: Key
@@ -166,12 +185,15 @@ class Merged:
     before: Any = None
     null: Table | None = None
     met: str = ""
+    spread: Spread | None = None
 
     def value(self, leaves: list[Any]) -> Any:
         """The value with these leaves."""
         if self.unbound is not None:
             return self.unbound
         value = forms.together(self.form, leaves)
+        if self.spread is not None:
+            return replace(self.spread, value=value)
         if isinstance(value, Nullable):
             value = self._nullable(value)
         if self.when is None:
@@ -238,9 +260,18 @@ class Common:
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None
             return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met="" if alone else why)
+        if key[0] == "variable" and (full := yes.spreads(no)) is not None:
+            smaller = min((yes.types[0].shape, no.types[0].shape), key=lambda s: (len(s), np.prod(s)))
+            spread = Spread(np.empty(full), smaller, name, why)
+            return Merged(key, yes.form, yes.leaves, no.leaves, spread=spread)
         if key[0] == "variable":
             return Merged(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
+        if (name := self._made(key)) is not None:
+            raise CannotRoll(
+                f"attribute {name!r} of a {type(subject).__name__} is made on one side of the branch only",
+                "Set the attribute before it, so that it has a value on every path.",
+            )
         if isinstance(subject, list):
             raise CannotRoll(ONE_SIDED, APPEND)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
@@ -261,6 +292,12 @@ class Common:
         """One of our variables that is different things on the sides of an inner branch."""
         values = [self._value(side, key) for side in (self.yes, self.no)]
         return next((v for v in values if isinstance(v, Unbound) and v.reason), None)
+
+    def _made(self, key: Key) -> str | None:
+        """An attribute that an object has on one side only."""
+        fields = [value for side in (self.yes, self.no) if isinstance(value := self._value(side, key), Fields)]
+        names = dict.fromkeys(name for f in fields for name in f)
+        return next((n for n in names if any(isinstance(f.get(n, Unbound(n)), Unbound) for f in fields)), None)
 
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""
@@ -315,11 +352,12 @@ def _null_of(value: Any) -> Table | None:
     return tables.known(value.null if isinstance(value, Nullable) else value is None)
 
 
-def picked(side: Side, wanted: Sequence[Sequence[Leaf]]) -> Callable[[], list[Any]]:
-    """A function that gives the wanted leaves of one side."""
+def picked(side: Side, wanted: Sequence[tuple[Sequence[Leaf], Spread | None]]) -> Callable[[], list[Any]]:
+    """A function that gives the wanted leaves of one side, spread out where they are to be."""
 
     def leaves() -> list[Any]:
         out = side.leaves()
-        return [out[leaf] if isinstance(leaf, int) else leaf for group in wanted for leaf in group]
+        given = [(out[leaf] if isinstance(leaf, int) else leaf, spread) for group, spread in wanted for leaf in group]
+        return [leaf if spread is None else jnp.broadcast_to(leaf, spread.value.shape) for leaf, spread in given]
 
     return leaves

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, context, lasting, nullable, where, windows
+from gradmc.program.frontend import bounds, context, lasting, nullable, partial, where, windows
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -26,7 +26,7 @@ from gradmc.program.frontend.subscripts import (
     present_index,
     symbolic_index,
 )
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import CannotRoll, Selected, Unbound, any_traced, is_array, is_traced
 
 
 def store(owner: Any, index: Any, value: Any) -> None:
@@ -39,6 +39,8 @@ def store(owner: Any, index: Any, value: Any) -> None:
     lasting.refuse(owner, value)
     if isinstance(owner, list):
         _store_in_list(owner, index, value)
+    elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
+        replace(owner, partial.stored(memory.content(owner), index, value))
     elif is_array(owner):
         content = memory.content(owner)
         replace(owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner)))
@@ -161,9 +163,13 @@ def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
 
 def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
-    from gradmc.program.frontend.operators import BINARY, applied, inplace
+    from gradmc.program.frontend.operators import BINARY, applied, binary, inplace
 
-    content, mask, number = context.current().memory.content(owner), present_index(index), operand(value)
+    content, mask = context.current().memory.content(owner), present_index(index)
+    if isinstance(value, Selected) and is_mask(mask) and is_array(content):
+        store(owner, mask, binary(op, load(owner, mask), value))
+        return
+    number = operand(value)
     if is_mask(mask) and is_array(content) and np.ndim(number) == 0:
         replace(owner, _masked(content, mask, applied(BINARY[op], content, number)))
         return

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, context, nullable, tables, where, windows
+from gradmc.program.frontend import bounds, context, frames, gaps, nullable, partial, pythons, tables, where, windows
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Selected,
     any_traced,
     at_once,
     is_array,
@@ -30,6 +31,8 @@ def load(owner: Any, index: Any) -> Any:
     """`owner[index]`."""
     here = context.current()
     owner = nullable.used(owner)
+    if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
+        return frames.load(owner, index, load)
     content = here.memory.content(owner)
     index = present_index(index)
     if type(owner) in JOINING and any_traced(index):
@@ -183,10 +186,9 @@ def _element(content: Any, index: Any) -> Any:
     context.current().traced += 1
     parts = parts_of(content, index)
     if any(map(is_mask, parts)):
-        raise CannotRoll(
-            "how many elements a mask selects is not known while compiling",
-            "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
-        )
+        if len(parts) > 1 or parts[0].shape != content.shape:
+            Selected(None, None, None).complain()
+        return partial.select(content, parts[0])
     check_bounds(content, parts)
     representable(content)
     if all(map(is_integer, parts)):
@@ -194,16 +196,23 @@ def _element(content: Any, index: Any) -> Any:
             return content
         context.current().looked_up += any_traced(parts)
         bounds.check_element(content, parts)
-        result = ir.load(content, *parts, source=where.here())
-        return tables.look_up(result, content, parts)
+        result = _loaded(content, parts)
+        return gaps.loaded(result, content, lambda other: _loaded(other, parts))
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
         context.current().looked_up += 1
         return windows.load(content, parts)
     if not any_traced(parts):
-        return content[tuple(parts)]
+        result = pythons.note(content[tuple(parts)], False)
+        return gaps.loaded(result, content, lambda other: other[tuple(parts)])
     if all(is_integer(p) or isinstance(p, slice) for p in parts):
-        return _integers_first(content, parts)
+        result = _integers_first(content, parts)
+        return gaps.loaded(result, content, lambda other: _integers_first(other, parts))
     return jnp.asarray(content)[tuple(parts)]
+
+
+def _loaded(content: Any, parts: Sequence[Any]) -> Any:
+    result = pythons.note(ir.load(content, *parts, source=where.here()), False)
+    return tables.look_up(result, content, parts)
 
 
 def _integers_first(content: Any, parts: Sequence[Any]) -> Any:

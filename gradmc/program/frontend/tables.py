@@ -80,6 +80,7 @@ def index(i: Any, length: int, loop: int) -> None:
     here = context.current()
     here.indices[loop] = i
     here.lengths[loop] = length
+    here.pythons[id(i)] = (i, True)
     if length <= LARGEST:
         note(i, Table((loop,), lambda: np.arange(length)))
 

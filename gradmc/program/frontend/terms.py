@@ -29,6 +29,17 @@ class Term:
         """The same with zeros."""
         return Term(self.form, [np.zeros(t.shape, t.dtype) for t in self.types], self.types)
 
+    def spreads(self, other: "Term") -> tuple[int, ...] | None:
+        """The shape of two arrays of which one spreads over the other; None if they are no such arrays."""
+        if self.form != LEAF or other.form != LEAF:
+            return None
+        shapes = self.types[0].shape, other.types[0].shape
+        try:
+            full = np.broadcast_shapes(*shapes)
+        except ValueError:
+            return None
+        return full if full in shapes else None
+
     def takes(self, other: "Term") -> "Term":
         """Another term in the form of this one, which may be None; as it is if it does not fit."""
         assert isinstance(self.form, OrNone)

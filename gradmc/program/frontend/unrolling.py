@@ -135,13 +135,15 @@ def instead(
 
 def is_obstacle(error: BaseException) -> bool:
     """Whether an error means that a body cannot be traced once, though it may run with a plain index."""
-    return isinstance(error, CannotRoll) or complaints.is_concretization(error)
+    return isinstance(error, CannotRoll | RecursionError) or complaints.is_concretization(error)
 
 
 def reason(obstacle: BaseException) -> str:
     """Why a loop cannot be traced once."""
     if isinstance(obstacle, CannotRoll):
         return str(obstacle)
+    if isinstance(obstacle, RecursionError):
+        return "a function in it calls itself, until the index has some value"
     at = where.blame(obstacle)
     place = f" (line {at.line}: {at.text.strip()})" if at else ""
     return f"its body needs the index, or a value computed from it, as a plain number{place}"

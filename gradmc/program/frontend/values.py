@@ -82,6 +82,96 @@ class Nullable:
     at: SourceLocation | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Spread:
+    """An array that is a smaller one on one side of a branch (`partial`).
+
+    Attributes:
+        value: the array, with the smaller one spread over it.
+        shape: the shape of the smaller one.
+        name: the variable that holds it.
+        why: how the sides differ.
+    """
+
+    value: Any
+    shape: tuple[int, ...]
+    name: str
+    why: str
+
+    def complain(self) -> NoReturn:
+        """Raise what needing its shape means."""
+        told = (
+            NO_VALUE.format(self.why)
+            if self.name.startswith("__gm")
+            else f"{self.name!r} may have no value here: {self.why}"
+        )
+        raise ProgramError(
+            f"{told}, and what is done with it depends on which",
+            remedy="Give it the same shape on both sides, for instance by np.full(n, value) or np.zeros(n) + value.",
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Selected:
+    """The elements of an array that a traced mask selects, as many as there happen to be (`partial`).
+
+    Attributes:
+        value: the whole array; where the mask does not hold, some number that is selected.
+        mask: the mask.
+        key: which mask that is.
+    """
+
+    value: Any
+    mask: Any
+    key: Any
+
+    def complain(self) -> NoReturn:
+        """Raise what needing their number means."""
+        raise CannotRoll(
+            "how many elements a mask selects is not known while compiling",
+            "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Labels:
+    """What a column carries along beside its numbers: the index of the frame, and which entries are missing."""
+
+    index: Any
+    missing: np.ndarray
+
+    def whole(self) -> bool:
+        """Whether the index counts 0, 1, 2, ..."""
+        return bool(np.array_equal(np.asarray(self.index), np.arange(len(self.missing))))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Column:
+    """A Series of traced values; missing entries hold some number.
+
+    Attributes:
+        filled: the numbers.
+        labels: its index, and which entries are missing.
+    """
+
+    filled: Any
+    labels: Labels
+
+    @property
+    def values(self) -> Any:
+        """The numbers, NaN where they are missing."""
+        missing = self.labels.missing
+        return jax.numpy.where(missing, np.nan, self.filled) if missing.any() else self.filled
+
+    def present(self) -> Any:
+        """The numbers that are not missing."""
+        missing = self.labels.missing
+        return self.filled[np.flatnonzero(~missing)] if missing.any() else self.filled
+
+    def __len__(self) -> int:
+        return len(self.labels.missing)
+
+
 def is_traced(value: object) -> bool:
     """Whether JAX does not know the value yet."""
     return isinstance(value, Tracer)
@@ -94,8 +184,10 @@ def is_array(value: object) -> bool:
 
 def any_traced(value: object) -> bool:
     """Whether a traced value is in `value`, at any depth of containers."""
-    if isinstance(value, Tracer | Nullable):
+    if isinstance(value, Tracer | Nullable | Spread | Selected):
         return True
+    if isinstance(value, Column):
+        return isinstance(value.filled, Tracer)
     if isinstance(value, list | tuple):
         return any(any_traced(v) for v in value)
     if isinstance(value, dict):

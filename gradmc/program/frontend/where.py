@@ -32,7 +32,11 @@ def blame(error: BaseException) -> SourceLocation | None:
     return found
 
 
+_SAID: dict[str | tuple[str, type[Warning], int], int] = {}
+"""What has been said, for `warnings`: a program is traced several times."""
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the user's line."""
     at = here() or SourceLocation("<unknown>", 0, "")
-    warnings.warn_explicit(f"{at.file}:{at.line}: {message}", category, at.file, at.line)
+    warnings.warn_explicit(f"{at.file}:{at.line}: {message}", category, at.file, at.line, registry=_SAID)

@@ -5,6 +5,7 @@ A `while` is traced once, as a `while` of the loop IR. If what ends it depends o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, override
 
 import jax
@@ -26,7 +27,7 @@ ACTS = "the test of this while changes something"
 FAILS = "the test of this while may fail"
 ACTS_REMEDY = "Write `while True:`, and the test with a break in the body."
 FIRST = 2
-"""What a loop of unknown length carries before its variables: the iteration's number, whether it has failed."""
+"""What a loop of unknown length carries before its variables: the iteration's number, how it has failed (0: not)."""
 UNKNOWN = "the number of iterations is not known while compiling"
 
 
@@ -120,6 +121,23 @@ def counted(
     loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).emit())
 
 
+def stopping(loop: Loop) -> bool:
+    """Run a `for` that a condition on parameters may end as a `while`; False if it does what a `while` cannot."""
+    ended, n = loop.ended, loop.source.length
+    assert ended is not None
+    names = (*loop.carried, *loop.after)
+    alone = replace(loop, carried=names, after=(), whole=True)
+
+    def goes_on(i: Any) -> Any:
+        return operators.both(i < n, operators.not_(ended()))
+
+    try:
+        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True).emit())
+    except (CannotRoll, ProgramError):
+        return False
+    return True
+
+
 _ENDLESS = Rollable(0, lambda i: i)
 
 
@@ -137,7 +155,8 @@ class _While(Trial):
         self.may_fail = False
         self.stops = False
         start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
-        self.inputs = [start, np.asarray(False), *self.pack.leaves]
+        self.kinds: list[failing.Kinds] = []
+        self.inputs = [start, start, *self.pack.leaves]
         self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
 
     def trips(self) -> Table | None:
@@ -151,7 +170,8 @@ class _While(Trial):
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
         _, failed, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
         if self.may_fail:
-            failing.note(failed)
+            for k, kinds in enumerate(self.kinds):
+                failing.note(failed == k + 1, *kinds)
         self.assign(out)
 
     def _while(self, *inputs: Any) -> list[Any]:
@@ -176,7 +196,7 @@ class _While(Trial):
             return decided[0]
 
         more = self.within(test, i, leaves, finish)
-        return jnp.logical_and(more, jnp.logical_not(failed)) if self.stops else more
+        return jnp.logical_and(more, failed == 0) if self.stops else more
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
         i, failed, *leaves = carry
@@ -185,7 +205,7 @@ class _While(Trial):
             self.loop.body(self.loop.source.item(i))
 
         fails, leaves = self.within(body, i, leaves, self._end)
-        return [i + 1, jnp.logical_or(failed, fails) if self.may_fail else failed, *leaves]
+        return [i + 1, jnp.where(failed == 0, fails, failed) if self.may_fail else failed, *leaves]
 
     @override
     def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
@@ -220,7 +240,11 @@ class _While(Trial):
                 remedy="Mark the value after the loop, or use a for loop over a range of known length.",
             )
         self.may_fail |= bool(outcome.failures)
-        return failing.any_of(outcome.failures) if outcome.failures else False, self.leaving(outcome)
+        self.kinds = list(dict.fromkeys([*self.kinds, *(f.kinds for f in outcome.failures)]))
+        code: Any = 0
+        for failure in reversed(outcome.failures):
+            code = jnp.where(failure.condition, self.kinds.index(failure.kinds) + 1, code)
+        return code, self.leaving(outcome)
 
     def assign(self, out: Sequence[Any]) -> None:
         """As after a `for`, except that what the body binds first may have no value: it may never have run."""

@@ -2,7 +2,7 @@
 
 `jnp.where(x > 0, jnp.log(x), 0.0)` computes both sides, and in the reverse pass the side that is not selected gets the
 cotangent 0, which becomes NaN where it meets an infinite derivative. For each selection the equations
-that compute a side, back to before the first one whose derivative can be infinite, are its *slice*. A
+that compute a side and not the other, back to before the first one whose derivative can be infinite, are its *slice*. A
 selection by one truth value becomes an `if` of the IR around its slices (and is emitted as such: both
 sides, guarded); one by an array of truth values gets guards at the inputs of its slices.
 """
@@ -51,7 +51,7 @@ def _safe(body: Jaxpr, eqn: JaxprEqn, made_by: dict[Var, JaxprEqn], users: dict[
     pred, no, yes = eqn.invars
     if isinstance(pred, Literal) or not np.issubdtype(eqn.outvars[0].aval.dtype, np.inexact):
         return [eqn]
-    slices = [_slice(side, pred, made_by, users) for side in (yes, no)]
+    slices = _apart([_slice(side, pred, made_by, users) for side in (yes, no)])
     if not any(slices):
         return [_accumulating(body, eqn, made_by, users)]
     if pred.aval.shape:
@@ -77,10 +77,24 @@ def _slice(side: Any, pred: Var, made_by: dict[Var, JaxprEqn], users: dict[Var, 
         if doubled <= MOST_DOUBLED:
             found[id(eqn)] = eqn
             todo += eqn.invars
-    behind = [e for e in dict.fromkeys(made_by.values()) if id(e) in found]
+    return _wild([e for e in dict.fromkeys(made_by.values()) if id(e) in found])
+
+
+def _apart(slices: Sequence[list[JaxprEqn]]) -> list[list[JaxprEqn]]:
+    """The slices without the equations that are in both.
+
+    What both sides are computed from gets the cotangent of the side that is selected; a chain of selections would
+    double it again and again.
+    """
+    yes, no = ({id(e) for e in s} for s in slices)
+    return [_wild([e for e in s if id(e) not in yes & no]) for s in slices]
+
+
+def _wild(eqns: Sequence[JaxprEqn]) -> list[JaxprEqn]:
+    """The equations from the first one on whose derivative can be infinite."""
     wild: set[Var] = set()
     kept = []
-    for eqn in behind:
+    for eqn in eqns:
         if not tame_equation(eqn) or any(a in wild for a in eqn.invars if isinstance(a, Var)):
             wild |= set(eqn.outvars)
             kept.append(eqn)

@@ -193,6 +193,20 @@ def traced_masks(a, *, x, m):
     return np.sum(z * x) + np.sum(w * m)
 
 
+@supported(
+    "arrays", "`out[mask] = f(x[mask])`, sums and means of `x[mask]`, with a mask that depends on parameters", 0.7, x=X
+)
+def masked_by_parameters(a, *, x):
+    out = np.zeros(10)
+    low = x < a
+    out[low] = a * np.log(2.0 + x[low]) ** 2
+    out[~low] = x[~low] - np.log(2.0 * x[~(x < a)] - a)
+    out[low & (x > -1.0)] *= 2.0
+    out[~(x < a)] += np.sqrt(x[~low] - 0.9 * a)
+    far = a * x[x > a]
+    return np.sum(out) + far.sum() + np.mean(far) + len(far) * a + np.max(far) + far @ x[x > a]
+
+
 @supported("arrays", "`np.add.at(x, index, v)`, `operator.setitem`", 0.7, x=X, g=G)
 def stores_by_functions(a, *, x, g):
     z, w = np.zeros(3), np.zeros(len(x))

@@ -272,3 +272,17 @@ def extremes(a, *, x):
     for v in x:
         lp += max(a * v, 0.0) + min(v, a, 0.3) + abs(v * a)
     return lp
+
+
+@supported("branches", "an array on one side, a number on the other, beside arrays of the same shape", 0.7, x=X)
+def spread(a, *, x):
+    def level(k):
+        if k > 0:
+            return k * x
+        return 0.5
+
+    lp = 0.0
+    for k in range(-3, 6):
+        t = np.exp(0.1 * x) * a if a * k > 1.0 else a
+        lp += np.sum((x - t) ** 2) * k + np.sum(x * np.sqrt(t + 3.0)) + np.sum((x - level(a * k)) ** 2)
+    return lp

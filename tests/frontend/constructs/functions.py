@@ -2,6 +2,7 @@
 
 import cmath
 import functools
+import logging
 import math
 import statistics
 from dataclasses import dataclass
@@ -282,6 +283,28 @@ def jitted(a):
     return total
 
 
+class Learner:
+    def __init__(self, rate):
+        self.rate, self.value = rate, 0.0
+
+    def update(self, u):
+        self.p = 1 / (1 + math.exp(-self.value))
+        self.value = self.value + self.rate * (u - self.p)
+
+
+@supported("functions", "attributes that a long loop makes", 0.3, u=np.arange(60) % 3 > 0)
+def made_in_loop(a, *, u):
+    learner, lp = Learner(a), 0.0
+    for v in u:
+        learner.update(v)
+        if learner.p > 0.6:
+            learner.sure = learner.p * a
+        else:
+            learner.sure = 0.5
+        lp += math.log(learner.p if v else 1 - learner.p) + learner.sure
+    return lp + learner.p + learner.sure
+
+
 @supported("functions", "generator functions: iterated in Python", 0.7)
 def from_generator(a):
     return sum(a * v for v in countdown(5)) + math.fsum(a * v for v in [1.0, 2.0])
@@ -421,6 +444,22 @@ def strings(a, *, names):
     for k in range(8):
         lp += len(f"{k:>3}") * a * k
     return lp
+
+
+@supported("numbers", "text of what is not known, logged or told by an exception", 0.7, x=X)
+def talking(a, *, x):
+    if a < -5.0:
+        raise ValueError(f"a is {a:.2f}, " + "expected more than %g" % a)  # noqa: UP031
+    lp = 0.0
+    for i, v in enumerate(x):
+        logging.getLogger(__name__).debug("at %s: %s", i, f"{v * a=}")
+        lp += v * a
+    return lp
+
+
+@supported("numbers", "an array of one entry, or a tuple whose first item is the log density", 0.7, x=X)
+def with_blobs(a, *, x):
+    return np.sum(a * x, keepdims=True), a, {"twice": 2 * a}
 
 
 @supported("numbers", "marks return their value", 0.7, x=X, y=Y)

@@ -518,6 +518,67 @@ def tuples(a, *, x, m):
     return lp + sum(a * x[i] for i, j in itertools.product(range(4), range(5)))
 
 
+@supported("loops", "lists of lists of numbers, of any length", 0.5, n=40, rows=[[k % 7, 0.5 * k] for k in range(40)])
+def lists_of_numbers(a, *, n, rows):
+    table = [[0.1 * k, 2.0, (k, k + 1)] for k in range(n)]
+    lp = 0.0
+    for k, (u, v, (i, j)) in enumerate(table):
+        lp += a * u * v * (j - i) + a * a * table[k][0] * rows[k][1]
+    for row in table:
+        row[0] = row[0] * a
+    return lp + sum(math.exp(-row[0]) * row[1] for row in table)
+
+
+@supported("loops", "an inner range whose ends stand in a list", 0.5, first=[0, 3, 1, 2] * 5, x=X)
+def ends_in_a_list(a, *, first, x):
+    begin = [int(f) for f in first]
+    lp = 0.0
+    for i in range(len(begin)):
+        for t in range(begin[i], 10):
+            lp += a * x[t]
+    return lp
+
+
+@supported("loops", "`break` or `return` on a parameter in a long range: it stops there", 1.7, x=X)
+def stops_early(a, *, x):
+    def root(v):
+        guess = v
+        for k in range(100):
+            better = 0.5 * (guess + v / guess)
+            if abs(better - guess) < 1e-13:
+                return better * (k + 1)
+            guess = better
+        return -1.0
+
+    y, kept = a, np.zeros(40)
+    for k in range(40):
+        y = y + math.sin(y)
+        kept[k] = y + (kept[k - 1] if k > 0 else 0.0)
+        if abs(math.sin(y)) < 1e-9:
+            break
+    else:
+        y = -5.0
+    lp = y + k * a + kept.sum()
+    for v in x:
+        lp += root(a + v * v)
+    return lp
+
+
+@supported("loops", "recursion on the index, until it has some value", 0.5, x=X)
+def recursion_on_index(a, *, x):
+    def moment(n):
+        if n == 0:
+            return 1.0
+        if n == 1:
+            return a
+        return a * moment(n - 1) + (n - 1) * 0.1 * moment(n - 2)
+
+    lp = 0.0
+    for n in range(6):
+        lp += moment(n) * x[n]
+    return lp
+
+
 @supported("loops", "`next` of an iterator, `itertools.cycle`, a deque: the loop is written out", 0.7, x=X)
 def iterators(a, *, x):
     rest, signs, last = iter(x), itertools.cycle([1.0, -1.0]), collections.deque(maxlen=3)

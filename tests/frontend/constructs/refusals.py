@@ -2,9 +2,11 @@
 # ruff: noqa: B023, E501, F841, RET503, SIM108
 
 import itertools
+import math
 import random
 
 import numpy as np
+import scipy.linalg
 import scipy.stats
 
 from tests.frontend.constructs import refused
@@ -328,54 +330,85 @@ def endless(a):
 
 
 @refused(
-    "`break`, `continue` or `return` inside `try`",
+    "`break`, `continue` or `return` inside `finally`",
     3.0,
     line="try:",
-    message="break, continue or return inside a try statement",
+    message="break, continue or return inside the finally of a try statement, or inside a try with except*",
     remedy="Assign the result to a variable inside it and jump after it.",
 )
-def jump_in_try(a):
+def jump_in_finally(a):
     try:
-        return a
+        a = a + 1
     except ValueError:
         a = 0.0
-    return a
+    finally:
+        return a  # noqa: B012
 
 
 @refused(
-    "`try` around what may be None or fail, depending on parameters",
+    "a handler that reads what a loop in its `try` may have changed",
     0.7,
-    line="try:",
-    message="this try waits for TypeError around values that are not known while compiling",
-    remedy="Test the argument by an if instead",
+    x=X,
+    line="return total",
+    message="'total' may have no value here: it may have changed before the body of a try raised, or not",
+    remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
-def trying_none(a):
-    def positive(v):
-        if v > 0.5:
-            return v
-        if v > 0.1:
-            return 0.3
-
+def partial_total(a, *, x):
+    total = 0.0
     try:
-        half = 0.5 * positive(a)
-    except TypeError:
-        half = 0.0
-    return half
+        for v in x:
+            total += math.log(v + a)
+    except ValueError:
+        return total
+    return total
 
 
 @refused(
-    "`try` that waits for an error of numbers that depend on parameters",
+    "a `try` that changes a list of before, and may raise after that",
     0.7,
     line="try:",
-    message="this try waits for ZeroDivisionError around values that are not known while compiling",
-    remedy="Test the argument by an if instead.",
+    message="this try changes something that was made before it, and may raise after that",
+    remedy="Make the array, list or object in the try, or store into it after the try.",
 )
-def waiting_for_errors(a):
+def partial_list(a):
+    found = []
     try:
-        value = 1.0 / a
-    except (KeyError, ZeroDivisionError):
-        value = 0.0
-    return value
+        found.append(a)
+        found.append(math.log(a))
+    except ValueError:
+        pass
+    return sum(found)
+
+
+@refused(
+    "a `try` that waits for a division by zero, of numbers that may be numpy's",
+    0.7,
+    line="return 1.0 / scale(a)",
+    message="it is not known while compiling whether these are numbers of Python's, which raise it, or of numpy's",
+    remedy="Make one of Python's: float(x); or test the divisor by an if.",
+)
+def unsure_division(a):
+    def scale(v):
+        return np.exp(v) if v > 0.5 else v
+
+    try:
+        return 1.0 / scale(a)
+    except ZeroDivisionError:
+        return 0.0
+
+
+@refused(
+    "a `try` around a function of a library of which it is not known where it raises",
+    0.7,
+    line="return scipy.linalg.sqrtm(",
+    message="where scipy.linalg",
+    remedy="Test what it is given by an if, or call it outside of the try.",
+)
+def unknown_risk(a):
+    try:
+        return scipy.linalg.sqrtm(np.array([[a, 0.0], [0.0, 1.0]])).sum()
+    except ValueError:
+        return 0.0
 
 
 @refused(
@@ -490,16 +523,48 @@ def parting_names(a, *, x):
 
 
 @refused(
-    "elements selected by a mask that depends on parameters",
+    "what depends on how many elements a mask of parameters selects",
     0.7,
     x=X,
-    line="return np.sum(z[z > 0.5])",
+    line="return np.median(z[z > 0.5])",
     message="how many elements a mask selects is not known while compiling",
     remedy="Use np.where(mask, x, 0.0), or loop over the elements with an if.",
 )
 def masked_elements(a, *, x):
     z = a * x
-    return np.sum(z[z > 0.5])
+    return np.median(z[z > 0.5])
+
+
+@refused(
+    "elements that one mask of parameters selects, stored where another holds",
+    0.7,
+    x=X,
+    line="out[a * x < 0.5] = z[low]",
+    message="how many elements a mask selects is not known while compiling",
+    remedy="Use np.where(mask, x, 0.0), or loop over the elements with an if.",
+)
+def other_mask(a, *, x):
+    out, z = np.zeros(10), a * x
+    low = z < 0.5
+    z[0] = 3.0 * a
+    out[a * x < 0.5] = z[low]
+    return np.sum(out)
+
+
+@refused(
+    "the sum of an array that is a number on one side of a branch",
+    0.7,
+    x=X,
+    line="return np.sum(t)",
+    message="'t' may have no value here: it is an array of shape (10,) on one side of a branch and a number on the other",
+    remedy="Give it the same shape on both sides, for instance by np.full(n, value) or np.zeros(n) + value.",
+)
+def sum_of_spread(a, *, x):
+    if a > 0.5:
+        t = a * x
+    else:
+        t = a
+    return np.sum(t)
 
 
 @refused(
@@ -740,18 +805,20 @@ def returns_nothing(a):
 
 
 @refused(
-    "attributes of objects, keys of dicts and members of sets that a long loop makes",
+    "attributes of objects that a long loop makes after it reads them, keys of dicts and members of sets that it makes",
     3.0,
     x=np.arange(1200.0),
     line="for v in x",
-    message="attribute 'total' of a Box is made inside the loop or branch",
+    message="attribute 'total' of a Box is read in the loop or branch, and may not be set there",
     remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
 def changes_object(a, *, x):
-    box = Box()
+    box, lp = Box(), 0.0
     for v in x:
+        if hasattr(box, "total"):
+            lp += box.total
         box.total = a * v
-    return box.total
+    return lp
 
 
 class Box:

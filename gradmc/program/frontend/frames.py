@@ -1,0 +1,269 @@
+"""Columns of pandas frames in a program: what pandas does with plain values it does itself; with traced ones, this.
+
+pandas is not needed here: its objects are known by the module of their type. A `Column` is what a Series becomes when
+it meets a traced value: an array along the same index, whose missing entries stay missing and are skipped by sums and
+means, as pandas does. Entries that are missing are known, so that nothing is computed of them.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import context, failing, tables, where
+from gradmc.program.frontend.values import CannotRoll, Column, Labels, any_traced, is_traced
+from gradmc.program.tabular import is_frame, is_pandas, is_series, numbers
+
+REMEDY = 'Take the numbers out of the frame: x = df["x"].to_numpy(), and write it with functions of numpy or a loop.'
+
+
+jax.tree_util.register_pytree_node(
+    Column, lambda c: ([c.filled], c.labels), lambda labels, parts: Column(parts[0], labels)
+)
+
+
+def column(series: Any) -> Column:
+    """A Series of pandas as a column."""
+    array = numbers(series)
+    if array.dtype == object:
+        raise CannotRoll("a column of a frame that does not hold numbers meets a traced value", REMEDY)
+    missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+    some = array[~missing][:1]
+    filled = np.where(missing, some[0] if some.size else 1.0, array) if missing.any() else array
+    return Column(filled, Labels(getattr(series, "index", series), missing))
+
+
+def involved(values: Sequence[Any]) -> bool:
+    """Whether a column or a Series is among operands that are not all pandas' own business."""
+    columns = any(isinstance(v, Column) for v in values)
+    return columns or (any(map(is_pandas, values)) and any(map(is_traced, values)))
+
+
+def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
+    """An operation entry by entry, on columns, Series, arrays of the same length and numbers.
+
+    Raises:
+        CannotRoll: pandas would match the entries of different indices.
+    """
+    if any(map(is_frame, operands)):
+        refuse("an operation on a whole frame")
+    columns = [column(o) if is_series(o) else o for o in operands]
+    given = [c for c in columns if isinstance(c, Column)]
+    index = given[0].labels.index
+    if any(c.labels.index is not index and not index.equals(c.labels.index) for c in given[1:]):
+        refuse("an operation on columns of different indices")
+    missing = functools.reduce(np.logical_or, (c.labels.missing for c in given))
+    memory = context.current().memory
+    plain = [c.filled if isinstance(c, Column) else memory.content(c) for c in columns]
+    if any(np.ndim(p) > 1 or (np.ndim(p) == 1 and len(p) != len(missing)) for p in plain):
+        raise ValueError("operands of different lengths")
+    return Column(operation(*plain), replace(given[0].labels, missing=missing))
+
+
+def compared(operation: Callable[..., Any], *operands: Any) -> Any:
+    """A comparison, entry by entry: what is missing compares as NaN does."""
+    result = elementwise(operation, *operands)
+    return jnp.where(result.labels.missing, operation(np.nan, 0.0), result.filled)
+
+
+def product(a: Any, b: Any) -> Any:
+    """`a @ b`, where one is a frame or column."""
+    left, right = (as_array(v) for v in (a, b))
+    result = left @ right
+    if np.ndim(result) == 1 and (is_frame(a) or is_frame(b)):
+        owner = a if is_frame(a) else b
+        index = owner.index if owner is a else owner.columns
+        return Column(result, Labels(index, np.zeros(result.shape, bool)))
+    return result
+
+
+def as_array(value: Any) -> Any:
+    """A column, Series or frame as an array, for functions of numpy and scipy; others as they are."""
+    if isinstance(value, Column):
+        return value.values
+    return numbers(value) if is_series(value) or is_frame(value) else value
+
+
+def refuse(what: str) -> NoReturn:
+    """Refuse something that pandas does and that is not done here."""
+    raise ProgramError(f"{what} with traced values in it cannot be compiled", location=where.here(), remedy=REMEDY)
+
+
+# --- methods and items of columns ----------------------------------------------------------------
+
+
+def _variance(column: Column, ddof: int = 1) -> Any:
+    return jnp.var(column.present(), ddof=ddof)
+
+
+REDUCING: dict[str, Callable[..., Any]] = {
+    "sum": lambda c: jnp.sum(c.present()),
+    "mean": lambda c: jnp.mean(c.present()),
+    "prod": lambda c: jnp.prod(c.present()),
+    "max": lambda c: jnp.max(c.present()),
+    "min": lambda c: jnp.min(c.present()),
+    "median": lambda c: jnp.median(c.present()),
+    "var": _variance,
+    "std": lambda c, ddof=1: jnp.sqrt(_variance(c, ddof)),
+    "count": lambda c: len(c.present()),
+}
+"""Methods that skip what is missing; variances divide by n - 1."""
+FUNCTIONS: dict[Any, tuple[str, tuple]] = {
+    getattr(np, name): (name, ()) for name in ("sum", "mean", "prod", "max", "min", "cumsum", "abs")
+}
+"""Functions of numpy that hand columns on to their methods."""
+OPERATORS = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mult",
+    "div": "Div",
+    "truediv": "Div",
+    "pow": "Pow",
+    "radd": "Add",
+    "rmul": "Mult",
+}
+WHOLE = ("values", "array")
+
+
+def method(owner: Column, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a column."""
+    if name in REDUCING and not args:
+        return REDUCING[name](owner, **kwargs)
+    if name in ("to_numpy", "abs", "cumsum", "to_list", "tolist") and not args and not kwargs:
+        if name == "abs":
+            return replace(owner, filled=jnp.abs(owner.filled))
+        if name != "cumsum":
+            return owner.values
+        if not owner.labels.missing.any():
+            return replace(owner, filled=jnp.cumsum(owner.filled))
+    if name == "dot" and len(args) == 1:
+        return product(owner, args[0])
+    refuse(f"Series.{name}")
+
+
+def attribute(owner: Column, name: str) -> Any:
+    """An attribute of a column."""
+    if name in WHOLE:
+        return owner.values
+    if name == "index":
+        return owner.labels.index
+    if name in ("iloc", "iat"):
+        return Place(owner, by_label=False)
+    if name in ("loc", "at"):
+        return Place(owner, by_label=True)
+    if name in ("size", "shape", "ndim"):
+        return getattr(owner.labels.missing, name)
+    refuse(f"Series.{name}")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Place:
+    """`iloc` or `loc` of a column, Series or frame, for symbolic indices."""
+
+    owner: Any
+    by_label: bool
+
+
+def item(owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool = True) -> Any:
+    """`owner[key]`, of a column, or of a Series with a symbolic index."""
+    labels = owner.labels if isinstance(owner, Column) else Labels(owner.index, np.zeros(len(owner), bool))
+    if by_label and np.ndim(key) == 0 and not isinstance(key, slice):
+        key = _placed(labels, key, load)
+    if not isinstance(owner, Column):
+        return load(numbers(owner), key)
+    if isinstance(key, slice) or np.ndim(key):
+        part = np.asarray(key) if is_series(key) else key
+        if is_traced(part):
+            refuse("a selection of entries")
+        return Column(load(owner.filled, part), Labels(labels.index[part], labels.missing[part]))
+    return load(owner.values, key)
+
+
+def _placed(labels: Labels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
+    """The place of a label."""
+    index = labels.index
+    if not is_traced(key):
+        return index.get_loc(key)
+    if labels.whole():
+        return key
+    known = np.asarray(index)
+    if known.dtype.kind not in "iu" or not index.is_unique or not known.size or np.ptp(known) > WIDEST:
+        raise CannotRoll("a row of a frame is sought by its label", "Use iloc, or reset_index(drop=True) before.")
+    places = np.full(np.ptp(known) + 1, -1)
+    places[known - known.min()] = np.arange(len(known))
+    place = load(places, operators().binary("Sub", key, int(known.min())))
+    table = tables.known(place)
+    if table is None or (table.values < 0).any():
+        failing.note(place < 0)
+    return place
+
+
+WIDEST = 1_000_000
+"""Labels that lie further apart are not looked up in a table."""
+
+
+def operators() -> Any:
+    """The module of operators (it needs this one)."""
+    from gradmc.program.frontend import operators as module
+
+    return module
+
+
+def cell(owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool) -> Any:
+    """`df.iloc[i]`, `df.loc[i, "x"]` and the like, with a symbolic row."""
+    row, column = key if isinstance(key, tuple) else (key, None)
+    if is_traced(column):
+        raise CannotRoll("a column of a frame is chosen by a symbolic index", REMEDY)
+    if by_label:
+        row = _placed(Labels(owner.index, np.zeros(len(owner), bool)), row, load)
+    if column is None:
+        return Row(owner, row)
+    return load(numbers(owner[column] if by_label else owner.iloc[:, column]), row)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Row:
+    """A row of a frame at a symbolic place: a column's entry is looked up when it is asked for."""
+
+    frame: Any
+    place: Any
+
+    def entry(self, name: Any, load: Callable[[Any, Any], Any]) -> Any:
+        """The entry of one column."""
+        if name not in self.frame.columns:
+            raise KeyError(name)
+        return load(numbers(self.frame[name]), self.place)
+
+
+ROWS = (Column, Row, Place)
+
+
+def load(owner: Any, key: Any, element: Callable[[Any, Any], Any]) -> Any:
+    """`owner[key]`, of an object of pandas or one of these."""
+    if isinstance(owner, Row):
+        return owner.entry(key, element)
+    if isinstance(owner, Place):
+        return item(owner.owner, key, element, by_label=owner.by_label)
+    if isinstance(owner, Column):
+        return item(owner, key, element)
+    symbolic = any_traced(key)
+    if not symbolic:
+        return owner[as_array(key) if isinstance(key, Column) else key]
+    name = type(owner).__name__
+    if name in LOCATORS:
+        place = LOCATORS[name]
+        if is_frame(owner.obj):
+            return cell(owner.obj, key, element, by_label=place)
+        return item(owner.obj, key, element, by_label=place)
+    if is_series(owner):
+        return item(owner, key, element)
+    refuse(f"an item of a {name}")
+
+
+LOCATORS = {"_iLocIndexer": False, "_iAtIndexer": False, "_LocIndexer": True, "_AtIndexer": True}
+"""What `iloc`, `iat`, `loc` and `at` give, and whether it seeks by label."""

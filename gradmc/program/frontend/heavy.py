@@ -1,0 +1,46 @@
+"""Functions whose code is long: quantiles and incomplete integrals, each a hundred operations or more.
+
+XLA copies what a fused computation reads into each of its readers. Where the result of one long function goes into
+another the copies multiply, and the time to compile grows exponentially with the length of the chain. A barrier between
+them keeps it linear.
+"""
+
+import sys
+from typing import Any
+
+from jax import lax
+
+from gradmc.program.frontend import context
+from gradmc.program.frontend.values import is_traced
+
+LONG = frozenset(["ndtri", "erfinv", "ndtr", "log_ndtr", "betainc", "gammainc", "gammaincc"])
+
+
+def is_long(function: Any) -> bool:
+    """Whether a function is one of these, of scipy.special."""
+    name = getattr(function, "__name__", "")
+    return name in LONG and getattr(sys.modules.get("scipy.special"), name, None) is function
+
+
+def apart(function: Any, args: tuple) -> tuple:
+    """The arguments of a function, kept apart from another long one that they are computed from, if it is one."""
+    if not is_long(function):
+        return args
+    return tuple(lax.optimization_barrier(a) if _follows(a) else a for a in args)
+
+
+def note(result: Any, *operands: Any) -> Any:
+    """Note that a number is computed from the result of a long function, if an operand is."""
+    if is_traced(result) and not result.ndim and any(map(_follows, operands)):
+        mark(result)
+    return result
+
+
+def mark(result: Any) -> Any:
+    """Note that a number is the result of a long function."""
+    context.current().heavy[id(result)] = result
+    return result
+
+
+def _follows(value: Any) -> bool:
+    return is_traced(value) and context.current().heavy.get(id(value)) is value

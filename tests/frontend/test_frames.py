@@ -1,0 +1,107 @@
+"""Frames of pandas among the data: columns with traced values do what pandas does with numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+import gradmc as gm
+from gradmc.errors import ProgramError
+from tests.frontend.laws import agree
+
+FRAME = pd.DataFrame(
+    {
+        "x": [1.0, 2.0, 3.0, 4.5],
+        "y": [1.1, np.nan, 3.2, 4.0],
+        "g": ["u", "v", "u", "v"],
+        "n": np.array([3, 4, 5, 6], np.int32),
+        "seen": [True, False, True, True],
+        "kind": pd.Categorical(["a", "b", "a", "b"]),
+    }
+)
+
+
+def columns(a, *, df):
+    """Arithmetic, comparisons, methods that skip what is missing, functions of numpy and scipy."""
+    r = (df.y - a * df["x"]) / (1.0 + a)
+    lp = -0.5 * (r**2).sum() + r.count() * a + r.mean() + r.std() + r.var() + r.max() + (df.n * a).sum()
+    lp += np.sum(np.exp(a * df.x)) + np.sum(scipy.stats.norm.logpdf(df["x"], a, 2.0)) + np.mean(r) + np.abs(-r).sum()
+    lp += (df[["x", "n"]] @ np.array([a, 1.0])).sum() + df[["x", "n"]].to_numpy() @ np.array([a, 2.0]) @ df.x.values
+    lp += df.x.mul(a).sum() + df["x"].dot(a * df.n) + (df.x > 3.0 * a).sum() * a + len(r) * a
+    return lp + (a * df.x).iloc[2] + (a * df.x)[1] + (a * df.x).iloc[1:3].sum() + (a * df.x)[df.seen].sum()
+
+
+def places(a, *, df):
+    """`iloc`, `loc`, `at`, `iat` and columns at a loop's index, rows, groups, records."""
+    lp = 0.0
+    for i in range(len(df)):
+        lp -= (df["x"][i] - a) ** 2 + df.iloc[i]["x"] * a + df.loc[i, "n"] * a + df.x.iloc[i] * df.n.values[i]
+        lp += df.iat[i, 0] * a + df.at[i, "n"] * a if df["seen"].iloc[i] else a
+    for _, row in df.iterrows():
+        if row["g"] == "u" and not np.isnan(row.y):
+            lp -= (row.y - a) ** 2
+    for row in df.itertuples():
+        lp += row.n * a
+    for _, part in df.groupby("g"):
+        lp += len(part) * a + (part.x * a).sum() * part["n"].max()
+    return lp + sum(a * record["x"] for record in df.to_dict("records"))
+
+
+def labels(a, *, df):
+    """A frame whose labels are no places."""
+    part = df.dropna()
+    lp = 0.0
+    for i in part.index:
+        lp += a * part.loc[i, "x"] + (a * part.y)[i]
+    return lp + (a * part.y)[3] + (part.y * a - part.x).iloc[0]
+
+
+def series(a, *, y, k):
+    """Series of their own."""
+    lp = np.sum((y - a) ** 2 * k) + y.mean() * a + np.dot(y, y * a)
+    for i in range(len(y)):
+        lp += a * y[i] * k.iloc[i]
+    for v in y:
+        lp -= (v - a) ** 2
+    return lp
+
+
+SERIES = {"y": pd.Series([1.0, 2.0, 4.0], name="y"), "k": pd.Series([1, 2, 1])}
+
+
+@pytest.mark.parametrize(
+    ("program", "data"), [(columns, {"df": FRAME}), (places, {"df": FRAME}), (labels, {"df": FRAME}), (series, SERIES)]
+)
+def test_frames(program: Callable[..., Any], data: dict[str, Any]) -> None:
+    agree(program, (0.4,), data)
+
+
+def test_a_frame_among_the_data_stays_one() -> None:
+    @gm.model
+    def program(a: gm.Real, *, df, y):
+        return -((df.y - a) ** 2).sum() - np.sum((y - a) ** 2)
+
+    model = program.bind({"df": FRAME, "y": FRAME.x})
+    assert model.data["df"] is FRAME
+    value = float(gm.density(program, {"df": FRAME, "y": FRAME.x}).log_density({"a": 0.4}))
+    np.testing.assert_allclose(value, program(0.4, df=FRAME, y=FRAME.x), rtol=1e-12)
+
+
+def test_what_is_not_done_is_refused() -> None:
+    def shifted(a, *, df):
+        return (a * df.x).shift(1).sum()
+
+    with pytest.raises(ProgramError, match=r"Series\.shift with traced values in it cannot be compiled") as caught:
+        agree(shifted, (0.4,), {"df": FRAME})
+    assert "to_numpy()" in caught.value.remedy
+
+
+def test_columns_of_different_indices_are_refused() -> None:
+    def matched(a, *, df):
+        return (a * df.x + a * df.dropna().x).sum()
+
+    with pytest.raises(ProgramError, match="columns of different indices"):
+        agree(matched, (0.4,), {"df": FRAME})
