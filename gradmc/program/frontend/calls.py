@@ -50,7 +50,16 @@ from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
 from gradmc.program.frontend.text import TEXT, TEXT_REMEDY
-from gradmc.program.frontend.values import CannotRoll, Unbound, any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Nullable,
+    Unbound,
+    any_traced,
+    at_once,
+    is_array,
+    is_plain_jax,
+    is_traced,
+)
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -477,8 +486,8 @@ def refuse_change(name: str) -> NoReturn:
 
 def returned(value: Any) -> Any:
     """The value of a `return` statement."""
-    if isinstance(value, Unbound):
-        value.complain()
+    if isinstance(value, Unbound) or (isinstance(value, Nullable) and value.unset):
+        return nullable.used(value)
     return value
 
 
