@@ -350,6 +350,96 @@ def before_a_growing_list(a):
     return total
 
 
+# --- variables that some sides set -----------------------------------------------------------------
+
+
+@case(*SIDES, missing=0)
+def set_by_ifs_that_cover_all(a):
+    if a > 0:
+        v, w = 1 * a, (a, 2)
+    if not a > 0:
+        v, w = 2 * a, (3 * a, 4)
+    if a < -1:
+        x = np.array([a, 1.0])
+    elif a < 0:
+        x = np.array([2.0, a])
+    elif a >= 0:
+        x = np.array([a, a])
+    if a > -2:
+        if a > 0:
+            y = a
+        if a <= 0:
+            y = 2 * a
+    if a <= -2:
+        y = 3
+    return v * w[0] + w[1] + x[0] * a - y
+
+
+@case(*SIDES, 0.0, 0.25, missing=2)
+def set_by_ifs_that_leave_a_gap(a):
+    if a > 0.25:
+        v = a
+    if a < 0:
+        v = 2 * a
+    v += 1.0
+    return v * a
+
+
+@case(*SIDES, 0.0, missing=0)
+def set_in_iterations(a):
+    lp = 0.0
+    for t in X:
+        if t * a > 0.1:
+            v = a * t
+        if t * a <= 0.1:
+            v = t
+        lp += v
+    return lp
+
+
+@case(*SIDES, 0.01, -0.07, 9.0, missing=1)
+def kept_from_earlier_iterations(a):
+    lp = 0.0
+    for t in range(10):
+        if a > 0.05 * t:
+            v = a * t
+        if a < 0.05 * t - 0.1:
+            v = -t
+        if t > 3 or a > 0.1:
+            lp += v * a
+    if a < -3:
+        w = lp
+    if a > 5:
+        w = -lp
+    if a < -1 or a > 1:
+        return w
+    if a > -0.1:
+        return lp + v
+    return w
+
+
+@case(*SIDES, 9.0, missing=1)
+def flagged(a):
+    found = False
+    for t in range(10):
+        if a < X[t] and not found:
+            at, found = t * a, True
+    return at if a > 5 or found else a
+
+
+@case(*SIDES, 4.0, missing=1)
+def set_in_a_while(a):
+    t, lp = 0.0, 0.0
+    while t < a:
+        if t > 0.2:
+            s = 0.1
+        if t <= 0.2:
+            s = 0.05 * (1 + a)
+        t += s
+        lp += s * a
+    return lp + (s if a > -3 else 0.0)
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 

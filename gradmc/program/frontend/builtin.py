@@ -12,7 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.frontend import comprehensions, context, failing, operators, pythons, stores, tables, text
+from gradmc.program.frontend import (
+    comprehensions,
+    context,
+    failing,
+    nullable,
+    operators,
+    pythons,
+    stores,
+    tables,
+    text,
+)
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
 from gradmc.program.frontend.iterables import (
     Enumerated,
@@ -167,6 +177,8 @@ def _plain_key(key: Any, name: str) -> Any:
 
 
 def _isinstance(value: Any, kinds: Any) -> Any:
+    if isinstance(value, Nullable) and value.unset:
+        value = nullable.used(value)
     if isinstance(value, Nullable):
         is_none, is_value = isinstance(None, kinds), _isinstance(value.value, kinds)
         return (

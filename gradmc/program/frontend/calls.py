@@ -55,6 +55,7 @@ from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.libraries import registry
+from gradmc.program.frontend.libraries.pythons import MATH
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
@@ -62,6 +63,7 @@ from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, presen
 from gradmc.program.frontend.values import (
     CannotRoll,
     Column,
+    Nullable,
     Unbound,
     any_traced,
     at_once,
@@ -230,7 +232,7 @@ def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: di
         return gaps.where(*args)
     if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:
         return gaps.SKIPPING[function](form, **kwargs)
-    if not kwargs and (partial.is_elementwise(function) or function in routing.MATH):
+    if not kwargs and (partial.is_elementwise(function) or function in MATH):
         if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
             return other(*args)
         return gaps.elementwise(other, *args)
@@ -599,8 +601,8 @@ def refuse_change(name: str) -> NoReturn:
 
 def returned(value: Any) -> Any:
     """The value of a `return` statement."""
-    if isinstance(value, Unbound):
-        value.complain()
+    if isinstance(value, Unbound) or (isinstance(value, Nullable) and value.unset):
+        return nullable.used(value)
     return value
 
 

@@ -48,7 +48,7 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
         return [], MISSING
     if isinstance(value, Nullable):
         leaves, form = apart(value.value, stack=stack)
-        return [*leaves, value.null], OrNone(form)
+        return [*leaves, value.null], OrNone(form, value.unset)
     if isinstance(value, listing().Growing):
         return [*value.leaves, value.count], Buffer(value.form, value.added)
     if isinstance(value, listing().Listing):
@@ -104,9 +104,9 @@ def _build(form: Form, rest: Iterator[Any]) -> Any:
             return Unbound("a variable")
         case Tree(structure=structure):
             return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
-        case OrNone(item=item):
+        case OrNone(item=item, unset=unset):
             value = _build(item, rest)
-            return nullable.known(value, next(rest))
+            return nullable.known(value, next(rest), unset)
         case Rows(item=item, count=count):
             return _list_of_rows(item, count, rest)
         case Buffer(item=item, added=added):

@@ -5,7 +5,7 @@ from types import CellType
 from typing import Any
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import context, where
+from gradmc.program.frontend import context, nullable, where
 from gradmc.program.frontend.branches import choose, if_
 from gradmc.program.frontend.calls import (
     attribute,
@@ -36,7 +36,7 @@ from gradmc.program.frontend.stores import delete_item, store, store_inplace
 from gradmc.program.frontend.subscripts import load, slice_, unpack
 from gradmc.program.frontend.text import formatted, joined
 from gradmc.program.frontend.trying import attempt, attempted, catching, step, suppressed, try_
-from gradmc.program.frontend.values import Unbound
+from gradmc.program.frontend.values import Nullable, Unbound
 from gradmc.program.frontend.whiles import while_
 
 __all__ = [
@@ -117,6 +117,6 @@ def _cell(variable: Callable[[], Any]) -> CellType:
 
 def bound(value: Any) -> Any:
     """The value of a variable that may not be set."""
-    if isinstance(value, Unbound):
-        value.complain()
+    if isinstance(value, Unbound) or (isinstance(value, Nullable) and value.unset):
+        return nullable.used(value)
     return value

@@ -4,6 +4,9 @@ A function that ends without `return` returns None, and `best = None` may be all
 traced condition that brings a value and None together leaves a `Nullable`: the value, and where it is None. Whether it
 is None, what it equals and whether it counts as true may be asked in Python without an error, and have traced answers.
 Whatever else uses it raises in Python where it is None, so the program is NaN there.
+
+A variable that branches set in some cases is alike: a `Nullable` that is not set where the others hold. Reading it
+raises in Python there.
 """
 
 from typing import Any
@@ -23,16 +26,24 @@ def used(value: Any) -> Any:
     if isinstance(value, Unbound | Spread | Selected):
         value.complain()
     if isinstance(value, Nullable):
-        failing.note(value.null, TypeError, AttributeError)
+        if value.unset and (value.met or not is_traced(value.null)):  # one `if` alone has not covered all cases
+            Unbound(value.unset, value.met).complain()
+        kinds = (UnboundLocalError,) if value.unset else (TypeError, AttributeError)
+        failing.note(value.null, *kinds)
         return value.value
     return value
 
 
-def known(value: Any, null: Any) -> Any:
-    """A value that is None where `null` holds: one or the other, if that is known."""
-    if is_traced(null):
-        return Nullable(value, null)
+def known(value: Any, null: Any, unset: str = "") -> Any:
+    """A value that is None (or the variable `unset`) where `null` holds: one or the other, if that is known."""
+    if is_traced(null) or (unset and null):
+        return Nullable(value, null, unset)
     return None if null else value
+
+
+def may_be_none(value: Any) -> bool:
+    """Whether a value may be None, rather than not set."""
+    return isinstance(value, Nullable) and not value.unset
 
 
 def compared(op: str, a: Any, b: Any, compare: Any) -> Any:

@@ -271,7 +271,7 @@ def unary(op: str, a: Any) -> Any:
 
 def compare(op: str, a: Any, b: Any) -> Any:
     """`a op b` for one comparison."""
-    if op in TAKE_NONE and (isinstance(a, Nullable) or isinstance(b, Nullable)):
+    if op in TAKE_NONE and (nullable.may_be_none(a) or nullable.may_be_none(b)):
         return nullable.compared(op, a, b, compare)
     if op in ("Is", "IsNot"):
         return _same_object(op, a, b)
@@ -357,7 +357,7 @@ def both(a: Any, b: Any) -> Any:
 
 def truth(value: Any) -> Any:
     """Whether a value counts as true: a bool, or a traced scalar of booleans."""
-    if isinstance(value, Nullable):
+    if nullable.may_be_none(value):
         return both(not_(value.null), truth(value.value))
     value = content(value)
     if isinstance(value, Listing):

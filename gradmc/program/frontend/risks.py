@@ -14,7 +14,7 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import context, failing, pythons, where
-from gradmc.program.frontend.counterparts import told
+from gradmc.program.frontend.libraries.names import told
 from gradmc.program.frontend.partial import is_elementwise
 from gradmc.program.frontend.values import is_traced
 

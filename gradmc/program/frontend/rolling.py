@@ -54,6 +54,8 @@ from gradmc.program.frontend.values import (
     Container,
     Form,
     Missing,
+    Nullable,
+    OrNone,
     Unbound,
     blank,
     is_traced,
@@ -382,7 +384,8 @@ class Trial:
             values = self.pack.values(leaves)
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
-                late = name in self.crossing.late and not name.startswith(INTERNAL)
+                may_be_unset = isinstance(value, Nullable) and value.unset
+                late = name in self.crossing.late and not name.startswith(INTERNAL) and not may_be_unset
                 seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
@@ -518,6 +521,8 @@ class Trial:
             return new
         if isinstance(before, Missing):
             leaves = [blank(leaf) for leaf in out.leaves[slice(*out.spans[-1])]]
+            if isinstance(form, OrNone) and form.unset:
+                leaves[-1] = np.True_
             return replace(new, late={**new.late, name: (form, leaves)})
         if isinstance(value, Unbound):
             value.complain()

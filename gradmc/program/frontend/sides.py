@@ -22,7 +22,7 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.terms import Leaf, Term, difference, or_none
+from gradmc.program.frontend.terms import Leaf, Term, difference, or_none, or_unset
 from gradmc.program.frontend.values import (
     MISSING,
     CannotRoll,
@@ -207,7 +207,7 @@ class Merged:
         """A value that may be None, or what it is if data tell it."""
         same = tables.same(self.null)
         if same is not None:
-            return nullable.known(value.value, same)
+            return nullable.known(value.value, same, value.unset)
         tables.note(value.null, self.null)
         plain = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
         return replace(value, met=self.met, at=where.here()) if plain and self.met else value
@@ -256,10 +256,14 @@ class Common:
         why = difference(yes, no)
         if key[0] == "variable" and not self._has_names(key):
             yes, no = or_none(yes, no)
+            before = self.entry[key[1]]
+            if not ours and not (isinstance(before, Unbound) and before.late is not None):
+                yes, no = or_unset(yes, no, name)
         if yes.alike(no):
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None
-            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met="" if alone else why)
+            met = why if not alone or (isinstance(yes.form, OrNone) and yes.form.unset) else ""
+            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met=met)
         if key[0] == "variable" and (full := yes.spreads(no)) is not None:
             smaller = min((yes.types[0].shape, no.types[0].shape), key=lambda s: (len(s), np.prod(s)))
             spread = Spread(np.empty(full), smaller, name, why)
@@ -349,7 +353,7 @@ class Common:
 
 
 def _null_of(value: Any) -> Table | None:
-    return tables.known(value.null if isinstance(value, Nullable) else value is None)
+    return tables.known(value.null if isinstance(value, Nullable) else value is None or isinstance(value, Unbound))
 
 
 def picked(side: Side, wanted: Sequence[tuple[Sequence[Leaf], Spread | None]]) -> Callable[[], list[Any]]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from gradmc.program.frontend import where
-from gradmc.program.frontend.values import LEAF, NONE, Fixed, Form, Missing, OrNone
+from gradmc.program.frontend.values import LEAF, MISSING, NONE, Fixed, Form, Missing, OrNone
 
 type Leaf = int | np.ndarray | jax.Array
 """A leaf of one side: the number of one of its results, or an array from outside."""
@@ -43,7 +43,7 @@ class Term:
     def takes(self, other: "Term") -> "Term":
         """Another term in the form of this one, which may be None; as it is if it does not fit."""
         assert isinstance(self.form, OrNone)
-        if other.form == NONE:
+        if other.form == (MISSING if self.form.unset else NONE):
             return Term(self.form, [*self.blank().leaves[:-1], np.asarray(True)], self.types)
         if other.form == self.form.item:
             return Term(self.form, [*other.leaves, np.asarray(False)], [*other.types, self.types[-1]])
@@ -63,6 +63,17 @@ def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
     return whole.takes(yes), whole.takes(no)
 
 
+def or_unset(yes: Term, no: Term, name: str) -> tuple[Term, Term]:
+    """Both as values of a variable that may not be set, if it may not be on one side and they are alike otherwise."""
+    terms = (yes, no)
+    whole = next((t for t in terms if isinstance(t.form, OrNone) and t.form.unset), None)
+    if whole is None and MISSING in (yes.form, no.form) and yes.form != no.form:
+        other = no if yes.form == MISSING else yes
+        if not isinstance(other.form, OrNone):
+            whole = Term(OrNone(other.form, name), [], [*other.types, jax.typeof(np.False_)])
+    return terms if whole is None else (whole.takes(yes), whole.takes(no))
+
+
 def difference(yes: Term, no: Term) -> str:
     """How two terms differ, in words."""
     line = where.here()
@@ -79,8 +90,8 @@ def _described(form: Form, types: list) -> str:
             return "nothing"
         case Fixed(value=value):
             return repr(value)[:40]
-        case OrNone(item=item):
-            return f"{_described(item, types)} or None"
+        case OrNone(item=item, unset=unset):
+            return f"{_described(item, types)} or {'nothing' if unset else 'None'}"
     if form == LEAF:
         return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
     shapes = ", ".join(str(t.shape) for t in types)

@@ -4,7 +4,7 @@ traced       a value JAX does not know yet: a parameter, a loop's index, anythin
 leaf         a number or a numeric array: what a loop can carry
 form         the structure around leaves: tuples, lists, dicts, registered pytrees, and fixed objects
 Unbound      stands for a variable that is not set; reading it is the user's error
-Nullable     is None where a traced condition holds (`nullable`)
+Nullable     is None, or a variable that is not set, where a traced condition holds (`nullable`)
 """
 
 import numbers
@@ -72,12 +72,14 @@ class Nullable:
     Attributes:
         value: the value; anything where it is None.
         null: the condition.
+        unset: the name of a variable that is not set where it holds, rather than None.
         met: the value and None met at one branch, which alone decides; said for errors.
         at: the branch.
     """
 
     value: Any
     null: Any
+    unset: str = ""
     met: str = ""
     at: SourceLocation | None = None
 
@@ -256,9 +258,13 @@ class Missing:
 
 @dataclass(frozen=True)
 class OrNone:
-    """The form of a value that may be None: the leaves of the value, and whether it is None."""
+    """The form of a value that may be None: the leaves of the value, and whether it is None.
+
+    With a name in `unset` it is the form of that variable, which may not be set.
+    """
 
     item: Any
+    unset: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.rolling import INTERNAL, DataOnly, Loop, Trial
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
+from gradmc.program.frontend.values import CannotRoll, Nullable, Unbound, is_traced
 
 ACTS = "the test of this while changes something"
 FAILS = "the test of this while may fail"
@@ -251,7 +251,10 @@ class _While(Trial):
         super().assign(out)
         values = [
             Unbound(name, "it is assigned only inside a loop that may run no iteration")
-            if name in self.crossing.late and not name.startswith(INTERNAL) and not self.runs
+            if name in self.crossing.late
+            and not name.startswith(INTERNAL)
+            and not self.runs
+            and not (isinstance(value, Nullable) and value.unset)
             else value
             for name, value in zip(self.names, bodies.get(self.loop.state), strict=True)
         ]
