@@ -74,8 +74,6 @@ def test_equals_plain_metropolis(law: str, rng: np.random.Generator, run: Run) -
         np.testing.assert_allclose(got.info.acceptance_rate, min(1, math.exp(-max(error, 0))), rtol=1e-6, atol=1e-8)
         size = math.exp(-abs(error))
         np.testing.assert_allclose(got.info.symmetric_acceptance, 2 * size / (1 + size), rtol=1e-6, atol=1e-8)
-        assert got.info.tree_depth == 0
-        assert not got.info.reached_max_treedepth
         accepted, rejected, diverged = accepted + accept, rejected + (not accept), diverged + (error > 1000)
     assert accepted > 5
     assert rejected > 0
