@@ -30,6 +30,7 @@ from jax.core import Tracer
 from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
+from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
@@ -101,7 +102,12 @@ class Density(abc.ABC):
         return f"<density of {name} in {self.dim} dimension{'s' * (self.dim != 1)}: {shown}>"
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Return a context in which JAX works in this density's precision."""
+        """Return a context in which JAX works in this density's precision.
+
+        Raises:
+            UsageError: this process was forked from one in which JAX had worked.
+        """
+        use_jax()
         return jax.enable_x64(self.dtype == np.float64)
 
     @abc.abstractmethod
