@@ -17,6 +17,8 @@ The distributions are numpyro's (`numpyro.distributions`), whose objects can als
 program.
 """
 
+from typing import Any
+
 from gradmc.lpdf.bounded import (
     beta,
     beta_proportion,
@@ -79,6 +81,7 @@ from gradmc.lpdf.multivariate import (
     multivariate_student_t_cholesky,
     wishart,
 )
+from gradmc.lpdf.names import meant
 from gradmc.lpdf.real_line import (
     asymmetric_laplace,
     cauchy,
@@ -234,3 +237,12 @@ __all__ = [
     "zero_inflated_negative_binomial",
     "zero_inflated_poisson",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Answer a name from elsewhere with the one from here."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    found = meant(name, __all__)
+    hint = f"; here that is {' or '.join(found)}" if found else "; docs/distributions.md lists all"
+    raise AttributeError(f"gradmc.lpdf has no {name!r}{hint}")
