@@ -78,7 +78,7 @@ class Traced:
 
 
 def evaluate(
-    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False
+    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False, wavering: bool = False
 ) -> tuple[jax.Array, Collected]:
     """Run a program on JAX values.
 
@@ -87,6 +87,7 @@ def evaluate(
         args: its parameters: JAX values.
         kwargs: its data: float arrays may be JAX tracers; all others are plain values.
         collect: whether to collect what the program marks by `observe` and `record`.
+        wavering: whether to move what plain Python computes to a tolerance only by as much, to see what it does.
 
     Returns:
         The value, and the marks (empty unless `collect`).
@@ -95,19 +96,21 @@ def evaluate(
         ProgramError: the program raises, or uses something that cannot be compiled.
         ConcreteDataNeeded: data given as tracers are needed as plain numbers.
     """
-    traced = trace(fn, args, kwargs, collect=collect)
+    traced = trace(fn, args, kwargs, collect=collect, wavering=wavering)
     lowered = lower(traced.jaxpr)
     out = jaxpr_as_fun(lowered)(*traced.inputs)
     value, observe, record = jax.tree.unflatten(traced.structure, out)
     return value, Collected(observe, record)
 
 
-def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False) -> Traced:
+def trace(
+    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False, wavering: bool = False
+) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context()
+    here = context.Context(wavering=wavering)
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)
