@@ -120,8 +120,11 @@ class ProgramDensity(Density):
 
     def wavering(self, x: np.ndarray) -> float:
         """How far the log density moves if what plain Python computes to a tolerance only moves by that tolerance."""
+        tolerances: list[float] = []
         with self.scope(), self.plain_scope():
-            other = trace(self.bound, self.dtype, collect=False, wavering=True)
+            other = trace(self.bound, self.dtype, collect=False, wavering=tolerances)
+            if not tolerances:
+                return 0.0
 
             def values(x: Any) -> tuple[Any, Any]:
                 named = self.layout.constrain(x, self._data(self.arguments))[0]

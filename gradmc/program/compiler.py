@@ -78,7 +78,12 @@ class Traced:
 
 
 def evaluate(
-    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False, wavering: bool = False
+    fn: FunctionType,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    *,
+    collect: bool = False,
+    wavering: list[float] | None = None,
 ) -> tuple[jax.Array, Collected]:
     """Run a program on JAX values.
 
@@ -87,7 +92,8 @@ def evaluate(
         args: its parameters: JAX values.
         kwargs: its data: float arrays may be JAX tracers; all others are plain values.
         collect: whether to collect what the program marks by `observe` and `record`.
-        wavering: whether to move what plain Python computes to a tolerance only by as much, to see what it does.
+        wavering: if given, what plain Python computes to a tolerance only is moved by as much, to see what that does,
+            and the tolerances are noted here.
 
     Returns:
         The value, and the marks (empty unless `collect`).
@@ -104,7 +110,12 @@ def evaluate(
 
 
 def trace(
-    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False, wavering: bool = False
+    fn: FunctionType,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    *,
+    collect: bool = False,
+    wavering: list[float] | None = None,
 ) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))

@@ -72,7 +72,7 @@ class Traced:
         return tuple(given.get(name, array) for name, array in zip(self.traced, self.arguments, strict=True))
 
 
-def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: bool = False) -> Traced:
+def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[float] | None = None) -> Traced:
     """Trace the program of a bound model; `wavering` as for `gradmc.program.compiler.evaluate`.
 
     Raises:

@@ -45,7 +45,8 @@ class Context:
         noted: how many such conditions have been noted, at any depth (only differences mean anything).
         given: functions of the user's that JAX is running: how many frames there were, and how they fail.
         traced: how many operations on traced values have run (only differences mean anything).
-        wavering: whether what plain Python computes to a tolerance only (an integrator's solution) is moved by as much.
+        wavering: if given, what plain Python computes to a tolerance only (an integrator's solution) is moved by as
+            much, and the tolerance noted here.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -63,7 +64,7 @@ class Context:
     looked_up: int = 0
     noted: int = 0
     given: list[tuple[int, list[Any]]] = field(default_factory=list)
-    wavering: bool = False
+    wavering: list[float] | None = None
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")
