@@ -118,6 +118,22 @@ class ProgramDensity(Density):
         names = list(declared[:shared]) if shared in (len(known), len(shape)) else []
         return tuple(names + [f"{name}_dim_{axis}" for axis in range(len(names), len(shape))])
 
+    def wavering(self, x: np.ndarray) -> float:
+        """How far the log density moves if what plain Python computes to a tolerance only moves by that tolerance."""
+        tolerances: list[float] = []
+        with self.scope(), self.plain_scope():
+            other = trace(self.bound, self.dtype, collect=False, wavering=tolerances)
+            if not tolerances:
+                return 0.0
+
+            def values(x: Any) -> tuple[Any, Any]:
+                named = self.layout.constrain(x, self._data(self.arguments))[0]
+                arguments = other.select(self._program, self.arguments)
+                return self._program.value(named, self.arguments), other.value(named, arguments)
+
+            value, moved = jax.jit(values)(jnp.asarray(x, self.dtype))
+        return abs(float(value) - float(moved))
+
     def _constrain(self, x: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return self.layout.constrain(x, self._data(arguments))[0]
 

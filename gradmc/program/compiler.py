@@ -90,7 +90,12 @@ class Traced:
 
 
 def evaluate(
-    fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False
+    fn: FunctionType,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    *,
+    collect: bool = False,
+    wavering: list[float] | None = None,
 ) -> tuple[jax.Array, Collected]:
     """Run a program on JAX values.
 
@@ -99,6 +104,8 @@ def evaluate(
         args: its parameters: JAX values.
         kwargs: its data: float arrays may be JAX tracers; all others are plain values.
         collect: whether to collect what the program marks by `observe` and `record`.
+        wavering: if given, what plain Python computes to a tolerance only is moved by as much, to see what that does,
+            and the tolerances are noted here.
 
     Returns:
         The value, and the marks (empty unless `collect`).
@@ -107,19 +114,26 @@ def evaluate(
         ProgramError: the program raises, or uses something that cannot be compiled.
         ConcreteDataNeeded: data given as tracers are needed as plain numbers.
     """
-    traced = trace(fn, args, kwargs, collect=collect)
+    traced = trace(fn, args, kwargs, collect=collect, wavering=wavering)
     lowered = lower(traced.jaxpr)
     out = jaxpr_as_fun(lowered)(*traced.inputs)
     value, observe, record = jax.tree.unflatten(traced.structure, out)
     return value, Collected(observe, record)
 
 
-def trace(fn: FunctionType, args: tuple, kwargs: Mapping[str, Any], *, collect: bool = False) -> Traced:
+def trace(
+    fn: FunctionType,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    *,
+    collect: bool = False,
+    wavering: list[float] | None = None,
+) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context(missing=any(map(gaps.found, plain.values())))
+    here = context.Context(missing=any(map(gaps.found, plain.values())), wavering=wavering)
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)

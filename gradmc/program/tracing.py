@@ -72,8 +72,8 @@ class Traced:
         return tuple(given.get(name, array) for name, array in zip(self.traced, self.arguments, strict=True))
 
 
-def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
-    """Trace the program of a bound model.
+def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[float] | None = None) -> Traced:
+    """Trace the program of a bound model; `wavering` as for `gradmc.program.compiler.evaluate`.
 
     Raises:
         ProgramError: the program raises, cannot be compiled, or does not return a number.
@@ -92,6 +92,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool) -> Traced:
                 leaves[: len(names)],
                 {**bound.data, **given},
                 collect=collect,
+                wavering=wavering,
             )
             return _number(bound, value, dtype), *_checked_marks(bound, marks)
 

@@ -52,7 +52,8 @@ class Context:
         gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
         masks: by identity, traced masks, and how they were made of which values (`partial`).
         traced: how many operations on traced values have run (only differences mean anything).
-        tolerance: to which plain Python computes what the compiled program computes to all digits (an integrator's).
+        wavering: if given, what plain Python computes to a tolerance only (an integrator's solution) is moved by as
+            much, and the tolerance noted here.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -70,7 +71,7 @@ class Context:
     looked_up: int = 0
     noted: int = 0
     given: list[tuple[int, list[Any]]] = field(default_factory=list)
-    tolerance: float = 0.0
+    wavering: list[float] | None = None
     attempts: list[Any] = field(default_factory=list)
     pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
     asked: int = 0

@@ -10,6 +10,7 @@ import pkgutil
 import statistics
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -226,3 +227,9 @@ def test_functions_of_scipy_special_that_jax_has_elsewhere(name: str) -> None:
         np.testing.assert_allclose(found, function(x), rtol=1e-13)
         step = 1e-4 * abs(x)
         np.testing.assert_allclose(slope, (function(x + step) - function(x - step)) / (2 * step), rtol=1e-5)
+
+
+def test_the_page_names_every_library_of_the_registry() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "loops.md").read_text()
+    public = [name for name in registry.MODULES if not any(part.startswith("_") for part in name.split("."))]
+    assert [name for name in public if f"`{name}" not in page] == []

@@ -135,7 +135,8 @@ def solve_ivp(
     )
     times = jnp.zeros(0) if t_eval is None else real(t_eval)
     out, last, good = _solution(name, rhs, t0, t1, y0, times, control)
-    note_tolerance(name, control.rtol)
+    if name not in runge_kutta.METHODS:
+        out, last = (within_tolerance(v, control.rtol, control.atol) for v in (out, last))
     success = good > 0
 
     def dense(t: Any) -> Any:
@@ -172,16 +173,19 @@ def odeint(
     if not rhs.traced and not any_traced((y0, t)):
         return _plainly(scipy.integrate.odeint, func, y0, t, args, full_output=full_output, rtol=rtol, atol=atol,
                         tcrit=tcrit, h0=h0, hmax=hmax, hmin=hmin, mxstep=mxstep, tfirst=tfirst)  # fmt: skip
-    note_tolerance("LSODA", 1.49e-8 if rtol is None else rtol)
     out, _, _ = _solution("LSODA", rhs, times[0], times[-1], start, times, TIGHT)
+    out = within_tolerance(out, 1.49e-8 if rtol is None else rtol, 1.49e-8 if atol is None else atol)
     return (out, {"message": "Integration successful."}) if full_output else out
 
 
-def note_tolerance(method: str, rtol: Any) -> None:
-    """Note that plain Python computes something to a tolerance only, where the compiled program is closer."""
-    if method not in runge_kutta.METHODS:
-        here = context.current()
-        here.tolerance = max(here.tolerance, float(np.max(rtol)))
+def within_tolerance(solution: Any, rtol: Any, atol: Any) -> Any:
+    """A solution that plain Python has to a tolerance only; moved by it where the program is traced for the effect."""
+    noted = context.current().wavering
+    if noted is None:
+        return solution
+    noted.append(float(np.max(rtol)))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], np.shape(solution))
+    return solution + signs * (atol + rtol * jnp.abs(solution))
 
 
 def _called(function: Any, *args: Any) -> Any:

@@ -291,7 +291,7 @@ class Interp1d:
             order = np.argsort(self.x)
             self.x, self.y = self.x[order], self.y[order]
         self.kind, self.fill = kind, fill_value
-        degree = {"zero": 0, "slinear": 1, "quadratic": 2, "cubic": 3}.get(kind, kind)
+        degree: Any = {"zero": 0, "slinear": 1, "quadratic": 2, "cubic": 3}.get(kind, kind)
         smooth = isinstance(degree, int) and degree >= 2
         self.spline = bspline_through(self.x, self.y, int(degree)) if smooth else None
         if self.spline is not None and fill_value == "extrapolate":

@@ -44,11 +44,14 @@ def combined(name: str, a: Any, b: Any) -> Any:
         a: the left operand.
         b: the right one; one of them is sparse.
     """
-    matrix: Any = a if scipy.sparse.issparse(a) else b
+    matrix: Any = a
+    if not scipy.sparse.issparse(a):
+        matrix = b
     other = b if matrix is a else a
+    transposed: Any = matrix.transpose
     product = name == "MatMult" or (name == "Mult" and isinstance(matrix, scipy.sparse.spmatrix) and jnp.ndim(other))
     if product:
-        return times(a, b) if matrix is a else jnp.swapaxes(times(matrix.transpose(), jnp.swapaxes(a, 0, -1)), 0, -1)
+        return times(a, b) if matrix is a else jnp.swapaxes(times(transposed(), jnp.swapaxes(a, 0, -1)), 0, -1)
     first, second = (dense(v) if scipy.sparse.issparse(v) else v for v in (a, b))
     match name:
         case "Mult":
