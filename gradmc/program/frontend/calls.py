@@ -32,6 +32,7 @@ from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
+    choices,
     context,
     foreign,
     frames,
@@ -60,6 +61,7 @@ from gradmc.program.frontend.stores import changed, delete_item, replace, store
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Choice,
     Column,
     Unbound,
     any_traced,
@@ -76,6 +78,12 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
         return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
+    if isinstance(function, Choice):
+        raise CannotRoll("one of several functions is called at a symbolic place", choices.REMEDY)
+    if choices.involved(args) and not any(function is f for f in TAKING_ITEMS):
+        target = None if handler is not None else users_function(function)
+        if target is None:
+            return choices.mapped(lambda *values: call(function, *values, **kwargs), *args)
     if handler is not None:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
@@ -92,6 +100,10 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(function, functools.partial):
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     return library(function, args, kwargs)
+
+
+TAKING_ITEMS = (list, tuple, zip, enumerate, map, filter, print, str, repr, format)
+"""Builtins that take things at symbolic places as they are."""
 
 
 def _as_method(function: Any, args: tuple) -> tuple[Any, str, tuple] | None:
@@ -282,6 +294,8 @@ def _fresh(result: Any, args: tuple) -> Any:
 def present(value: Any) -> Any:
     """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
     value = nullable.used(value)
+    if isinstance(value, Choice):
+        raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
     if isinstance(value, Generation):
         value = as_list(value)
     if isinstance(value, TOKENS):
@@ -315,6 +329,10 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, Choice) or (isinstance(owner, str | tuple | dict | list) and choices.involved(args)):
+        if name in CHANGING or name in ("sort", "reverse", *ITEMS):
+            raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
+        return choices.mapped(lambda o, *values: method(o, name, *values, **kwargs), owner, *args)
     if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
         return _method_of_frames(owner, name, args, kwargs)
     if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
@@ -470,6 +488,8 @@ def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
     if isinstance(owner, partial.Selected) and name == "size":
         return partial.counted(owner)
+    if isinstance(owner, Choice):
+        return choices.mapped(lambda o: attribute(o, name), owner)
     if isinstance(owner, Column):
         return frames.attribute(owner, name)
     if isinstance(owner, frames.Row):
@@ -515,6 +535,8 @@ def _hasattr(owner: Any, name: str) -> bool:
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
     owner = nullable.used(owner)
+    if isinstance(owner, Choice):
+        raise CannotRoll(f"attribute {name!r} is set at a symbolic place", choices.REMEDY)
     lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):
@@ -585,6 +607,8 @@ def returned(value: Any) -> Any:
 
 def subject(value: Any) -> Any:
     """What a `match` statement looks at."""
+    if isinstance(value, Choice):
+        raise CannotRoll("match looks at something that is no number, at a symbolic place", choices.REMEDY)
     if is_traced(value):
         raise ProgramError(
             "match cannot look at a value that is not known while compiling",

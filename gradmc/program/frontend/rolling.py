@@ -17,6 +17,7 @@ from jax.extend.core import jaxpr_as_fun
 from gradmc.program import ir
 from gradmc.program.frontend import (
     bodies,
+    choices,
     context,
     control,
     failing,
@@ -52,8 +53,10 @@ from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
     Container,
+    Fixed,
     Form,
     Missing,
+    OneOf,
     Unbound,
     blank,
     is_traced,
@@ -353,6 +356,8 @@ class Trial:
             return forms.together(*self.crossing.late[name])
         if name not in self.loop.carried:
             return Unbound(name)
+        if name in self.crossing.options:
+            return choices.among(value, self.crossing.options[name])
         return value
 
     def _content(self, token: Any) -> Any:
@@ -511,6 +516,13 @@ class Trial:
             out.add(Unbound(name))
             return new if value is self.entry[k] else replace(new, rebound=new.rebound | {name})
         before = self.pack.forms[k]
+        known = self.crossing.options.get(name, ())
+        if (may_be := choices.options_of(value)) is not None and isinstance(before, Fixed | OneOf):
+            first = known or choices.options_of(self.entry[k]) or ()
+            every = tuple(dict.fromkeys((*first, *may_be)))
+            if first and len(every) > max(len(known), 1):
+                return replace(new, options={**new.options, name: every})
+            value = choices.among(value, known) if known else value
         form = out.add(value, stack=name in self.crossing.stacked)
         if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
             value.complain()

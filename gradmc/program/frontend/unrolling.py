@@ -29,6 +29,13 @@ REMEDY = (
 )
 
 
+PADDED = (
+    "Give arrays one size for all iterations, that of the largest (np.zeros(max(sizes))), and let the range of the "
+    "inner loop, or an if, say which entries count."
+)
+"""What to do where a size changes from iteration to iteration."""
+
+
 class UnrolledLoopWarning(UserWarning):
     """A long loop could not be traced once, so its body is compiled once per iteration."""
 
@@ -49,10 +56,12 @@ class Unrolled:
     Args:
         why: why the loop is not traced once.
         copies: how often its body will be copied, at least.
+        remedy: what to do if that is too often.
     """
 
     why: str
     copies: int = 1
+    remedy: str = REMEDY
     trips: int = 0
     busy: int = 0
     made: list[marks.Marks] = field(default_factory=list)
@@ -84,7 +93,7 @@ class Unrolled:
             raise ProgramError(
                 f"this loop cannot be compiled: {self.why}, and it has more than {LIMIT} iterations",
                 location=where.here(),
-                remedy=REMEDY,
+                remedy=self.remedy,
             )
 
     def end(self) -> None:
@@ -130,7 +139,8 @@ def instead(
     source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: BaseException
 ) -> None:
     """Run a loop in Python that could not be traced once."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length))
+    remedy = PADDED if complaints.is_concretization(obstacle) else REMEDY
+    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length, remedy))
 
 
 def is_obstacle(error: BaseException) -> bool:
