@@ -103,10 +103,29 @@ class Loop:
     whole: bool = False
 
     def run(self) -> None:
-        """Trace the loop; if that cannot be done, run it in Python."""
+        """Trace the loop; if that cannot be done, run it in Python.
+
+        A loop that has depended on data only before (in a function that is called again and again) begins in Python,
+        and is traced from the first iteration on that depends on more.
+        """
+        done, n = 0, self.source.length
+        if self._key() in context.current().data_only and n <= IN_PYTHON:
+            done = unrolling.begun(self.source, self.body, self.ended)
+        if not done:
+            self._run()
+        elif done < n:
+            item = self.source.item
+            rest = Rollable(n - done, lambda i: item(operators.binary("Add", i, done)))
+            replace(self, source=rest, peeled=self.peeled + 1)._run()
+
+    def _key(self) -> tuple[str, int]:
+        return (self.place.file, self.place.line) if self.place else ("", 0)
+
+    def _run(self) -> None:
         try:
             self.roll()
         except DataOnly:
+            context.current().data_only.add(self._key())
             unrolling.plain(self.source, self.body, self.ended)
         except (Exception, CannotRoll) as obstacle:
             if not unrolling.is_obstacle(obstacle):

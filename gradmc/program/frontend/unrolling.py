@@ -127,6 +127,21 @@ def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], A
     run(map(source.item, range(source.length)), body, ended, Unrolled(DATA))
 
 
+def begun(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> int:
+    """Run a loop in Python for as long as it depends on data only; returns how many iterations have been run."""
+    loop, here = Unrolled(DATA), context.current()
+    for k in range(source.length):
+        traced = here.traced
+        loop.iteration(lambda k=k: body(source.item(k)))
+        if ended is not None and _sure(ended()):
+            break
+        if here.traced > traced:
+            loop.end()
+            return k + 1
+    loop.end()
+    return source.length
+
+
 def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over a few items, or over things that have no common form: a list of strings, a dict, a generator."""
     kind = type(source).__name__
