@@ -31,6 +31,7 @@ import numpy as np
 from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import (
+    arrays,
     builtin,
     choices,
     context,
@@ -208,7 +209,9 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
     if traced:
-        other = routing.counterpart(function)
+        plain_args = tuple(map(arrays.like, plain_args)) if _computes(function) else plain_args
+        plain_kwargs = {k: arrays.like(v) if k in ("b", "weights") else v for k, v in plain_kwargs.items()}
+        other = arrays.found(function, plain_args, plain_kwargs) or routing.counterpart(function)
         if other is not None:
             plain_args = heavy.apart(function, plain_args)
             computed = _with_gaps(function, other, plain_args, plain_kwargs)
@@ -228,6 +231,11 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _computes(function: Any) -> bool:
+    """Whether a function takes ranges and lists as arrays: a log density of scipy's."""
+    return partial.is_elementwise(function) and function is not np.where
 
 
 def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import (
+    arrays,
     bounds,
     choices,
     context,
@@ -54,6 +55,8 @@ def load(owner: Any, index: Any) -> Any:
         return choices.mapped(lambda o, *parts: load(o, parts), owner, *index)
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
         return frames.load(owner, index, load)
+    if any(owner is o for o in arrays.JOINING) and symbolic_index(index):
+        return here.memory.bear(arrays.joined(owner, present_index(index)))
     content = here.memory.content(owner)
     index = present_index(index)
     if isinstance(content, Listing):
