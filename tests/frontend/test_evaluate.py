@@ -10,6 +10,7 @@ import pytest
 
 from gradmc.errors import ProgramError
 from gradmc.program.compiler import evaluate
+from gradmc.program.returned import log_density
 from tests.frontend.constructs import INDEX, Supported, arrays, branches, functions, loops
 
 del arrays, branches, functions, loops  # imported for their entries
@@ -66,7 +67,8 @@ def test_in_single_precision() -> None:
 @pytest.mark.parametrize("entry", INDEX.supported[::4], ids=lambda e: e.fn.__name__)
 def test_constructs_in_single_precision(entry: Supported) -> None:
     with jax.enable_x64(True):
-        want = float(entry.fn(*entry.args, **{k: v.copy() if hasattr(v, "copy") else v for k, v in entry.data.items()}))
+        data = {k: v.copy() if hasattr(v, "copy") else v for k, v in entry.data.items()}
+        want = float(log_density(entry.fn(*entry.args, **data)))
     args = tuple(np.asarray(a, np.float32) for a in entry.args)
     got = jax.jit(lambda *p: evaluate(entry.fn, p, entry.data)[0])(*args)
     assert got.dtype == np.float32

@@ -143,14 +143,21 @@ def many_kinds(a, *, items):
     return lp
 
 
+def many_functions(a, *, functions):
+    lp = 0.0
+    for f in functions:
+        lp += f(a)
+    return lp
+
+
 def test_unrolling_warns_with_line_and_reason() -> None:
-    items = [{"u": float(k)} for k in range(unrolling.QUIET + 5)]
-    line = many_kinds.__code__.co_firstlineno + 2
+    functions = [math.sin, math.cos] * (unrolling.QUIET // 2 + 3)
+    line = many_functions.__code__.co_firstlineno + 2
     with pytest.warns(UnrolledLoopWarning) as caught:
-        value = evaluate(many_kinds, (0.5,), {"items": items})[0]
-    assert float(value) == pytest.approx(many_kinds(0.5, items=items))
+        value = evaluate(many_functions, (0.5,), {"functions": functions})[0]
+    assert float(value) == pytest.approx(many_functions(0.5, functions=functions))
     (warning,) = caught
-    assert str(warning.message).startswith(f"{__file__}:{line}: this loop is unrolled, since its items (of a list)")
+    assert str(warning.message).startswith(f"{__file__}:{line}: this loop is unrolled, since one of several functions")
     assert (warning.filename, warning.lineno) == (__file__, line)
 
 

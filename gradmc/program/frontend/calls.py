@@ -32,6 +32,7 @@ from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
+    choices,
     context,
     foreign,
     frames,
@@ -62,6 +63,7 @@ from gradmc.program.frontend.stores import changed, delete_item, replace, store
 from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, load, present_index
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Choice,
     Column,
     Nullable,
     Unbound,
@@ -79,6 +81,12 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
         return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
+    if isinstance(function, Choice):
+        raise CannotRoll("one of several functions is called at a symbolic place", choices.REMEDY)
+    if choices.involved(args) and not any(function is f for f in TAKING_ITEMS):
+        target = None if handler is not None else users_function(function)
+        if target is None:
+            return choices.mapped(lambda *values: call(function, *values, **kwargs), *args)
     if handler is not None:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
@@ -95,6 +103,10 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if isinstance(function, functools.partial):
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     return library(function, args, kwargs)
+
+
+TAKING_ITEMS = (list, tuple, zip, enumerate, map, filter, print, str, repr, format)
+"""Builtins that take things at symbolic places as they are."""
 
 
 def _as_method(function: Any, args: tuple) -> tuple[Any, str, tuple] | None:
@@ -202,6 +214,7 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
     if traced:
+        plain_args = tuple(map(arrays.like, plain_args)) if _computes(function) else plain_args
         other = routing.counterpart(function)
         if other is not None:
             plain_args = heavy.apart(function, plain_args)
@@ -222,6 +235,11 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return _new(exact.exactly(function, *plain_args, **plain_kwargs), args)
     return _new(function(*plain_args, **plain_kwargs), args)
+
+
+def _computes(function: Any) -> bool:
+    """Whether a function takes ranges and lists as arrays: a log density of scipy's."""
+    return partial.is_elementwise(function) and function is not np.where
 
 
 def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -288,6 +306,8 @@ def _fresh(result: Any, args: tuple) -> Any:
 def present(value: Any) -> Any:
     """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
     value = nullable.used(value)
+    if isinstance(value, Choice):
+        raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
     if isinstance(value, Generation):
         value = as_list(value)
     if isinstance(value, TOKENS):
@@ -321,6 +341,10 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return call(getattr(owner, name), *args, **kwargs)
+    if isinstance(owner, Choice) or (isinstance(owner, str | tuple | dict | list) and choices.involved(args)):
+        if name in CHANGING or name in ("sort", "reverse", *ITEMS):
+            raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
+        return choices.mapped(lambda o, *values: method(o, name, *values, **kwargs), owner, *args)
     if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
         return _method_of_frames(owner, name, args, kwargs)
     if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
@@ -487,6 +511,8 @@ def attribute(owner: Any, name: str) -> Any:
     """`owner.name`."""
     if isinstance(owner, partial.Selected) and name == "size":
         return partial.counted(owner)
+    if isinstance(owner, Choice):
+        return choices.mapped(lambda o: attribute(o, name), owner)
     if isinstance(owner, Column):
         return frames.attribute(owner, name)
     if isinstance(owner, frames.Row):
@@ -532,6 +558,8 @@ def _hasattr(owner: Any, name: str) -> bool:
 def set_attribute(owner: Any, name: str, value: Any) -> None:
     """`owner.name = value`."""
     owner = nullable.used(owner)
+    if isinstance(owner, Choice):
+        raise CannotRoll(f"attribute {name!r} is set at a symbolic place", choices.REMEDY)
     lasting.refuse(owner, value)
     memory = context.current().memory
     if not _shared(owner):
@@ -608,6 +636,8 @@ def returned(value: Any) -> Any:
 
 def subject(value: Any) -> Any:
     """What a `match` statement looks at."""
+    if isinstance(value, Choice):
+        raise CannotRoll("match looks at something that is no number, at a symbolic place", choices.REMEDY)
     if is_traced(value):
         raise ProgramError(
             "match cannot look at a value that is not known while compiling",

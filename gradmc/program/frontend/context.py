@@ -47,6 +47,7 @@ class Context:
         attempts: the `try` statements whose bodies are running, outermost first (`trying`).
         pythons: by identity, traced numbers, and whether plain Python has one of its own there or one of numpy's.
         asked: how often that has been asked (only differences mean anything).
+        data_only: the lines of loops that have depended on data only.
         heavy: by identity, traced numbers that are computed from the result of a long function (`heavy`).
         missing: whether NaN is among the data.
         gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
@@ -75,6 +76,7 @@ class Context:
     attempts: list[Any] = field(default_factory=list)
     pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
     asked: int = 0
+    data_only: set[tuple[str, int]] = field(default_factory=set)
     heavy: dict[int, Any] = field(default_factory=dict)
     missing: bool = False
     gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)

@@ -30,6 +30,7 @@ class Crossing:
         late: variables that get their first value in the body, with a value of the same form.
         tabled: carried numbers by leaf, and what they are in every iteration (None: it cannot be told).
         shared: places that hold one object from one iteration to the next.
+        options: variables that hold text or None, and all that they may be.
         made: for objects among the tokens, attributes that get their first value in the body, blank.
         unsure: numbers that are Python's before the loop and numpy's after an iteration, or the other way round.
     """
@@ -43,6 +44,7 @@ class Crossing:
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
     tabled: dict[int, np.ndarray | None] = field(default_factory=dict)
     shared: tuple[Shared, ...] = ()
+    options: dict[str, tuple] = field(default_factory=dict)
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 

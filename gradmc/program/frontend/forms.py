@@ -11,12 +11,14 @@ from gradmc.program.frontend.values import (
     MISSING,
     Buffer,
     CannotRoll,
+    Choice,
     Container,
     Fixed,
     Form,
     Leaf,
     Missing,
     Nullable,
+    OneOf,
     OrNone,
     Rows,
     Selected,
@@ -24,6 +26,7 @@ from gradmc.program.frontend.values import (
     Tree,
     Unbound,
     is_leaf,
+    is_traced,
     leaves_in,
 )
 
@@ -44,6 +47,8 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
         return [value], LEAF
     if isinstance(value, Spread | Selected):
         value.complain()
+    if isinstance(value, Choice):
+        return [value.code], OneOf(value.options)
     if isinstance(value, Unbound):
         return [], MISSING
     if isinstance(value, Nullable):
@@ -100,6 +105,9 @@ def _build(form: Form, rest: Iterator[Any]) -> Any:
             return next(rest)
         case Fixed(value=value):
             return value
+        case OneOf(options=options):
+            code = next(rest)
+            return Choice(options, code) if is_traced(code) else options[int(code)]
         case Missing():
             return Unbound("a variable")
         case Tree(structure=structure):

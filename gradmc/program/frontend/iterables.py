@@ -12,9 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, frames, nullable, operators, subscripts, tables
+from gradmc.program.frontend import choices, context, frames, nullable, operators, subscripts, tables
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, is_array, is_leaf, is_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_array, is_leaf, is_traced
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
 ITERATOR_REMEDY = "Loop over the items themselves, or over zip(...) of what is needed together."
@@ -93,6 +93,8 @@ class Mapped:
 def iterate(source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
     source = nullable.used(source)
+    if isinstance(source, Choice):
+        return choices.parts(source)
     source = source.values if isinstance(source, frames.Column) else source
     content = context.current().memory.content(source)
     if isinstance(content, Listing):
@@ -145,9 +147,13 @@ def rollable(source: Any) -> Rollable | None:
         return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
     if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(content[0]):
         stacked = _listing(Listing.of(content))
+        if stacked is None and not any_traced(content):
+            return Rollable(len(content), lambda i: subscripts.item(source, i))
         return stacked and (
             Rollable(len(content), lambda i: subscripts.item(source, i)) if _holds_lists(content[0]) else stacked
         )
+    if isinstance(content, str | list | tuple) and len(content) > LONG_LIST and not any_traced(content):
+        return Rollable(len(content), lambda i: subscripts.item(source, i))
     return None
 
 
@@ -164,8 +170,14 @@ def _holds_lists(item: Any) -> bool:
 
 
 def materialised(source: Any) -> Any:
-    """The items of an iterator of itertools or numpy in a list, so that they can be indexed."""
-    return list(source) if isinstance(source, (*FINITE, np.ndindex)) else source
+    """The items of an iterator of itertools, numpy or pandas, or of a view of a dict, in a list, to be indexed."""
+    if isinstance(source, (*FINITE, np.ndindex)):
+        return list(source)
+    rows = isinstance(source, map) or getattr(source, "__qualname__", "") == "DataFrame.iterrows"
+    views = isinstance(source, type({}.items()) | type({}.keys()) | type({}.values()))
+    if (rows and context.current().memory.owns(source)) or (views and len(source) > LONG_LIST):
+        return list(source)
+    return source
 
 
 def _range(start: Any, length: Any, step: Any, most: int | None = None) -> Rollable:

@@ -11,11 +11,24 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.exact import exactly
-from gradmc.program.frontend import branches, context, frames, gaps, heavy, nullable, partial, pythons, tables, text
+from gradmc.program.frontend import (
+    branches,
+    choices,
+    context,
+    frames,
+    gaps,
+    heavy,
+    nullable,
+    partial,
+    pythons,
+    tables,
+    text,
+)
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Choice,
     Nullable,
     OrNone,
     Selected,
@@ -69,6 +82,8 @@ def content(value: Any) -> Any:
         if isinstance(value, Tracer):
             here.traced += 1
         return here.memory.content(value)
+    if isinstance(value, Choice):
+        raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
     return content(nullable.used(value)) if isinstance(value, Unbound | Nullable | Spread | Selected) else value
 
 
@@ -88,6 +103,8 @@ def applied(operation: Callable[..., Any], *operands: Any) -> Any:
 
 def binary(op: str, a: Any, b: Any) -> Any:
     """`a op b`."""
+    if choices.involved((a, b)):
+        return choices.mapped(lambda a, b: binary(op, a, b), a, b)
     if partial.any_partial((a, b)):
         return _partial_binary(op, a, b)
     if frames.involved((a, b)):
@@ -257,6 +274,8 @@ def _canonical(array: Any) -> Any:
 
 def unary(op: str, a: Any) -> Any:
     """`op a`."""
+    if isinstance(a, Choice):
+        return choices.mapped(lambda a: unary(op, a), a)
     if partial.any_partial((a,)):
         return partial.elementwise(lambda a: unary(op, a), a)
     if frames.involved((a,)):
@@ -271,6 +290,8 @@ def unary(op: str, a: Any) -> Any:
 
 def compare(op: str, a: Any, b: Any) -> Any:
     """`a op b` for one comparison."""
+    if choices.involved((a, b)):
+        return choices.mapped(lambda a, b: compare(op, a, b), a, b)
     if op in TAKE_NONE and (nullable.may_be_none(a) or nullable.may_be_none(b)):
         return nullable.compared(op, a, b, compare)
     if op in ("Is", "IsNot"):
@@ -359,6 +380,8 @@ def truth(value: Any) -> Any:
     """Whether a value counts as true: a bool, or a traced scalar of booleans."""
     if nullable.may_be_none(value):
         return both(not_(value.null), truth(value.value))
+    if isinstance(value, Choice):
+        return choices.mapped(truth, value)
     value = content(value)
     if isinstance(value, Listing):
         length = value.length()

@@ -17,6 +17,7 @@ from jax.extend.core import jaxpr_as_fun
 from gradmc.program import ir
 from gradmc.program.frontend import (
     bodies,
+    choices,
     context,
     control,
     failing,
@@ -52,9 +53,11 @@ from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
     CannotRoll,
     Container,
+    Fixed,
     Form,
     Missing,
     Nullable,
+    OneOf,
     OrNone,
     Unbound,
     blank,
@@ -102,10 +105,29 @@ class Loop:
     whole: bool = False
 
     def run(self) -> None:
-        """Trace the loop; if that cannot be done, run it in Python."""
+        """Trace the loop; if that cannot be done, run it in Python.
+
+        A loop that has depended on data only before (in a function that is called again and again) begins in Python,
+        and is traced from the first iteration on that depends on more.
+        """
+        done, n = 0, self.source.length
+        if self._key() in context.current().data_only and n <= IN_PYTHON:
+            done = unrolling.begun(self.source, self.body, self.ended)
+        if not done:
+            self._run()
+        elif done < n:
+            item = self.source.item
+            rest = Rollable(n - done, lambda i: item(operators.binary("Add", i, done)))
+            replace(self, source=rest, peeled=self.peeled + 1)._run()
+
+    def _key(self) -> tuple[str, int]:
+        return (self.place.file, self.place.line) if self.place else ("", 0)
+
+    def _run(self) -> None:
         try:
             self.roll()
         except DataOnly:
+            context.current().data_only.add(self._key())
             unrolling.plain(self.source, self.body, self.ended)
         except (Exception, CannotRoll) as obstacle:
             if not unrolling.is_obstacle(obstacle):
@@ -355,6 +377,8 @@ class Trial:
             return forms.together(*self.crossing.late[name])
         if name not in self.loop.carried:
             return Unbound(name)
+        if name in self.crossing.options:
+            return choices.among(value, self.crossing.options[name])
         return value
 
     def _content(self, token: Any) -> Any:
@@ -514,6 +538,13 @@ class Trial:
             out.add(Unbound(name))
             return new if value is self.entry[k] else replace(new, rebound=new.rebound | {name})
         before = self.pack.forms[k]
+        known = self.crossing.options.get(name, ())
+        if (may_be := choices.options_of(value)) is not None and isinstance(before, Fixed | OneOf):
+            first = known or choices.options_of(self.entry[k]) or ()
+            every = tuple(dict.fromkeys((*first, *may_be)))
+            if first and len(every) > max(len(known), 1):
+                return replace(new, options={**new.options, name: every})
+            value = choices.among(value, known) if known else value
         form = out.add(value, stack=name in self.crossing.stacked)
         if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
             value.complain()

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, context, lasting, nullable, partial, where, windows
+from gradmc.program.frontend import bounds, choices, context, lasting, nullable, partial, where, windows
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -37,6 +37,8 @@ def store(owner: Any, index: Any, value: Any) -> None:
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(owner, value)
+    if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
+        raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
         _store_in_list(owner, index, value)
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):

@@ -8,12 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, context, frames, gaps, nullable, partial, pythons, tables, where, windows
+from gradmc.program.frontend import (
+    bounds,
+    choices,
+    context,
+    frames,
+    gaps,
+    nullable,
+    partial,
+    pythons,
+    tables,
+    where,
+    windows,
+)
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import (
     CannotRoll,
+    Choice,
     Selected,
     any_traced,
     at_once,
@@ -31,6 +44,15 @@ def load(owner: Any, index: Any) -> Any:
     """`owner[index]`."""
     here = context.current()
     owner = nullable.used(owner)
+    if isinstance(owner, Choice) and is_traced(index):
+        return choices.item(owner, index)
+    places = index if isinstance(index, tuple) else (index,)
+    if choices.involved((owner, *places)):
+        if is_array(owner):
+            raise CannotRoll("an array is indexed by something that is no number", choices.REMEDY)
+        if not isinstance(index, tuple):
+            return choices.mapped(load, owner, index)
+        return choices.mapped(lambda o, *parts: load(o, parts), owner, *index)
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
         return frames.load(owner, index, load)
     content = here.memory.content(owner)
@@ -53,7 +75,7 @@ def load(owner: Any, index: Any) -> Any:
         try:
             return content[index]
         except IndexError:
-            here.memory.may_grow(owner)
+            here.memory.may_grow(owner)  # pyright: ignore[reportArgumentType]
             raise
     if not symbolic_index(index):
         return content[index]
@@ -78,6 +100,9 @@ def _part(result: Any, owner: Any, index: Any) -> None:
 
 def _symbolic(owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index."""
+    if isinstance(content, str | list | tuple) and content and not _stacks(content):
+        bounds.check(index, len(content))
+        return choices.pick(content, jnp.where(index < 0, index + len(content), index) if _negative(index) else index)
     if isinstance(content, list | tuple) and content:
         result = Listing.of(content).item(index)
         if isinstance(content, list) and (is_array(result) or isinstance(result, list)):
@@ -86,6 +111,22 @@ def _symbolic(owner: Any, content: Any, index: Any) -> Any:
     if isinstance(content, range):
         return content.start + content.step * index
     raise CannotRoll(f"a {type(content).__name__} {KEYED}", KEYED_REMEDY)
+
+
+def _negative(index: Any) -> bool:
+    table = tables.known(index)
+    return table is None or bool((table.values < 0).any())
+
+
+def _stacks(content: Any) -> bool:
+    """Whether the items of a list are numbers or arrays, or lists and tuples of them, of one form."""
+    if isinstance(content, str) or any(isinstance(v, str | dict) for v in content):
+        return False
+    try:
+        Listing.of(content).stacked()
+    except CannotRoll:
+        return any_traced(content)
+    return True
 
 
 def _from_listing(owner: Any, content: Listing, index: Any) -> Any:

@@ -8,7 +8,7 @@ in `observe(f"y_{k}", ...)`), the loop is unrolled if the text is of its index; 
 from typing import Any, NoReturn
 
 from gradmc.program.frontend import context, operators, where
-from gradmc.program.frontend.values import CannotRoll, any_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, any_traced
 
 TEXT = "the text of a value is needed that is not known while compiling"
 TEXT_REMEDY = "Make text from data only; to look at values while sampling use gm.record, or jax.debug.print."
@@ -42,6 +42,8 @@ class Untold(str):
 
 def shown(value: Any) -> Any:
     """A value as text is made of it."""
+    if isinstance(value, Choice):
+        return Untold(GAP)
     value = operators.content(value)
     return Untold(GAP) if any_traced(value) else value
 

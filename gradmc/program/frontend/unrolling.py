@@ -29,6 +29,13 @@ REMEDY = (
 )
 
 
+PADDED = (
+    "Give arrays one size for all iterations, that of the largest (np.zeros(max(sizes))), and let the range of the "
+    "inner loop, or an if, say which entries count."
+)
+"""What to do where a size changes from iteration to iteration."""
+
+
 class UnrolledLoopWarning(UserWarning):
     """A long loop could not be traced once, so its body is compiled once per iteration."""
 
@@ -49,10 +56,12 @@ class Unrolled:
     Args:
         why: why the loop is not traced once.
         copies: how often its body will be copied, at least.
+        remedy: what to do if that is too often.
     """
 
     why: str
     copies: int = 1
+    remedy: str = REMEDY
     trips: int = 0
     busy: int = 0
     made: list[marks.Marks] = field(default_factory=list)
@@ -84,7 +93,7 @@ class Unrolled:
             raise ProgramError(
                 f"this loop cannot be compiled: {self.why}, and it has more than {LIMIT} iterations",
                 location=where.here(),
-                remedy=REMEDY,
+                remedy=self.remedy,
             )
 
     def end(self) -> None:
@@ -118,6 +127,21 @@ def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], A
     run(map(source.item, range(source.length)), body, ended, Unrolled(DATA))
 
 
+def begun(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> int:
+    """Run a loop in Python for as long as it depends on data only; returns how many iterations have been run."""
+    loop, here = Unrolled(DATA), context.current()
+    for k in range(source.length):
+        traced = here.traced
+        loop.iteration(lambda k=k: body(source.item(k)))
+        if ended is not None and _sure(ended()):
+            break
+        if here.traced > traced:
+            loop.end()
+            return k + 1
+    loop.end()
+    return source.length
+
+
 def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over a few items, or over things that have no common form: a list of strings, a dict, a generator."""
     kind = type(source).__name__
@@ -130,7 +154,8 @@ def instead(
     source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: BaseException
 ) -> None:
     """Run a loop in Python that could not be traced once."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length))
+    remedy = PADDED if complaints.is_concretization(obstacle) else REMEDY
+    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length, remedy))
 
 
 def is_obstacle(error: BaseException) -> bool:

@@ -174,6 +174,25 @@ class Column:
         return len(self.labels.missing)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Choice:
+    """One of several things that are no numbers (`choices`).
+
+    Attributes:
+        options: the things.
+        code: which one: a traced whole number.
+    """
+
+    options: tuple
+    code: Any
+
+    def _asked(self, *_: Any) -> NoReturn:
+        raise CannotRoll("something that is no number is used at a symbolic place")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _asked  # type: ignore[assignment]
+    __hash__ = __bool__ = __iter__ = __len__ = __contains__ = __getitem__ = __call__ = _asked  # type: ignore[assignment]
+
+
 def is_traced(value: object) -> bool:
     """Whether JAX does not know the value yet."""
     return isinstance(value, Tracer)
@@ -186,7 +205,7 @@ def is_array(value: object) -> bool:
 
 def any_traced(value: object) -> bool:
     """Whether a traced value is in `value`, at any depth of containers."""
-    if isinstance(value, Tracer | Nullable | Spread | Selected):
+    if isinstance(value, Tracer | Nullable | Spread | Selected | Choice):
         return True
     if isinstance(value, Column):
         return isinstance(value.filled, Tracer)
@@ -275,7 +294,22 @@ class Buffer:
     added: int
 
 
-type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | OrNone | Missing
+@dataclass(frozen=True)
+class OneOf:
+    """The form of a `Choice`: its leaf says which of the options it is."""
+
+    options: tuple
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OneOf) or len(self.options) != len(other.options):
+            return False
+        return all(Fixed(a) == Fixed(b) for a, b in zip(self.options, other.options, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(len(self.options))
+
+
+type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | OrNone | OneOf | Missing
 
 LEAF = Leaf()
 MISSING = Missing()
@@ -346,6 +380,8 @@ def leaves_in(form: Form) -> Iterator[Leaf]:
     match form:
         case Leaf():
             yield form
+        case OneOf():
+            yield LEAF
         case Container(parts=parts):
             for p in parts:
                 yield from leaves_in(p)

@@ -826,17 +826,35 @@ class Box:
 
 
 @refused(
-    "a long loop over unlike things",
+    "an array whose size changes from iteration to iteration of a long loop",
+    0.7,
+    n=np.array([3, 5, 2, 4] * 10),
+    line="for i in range(len(n))",
+    message="its body needs the index, or a value computed from it, as a plain number (line ",
+    remedy="Give arrays one size for all iterations, that of the largest (np.zeros(max(sizes)))",
+)
+def changing_size(a, *, n):
+    lp = 0.0
+    for i in range(len(n)):
+        out = np.zeros(min(n[i], 9) + 1)
+        for t in range(n[i]):
+            out[t + 1] = out[t] + a
+        lp += out.sum()
+    return lp
+
+
+@refused(
+    "a long loop over functions",
     3.0,
-    items=[{"u": k} for k in range(40)],
-    line="for item in items",
-    message="its items (of a list) have no common form",
+    functions=[math.sin, math.cos] * 20,
+    line="for f in functions",
+    message="one of several functions is called at a symbolic place",
     remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
 )
-def long_unlike(a, *, items):
+def long_unlike(a, *, functions):
     lp = 0.0
-    for item in items:
-        lp += a * item["u"]
+    for f in functions:
+        lp += f(a)
     return lp
 
 

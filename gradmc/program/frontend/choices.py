@@ -1,0 +1,148 @@
+"""Things that are no numbers at a symbolic place: a letter of a sequence, a name, a record, a row of a frame.
+
+What stands there in every iteration is known. A `Choice` is one of some objects: which one says a number that is
+computed along the loop. What Python makes of the objects one by one (a comparison, an item of a dict, an attribute, a
+method) is done now for each that comes up, and must change nothing; the results are numbers as a rule, and become an
+array that the loop looks up.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradmc.program import ir, marks
+from gradmc.program.frontend import context, tables
+from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
+
+MOST_PAIRS = 100_000
+"""So many combinations of several choices are looked at."""
+SIMPLE = (str, bytes, bool, int, float, type(None))
+REMEDY = "Put what the loop needs into arrays, and index those with whole numbers."
+
+
+def pick(items: Sequence[Any], k: Any) -> Any:
+    """`items[k]` at a symbolic index that is within bounds.
+
+    Raises:
+        CannotRoll: the items are traced, and of different structure.
+    """
+    if any_traced(list(items)):
+        from gradmc.program.frontend.listing import Listing
+
+        return Listing.of(items).item(k)
+    column = _column(items)
+    if column is not None:
+        return _looked_up(column, k)
+    if all(isinstance(v, SIMPLE) for v in items):
+        options = tuple(dict.fromkeys((type(v), v) for v in items))
+        places = {option: n for n, option in enumerate(options)}
+        codes = np.asarray([places[type(v), v] for v in items])
+        return Choice(tuple(v for _, v in options), _looked_up(codes, k))
+    return Choice(tuple(items), k)
+
+
+def _looked_up(column: np.ndarray, k: Any) -> Any:
+    return tables.look_up(ir.load(column, k), column, [k])
+
+
+def _column(items: Sequence[Any]) -> np.ndarray | None:
+    """Numbers, or arrays of one shape, as an array; None for anything else."""
+    kinds = set(map(type, items))
+    if kinds <= {bool} or kinds <= {int, np.int64} or kinds <= {int, float, np.float64, np.int64}:
+        column = np.asarray(items)
+        return column if column.dtype != object else None
+    arrays = all(isinstance(v, np.ndarray | np.generic) and v.dtype.kind in "biuf" for v in items)
+    if arrays and len({(np.shape(v), v.dtype) for v in items}) == 1:
+        return np.stack(items)
+    return None
+
+
+def options_of(value: Any) -> tuple | None:
+    """What a variable that holds text or None may be; None for a variable that holds something else."""
+    if isinstance(value, Choice):
+        return value.options if all(isinstance(o, str | bytes | None) for o in value.options) else None
+    return (value,) if isinstance(value, str | bytes | None) else None
+
+
+def among(value: Any, options: tuple) -> Choice:
+    """The same as one of more options."""
+    if not isinstance(value, Choice):
+        return Choice(options, np.asarray(options.index(value)))
+    return Choice(options, _looked_up(np.asarray([options.index(o) for o in value.options]), value.code))
+
+
+def involved(values: Sequence[Any]) -> bool:
+    """Whether one of some values is a choice."""
+    return any(isinstance(v, Choice) for v in values)
+
+
+def mapped(function: Callable[..., Any], *operands: Any) -> Any:
+    """What a function makes of objects, some of which are choices.
+
+    Raises:
+        CannotRoll: another operand is not known while compiling.
+    """
+    chosen = [o for o in operands if isinstance(o, Choice)]
+    if any(is_traced(o) for o in operands):
+        raise CannotRoll("something that is no number meets a value that is not known while compiling", REMEDY)
+    sizes = [len(c.options) for c in chosen]
+    if np.prod(sizes) > MOST_PAIRS:
+        raise CannotRoll("too many combinations of things that are no numbers", REMEDY)
+    code = chosen[0].code
+    for choice in chosen[1:]:
+        size = len(choice.options)
+        code = tables.apply(code * size + choice.code, lambda a, b, size=size: a * size + b, code, choice.code)
+    table = tables.known(code)
+    every = list(itertools.product(*(c.options for c in chosen)))
+    used = range(len(every)) if table is None else np.unique(table.values).tolist()
+    results = _harmless([_bound(function, operands, every[n]) for n in used])
+    if len(used) == len(every):
+        return pick(results, code)
+    places = np.zeros(len(every), np.int64)
+    places[list(used)] = np.arange(len(used))
+    return pick(results, _looked_up(places, code))
+
+
+def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequence[Any]) -> Callable[[], Any]:
+    """The function on operands with these things in the places of the choices."""
+    given = iter(chosen)
+    values = [next(given) if isinstance(o, Choice) else o for o in operands]
+    return lambda: function(*values)
+
+
+def _harmless(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The results of functions that change nothing and mark nothing."""
+    memory = context.current().memory
+    frame = memory.enter(loop=False)
+    try:
+        with marks.collecting() as marked:
+            results = [memory.peek(function()) for function in functions]
+        changes = frame.saved or frame.grown or frame.failures or marked.observe or marked.record
+    finally:
+        memory.leave(frame)
+    if changes:
+        raise CannotRoll("something is changed or marked by way of things that are no numbers", REMEDY)
+    return results
+
+
+def item(owner: Choice, index: Any) -> Any:
+    """`owner[index]`, where the index is symbolic too: of sequences of one length."""
+    sizes = {len(o) if isinstance(o, str | list | tuple) else -1 for o in owner.options}
+    if len(sizes) > 1 or -1 in sizes:
+        raise CannotRoll("one of several sequences of different lengths is indexed by a symbolic index", REMEDY)
+    (size,) = sizes
+    table = tables.known(index)
+    if table is None or table.values.min(initial=0) < 0 or table.values.max(initial=0) >= size:
+        raise CannotRoll("one of several sequences is indexed by an index that may be beyond it", REMEDY)
+    place = tables.apply(owner.code * size + index, lambda c, i: c * size + i, owner.code, index)
+    return pick([v for option in owner.options for v in option], place)
+
+
+def parts(choice: Choice) -> list[Any]:
+    """The items of one of several sequences of the same length."""
+    sizes = {len(o) if isinstance(o, str | list | tuple) else -1 for o in choice.options}
+    if len(sizes) > 1 or -1 in sizes:
+        raise CannotRoll("one of several things that are no sequences of one length is iterated", REMEDY)
+    return [mapped(lambda o, j=j: o[j], choice) for j in range(sizes.pop())]
