@@ -56,6 +56,7 @@ from gradmc.program.frontend.convert import convert, is_converted
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.libraries import registry
+from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.pythons import MATH
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
@@ -214,7 +215,7 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced
     if traced:
-        plain_args = tuple(map(arrays.like, plain_args)) if _computes(function) else plain_args
+        plain_args = tuple(map(like, plain_args)) if _computes(function) else plain_args
         other = routing.counterpart(function)
         if other is not None:
             plain_args = heavy.apart(function, plain_args)
