@@ -50,6 +50,8 @@ def note(function: FunctionType) -> None:
     known.noted[id(function)] = function
     stored = _stored(function)
     for name, value in _reached(function):
+        if isinstance(value, ModuleType):
+            continue  # np.append and the like change nothing of it
         for inner in _within(value, known):
             known.reached[id(inner)] = (inner, name, id(value))
         if name in stored and id(value) in known.reached:
