@@ -447,12 +447,19 @@ def strings(a, *, names):
 
 
 @supported(
-    "numbers", "`np.r_`, `np.c_`, np.bincount with weights, lfilter, ranges among the arguments of densities", 0.7, x=X
+    "numbers",
+    "np.append and insert, `np.r_`, `np.c_`, np.bincount with weights, lfilter, ranges as arguments of densities",
+    0.7,
+    x=X,
 )
 def joining(a, *, x):
     import scipy.signal
 
-    z = np.r_[a, x[:3] * a, 1.0].sum() + np.sum(np.c_[[a, 2.0], [1.0, a]] ** 2)
+    z = (
+        np.insert(np.append(np.array([a]), x[:3] * a), 1, a).sum()
+        + np.r_[a, x[:3] * a, 1.0].sum()
+        + np.sum(np.c_[[a, 2.0], [1.0, a]] ** 2)
+    )
     z += np.sum(np.bincount(np.array([0, 2, 1, 2, 0, 1, 1, 0, 2, 2]), weights=a * x, minlength=5) ** 2)
     z += np.sum(scipy.signal.lfilter([a, 0.3], [2.0, -0.5 * a, 0.1], x) ** 2) + np.convolve(a, x).sum()
     return z + scipy.stats.poisson.logpmf(range(3, 9), a).sum() + scipy.special.logsumexp([a, 2.0], b=[1, -0.1])
