@@ -51,8 +51,6 @@ def note(function: FunctionType) -> None:
     reached = list(_reached(function))
     stored = _stored(function, {name for name, value in reached if isinstance(value, ModuleType)})
     for name, value in reached:
-        if isinstance(value, ModuleType):
-            continue  # np.append and the like change nothing of it
         for inner in _within(value, known):
             known.reached[id(inner)] = (inner, name, id(value))
         if name in stored and id(value) in known.reached:
