@@ -70,6 +70,7 @@ class ZarrStore:
         self._next_flush = [0.0] * chains
         self._attributes = standard_attributes(self.labels) | ({RUN: run} if run else {})
         self._checksums: list[Checksums] = [{} for _ in range(chains)]
+        self._listed: set[tuple[str, str]] = set()  # arrays in the metadata on disk
         self._fixed: dict[str, dict[str, Any]] = {}
         self._contents: dict[str, int] = {}
         self._lock = threading.RLock()
@@ -108,6 +109,7 @@ class ZarrStore:
                     shutil.rmtree(store.path / group, ignore_errors=True)
                     continue
                 store._arrays[group, variable] = ArrayFormat.read(metadata)
+        store._listed = set(store._arrays)
         return store
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
@@ -200,8 +202,8 @@ class ZarrStore:
                 self._publish_metadata()
 
     def _unpublished(self) -> bool:
-        """Whether there are arrays that no reader knows of yet."""
-        return bool(self._arrays) and "zarr.json" not in self._contents
+        """Whether there are arrays that no reader knows of yet, nor who resumes the run."""
+        return not self._listed.issuperset(self._arrays)
 
     def _rows(self, group: str) -> int:
         """Number of rows that readers see of each chain in a group."""
@@ -219,7 +221,7 @@ class ZarrStore:
     def _publish_metadata(self, checksums: str | None = None) -> None:
         """Write all metadata, the root's last; `checksums` where no more draws come."""
         members: dict[str, dict[str, Any]] = {}
-        attributes = storable(self._attributes)
+        attributes, arrays = storable(self._attributes), set(self._arrays)
         for group in sorted({group for group, _ in list(self._arrays)}, key=group_rank):
             members |= self._draws_members(group, attributes)
         members |= self._data_members(attributes)
@@ -229,6 +231,7 @@ class ZarrStore:
         attributes |= {LENGTHS: json.dumps(lengths)} | ({CHECKSUMS: checksums} if checksums else {})
         root = group_metadata(attributes, members)
         self._replace("zarr.json", encode_json(root))
+        self._listed = arrays
 
     def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Metadata of a group of draws, its arrays and its coordinates, which are written."""

@@ -99,6 +99,23 @@ def test_truncated_and_repeated_draws_are_bitwise_the_same(tmp_path: Path, cut: 
     assert_same_trees(whole.to_datatree(), second.to_datatree())
 
 
+def test_draws_of_the_first_chain_to_have_any_are_found_again(tmp_path: Path) -> None:
+    """While the other chain is in warmup, so that readers see no draws yet."""
+    path = tmp_path / "draws.zarr"
+    first = ZarrStore(path, chains=2, labels=LABELS, keep=Keep(warmup=True))
+    feed(first, 1, (10, 0))
+    feed(first, 0, (50, 0))
+    first.flush(1)
+    first.flush(0)
+    feed(first, 0, (50, 30))
+    first.flush(0)
+    second = ZarrStore.resume(path, chains=2, labels=LABELS, keep=Keep(warmup=True))
+    for chain, lengths in enumerate([(50, 30), (10, 0)]):
+        for warmup, length in zip((True, False), lengths, strict=True):
+            second.truncate(chain, warmup, length)
+        assert second.checksums(chain) == first.checksums(chain)
+
+
 def test_resume_without_truncation_extends(tmp_path: Path) -> None:
     memory = MemoryStore(chains=1, labels=LABELS)
     feed(memory, 0, (5, 60))

@@ -48,8 +48,13 @@ def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     return jnp.zeros(length).at[places].add(real(weights))
 
 
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    return jnp.convolve(jnp.atleast_1d(real(a)), jnp.atleast_1d(real(v)), mode=mode)
+
+
 TABLE: dict[Any, Callable[..., Any]] = {
     np.bincount: _bincount,
+    np.convolve: _convolve,
     np.fix: lambda x: jnp.trunc(real(x)),
     np.asarray_chkfinite: lambda a, dtype=None, order=None: jnp.asarray(array(a), dtype),
     np.asfortranarray: lambda a, dtype=None: jnp.asarray(array(a), dtype),
