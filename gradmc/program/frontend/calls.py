@@ -211,6 +211,8 @@ def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     here = context.current()
     given_functions = registry.given_functions(function)
     if given_functions is not None:
+        if here.attempts:
+            risks.note(function, plain_args, plain_kwargs, None)
         return _new(given_functions(*plain_args, **plain_kwargs), args)
     traced = any_traced(plain_args) or any_traced(plain_kwargs)
     here.traced += traced

@@ -4,6 +4,7 @@ Where F(x, theta) = 0, dx = -(dF/dx)^-1 dF/dtheta dtheta: the search itself is n
 does not count. A search that finds no root gives NaN.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,9 +62,14 @@ def implicit(
         _, drift = jax.jvp(lambda *o: residual(with_operands(o))(x), tuple(operands), tuple(dots))
         equation = residual(with_operands(operands))
         if jnp.ndim(x) == 0:
-            moved = -drift / jax.jvp(equation, (x,), (jnp.ones_like(x),))[1]
-            for start, dot in zip(starts, start_dots, strict=True):
-                moved = jnp.where(bounded & (x == start), dot, moved)
+            slope = jax.jvp(equation, (x,), (jnp.ones_like(x),))[1]
+            # A flat equation does not say how its root moves: NaN times what moves, since 0 / 0 alone, of what does not
+            # depend on it, would count as a derivative of 0.
+            ends = [bounded & (x == start) for start in starts]
+            unknown = jnp.where((slope == 0) & ~functools.reduce(jnp.logical_or, ends, jnp.bool_(False)), jnp.nan, 0.0)
+            moved = -drift / slope + unknown * sum(jnp.sum(dot) for dot in dots)
+            for end, dot in zip(ends, start_dots, strict=True):
+                moved = jnp.where(end, dot, moved)
             return x, moved
         return x, -jnp.linalg.solve(jax.jacfwd(equation)(x), drift)
 
