@@ -62,10 +62,8 @@ def write_row(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Arra
 
     @custom_vmap
     def one(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> jax.Array:
-        def write(table: jax.Array, value: jax.Array) -> jax.Array:
-            return lax.dynamic_update_index_in_dim(table, value, row, 0)
-
-        return lax.cond(when, write, lambda table, _: table, table, value)
+        held = lax.dynamic_index_in_dim(table, row, 0, keepdims=False)
+        return lax.dynamic_update_index_in_dim(table, jnp.where(when, value, held), row, 0)
 
     @one.def_vmap
     def many(size: int, batched: tuple, table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> Any:
