@@ -64,6 +64,8 @@ def kick(
 class Microcanonical:
     """Microcanonical HMC over `integration_time`, in units of the whitened scale.
 
+    It is made for many dimensions: in a single one the velocity has nowhere to turn, and chains move slowly.
+
     `jitter` lies in [0, 1]; a trajectory takes at most `max_steps` steps.
     """
 
