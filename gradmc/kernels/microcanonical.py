@@ -24,8 +24,8 @@ from jaxtyping import Array, Bool, Float, UInt32
 
 from gradmc.kernels.branching import pick
 from gradmc.kernels.hamiltonian import LogDensityAndGradient, Phase, Point
-from gradmc.kernels.hmc import HmcTrajectory, check_trajectory, jittered_steps
-from gradmc.kernels.kernel import STATISTICS, Draw, Info, count, draw_at, new_tally, summarise
+from gradmc.kernels.hmc import Hmc, HmcTrajectory, jittered_steps
+from gradmc.kernels.kernel import STATISTICS, count, draw_at, new_tally
 from gradmc.kernels.metric import Metric
 from gradmc.kernels.random import Event, normal_vector, uniform
 from gradmc.records import record
@@ -61,21 +61,13 @@ def kick(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Microcanonical:
+class Microcanonical(Hmc):
     """Microcanonical HMC over `integration_time`, in units of the whitened scale.
 
     It is made for many dimensions: in a single one the velocity has nowhere to turn, and chains move slowly.
 
-    `jitter` lies in [0, 1]; a trajectory takes at most `max_steps` steps.
+    Settings, length of trajectories and Metropolis' rule are those of `Hmc`; momentum, integrator and energy are not.
     """
-
-    integration_time: float = math.pi / 2
-    jitter: float = 0.5
-    max_steps: int = 1024
-    max_energy_error: float = 1000.0
-
-    def __post_init__(self) -> None:
-        check_trajectory(self.integration_time, self.jitter, self.max_steps, self.max_energy_error)
 
     @property
     def statistics(self) -> Mapping[str, np.dtype]:
@@ -107,11 +99,6 @@ class Microcanonical:
             gradient=gradient,
             gain=first + second,
         )
-
-    def workspace(self, dim: int, dtype: jnp.dtype) -> tuple[()]:
-        """Nothing."""
-        del dim, dtype
-        return ()
 
     def start(self, point: Point, word: UInt32[Array, ""], step_size: Float[Array, ""]) -> MicrocanonicalTrajectory:
         """Draw the number of steps; the kinetic energy counts from here."""
@@ -154,12 +141,3 @@ class Microcanonical:
             kinetic=kinetic,
         )
         return grown, workspace, last | tally.diverging
-
-    def conclude(self, trajectory: MicrocanonicalTrajectory) -> tuple[Draw, Info]:
-        """The accepted end or the start; the acceptance statistics are those of the end point."""
-        info = dataclasses.replace(
-            summarise(trajectory.tally, trajectory.proposal),
-            acceptance_rate=trajectory.acceptance,
-            symmetric_acceptance=trajectory.symmetric_acceptance,
-        )
-        return trajectory.proposal, info
