@@ -900,6 +900,23 @@ def walk_along_a_grid(a, b):
     return x
 
 
+def sum_that_ends(a, b):
+    lp, w = a, b
+    for _ in range(5):
+        if lp - 0.7 > b:
+            lp += 0.1
+            break
+        lp += 0.5 * math.tanh(lp)
+    total = 0.3
+    for v in X:
+        if total > a:
+            total += w
+            break
+        if v > 2.0:
+            w = b * v
+    return lp + total
+
+
 OTHERS = [
     *(counting, changepoint_and_maxima, sorting, line_search, adaptive_steps, learning_and_staircase, pooled),
     *(means_that_meet, search_in_data, newton_and_others, set_to_constants),
@@ -911,7 +928,7 @@ OTHERS = [
         descent_whose_step_is_kept,
         trust_region,
     ),
-    *(two_means, bandit, forgetting, best_on_a_grid, quantile_of_a_count, search_in_a_table, walk_along_a_grid),
+    *(two_means, bandit, forgetting, best_on_a_grid, quantile_of_a_count, search_in_a_table, walk_along_a_grid, sum_that_ends),
 ]
 
 

@@ -119,14 +119,18 @@ def compare(
 def test_equals_the_recursive_implementation(
     kind: str, law: str, rng: np.random.Generator, deep: Run, value_and_gradient: Any
 ) -> None:
-    """Tree depth, ends, U-turns, divergences, statistics and the draw, from random starts with random step sizes."""
+    """Tree depth, ends, U-turns, divergences, statistics and the draw, from random starts with step sizes of all kinds.
+
+    A funnel's transition diverges with probability 0.44 above a step size of 0.5, 0.6 above 1 and 0.7 above 1.5 (500
+    transitions): that none of the 20 above 0.5 does has probability below 1e-6.
+    """
     depths, diverged = set(), 0
-    for _ in range(60):
+    for k in range(60):
         metric, factor = make_metric(kind, rng, DIM)
         reference = nuts_reference.Nuts(
             density=numpy_density(value_and_gradient, law),
             inverse_mass=factor @ factor.T,
-            step_size=float(np.exp(rng.uniform(np.log(0.02), np.log(2.5)))),
+            step_size=float(0.02 * 125 ** ((k + rng.uniform()) / 60)),
         )
         result = compare(deep, reference, law, metric, factor, rng)
         depths.add(result.depth)

@@ -1,11 +1,12 @@
 """How the numbers that a loop carries respond to its parameters: the loop is run on numbers, decisions and all.
 
 What depends on parameters gets random values, and moves a little along a random direction. A number that has come to
-rest by then, and rests elsewhere for other parameters, further along the further they move, *follows* them. A count, a
-choice among few and the step of an integrator do not: they stay as they are, or jump.
+rest by then, and rests elsewhere for other parameters, further along the further they move, though its derivative does
+not say so, *follows* them. A count, a choice among few and the step of an integrator do not: they stay as they are, or
+jump; a sum of parameters moves as its derivative says.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,7 +28,7 @@ POINTS, APART = 6, 0.02
 SMALL = 1e-3
 """What has come to rest moves so much less than it did."""
 FINE = 0.1
-"""How much smaller than the response the last moves must be."""
+"""How much smaller than the response the last moves must be, and how much of it no derivative tells."""
 
 
 def following(body: Body, candidates: Iterable[int]) -> set[int]:
@@ -43,10 +44,10 @@ def following(body: Body, candidates: Iterable[int]) -> set[int]:
     rng = np.random.default_rng(SEED)
     found: set[int] = set()
     with jax.ensure_compile_time_eval():
-        paths = jax.jit(jax.vmap(lambda inputs: _paths(body, asked, inputs)))
+        paths = jax.jit(jax.vmap(lambda at, along: _paths(body, asked, at, along), in_axes=(0, None)))
         for level in LEVELS:
-            out = paths(_along_a_direction(body, level, rng))
-            found |= {k for k, path in zip(asked, out, strict=True) if _follows(np.asarray(path))}
+            out = paths(*_along_a_direction(body, level, rng))
+            found |= {k for k, told in zip(asked, out, strict=True) if _follows(*map(np.asarray, told))}
     return found
 
 
@@ -72,7 +73,19 @@ def _bounded(jaxpr: Jaxpr) -> Jaxpr:
     return jaxpr.replace(eqns=eqns)
 
 
-def _paths(body: Body, asked: Sequence[int], inputs: Sequence[Any]) -> list[Any]:
+def _paths(
+    body: Body, asked: Sequence[int], inputs: Sequence[Any], along: Mapping[int, Any]
+) -> list[tuple[Any, Any]]:
+    """The values of some carried numbers before each iteration and after the last, and what the last one's slope is."""
+
+    def run(moving: Mapping[int, Any]) -> list[Any]:
+        return _path(body, asked, [moving.get(k, v) for k, v in enumerate(inputs)])
+
+    paths, slopes = jax.jvp(run, ({k: inputs[k] for k in along},), (along,))
+    return [(path, slope[-1]) for path, slope in zip(paths, slopes, strict=True)]
+
+
+def _path(body: Body, asked: Sequence[int], inputs: Sequence[Any]) -> list[Any]:
     """The values of some carried numbers before each iteration and after the last."""
     once = jaxpr_as_fun(_bounded(body.jaxpr))
     first, last = body.first, body.first + body.count
@@ -90,9 +103,11 @@ def _paths(body: Body, asked: Sequence[int], inputs: Sequence[Any]) -> list[Any]
     return [jnp.concatenate([p, carry[k][None]]) for k, p in zip(asked, path, strict=True)]
 
 
-def _along_a_direction(body: Body, level: float, rng: np.random.Generator) -> list[np.ndarray]:
-    """The inputs of a loop at points along a direction of what depends on parameters."""
-    inputs = []
+def _along_a_direction(
+    body: Body, level: float, rng: np.random.Generator
+) -> tuple[list[np.ndarray], dict[int, np.ndarray]]:
+    """The inputs of a loop at points along a direction of what depends on parameters, and the direction by input."""
+    inputs, along = [], {}
     for k, (variable, touched, value) in enumerate(zip(body.jaxpr.invars, body.touched, body.values, strict=True)):
         aval: Any = variable.aval
         real = jnp.issubdtype(aval.dtype, jnp.floating)
@@ -102,20 +117,30 @@ def _along_a_direction(body: Body, level: float, rng: np.random.Generator) -> li
             base = rng.uniform(0.2, 0.8, aval.shape) + level * (touched and k in body.carried())
         else:
             base = rng.integers(0, 2, aval.shape)
+        direction = rng.uniform(0.5, 1.0, aval.shape) * rng.choice([-1.0, 1.0], aval.shape)
         moved = touched and value is None and real
-        direction = rng.uniform(0.5, 1.0, aval.shape) * rng.choice([-1.0, 1.0], aval.shape) * moved
+        if moved:
+            along[k] = direction.astype(aval.dtype)
         points = [base + APART * j * direction if moved else base for j in range(POINTS)]
         inputs.append(np.stack(points).astype(aval.dtype))
-    return inputs
+    return inputs, along
 
 
-def _follows(path: np.ndarray) -> bool:
-    """Whether a number has come to rest, and where it rests moves evenly, given its values by point and iteration."""
+def _follows(path: np.ndarray, slope: np.ndarray) -> bool:
+    """Whether a number has come to rest, and where it rests moves evenly as no derivative says.
+
+    Args:
+        path: its values by point and iteration.
+        slope: the derivative of the last one along the direction, by point.
+    """
     with np.errstate(all="ignore"):
         moves = np.abs(np.diff(path, axis=1))
         first, last = moves.max((0, 1)), moves[:, -3:].max((0, 1))
         responses = np.diff(path[:, -1], axis=0)
-        sizes = np.abs(responses)
+        told = 0.5 * APART * (slope[1:] + slope[:-1])
+        untold = responses - told
+        sizes = np.abs(untold)
         usual = np.median(sizes, axis=0)
-        even = (sizes > usual / 2).all(0) & (sizes < usual * 2).all(0) & (np.ptp(np.sign(responses), axis=0) == 0)
-        return bool(np.any((last < SMALL * first) & (last < FINE * usual) & even))
+        even = (sizes > usual / 2).all(0) & (sizes < usual * 2).all(0) & (np.ptp(np.sign(untold), axis=0) == 0)
+        follows = (sizes > FINE * (np.abs(responses) + np.abs(told))).all(0)
+        return bool(np.any((last < SMALL * first) & (last < FINE * usual) & even & follows))
