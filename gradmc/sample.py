@@ -119,8 +119,8 @@ def sample(
     settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
     target = as_density(model, data, precision)
     display = choose_display(progress)
-    # Importing xarray takes a third of a second, in which XLA can compile.
-    threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",), daemon=True).start()
+    # Importing xarray takes a third of a second, in which XLA can compile. Not a daemon: an import must not be cut off.
+    threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",)).start()
     display.start(chains)
     try:
         display.note("compiling")
