@@ -31,6 +31,7 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc._process import use_jax
+from gradmc.density.memory import Memory
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
@@ -296,6 +297,15 @@ class Density(abc.ABC):
             dtype = jnp.result_type(*leaves)
             floating = dtype if jnp.issubdtype(dtype, jnp.floating) else self.dtype
             return jax.tree.map(lambda leaf: leaf.astype(floating), result)
+
+    @property
+    def memory(self) -> Memory:
+        """What was made for this density and can be used again, compiled code above all."""
+        return self._memory
+
+    @functools.cached_property
+    def _memory(self) -> Memory:
+        return Memory()
 
     @functools.cached_property
     def _jitted(self) -> dict[str, Callable[..., Any]]:

@@ -15,6 +15,7 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
+from gradmc.density.known import known
 from gradmc.errors import UsageError
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
@@ -37,7 +38,9 @@ class ProgramDensity(Density):
         self.names = self.layout.names
         self.start_radius = self.layout.start_radius
         with self.scope():
-            self._program: Traced = trace(bound, dtype, collect=False)
+            found = known(type(self), bound, dtype, lambda: trace(bound, dtype, collect=False))
+        self._memory = found.memory
+        self._program: Traced = found.program.given(bound.data, dtype)
         self.arguments = self._program.arguments
 
     def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -84,11 +87,15 @@ class ProgramDensity(Density):
 
     def _trace_marked(self) -> Traced:
         with self.scope():
-            return trace(self.bound, self.dtype, collect=True)
+            marked = self.memory.remember("marked", lambda: trace(self.bound, self.dtype, collect=True).bare())
+        return marked.given(self.bound.data, self.dtype)
 
     @functools.cached_property
     def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Names of the axes of every variable that `expand` returns, by group."""
+        return self.memory.remember("group_dims", self._group_dims)
+
+    def _group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         with self.scope():
             x = jax.ShapeDtypeStruct((self.dim,), self.dtype)
             shapes = jax.eval_shape(self.expand, x, self.arguments)

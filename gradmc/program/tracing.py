@@ -7,7 +7,7 @@ is traced again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +48,14 @@ class Traced:
     structure: Any
     axes: Mapping[str, Axes]
 
+    def given(self, data: Mapping[str, Any], dtype: np.dtype) -> "Traced":
+        """The same program with other data as arguments."""
+        return replace(self, arguments=tuple(data[name].astype(dtype) for name in self.traced))
+
+    def bare(self) -> "Traced":
+        """The program without its arguments."""
+        return replace(self, arguments=())
+
     def _call(self, values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any]) -> Any:
         known = {name: factors.get(name) for name in self.factorised}
         told = (jnp.linalg.cholesky(values[name]) if factor is None else factor for name, factor in known.items())
@@ -78,7 +86,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
     Raises:
         ProgramError: the program raises, cannot be compiled, or does not return a number.
     """
-    floating = {name: v.astype(dtype) for name, v in bound.data.items() if _is_float_array(v)}
+    floating = {name: v.astype(dtype) for name, v in bound.data.items() if is_float_array(v)}
     names = tuple(parameter.name for parameter in bound.parameters)
     values = [jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters]
     while True:
@@ -112,7 +120,8 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
         return Traced(names, traced, arguments, factorised, jaxpr, jax.tree.structure(shapes), axes)
 
 
-def _is_float_array(value: Any) -> bool:
+def is_float_array(value: Any) -> bool:
+    """Whether a datum may be an argument of the traced program."""
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isnan(value).any()
 
 

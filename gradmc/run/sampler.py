@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.warmup import Warmup
+from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of
 from gradmc.run.executor import Expand, stacked, suited
-from gradmc.run.machine import FAILED, START, Machine
+from gradmc.run.machine import FAILED, START, Machine, State
 from gradmc.run.parts import name_of
 from gradmc.run.progress import Progress
 from gradmc.run.settings import Settings
@@ -45,6 +46,11 @@ class SampledDensity(Protocol):
     @property
     def dtype(self) -> np.dtype:
         """float64 or float32."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """What was made for this density before."""
         ...
 
     @property
@@ -90,6 +96,7 @@ class Sampler:
     start: Start | None
     found: Found | None = None
     sought: bool = False  # whether `start` has been asked
+    single: Evaluator | None = None  # for one point at a time
 
     def run(
         self,
@@ -211,14 +218,15 @@ class Sampler:
 
         The gradient is NaN where it, or the log density, is not finite.
         """
-        with ThreadPoolExecutor(1) as pool:
-            (value,), (gradient,) = self._evaluator(pool, lambda: None)(np.asarray(x, float)[None])
+        if self.single is None:
+            self.single = self._evaluator(None, lambda: None)
+        (value,), (gradient,) = self.single(np.asarray(x, float)[None])
         good = np.isfinite(value) and np.all(np.isfinite(gradient))
         return float(value), gradient if good else np.full_like(gradient, np.nan)
 
-    def _evaluator(self, pool: ThreadPoolExecutor, between: Callable[[], None]) -> Evaluator:
+    def _evaluator(self, pool: ThreadPoolExecutor | None, between: Callable[[], None]) -> Evaluator:
         lane = self.lanes[0]
-        workers = self.settings.threads
+        workers = 1 if pool is None else self.settings.threads
         return Evaluator(
             plan=self.plan, state=lane.state, points=lane.points, pool=pool, workers=workers, between=between
         )
@@ -266,7 +274,7 @@ def prepare(
         density: what to sample.
         settings: how.
         initial: one flat unconstrained starting point per chain; None draws uniform(-2, 2).
-        meanwhile: called once, while XLA compiles.
+        meanwhile: called once, while XLA compiles, if it must.
 
     Raises:
         UsageError: the density has no coordinates.
@@ -287,19 +295,31 @@ def prepare(
         columns, together = len(machine.statistics), len(groups[0])
         capacity = buffer_capacity(density.dim, columns, density.dtype.itemsize, together)
         rows = min(capacity, MAX_POINTS)
-        lanes = [_lane(machine, settings, chains, rows, initial) for chains in groups]
-        compiled: Compiled = compile_run(
-            machine,
-            _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
-            density.arguments,
-            lanes[0].state,
-            schedule,
-            lanes[0].points,
-            executor=executor,
-            scope=density.scope,
-            capacity=capacity,
-            meanwhile=meanwhile,
+        made_of = (machine.kernel, machine.adaptation, machine.narrowed)
+        first = density.memory.remember(
+            ("first", *made_of, settings.step_size),
+            lambda: machine.initial(chain_key(0, 0), step_size=settings.step_size),
         )
+        lanes = [_lane(first, settings, chains, rows, initial) for chains in groups]
+        key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, lanes[0].points.shape)
+        if meanwhile is not None and density.memory.holds(key):
+            meanwhile()
+
+        def compiling() -> Compiled:
+            return compile_run(
+                machine,
+                _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
+                density.arguments,
+                lanes[0].state,
+                schedule,
+                lanes[0].points,
+                executor=executor,
+                scope=density.scope,
+                capacity=capacity,
+                meanwhile=meanwhile,
+            )
+
+        compiled = density.memory.remember(key, compiling)
     plan = Plan(
         compiled=compiled,
         schedule=schedule,
@@ -348,12 +368,13 @@ def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
 
 
 def _lane(
-    machine: Machine, settings: Settings, chains: tuple[int, ...], rows: int, initial: Sequence[np.ndarray] | None
+    first: State, settings: Settings, chains: tuple[int, ...], rows: int, initial: Sequence[np.ndarray] | None
 ) -> Lane:
-    """A lane before its first tick, with room for `rows` points of each chain."""
+    """A lane before its first tick, with room for `rows` points of each chain; `first` is the state of any chain."""
     assert settings.seed is not None
-    states = [machine.initial(chain_key(settings.seed, chain), step_size=settings.step_size) for chain in chains]
-    nowhere = jnp.zeros((len(chains), rows, machine.dim), machine.dtype)
+    states = [dataclasses.replace(first, key=chain_key(settings.seed, chain)) for chain in chains]
+    position = first.chain.trajectory.moving.position
+    nowhere = jnp.zeros((len(chains), rows, *position.shape), position.dtype)
     points = nowhere if initial is None else point_table([initial[chain] for chain in chains], nowhere)
     done, divergences, gradients = np.zeros((3, len(chains)), np.int64)
     return Lane(

@@ -32,7 +32,8 @@ class Evaluator:
         plan: of the run.
         state: of any lane, for its shapes.
         points: of any lane, likewise.
-        pool: evaluates on several cores; how the points are shared out changes no bit of the answers.
+        pool: evaluates on several cores, if there are several workers; how they share the points changes no bit of the
+            answers.
         workers: of the pool.
         between: called before each round of questions; may raise `Stopped`.
     """
@@ -40,7 +41,7 @@ class Evaluator:
     plan: Plan
     state: State
     points: jax.Array
-    pool: ThreadPoolExecutor
+    pool: ThreadPoolExecutor | None
     workers: int
     between: Callable[[], None]
     seconds: float = 0.0  # that a point took in the last round
@@ -48,7 +49,8 @@ class Evaluator:
     def __post_init__(self) -> None:
         blank = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), self.state)
         phase = np.full_like(blank.chain.phase, EVALUATE)
-        self.state = dataclasses.replace(blank, chain=dataclasses.replace(blank.chain, phase=phase))
+        with self.plan.scope():
+            self.state = jax.device_put(dataclasses.replace(blank, chain=dataclasses.replace(blank.chain, phase=phase)))
 
     def __call__(self, points: np.ndarray) -> Answer:
         """Values (n,) and gradients (n, dim)."""
@@ -57,7 +59,7 @@ class Evaluator:
         workers = self.workers if self.seconds * len(points) > WORTH_SHARING else 1
         size = min(self._chains * self.points.shape[-2], -(-len(points) // workers))
         pieces = [points[first : first + size] for first in range(0, len(points), size)]
-        answers = list(self.pool.map(self._answer, pieces)) if len(pieces) > 1 else [self._answer(pieces[0])]
+        answers = list((map if self.pool is None else self.pool.map)(self._answer, pieces))
         self.seconds = (time.perf_counter() - began) / len(points)
         return np.concatenate([a[0] for a in answers]), np.concatenate([a[1] for a in answers])
 

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +120,8 @@ class SelfCheck:
 
     def _run_plainly(self, density: Any) -> None:
         with density.scope():
-            template = jax.ShapeDtypeStruct((density.dim,), density.dtype)
-            traced = jax.make_jaxpr(density.named)(template, density.arguments)
+            named = density.memory.remember("named", lambda: _named_values(density))
             names = sorted(part.name for part in density.parts)  # JAX sorts dictionaries
-            named = in_numpy(traced) or jax.jit(jaxpr_as_fun(traced))
             for x in self.candidates:
                 *leaves, log_det = jax.device_get(named(x, *density.arguments))
                 found = dict(zip(names, leaves, strict=True))
@@ -305,6 +303,13 @@ class SelfCheck:
         part = next(part for part in self.density.parts if part.start <= coordinate < part.start + part.size)
         place = line_of_gradient(self.density, x, part.name)
         return "" if place is None else _at(place)
+
+
+def _named_values(density: ProgramDensity) -> Callable[..., Any]:
+    """The parameters by name at a flat vector, and the log-determinant, as a list of leaves."""
+    template = jax.ShapeDtypeStruct((density.dim,), density.dtype)
+    traced = jax.make_jaxpr(density.named)(template, density.arguments)
+    return in_numpy(traced) or jax.jit(jaxpr_as_fun(traced))
 
 
 def _slope(evaluate: Evaluate, x: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray) -> Slope:

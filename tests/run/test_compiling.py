@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from gradmc.density.memory import Memory
 from gradmc.run.compiling import buffer_capacity, cache_directory
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
@@ -81,6 +82,11 @@ def test_one_compilation_serves_all_settings_of_a_run() -> None:
     np.testing.assert_array_equal(tables[0], tables[1])
 
 
+def fresh() -> Target:
+    """A target for which nothing is compiled yet."""
+    return dataclasses.replace(FAMILY, memory=Memory())
+
+
 class TestCache:
     """The persistent cache of compiled code."""
 
@@ -90,11 +96,11 @@ class TestCache:
         return cache_directory()
 
     def test_other_settings_compile_nothing_new(self, directory: Path) -> None:
-        prepare(FAMILY, Settings(seed=1, chains=1, warmup=10, draws=5))
+        prepare(fresh(), Settings(seed=1, chains=1, warmup=10, draws=5))
         kept = set(directory.iterdir())
         assert len(kept) >= 2
         prepare(
-            FAMILY,
+            fresh(),
             Settings(seed=5, chains=3, warmup=300, draws=7, target_accept=0.95, step_size=0.3, cores=1),
             initial=[np.ones(3)] * 3,
         )
@@ -103,7 +109,7 @@ class TestCache:
 
     def test_can_be_switched_off(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GRADMC_CACHE", "off")
-        prepare(FAMILY, Settings(seed=1, chains=1))
+        prepare(fresh(), Settings(seed=1, chains=1))
         assert not directory.exists()
 
     def test_leaves_the_configuration_as_it_was(self, directory: Path) -> None:
@@ -114,11 +120,11 @@ class TestCache:
             "jax_enable_x64",
         ]
         before = [getattr(jax.config, name) for name in names]
-        prepare(FAMILY, Settings(seed=1, chains=1))
+        prepare(fresh(), Settings(seed=1, chains=1))
         assert [getattr(jax.config, name) for name in names] == before
 
     def test_one_that_the_user_configured_stays(self, directory: Path, tmp_path: Path, configured: Path) -> None:
-        prepare(FAMILY, Settings(seed=1, chains=1))
+        prepare(fresh(), Settings(seed=1, chains=1))
         assert jax.config.jax_compilation_cache_dir == str(configured)
         assert not directory.exists()
 
