@@ -216,5 +216,6 @@ def run_attributes(sampler: Sampler, seconds: float, started: Mapping[str, Any] 
         "compile_time": sampler.compile_seconds,
         "sampling_time": seconds,
         "n_gradients": sum(int(lane.gradients.sum()) for lane in sampler.lanes) + started.get("start_gradients", 0),
+        "restarts": [int(count) for lane in sampler.lanes for count in lane.restarts],
         **started,
     }

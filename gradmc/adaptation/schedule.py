@@ -28,9 +28,7 @@ class Schedule:
     final_start: Int[Array, ""]
     target_accept: Float[Array, ""]
     search: Bool[Array, ""]  # look for a first step size; false when one was given
-    keep_metric: Bool[Array, ""]  # start with the metric that the chain has; false to take it from the gradient
     max_attempts: Int[Array, ""]  # tries for a starting point
-    given: Int[Array, ""]  # of these, how many are at given points
 
 
 def make_schedule(
@@ -38,10 +36,8 @@ def make_schedule(
     *,
     target_accept: float = 0.8,
     search: bool = True,
-    keep_metric: bool = False,
     metric_stays: bool = False,
     max_attempts: int = 100,
-    given: int = 0,
     dtype: np.dtype,
 ) -> Schedule:
     """The schedule for `warmup` >= 0 transitions; `target_accept` lies in (0, 1).
@@ -54,9 +50,7 @@ def make_schedule(
         final_start=jnp.int32(0 if metric_stays else final_start(warmup)),
         target_accept=jnp.asarray(target_accept, dtype),
         search=jnp.bool_(search),
-        keep_metric=jnp.bool_(keep_metric),
         max_attempts=jnp.int32(max_attempts),
-        given=jnp.int32(given),
     )
 
 

@@ -16,12 +16,14 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.schedule import Schedule
 from gradmc.run.compiling import Compiled
-from gradmc.run.machine import FAILED, SEARCH, Machine, State
+from gradmc.run.machine import FAILED, RUN, SEARCH, Machine, State
 from gradmc.run.progress import ChainStatus, Progress
+from gradmc.run.restarting import Restarts, next_look, stands_still
 
 CHUNK_SECONDS = 0.3
 FIRST_TICKS = 16
@@ -48,6 +50,7 @@ class Plan:
     keep_warmup: bool
     scope: Callable[[], AbstractContextManager[Any]]  # JAX in the density's precision
     machine: Machine
+    restarts: Restarts | None = None
     metric_stays: bool = False
 
     @property
@@ -59,6 +62,10 @@ class Plan:
         """The first number of transitions above `transition` after which the adaptation needs the host."""
         return None if self.metric_stays else self.machine.adaptation.next_update(transition, self.warmup)
 
+    def next_look(self, transition: int) -> int | None:
+        """The first number of transitions above `transition` after which chains that stand still are looked for."""
+        return None if self.restarts is None or self.metric_stays else next_look(transition, self.warmup)
+
 
 @dataclasses.dataclass(slots=True)
 class Lane:
@@ -69,7 +76,8 @@ class Lane:
     done: np.ndarray  # transitions finished, per chain
     divergences: np.ndarray  # after warmup, per chain
     gradients: np.ndarray  # evaluated, per chain
-    points: jax.Array  # (chains, points, dim): the first of them are the candidates for a starting point that are given
+    restarts: np.ndarray  # in warmup, per chain
+    points: jax.Array  # (chains, points, dim): the first one is the first candidate for a starting point
     ticks: float = FIRST_TICKS
     failed: bool = False  # a chain found no starting point
 
@@ -185,7 +193,7 @@ class Driver:
         lane.ticks = resized(lane.ticks, int(np.max(np.asarray(buffer.ticks))), elapsed)
         lane.gradients += np.asarray(buffer.ticks)
         self._hand_over(lane, buffer, filled)
-        lane.state = self._adapt_on_host(lane, state, filled)
+        lane.state = self._adapt_on_host(lane, self._restarted(lane, state, filled), filled)
         lane.failed = bool(np.any(np.asarray(state.chain.phase) == FAILED))
         if lane.failed:
             self.stop()
@@ -197,15 +205,29 @@ class Driver:
         """How many transitions each chain may make in the next chunk."""
         room = np.minimum(self.plan.total - lane.done, self.plan.compiled.capacity)
         for i, done in enumerate(lane.done):
-            due = self.plan.next_update(int(done))
-            if due is not None:
-                room[i] = min(room[i], due - done)
+            for due in (self.plan.next_update(int(done)), self.plan.next_look(int(done))):
+                if due is not None:
+                    room[i] = min(room[i], due - done)
         return np.maximum(room, 0).astype(np.int32)
+
+    def _restarted(self, lane: Lane, state: State, filled: np.ndarray) -> State:
+        """Let chains start again that have come to a transition where one looks, and stand still."""
+        restarts = self.plan.restarts
+        for i, done in enumerate(lane.done):
+            looks = filled[i] and self.plan.next_look(int(done) - 1) == done
+            if restarts is None or not looks or not stands_still(state.chain, i):
+                continue
+            state, position = restarts.restarted(state, i, lane.chains[i], int(lane.restarts[i]))
+            lane.points = point_table(lane.points, {i: position})
+            lane.restarts[i] += 1
+            self._progress.note(f"chain {lane.chains[i]} stands still after {done} transitions and starts again")
+        return state
 
     def _adapt_on_host(self, lane: Lane, state: State, filled: np.ndarray) -> State:
         """Compute the metric of chains that have come to a transition where one is due."""
         for i, done in enumerate(lane.done):
-            if filled[i] and self.plan.next_update(int(done) - 1) == done:
+            moves = np.asarray(state.chain.phase)[i] == RUN
+            if filled[i] and moves and self.plan.next_update(int(done) - 1) == done:
                 state = self._with_new_metric(state, i, int(done))
         return state
 
@@ -258,6 +280,14 @@ class Driver:
                     n_leapfrog=int(lane.gradients[i]),
                 )
             )
+
+
+def point_table(table: Any, firsts: Mapping[int, np.ndarray]) -> jax.Array:
+    """A lane's table of points with other first ones, by row."""
+    changed = np.array(table)
+    for row, position in firsts.items():
+        changed[row, 0] = position
+    return jnp.asarray(changed)
 
 
 def groups_of(plan: Plan, positions: Any, statistics: Any, counts: np.ndarray) -> dict[str, dict[str, np.ndarray]]:

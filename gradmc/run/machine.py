@@ -2,7 +2,7 @@
 
 A chain passes through phases:
 
-    START    evaluate a candidate for the starting point: the first ones are given, others are uniform(-2, 2), until
+    START    evaluate a candidate for the starting point: the first one may be given, others are uniform(-2, 2), until
              density and gradient are finite
     SEARCH   look for a first step size by doubling or halving
     RUN      transitions; the first `schedule.warmup` of them adapt
@@ -50,6 +50,9 @@ class Chain:
     phase: Int[Array, ""]
     transition: Int[Array, ""]  # transitions done
     attempt: Int[Array, ""]  # starting points chosen so far
+    keep_metric: Bool[Array, ""]  # start with the metric that is there; false to take it from the gradient
+    last: Float[Array, ""]  # sum of the last draw's coordinates, which tells whether the next one is another
+    still: Int[Array, ""]  # transitions since a draw last moved
     trajectory: Trajectory
     adapted: Adapted
 
@@ -152,6 +155,9 @@ class Machine:
             phase=jnp.int32(0),
             transition=jnp.int32(0),
             attempt=jnp.int32(0),
+            keep_metric=jnp.bool_(False),
+            last=zero,
+            still=jnp.int32(0),
             trajectory=self.kernel.start(point, jnp.uint32(0), adapted.step.value),
             adapted=adapted,
         )
@@ -176,8 +182,8 @@ class Machine:
     ) -> tuple[State, Buffer]:
         """Run until `draws` (at most `capacity`) transitions are in the buffer, or `ticks` ticks have passed.
 
-        The first candidates in the phase START are the first `schedule.given` of `points`.  In the phase EVALUATE, rows
-        of the buffer are gradients and log densities at the first `draws` of `points`.
+        The first candidate in the phase START is the first of `points`.  In the phase EVALUATE, rows of the buffer are
+        gradients and log densities at the first `draws` of `points`.
         """
         tables = Tables(
             positions=jnp.zeros((capacity, self.dim), self.dtype),
@@ -294,14 +300,13 @@ class Machine:
         good = finite & (chain.attempt > 0)  # attempt 0 has no candidate yet
         exhausted = chain.attempt >= schedule.max_attempts
         adapted = self.adaptation.initial(point.position, point.gradient, chain.adapted.step.value)
-        metric = pick(schedule.keep_metric, chain.adapted.metric, adapted.metric)
+        metric = pick(chain.keep_metric, chain.adapted.metric, adapted.metric)
         after = jnp.where(schedule.search, SEARCH, RUN)
         candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
         if self.narrowed != 1.0:
             candidate = candidate * jnp.asarray(self.narrowed, self.dtype)
         if points is not None:
-            given = lax.dynamic_index_in_dim(points, chain.attempt, 0, keepdims=False)
-            candidate = jnp.where(chain.attempt < schedule.given, given, candidate)
+            candidate = jnp.where(chain.attempt == 0, points[0], candidate)
         draw = Draw(
             position=jnp.where(good | exhausted, point.position, candidate),
             log_density=point.log_density,
@@ -312,6 +317,8 @@ class Machine:
             chain,
             phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
             attempt=chain.attempt + jnp.where(good | exhausted, 0, 1).astype(jnp.int32),
+            last=jnp.sum(point.position),
+            still=jnp.int32(0),
             adapted=pick(good, dataclasses.replace(adapted, metric=metric), chain.adapted),
         )
         return chain, count, draw, self._no_entry(draw)
@@ -354,6 +361,8 @@ class Machine:
             gradient=draw.gradient,
             statistics=jnp.stack([jnp.asarray(value, self.dtype) for value in statistics]),
         )
+        here = jnp.sum(draw.position)
+        chain = dataclasses.replace(chain, last=here, still=jnp.where(here == chain.last, chain.still + 1, 0))
         chain = branch(warm, self._adapt, chain, (draw, info, schedule))
         count = dataclasses.replace(count, filled=count.filled + 1)
         return dataclasses.replace(chain, transition=chain.transition + 1), count, draw, entry

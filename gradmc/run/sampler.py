@@ -5,6 +5,7 @@ named arrays and back, which is all that a checkpoint needs.
 """
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.warmup import Warmup
@@ -20,11 +20,12 @@ from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
-from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of
+from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
 from gradmc.run.executor import Expand, stacked, suited
 from gradmc.run.machine import FAILED, START, Machine, State
 from gradmc.run.parts import name_of
 from gradmc.run.progress import Progress
+from gradmc.run.restarting import Restarts
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator, Stopped
 from gradmc.starts.start import Found, Start
@@ -32,7 +33,8 @@ from gradmc.starts.start import Point as StartingPoint
 
 MAX_ATTEMPTS = 100
 MAX_POINTS = 64  # evaluated per call while starting points are looked for
-COUNTS = ("done", "divergences", "gradients")
+FIRST_POINTS = "first_points"
+COUNTS = ("done", "divergences", "gradients", "restarts")
 
 
 class SampledDensity(Protocol):
@@ -97,6 +99,8 @@ class Sampler:
     found: Found | None = None
     sought: bool = False  # whether `start` has been asked
     single: Evaluator | None = None  # for one point at a time
+    anew: tuple[Found | None, ...] = ()  # what a run that goes on has found for chains that stand still
+    lock: Any = dataclasses.field(default_factory=threading.Lock)  # held while points for restarts are looked for
 
     def run(
         self,
@@ -161,7 +165,8 @@ class Sampler:
 
         The points are a function of density and seed alone, so a run that is resumed finds them again.
         """
-        waiting = [lane for lane in self.lanes if np.all(np.asarray(lane.state.chain.phase) == START)]
+        waiting = [lane for lane in self.lanes if not np.any(lane.done)]
+        waiting = [lane for lane in waiting if np.all(np.asarray(lane.state.chain.phase) == START)]
         if self.start is None or not waiting:
             return True
 
@@ -173,11 +178,10 @@ class Sampler:
 
         chains = [chain for lane in waiting for chain in lane.chains]
         assert self.settings.seed is not None
-        radius = np.broadcast_to(np.asarray(self.density.start_radius, float), self.density.dim)
         with ThreadPoolExecutor(self.settings.threads) as pool:
             evaluate = self._evaluator(pool, between)
             try:
-                self.found = self.start.find(evaluate, radius, self.settings.seed, chains)
+                self.found = self.start.find(evaluate, self._radius, self.settings.seed, chains)
             except Stopped:
                 return False
         self.sought = True
@@ -186,20 +190,38 @@ class Sampler:
                 self._begin_at(waiting, dict(zip(chains, self.found.points, strict=True)))
         return True
 
+    @property
+    def _radius(self) -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.density.start_radius, float), self.density.dim)
+
+    def another(self, chain: int, before: int) -> StartingPoint | None:
+        """A point for a chain that stands still where it is, and has started again `before` times; None if none is.
+
+        A run that goes on from checkpoints has to look for it anew.
+        """
+        assert self.settings.seed is not None
+        found = self.found
+        with self.lock:
+            if self.start is not None and not self.sought:
+                if not self.anew:
+                    evaluate = self._evaluator(None, lambda: None)
+                    self.anew = (self.start.find(evaluate, self._radius, self.settings.seed, ()),)
+                (found,) = self.anew
+        return None if found is None or found.another is None else found.another(chain, before)
+
     def _begin_at(self, lanes: Sequence[Lane], points: Mapping[int, StartingPoint]) -> None:
         """Put lanes that have not begun at starting points, with the metrics of these."""
-        plan = self.plan
+        machine = self.plan.machine
         for lane in lanes:
-            lane.points = point_table([points[chain].position for chain in lane.chains], lane.points)
-            if plan.schedule.keep_metric:  # that of an earlier run
+            lane.points = point_table(lane.points, dict(enumerate(points[chain].position for chain in lane.chains)))
+            chain = lane.state.chain
+            if np.all(chain.keep_metric):  # that of an earlier run
                 continue
-            machine, chain = plan.machine, lane.state.chain
             covariances = [points[number].normal.covariance for number in lane.chains]
             metric = stacked([machine.adaptation.metric_of(covariance, machine.dtype) for covariance in covariances])
-            chain = dataclasses.replace(chain, adapted=dataclasses.replace(chain.adapted, metric=metric))
+            adapted = dataclasses.replace(chain.adapted, metric=metric)
+            chain = dataclasses.replace(chain, adapted=adapted, keep_metric=np.ones(len(lane.chains), bool))
             lane.state = dataclasses.replace(lane.state, chain=chain)
-        schedule = dataclasses.replace(plan.schedule, given=np.int32(1), keep_metric=np.bool_(True))
-        self.plan = dataclasses.replace(plan, schedule=schedule)
 
     def _start_error(self, lane: Lane) -> StartError:
         row = int(np.argmax(np.asarray(lane.state.chain.phase) == FAILED))
@@ -235,7 +257,8 @@ class Sampler:
         """The state of a lane as named arrays."""
         leaves = jax.tree_util.tree_leaves_with_path(lane.state)
         arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-        return {**arrays, **{name: getattr(lane, name).copy() for name in COUNTS}}
+        counts = {name: getattr(lane, name).copy() for name in COUNTS}
+        return {**arrays, **counts, FIRST_POINTS: np.asarray(lane.points[:, 0])}
 
     def restore(self, lane: Lane, arrays: Mapping[str, np.ndarray]) -> None:
         """Put a lane into a saved state.
@@ -254,11 +277,14 @@ class Sampler:
             return saved
 
         counts = {name: np.array(load(name, getattr(lane, name))) for name in COUNTS}
+        firsts = load(FIRST_POINTS, lane.points[:, 0])
         lane.state = jax.tree_util.tree_map_with_path(
             lambda path, leaf: load(jax.tree_util.keystr(path), leaf), lane.state
         )
         for name, count in counts.items():
             setattr(lane, name, count)
+        with self.density.scope():
+            lane.points = point_table(lane.points, dict(enumerate(firsts)))
 
 
 def prepare(
@@ -288,7 +314,6 @@ def prepare(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
             search=np.bool_(settings.step_size is None),
             max_attempts=np.int32(MAX_ATTEMPTS if initial is None else 1),
-            given=np.int32(0 if initial is None else 1),
         )
         executor = suited() if settings.executor == "auto" else settings.part("executor")
         groups = executor.lanes(settings.chains)
@@ -300,7 +325,17 @@ def prepare(
             ("first", *made_of, settings.step_size),
             lambda: machine.initial(chain_key(0, 0), step_size=settings.step_size),
         )
-        lanes = [_lane(first, settings, chains, rows, initial) for chains in groups]
+        start = None if initial is not None else settings.part("start")
+        assert settings.seed is not None
+        restarts = Restarts(
+            machine=machine,
+            seed=settings.seed,
+            radius=density.start_radius,
+            step_size=settings.step_size,
+            another=lambda chain, before: sampler.another(chain, before),
+        )
+        firsts = [restarts.random_point(chain, 0) for chain in range(settings.chains)] if initial is None else initial
+        lanes = [_lane(first, settings, chains, rows, firsts) for chains in groups]
         key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, lanes[0].points.shape)
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()
@@ -329,15 +364,17 @@ def prepare(
         keep_warmup=settings.keep_warmup,
         scope=density.scope,
         machine=machine,
+        restarts=restarts if initial is None else None,
     )
-    return Sampler(
+    sampler = Sampler(
         density=density,
         settings=settings,
         plan=plan,
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
-        start=None if initial is not None else settings.part("start"),
+        start=start,
     )
+    return sampler
 
 
 def _with_unconstrained(density: SampledDensity) -> Expand:
@@ -367,23 +404,20 @@ def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
     return 1.0 if np.all(factors == 1.0) else tuple(np.broadcast_to(factors, density.dim).tolist())
 
 
-def _lane(
-    first: State, settings: Settings, chains: tuple[int, ...], rows: int, initial: Sequence[np.ndarray] | None
-) -> Lane:
+def _lane(first: State, settings: Settings, chains: tuple[int, ...], rows: int, firsts: Sequence[np.ndarray]) -> Lane:
     """A lane before its first tick, with room for `rows` points of each chain; `first` is the state of any chain."""
     assert settings.seed is not None
     states = [dataclasses.replace(first, key=chain_key(settings.seed, chain)) for chain in chains]
     position = first.chain.trajectory.moving.position
-    nowhere = jnp.zeros((len(chains), rows, *position.shape), position.dtype)
-    points = nowhere if initial is None else point_table([initial[chain] for chain in chains], nowhere)
-    done, divergences, gradients = np.zeros((3, len(chains)), np.int64)
+    nowhere = np.zeros((len(chains), rows, *position.shape), position.dtype)
+    points = point_table(nowhere, dict(enumerate(firsts[chain] for chain in chains)))
+    done, divergences, gradients, restarts = np.zeros((4, len(chains)), np.int64)
     return Lane(
-        chains=chains, state=stacked(states), done=done, divergences=divergences, gradients=gradients, points=points
+        chains=chains,
+        state=stacked(states),
+        done=done,
+        divergences=divergences,
+        gradients=gradients,
+        restarts=restarts,
+        points=points,
     )
-
-
-def point_table(firsts: Sequence[np.ndarray], like: jax.Array) -> jax.Array:
-    """A lane's table of points whose first are `firsts`, one per chain."""
-    table = np.zeros(like.shape, like.dtype)
-    table[:, 0] = np.stack(firsts)
-    return jnp.asarray(table)

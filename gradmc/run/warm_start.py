@@ -84,10 +84,8 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
         fixed = plan.machine.adaptation.schedule(plan.warmup, metric_stays=True, dtype=plan.machine.dtype)
     schedule = dataclasses.replace(
         fixed,
-        keep_metric=np.bool_(True),
         search=np.bool_(False),
         max_attempts=plan.schedule.max_attempts,
-        given=plan.schedule.given,
     )
     sampler.plan = dataclasses.replace(plan, schedule=schedule, metric_stays=True)
     for lane in sampler.lanes:
@@ -101,6 +99,8 @@ def warm_start(sampler: Sampler, adapted: Sequence[Adapted]) -> None:
 
         with plan.scope():
             lane.state = jax.tree_util.tree_map_with_path(load, lane.state)
+            kept = np.ones(len(own), bool)
+            lane.state = dataclasses.replace(lane.state, chain=dataclasses.replace(lane.state.chain, keep_metric=kept))
 
 
 def _fitted(name: str, leaf: Any, own: list[Adapted]) -> Any:

@@ -116,7 +116,14 @@ class Pathfinder:
         tried |= run([chain for chain in chains if chain not in tried and chain < MOST_PATHS])
         near = _near(tried, _best(pool))
         points = tuple(_point(near, pool, chain, np.random.default_rng([seed, 1 << 32, chain])) for chain in chains)
-        return Found(points=points, gradients=asked, note=f"{len(near)} of {len(tried)} paths found the mass")
+        return Found(
+            points=points,
+            gradients=asked,
+            note=f"{len(near)} of {len(tried)} paths found the mass",
+            another=lambda chain, before: _point(
+                {}, pool, chain, np.random.default_rng([seed, 2 << 32, chain, before])
+            ),
+        )
 
 
 def _pool(tried: Mapping[int, Path | None]) -> dict[int, Path]:
@@ -143,7 +150,7 @@ def _near(paths: Mapping[int, Path | None], best: Path) -> dict[int, Path]:
 def _point(near: Mapping[int, Path], pool: Mapping[int, Path], chain: int, rng: np.random.Generator) -> Point:
     """Where a chain starts: on its own path, or else on one of the pool."""
     number = chain if chain in near else list(pool)[rng.integers(len(pool))]
-    path = near[number]
+    path = near[number] if number in near else pool[number]
     row = path.good[rng.integers(len(path.good))]
     return Point(position=path.points[row], normal=path.normal, path=number, elbo=path.elbo)
 

@@ -7,7 +7,7 @@ extended by chains, finds the same points again.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -41,11 +41,14 @@ class Found:
         points: one per chain asked for.
         gradients: evaluations it took.
         note: how it went, in a few words, for the results.
+        another: a point for a chain that stands still there, given its number and how often it has started again
+            before; a function of these and the seed alone, whichever chains were asked for. None where there is none.
     """
 
     points: tuple[Point, ...]
     gradients: int
     note: str
+    another: Callable[[int, int], Point] | None = None
 
 
 class Start(Protocol):

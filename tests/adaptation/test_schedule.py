@@ -22,8 +22,8 @@ def test_the_shares_of_a_long_warmup() -> None:
 def test_all_that_is_data_has_a_fixed_dtype(dtype: type) -> None:
     """Or another value would compile anew."""
     first = make_schedule(10, dtype=np.dtype(dtype))
-    second = make_schedule(0, target_accept=0.95, search=False, keep_metric=True, max_attempts=1, dtype=np.dtype(dtype))
-    for name in ("warmup", "early_end", "final_start", "target_accept", "search", "keep_metric", "max_attempts"):
+    second = make_schedule(0, target_accept=0.95, search=False, max_attempts=1, dtype=np.dtype(dtype))
+    for name in ("warmup", "early_end", "final_start", "target_accept", "search", "max_attempts"):
         one, other = getattr(first, name), getattr(second, name)
         assert one.dtype == other.dtype
         assert one.shape == other.shape == ()

@@ -42,7 +42,7 @@ def compile_batch(machine: Machine) -> Advance:
 
 def fixed_schedule() -> Any:
     """No warmup; the first starting point is the given one; metric and step size stay."""
-    return make_schedule(0, search=False, keep_metric=True, max_attempts=1, dtype=FAMILY.dtype)
+    return make_schedule(0, search=False, max_attempts=1, dtype=FAMILY.dtype)
 
 
 def states_at(machine: Machine, seed: int, positions: np.ndarray, step_size: float) -> State:
@@ -58,7 +58,8 @@ def states_at(machine: Machine, seed: int, positions: np.ndarray, step_size: flo
         moving = dataclasses.replace(trajectory.moving, position=positions)
         trajectory = dataclasses.replace(trajectory, moving=moving)
     keys = np.random.default_rng(seed).integers(0, 2**32, (count, 2), dtype=np.uint32)
-    return dataclasses.replace(many, key=keys, chain=dataclasses.replace(many.chain, trajectory=trajectory))
+    chain = dataclasses.replace(many.chain, trajectory=trajectory, keep_metric=np.ones(count, bool))
+    return dataclasses.replace(many, key=keys, chain=chain)
 
 
 def run_transitions(

@@ -412,7 +412,7 @@ def test_the_density_is_traced_once() -> None:
     other = machine.initial(chain_key(5, 2), position=np.ones(3), step_size=0.3)
     for schedule in (
         make_schedule(1000, target_accept=0.95, dtype=FAMILY.dtype),
-        make_schedule(0, search=False, keep_metric=True, max_attempts=1, dtype=FAMILY.dtype),
+        make_schedule(0, search=False, max_attempts=1, dtype=FAMILY.dtype),
     ):
         advance(other, schedule, (), np.int32(9), np.int32(30), CAPACITY)
     assert len(calls) == 1, "warmup, seed, start and target acceptance must be data"
