@@ -31,6 +31,8 @@ from gradmc.program.frontend.sampling import UNKNOWN, sampled
 
 SEED = 20260101
 RUNS = 6
+WIDTHS = (1.0, 1e-6)
+"""How far random ends lie apart: a mean of close numbers is close to them, a sum with a step is not."""
 FEW = 20
 """Iterations that tell a count from a search."""
 SMALL, SMALLER = 1e-3, 0.1
@@ -163,8 +165,8 @@ class _Trial:
         """Those that stay between the numbers they are computed from, and do not always become one of them."""
         inside: dict[int, list[bool]] = {k: [] for k in candidates}
         new: dict[int, list[bool]] = {k: [] for k in candidates}
-        for _ in range(RUNS):
-            carry = [self._random(k) for k in range(len(self.body.carried()))]
+        for run in range(RUNS * len(WIDTHS)):
+            carry = [self._random(k, WIDTHS[run % len(WIDTHS)]) for k in range(len(self.body.carried()))]
             out = self._once(UNKNOWN, carry)
             for k in candidates:
                 among = np.concatenate([np.ravel(carry[j]) for j in self.reach[k]])
@@ -237,6 +239,6 @@ class _Trial:
             return UNKNOWN
         return self.rng.uniform(0.2, 0.8, aval.shape).astype(aval.dtype)
 
-    def _random(self, k: int) -> np.ndarray:
+    def _random(self, k: int, width: float = 1.0) -> np.ndarray:
         aval: Any = self.body.jaxpr.invars[self.body.first + k].aval
-        return self.rng.uniform(1.0, 2.0, aval.shape).astype(aval.dtype)
+        return self.rng.uniform(1.0, 1.0 + width, aval.shape).astype(aval.dtype)
