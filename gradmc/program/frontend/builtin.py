@@ -156,6 +156,9 @@ def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> list:
     items = list(iterate(values))
     if key is None and any(map(is_traced, items)):
         whole = jnp.sort(jnp.stack([jnp.asarray(v) for v in items]))
+        if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+            # Where Python leaves NaN, and what is around it, depends on the order in which it happens to compare.
+            whole = jnp.where(jnp.isnan(whole[-1]), jnp.nan, whole)
         return list(whole[::-1] if reverse else whole)
     return sorted(items, key=_plain_key(key, "sorted"), reverse=reverse)
 

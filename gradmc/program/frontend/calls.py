@@ -251,8 +251,8 @@ def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: di
         return other(*args, **kwargs)
     if function is np.where and len(args) == 3:
         return gaps.where(*args)
-    if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:
-        return gaps.SKIPPING[function](form, **kwargs)
+    if function in gaps.SKIPPING and args and (form := gaps.of(args[0])) is not None:
+        return gaps.SKIPPING[function](form, *args[1:], **kwargs)
     if not kwargs and (partial.is_elementwise(function) or function in MATH):
         if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
             return other(*args)

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
+from gradmc.program.frontend import bodies, branches, context, gaps, loops, operators, tables
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
 from gradmc.program.frontend.values import is_traced, representable
 
@@ -167,7 +167,16 @@ def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
             result = combine(result, item)
         return result
     whole = operators.whole_array(content)
+    if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+        return _extreme_of_some(whole, combine is larger)
     return (jnp.max if combine is larger else jnp.min)(whole, axis=0)
+
+
+def _extreme_of_some(whole: Any, largest: bool) -> Any:
+    """Python passes over NaN, which is neither larger nor smaller than another number, unless it comes first."""
+    there = jnp.where(jnp.isnan(whole), -jnp.inf if largest else jnp.inf, whole)
+    found = (jnp.max if largest else jnp.min)(there, axis=0)
+    return jnp.where(jnp.isnan(whole[0]), jnp.nan, found)
 
 
 def larger(a: Any, b: Any) -> Any:
@@ -176,6 +185,8 @@ def larger(a: Any, b: Any) -> Any:
     if not (is_traced(a) or is_traced(b)):
         return max(a, b)
     a, b = representable(a), representable(b)
+    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(b > a, b, a)
     return tables.apply(jnp.maximum(a, b), np.maximum, a, b)
 
 
@@ -185,6 +196,8 @@ def smaller(a: Any, b: Any) -> Any:
     if not (is_traced(a) or is_traced(b)):
         return min(a, b)
     a, b = representable(a), representable(b)
+    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(b < a, b, a)
     return tables.apply(jnp.minimum(a, b), np.minimum, a, b)
 
 
