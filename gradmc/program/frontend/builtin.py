@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.frontend import (
+    branches,
     comprehensions,
     context,
     failing,
@@ -124,7 +125,9 @@ def _next(iterator: Any, *default: Any) -> Any:
     items = context.current().memory.listing(as_list(iterator))
     count = items.length()
     if is_traced(count):
-        raise CannotRoll("how many items there are is not known while compiling", "Use a loop with break.")
+        if not default:
+            return items.item(0)
+        return branches.choose(count > 0, lambda: items.item(0), lambda: default[0])
     return items.item(0) if count else next(iter(()), *default)
 
 

@@ -199,6 +199,7 @@ def is_users(function: FunctionType) -> bool:
 
 def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
+    args = tuple(map(partial.of_list, args))
     if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
         return _of_partial(function, args, kwargs)
     if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
@@ -270,8 +271,11 @@ def _of_partial(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return library(function, tuple(values[: len(args)]), named)
 
         return partial.elementwise(operation, *given)
-    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected) and function in partial.SUMS:
-        return partial.reduced(args[0], partial.SUMS[function])
+    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected):
+        if function in partial.SUMS:
+            return partial.reduced(args[0], partial.SUMS[function])
+        if function in (np.array, np.asarray):
+            return args[0]
     return library(function, tuple(map(nullable.used, args)), {k: nullable.used(v) for k, v in kwargs.items()})
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, gaps, loops, operators, tables
+from gradmc.program.frontend import bodies, branches, context, failing, gaps, loops, operators, partial, tables
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
-from gradmc.program.frontend.values import is_traced, representable
+from gradmc.program.frontend.values import Selected, is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,7 +54,9 @@ class Generation:
                 test = self.condition(*parts)
                 branches.if_(test, lambda: self._take(parts, take, state, carried), None, state, carried)
 
-        loops.for_(self.source, body, state, carried, (), None, (), (), self.size)
+        loops.for_(
+            self.source, body, state, carried, (), None, (), (), self.size, getattr(self.inner, "__code__", None)
+        )
 
     def _take(
         self, parts: list[Any], take: Callable[[Any], None], state: bodies.State, carried: tuple[str, ...]
@@ -153,13 +155,16 @@ def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """`max` or `min` of an iterable."""
     generation = values if isinstance(values, Generation) else over(values)
     source = rollable(generation.source)
-    if source is None or is_traced(source.length) or generation.condition is not None:
+    if source is None:
         items = list(generation)
         result = items[0]
         for item in items[1:]:
             result = combine(result, item)
         return result
-    numbers = as_list(generation)
+    numbers = partial.of_list(as_list(generation))
+    if isinstance(numbers, Selected):
+        failing.note(jnp.logical_not(jnp.any(numbers.mask)), ValueError)
+        return partial.reduced(numbers, "max" if combine is larger else "min")
     content = context.current().memory.content(numbers)
     if isinstance(content, list):
         result = content[0]

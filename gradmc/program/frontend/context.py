@@ -76,7 +76,7 @@ class Context:
     attempts: list[Any] = field(default_factory=list)
     pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
     asked: int = 0
-    data_only: set[tuple[str, int]] = field(default_factory=set)
+    data_only: set[tuple[str, int, Any]] = field(default_factory=set)
     heavy: dict[int, Any] = field(default_factory=dict)
     missing: bool = False
     gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)

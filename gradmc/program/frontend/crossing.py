@@ -13,7 +13,7 @@ import numpy as np
 from gradmc.program.frontend import context
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
-from gradmc.program.frontend.values import Form, is_array
+from gradmc.program.frontend.values import Form, Tally, is_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ class Crossing:
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
-    def with_growing(self, token: list) -> "Crossing":
-        """With a list that the body appends to and reads."""
+    def with_growing(self, token: list, *, counted: bool = False) -> "Crossing":
+        """With a list that the body appends to and reads; `counted`: how often may depend on parameters."""
         return replace(
             self,
             tokens={**self.tokens, id(token): token},
-            growing={**self.growing, id(token): Growth.of(token)},
+            growing={**self.growing, id(token): Growth.of(token, Tally() if counted else None)},
         )
 
 

@@ -48,13 +48,16 @@ from gradmc.program.frontend.identity import (
 )
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Fields, Retry
+from gradmc.program.frontend.memory import Fields, OneSided, Retry
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
+    Buffer,
     CannotRoll,
     Container,
     Fixed,
     Form,
+    Guess,
+    Guessed,
     Missing,
     Nullable,
     OneOf,
@@ -103,6 +106,7 @@ class Loop:
     ended: Callable[[], Any] | None = None
     peeled: int = 0
     whole: bool = False
+    origin: Any = None
 
     def run(self) -> None:
         """Trace the loop; if that cannot be done, run it in Python.
@@ -120,8 +124,8 @@ class Loop:
             rest = Rollable(n - done, lambda i: item(operators.binary("Add", i, done)))
             replace(self, source=rest, peeled=self.peeled + 1)._run()
 
-    def _key(self) -> tuple[str, int]:
-        return (self.place.file, self.place.line) if self.place else ("", 0)
+    def _key(self) -> tuple[str, int, Any]:
+        return (self.place.file, self.place.line, self.origin) if self.place else ("", 0, self.origin)
 
     def _run(self) -> None:
         try:
@@ -132,6 +136,8 @@ class Loop:
         except (Exception, CannotRoll) as obstacle:
             if not unrolling.is_obstacle(obstacle):
                 raise
+            if isinstance(obstacle, OneSided) and self._stopping():
+                return
             unrolling.instead(self.source, self.body, self.ended, obstacle)
 
     def roll(self) -> None:
@@ -150,6 +156,12 @@ class Loop:
                 replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+
+    def _stopping(self) -> bool:
+        """Run it as a `while`, in which a list may grow as often as parameters say."""
+        from gradmc.program.frontend import whiles
+
+        return not self.whole and whiles.stopping(self)
 
     def may_stop(self) -> bool:
         """Whether it is worth while to stop at run time, if something ends the loop early."""
@@ -198,6 +210,7 @@ class Trial:
             and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
         }
         self.seen: list[Any] = []
+        self.tallies: dict[int, int] = {}
         self.identities = Identities()
         self.groups: list[list[int]] = []
         self.pack = Pack()
@@ -206,6 +219,9 @@ class Trial:
         for token in self.tokens:
             self.pack.add(self._content(token), stack=isinstance(token, list))
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
+        for token, form in zip(self.tokens, self.pack.forms[len(self.names) :], strict=True):
+            if isinstance(form, Buffer) and form.tally is not None:
+                self.tallies[id(token)] = form.tally.appends
         self.grown: list[tuple[list, list[growth.Item]]] = []
         self.copies: list[tuple[list, list]] = []
         self.inside: set[int] = set()
@@ -217,6 +233,11 @@ class Trial:
     @property
     def iterations(self) -> int | None:
         """How many iterations there are, if that is known."""
+        return self.loop.source.length
+
+    @property
+    def most(self) -> int | None:
+        """How many iterations there are at most, if that is known."""
         return self.loop.source.length
 
     @property
@@ -385,7 +406,8 @@ class Trial:
         """The content of a token before the loop, as something to carry."""
         grows = self.crossing.growing.get(id(token))
         if grows is not None:
-            return grows.room(self.loop.source.length)
+            room = grows.room(self.most or 0)
+            return room if grows.tally is None else (*room, grows.start())
         names = self.crossing.fields.get(id(token))
         if isinstance(token, CellType):
             return self.memory.peek(token)
@@ -428,7 +450,17 @@ class Trial:
         except Retry as retry:
             if retry.depth != depth:
                 raise
-            raise Again(self.crossing.with_growing(retry.token)) from None
+            raise Again(self.crossing.with_growing(retry.token, counted=self.iterations is None)) from None
+        except Guessed as found:
+            mine = {key: g for key, g in self.crossing.growing.items() if g.guess is found.guess}
+            if not mine:
+                raise
+            learnt = {k: replace(g, form=found.form, leaves=found.leaves, guess=Guess(True)) for k, g in mine.items()}
+            raise Again(replace(self.crossing, growing={**self.crossing.growing, **learnt})) from None
+        except OneSided as growing:
+            if self.iterations is not None or self.most is None or id(growing.token) in self.crossing.growing:
+                raise
+            raise Again(self.crossing.with_growing(growing.token, counted=True)) from None
 
     def _note_pythons(self) -> None:
         """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
@@ -563,6 +595,11 @@ class Trial:
 
     def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
         grows = self.crossing.growing.get(id(token))
+        if grows is not None and grows.tally is not None:
+            out.add((*content.leaves, content.count))
+            if grows.tally.appends <= grows.per:
+                return new
+            return replace(new, growing={**new.growing, id(token): replace(grows, per=grows.tally.appends)})
         if grows is not None:
             out.add(tuple(content.leaves))
             if content.added == grows.per:
@@ -572,6 +609,8 @@ class Trial:
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
         form = out.add(content, stack=isinstance(token, list))
         before = self.pack.forms[k]
+        if isinstance(form, Buffer) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:
+            raise CannotRoll("a list grows in a loop within the loop that may end early")
         if form != before and isinstance(content, Fields) and isinstance(before, Container):
             return self._leaving_fields(token, content, dict(zip(before.keys, before.parts, strict=True)), new)
         if form != before and isinstance(token, CellType):
