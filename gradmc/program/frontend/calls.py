@@ -32,6 +32,7 @@ from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
+    caches,
     choices,
     context,
     foreign,
@@ -92,6 +93,8 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
     target = users_function(function)
+    if target is not None and isinstance(function, caches.CACHED):
+        return _fresh(caches.called(function, target, args, kwargs), args)
     if target is not None:
         return _fresh(target(*args, **kwargs), args)
     bound = _as_method(function, args)

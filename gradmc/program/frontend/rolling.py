@@ -58,12 +58,14 @@ from gradmc.program.frontend.values import (
     Form,
     Guess,
     Guessed,
+    Leaf,
     Missing,
     Nullable,
     OneOf,
     OrNone,
     Unbound,
     blank,
+    is_leaf,
     is_traced,
     strong,
 )
@@ -395,7 +397,10 @@ class Trial:
         if name in self.same:
             return Unbound(name)
         if name in self.crossing.late:
-            return forms.together(*self.crossing.late[name])
+            form, leaves = self.crossing.late[name]
+            if isinstance(form, OrNone) and not form.unset:
+                return Nullable(forms.together(form.item, leaves[:-1]), leaves[-1])
+            return forms.together(form, leaves)
         if name not in self.loop.carried:
             return Unbound(name)
         if name in self.crossing.options:
@@ -430,8 +435,7 @@ class Trial:
             values = self.pack.values(leaves)
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
-                may_be_unset = isinstance(value, Nullable) and value.unset
-                late = name in self.crossing.late and not name.startswith(INTERNAL) and not may_be_unset
+                late = name in self.crossing.late and not name.startswith(INTERNAL) and not isinstance(value, Nullable)
                 seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
@@ -577,7 +581,11 @@ class Trial:
             if first and len(every) > max(len(known), 1):
                 return replace(new, options={**new.options, name: every})
             value = choices.among(value, known) if known else value
+        if isinstance(before, OrNone) and self.iterations is None and is_leaf(value):
+            value = Nullable(value, np.False_)
         form = out.add(value, stack=name in self.crossing.stacked)
+        if before == Fixed(None) and self.iterations is None and isinstance(form, Leaf | OrNone):
+            return self._none_at_first(name, form, out, new)
         if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
             value.complain()
         if form == before:
@@ -592,6 +600,15 @@ class Trial:
         if name not in self.crossing.stacked and name not in self.crossing.late:
             return replace(new, stacked=new.stacked | {name})
         raise Peel(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
+
+    def _none_at_first(self, name: str, form: Form, out: Pack, new: Crossing) -> Crossing:
+        """A variable of a loop of unknown length that is None before it, and a number after an iteration."""
+        leaves = [blank(leaf) for leaf in out.leaves[slice(*out.spans[-1])]]
+        if isinstance(form, OrNone):
+            leaves[-1] = np.True_
+        else:
+            leaves, form = [*leaves, np.True_], OrNone(form)
+        return replace(new, late={**new.late, name: (form, leaves)})
 
     def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
         grows = self.crossing.growing.get(id(token))

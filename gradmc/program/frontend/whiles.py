@@ -269,7 +269,7 @@ class _While(Trial):
             if name in self.crossing.late
             and not name.startswith(INTERNAL)
             and not self.runs
-            and not (isinstance(value, Nullable) and value.unset)
+            and not isinstance(value, Nullable)
             else value
             for name, value in zip(self.names, bodies.get(self.loop.state), strict=True)
         ]

@@ -682,3 +682,13 @@ def filtered_by_parameters(a, s, *, x, y):
     none = next((k for k in range(10) if a * k > 100.0), None)
     lp = np.sum(np.log(z)) + np.mean((z - s) ** 2) + max(large) + min(v * s for v in x if v > a)
     return lp + first * a + (1.0 if none is None else s)
+
+
+@supported("loops", "`while found is None`", 0.7, 0.4)
+def while_none(a, s):
+    found, k = None, 0
+    while found is None:
+        k += 1
+        if k * s > 1.1 + a:
+            found = k * s
+    return found * a
