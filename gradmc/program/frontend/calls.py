@@ -34,6 +34,7 @@ from gradmc.program.frontend import (
     builtin,
     caches,
     choices,
+    columns,
     context,
     foreign,
     frames,
@@ -286,8 +287,8 @@ def _of_columns(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A function of columns of a frame, some of traced values."""
     if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
         return frames.elementwise(lambda *values: library(function, values, {}), *args)
-    if function in frames.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
-        return frames.method(args[0], *frames.FUNCTIONS[function], kwargs)
+    if function in columns.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+        return columns.method(args[0], *columns.FUNCTIONS[function], kwargs)
     return library(function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
 
 
@@ -355,7 +356,9 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         if name in CHANGING or name in ("sort", "reverse", *ITEMS):
             raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
         return choices.mapped(lambda o, *values: method(o, name, *values, **kwargs), owner, *args)
-    if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
+    if isinstance(owner, Column | columns.Windows | columns.Groups) or (
+        frames.is_pandas(owner) and any_traced((args, kwargs))
+    ):
         return _method_of_frames(owner, name, args, kwargs)
     if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
         return partial.reduced(owner, name)
@@ -384,13 +387,13 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
 
 def _method_of_frames(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a column, or one of a frame or Series with traced arguments."""
-    if name in frames.OPERATORS and len(args) == 1 and not kwargs:
-        return operators.binary(frames.OPERATORS[name], owner, *args)
-    if isinstance(owner, Column):
-        return frames.method(owner, name, args, kwargs)
+    if name in columns.OPERATORS and len(args) == 1 and not kwargs:
+        return operators.binary(columns.OPERATORS[name], owner, *args)
+    if not frames.is_pandas(owner):
+        return columns.method(owner, name, args, kwargs)
     if name == "dot" and len(args) == 1:
         return frames.product(owner, *args)
-    return frames.refuse(f"{type(owner).__name__}.{name}")
+    return columns.of_series(owner, name, args, kwargs)
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)
