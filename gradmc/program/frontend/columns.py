@@ -104,7 +104,9 @@ def _applied(c: Column, function: Any) -> Column:
 def _reset(c: Column, drop: bool = False) -> Column:
     if not drop:
         refuse("Series.reset_index() without drop=True")
-    return Column(c.filled, Labels(np.arange(len(c)), c.labels.missing))
+    from pandas import RangeIndex  # where a column is, pandas is
+
+    return Column(c.filled, Labels(RangeIndex(len(c)), c.labels.missing))
 
 
 MAKING: dict[str, Callable[..., Any]] = {
