@@ -34,6 +34,17 @@ def bisection(a, b):
     return -((0.5 * (lo + hi)) ** 2)
 
 
+def bracket_in_a_list(a, b):
+    ends = [0.0, 10.0]
+    for _ in range(60):
+        mid = 0.5 * (ends[0] + ends[1])
+        if kepler(mid, a, b) > 0:
+            ends[1] = mid
+        else:
+            ends[0] = mid
+    return -((0.5 * (ends[0] + ends[1])) ** 2)
+
+
 def ends_that_depend_on_parameters(a, b):
     lo, hi = -a, 9.0 * a + b
     while hi - lo > 1e-14:
@@ -247,7 +258,14 @@ def gradient(fn: Callable[..., Any], point: tuple[float, ...]) -> tuple[float, n
 
 
 SOLVED = [
-    *(bisection, ends_that_depend_on_parameters, no_root_between_the_ends, signs_compared, value_at_an_end_carried),
+    *(
+        bisection,
+        bracket_in_a_list,
+        ends_that_depend_on_parameters,
+        no_root_between_the_ends,
+        signs_compared,
+        value_at_an_end_carried,
+    ),
     *(ended_early, for_every_datum, on_arrays, root_within_a_root, two_at_once, halved_steps, newton_and_others),
     *(steps_halved_on_a_decision, returned_from_the_loop, factors),
 ]

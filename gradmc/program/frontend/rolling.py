@@ -78,6 +78,8 @@ MOST_PEELED = 2
 INTERNAL = "__gm_"
 ENDING = ("__gm_break", "__gm_returned")
 MOST_TRIES = 24
+FEW = 3
+"""A list of so few numbers is carried as so many numbers: the ends of a bracket are told apart then."""
 
 
 STOPS_AT = 16
@@ -213,13 +215,14 @@ class Trial:
         }
         self.seen: list[Any] = []
         self.tallies: dict[int, int] = {}
+        self.stacks = {id(token) for token in self.tokens if self._stacks(token)}
         self.identities = Identities()
         self.groups: list[list[int]] = []
         self.pack = Pack()
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
         for token in self.tokens:
-            self.pack.add(self._content(token), stack=isinstance(token, list))
+            self.pack.add(self._content(token), stack=id(token) in self.stacks)
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         for token, form in zip(self.tokens, self.pack.forms[len(self.names) :], strict=True):
             if isinstance(form, Buffer) and form.tally is not None:
@@ -406,6 +409,14 @@ class Trial:
         if name in self.crossing.options:
             return choices.among(value, self.crossing.options[name])
         return value
+
+    def _stacks(self, token: Any) -> bool:
+        """Whether a token is carried as an array: a list, unless it is one of few numbers, such as a bracket."""
+        if not isinstance(token, list) or id(token) in self.crossing.packed or id(token) in self.crossing.growing:
+            return isinstance(token, list)
+        before = self.memory.peek(token)
+        few = isinstance(before, list) and 0 < len(before) <= FEW
+        return not (few and all(is_leaf(v) and not np.ndim(v) for v in before))
 
     def _content(self, token: Any) -> Any:
         """The content of a token before the loop, as something to carry."""
@@ -624,8 +635,10 @@ class Trial:
             if not content.added:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
-        form = out.add(content, stack=isinstance(token, list))
+        form = out.add(content, stack=id(token) in self.stacks)
         before = self.pack.forms[k]
+        if form != before and isinstance(token, list) and id(token) not in self.stacks:
+            return replace(new, packed=new.packed | {id(token)})
         if isinstance(form, Buffer) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:
             raise CannotRoll("a list grows in a loop within the loop that may end early")
         if form != before and isinstance(content, Fields) and isinstance(before, Container):

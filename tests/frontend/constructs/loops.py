@@ -692,3 +692,16 @@ def while_none(a, s):
         if k * s > 1.1 + a:
             found = k * s
     return found * a
+
+
+@supported("loops", "lists of two or three numbers that a loop changes", 0.7, 0.4, x=X)
+def changed_in_place(a, s, *, x):
+    ends, both, sums = [0, 10], [a, s], [0.0, 0, a]
+    for i in range(len(x)):
+        both[i % 2] += s * x[i]
+        both[0], both[1] = both[1], both[0] * 0.9
+        sums[2] = sums[0] + a
+        sums[0] += x[i] * both[1]
+        sums[1] += 1
+        ends[0] = ends[1] if i == 4 else ends[0]
+    return both[0] + both[1] * a + sum(sums) + ends[0] * a

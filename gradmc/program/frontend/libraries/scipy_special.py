@@ -219,7 +219,7 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, **options: Any) -> Any:
         )
     most = max(int(np.max(n)), 1)
     n, m, theta, phi = jnp.broadcast_arrays(np.asarray(n), np.asarray(m), real(theta), real(phi))
-    found = jsp.sph_harm_y(*(jnp.ravel(v) for v in (n, m, theta, phi)), n_max=most)
+    found = jsp.sph_harm_y(jnp.ravel(n), jnp.ravel(m), jnp.ravel(theta), jnp.ravel(phi), n_max=most)
     return found.reshape(n.shape)
 
 
