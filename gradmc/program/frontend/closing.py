@@ -149,6 +149,12 @@ def _joined(ends: set[int], reach: dict[int, set[int]]) -> list[set[int]]:
     return groups
 
 
+def _moves(path: np.ndarray) -> np.ndarray:
+    """How far a number moves in each iteration; NaN where it stays infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.abs(np.diff(path, axis=0))
+
+
 @dataclass(eq=False, slots=True)
 class _Trial:
     """A body that is run on random numbers, with random decisions."""
@@ -181,7 +187,7 @@ class _Trial:
         paths = [self._path(k, self.body.length) for _ in range(RUNS)]
         if any(path is None for path in paths):
             return False
-        moves = [np.abs(np.diff(path, axis=0)) for path in paths if path is not None]
+        moves = [_moves(path) for path in paths if path is not None]
         first, last = (np.max([m[part] for m in moves]) for part in (slice(None, 3), slice(-3, None)))
         shrinking = any(np.any((m > 0) & (m < SMALLER * first)) for m in moves)  # and not only large ones and none
         ends = [path[-1] for path in paths if path is not None]
@@ -207,7 +213,7 @@ class _Trial:
         path = self._path(k, FEW)
         if path is None:
             return False
-        moves = np.abs(np.diff(path, axis=0))
+        moves = _moves(path)
         return bool(np.all((moves == 0) | np.isclose(moves, moves.max())))
 
     def _path(self, k: int, length: int, *, zero: bool = False) -> np.ndarray | None:
