@@ -59,7 +59,7 @@ from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
-from gradmc.program.frontend.libraries.pythons import MATH
+from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
