@@ -33,6 +33,7 @@ LINEAR = (
     jp.copy_p, jp.transpose_p, jp.rev_p, jp.gather_p, jp.dynamic_slice_p,
 )  # fmt: skip
 """What is linear in its operands, or picks among them; sums beside them."""
+WITH_DERIVATIVES = ("library", "custom_jvp_call", "custom_vjp_call")
 NONLINEAR = 2
 POINTS, NEWTON = 8, 25
 JUMP = 1e-7
@@ -177,7 +178,9 @@ def _steps(eqn: JaxprEqn) -> bool:
 
 
 def _bodies(eqn: JaxprEqn) -> list[Jaxpr]:
-    """The jaxprs that an equation holds."""
+    """The jaxprs that an equation holds; a library's computation, with a derivative of its own, is not looked into."""
+    if eqn.primitive.name in WITH_DERIVATIVES:
+        return []
     values = [v for p in eqn.params.values() for v in (p if isinstance(p, tuple | list) else [p])]
     return [v for v in values if isinstance(v, Jaxpr)]
 
