@@ -133,7 +133,7 @@ def trace(
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context(missing=any(map(gaps.found, plain.values())), wavering=wavering)
+    here = context.Context(missing=gaps.among(plain), wavering=wavering)
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from gradmc.program.frontend.libraries import pythons
+from gradmc.program.frontend.libraries import standard_library
 from gradmc.results.reading import open_draws
 from gradmc.selfcheck import SelfCheck
 from gradmc.selfcheck import run as selfcheck
@@ -24,7 +24,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wrong_value_stops_the_run(tmp_path: Path, gradmc: Gradmc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pythons.TABLE, math.log, jnp.log10)
+    monkeypatch.setitem(standard_library.TABLE, math.log, jnp.log10)
     source = inspect.getsource(faults.logarithm.fn)
     (tmp_path / "model.py").write_text(f"import math\nimport gradmc as gm\nfrom gradmc import Positive\n\n{source}")
     config = CONFIG.replace("line", "logarithm").replace('[data]\nfile = "data.json"', "")

@@ -10,6 +10,7 @@ import pytest
 
 from gradmc.errors import ProgramError
 from gradmc.program.compiler import evaluate, trace
+from gradmc.program.frontend.response import _follows
 from gradmc.program.frontend.search import Search, Status
 
 X = np.array([0.31, -1.23, 0.83, 2.03, -0.71, 1.13, 0.43, -0.91, 0.23, 1.73])
@@ -31,6 +32,17 @@ def bisection(a, b):
         else:
             lo = mid
     return -((0.5 * (lo + hi)) ** 2)
+
+
+def bracket_in_a_list(a, b):
+    ends = [0.0, 10.0]
+    for _ in range(60):
+        mid = 0.5 * (ends[0] + ends[1])
+        if kepler(mid, a, b) > 0:
+            ends[1] = mid
+        else:
+            ends[0] = mid
+    return -((0.5 * (ends[0] + ends[1])) ** 2)
 
 
 def ends_that_depend_on_parameters(a, b):
@@ -246,7 +258,14 @@ def gradient(fn: Callable[..., Any], point: tuple[float, ...]) -> tuple[float, n
 
 
 SOLVED = [
-    *(bisection, ends_that_depend_on_parameters, no_root_between_the_ends, signs_compared, value_at_an_end_carried),
+    *(
+        bisection,
+        bracket_in_a_list,
+        ends_that_depend_on_parameters,
+        no_root_between_the_ends,
+        signs_compared,
+        value_at_an_end_carried,
+    ),
     *(ended_early, for_every_datum, on_arrays, root_within_a_root, two_at_once, halved_steps, newton_and_others),
     *(steps_halved_on_a_decision, returned_from_the_loop, factors),
 ]
@@ -917,6 +936,14 @@ def sum_that_ends(a, b):
     return lp + total
 
 
+def raised_entries(a, b):
+    z = np.zeros(6)
+    for i in range(6):
+        if a - 0.3 >= z[-i - 1]:
+            z[(i - 2) % 6] += 0.01
+    return b * z[0] + z[3] * a
+
+
 OTHERS = [
     *(counting, changepoint_and_maxima, sorting, line_search, adaptive_steps, learning_and_staircase, pooled),
     *(means_that_meet, search_in_data, newton_and_others, set_to_constants),
@@ -937,6 +964,7 @@ OTHERS = [
         search_in_a_table,
         walk_along_a_grid,
         sum_that_ends,
+        raised_entries,
     ),
 ]
 
@@ -947,6 +975,14 @@ def test_other_loops_are_left_alone(fn: Callable[..., Any], x64: None) -> None:
     search = Search()
     search.follow(jaxpr, [Status(touched=True)] * len(jaxpr.in_avals))
     assert not search.found
+
+
+def test_rounding_is_no_response() -> None:
+    at_rest = np.array([[-999.0, 0.5, *[0.026 + move] * 5] for move in np.linspace(0.0, 1.0, 6)])
+    assert _follows(at_rest, np.zeros(6))
+    rounded = at_rest.copy()
+    rounded[:, 2:] = 0.026 + np.arange(6)[:, None] * 3.5e-18
+    assert not _follows(rounded, np.zeros(6))
 
 
 def test_a_search_with_data_that_are_unknown_while_compiling(x64: None) -> None:

@@ -69,11 +69,32 @@ def series(a, *, y, k):
     return lp
 
 
+def methods(a, *, df):
+    """Methods that pandas has for columns of data, of columns of traced values with missing entries."""
+    r = a * df.x - df.y
+    lp = (r.dropna() ** 2).sum() + (r.fillna(a) ** 2).sum() + (r.shift(1) * df.x).sum() + (r.diff() ** 2).mean()
+    lp += r.cumsum().sum() + (df.x * a).cumprod().iloc[-1] + r.clip(-0.5, 0.9).sum() + r.shift(-1, fill_value=a).sum()
+    lp += (a * df.x).rolling(2).mean().sum() + (a * df.x).rolling(3).std().sum() + (a * df.x).rolling(2).max().sum()
+    lp += (
+        (r.groupby(df["g"]).sum() * a).sum() + r.groupby(df["g"]).mean().iloc[0] + (r**2).groupby(df.n % 2).max().sum()
+    )
+    lp += (df.n - df["g"].map({"u": a, "v": a * a})).sum() + r.apply(np.exp).sum() + len(r.dropna()) * a
+    lp += (a * df.x).map(lambda v: v * v if v > 1.0 else -v).sum() + r[~r.isna()].sum() + (a * df.x).head(2).sum()
+    return lp + (df.x.dropna() * a).reset_index(drop=True)[1] + (a * df.x).tail(3).iloc[0] + df.y.diff().sum() * a
+
+
 SERIES = {"y": pd.Series([1.0, 2.0, 4.0], name="y"), "k": pd.Series([1, 2, 1])}
 
 
 @pytest.mark.parametrize(
-    ("program", "data"), [(columns, {"df": FRAME}), (places, {"df": FRAME}), (labels, {"df": FRAME}), (series, SERIES)]
+    ("program", "data"),
+    [
+        (columns, {"df": FRAME}),
+        (places, {"df": FRAME}),
+        (labels, {"df": FRAME}),
+        (methods, {"df": FRAME}),
+        (series, SERIES),
+    ],
 )
 def test_frames(program: Callable[..., Any], data: dict[str, Any]) -> None:
     agree(program, (0.4,), data)
@@ -91,11 +112,11 @@ def test_a_frame_among_the_data_stays_one() -> None:
 
 
 def test_what_is_not_done_is_refused() -> None:
-    def shifted(a, *, df):
-        return (a * df.x).shift(1).sum()
+    def ranked(a, *, df):
+        return (a * df.x).rank().sum()
 
-    with pytest.raises(ProgramError, match=r"Series\.shift with traced values in it cannot be compiled") as caught:
-        agree(shifted, (0.4,), {"df": FRAME})
+    with pytest.raises(ProgramError, match=r"Series\.rank with traced values in it cannot be compiled") as caught:
+        agree(ranked, (0.4,), {"df": FRAME})
     assert "to_numpy()" in caught.value.remedy
 
 

@@ -1,10 +1,12 @@
 """NaN among the data of programs that tell it from other numbers themselves: values and gradients of the rest."""
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gradmc as gm
@@ -13,6 +15,7 @@ from tests.frontend.laws import agree
 
 Y = np.array([0.3, np.nan, 1.2, 0.5, np.nan, *[0.1] * 6])
 TWO = np.stack([Y, Y[::-1]])
+DATA = {"y": Y, "two": TWO, "df": pd.DataFrame({"y": Y, "x": np.arange(11)})}
 
 
 def masked(q, *, y):
@@ -66,10 +69,30 @@ def rows(q, *, two):
     return lp
 
 
-@pytest.mark.parametrize("program", [masked, where, skipping, filtered, itself, rows])
+def spread(q, *, y, two):
+    """More functions of numpy that leave NaN out, along an axis too."""
+    r = (two - q) ** 2
+    lines = np.nansum(r, 0) @ np.arange(11.0) + np.sum(np.nanmean(r, axis=1)) + np.nancumsum(y * q)[-1]
+    return lines + np.nanvar(y * q) - np.nanstd(r, ddof=1) + np.nanmedian(y * q) * np.nanmedian(r, axis=1)[0]
+
+
+def largest(q, *, y):
+    """Python's `max` and `min` pass over NaN, unless it comes first."""
+    seen = [v for v in y.tolist() if v == v]
+    pairs = max(q * y[0], q * y[1]) + min(q * y[2], q * y[4]) * q
+    return max(v * q for v in y) + min(y * q) - max(q * t for t in seen) ** 2 + pairs
+
+
+def column(q, *, df):
+    """A column of a frame as an array."""
+    y, x = df["y"].values, df["x"].to_numpy()
+    return -np.nansum((y - q * x) ** 2) - np.sum((y - q)[~np.isnan(y)] ** 2)
+
+
+@pytest.mark.parametrize("program", [masked, where, skipping, filtered, itself, rows, spread, largest, column])
 def test_gaps(program: Callable[..., Any]) -> None:
-    data = {"two": TWO} if program is rows else {"y": Y}
-    agree(program, (0.5,), data)
+    names = inspect.signature(program).parameters
+    agree(program, (0.5,), {name: value for name, value in DATA.items() if name in names})
 
 
 def missing(v: float) -> bool:

@@ -14,7 +14,7 @@ import gradmc as gm
 from gradmc.errors import SelfCheckError
 from gradmc.kernels.random import chain_key, start_on_host
 from gradmc.program.frontend import implicit
-from gradmc.program.frontend.libraries import numpy_arrays, pythons
+from gradmc.program.frontend.libraries import numpy_arrays, standard_library
 from gradmc.program.model import Model
 from gradmc.sample import SamplingWarning
 from gradmc.selfcheck import run as selfcheck
@@ -74,7 +74,7 @@ class TestValues:
         assert line_of(faults.imaginary_root, "emath") in str(error)
 
     def test_function_with_another_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(pythons.TABLE, math.log, jnp.log10)
+        monkeypatch.setitem(standard_library.TABLE, math.log, jnp.log10)
         error = error_of(faults.logarithm)
         assert line_of(faults.logarithm, "lp += ") in str(error)
         assert "y is " in str(error)
@@ -90,7 +90,7 @@ class TestValues:
             assert "returns None" in str(error_of(faults.returns_nothing))
 
     def test_sampled_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(pythons.TABLE, math.log, jnp.log10)
+        monkeypatch.setitem(standard_library.TABLE, math.log, jnp.log10)
         tree = gm.sample(faults.logarithm, check=False, **QUICK)
         assert tree.attrs["self_check_value"] == "unchecked: switched off"
         (own,) = (check for check in gm.diagnose(tree).checks if check.name == "self_check")

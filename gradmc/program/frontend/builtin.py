@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program.frontend import (
+    branches,
     comprehensions,
     context,
     failing,
@@ -124,7 +125,9 @@ def _next(iterator: Any, *default: Any) -> Any:
     items = context.current().memory.listing(as_list(iterator))
     count = items.length()
     if is_traced(count):
-        raise CannotRoll("how many items there are is not known while compiling", "Use a loop with break.")
+        if not default:
+            return items.item(0)
+        return branches.choose(count > 0, lambda: items.item(0), lambda: default[0])
     return items.item(0) if count else next(iter(()), *default)
 
 
@@ -156,6 +159,9 @@ def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> list:
     items = list(iterate(values))
     if key is None and any(map(is_traced, items)):
         whole = jnp.sort(jnp.stack([jnp.asarray(v) for v in items]))
+        if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+            # Where Python leaves NaN, and what is around it, depends on the order in which it happens to compare.
+            whole = jnp.where(jnp.isnan(whole[-1]), jnp.nan, whole)
         return list(whole[::-1] if reverse else whole)
     return sorted(items, key=_plain_key(key, "sorted"), reverse=reverse)
 

@@ -32,7 +32,9 @@ from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import (
     builtin,
+    caches,
     choices,
+    columns,
     context,
     foreign,
     frames,
@@ -57,7 +59,7 @@ from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
-from gradmc.program.frontend.libraries.pythons import MATH
+from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.stores import changed, delete_item, replace, store
@@ -92,6 +94,8 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
         given = args if function in builtin.ASKING else tuple(map(nullable.used, args))
         return operators.made(handler(*given, **kwargs))
     target = users_function(function)
+    if target is not None and isinstance(function, caches.CACHED):
+        return _fresh(caches.called(function, target, args, kwargs), args)
     if target is not None:
         return _fresh(target(*args, **kwargs), args)
     bound = _as_method(function, args)
@@ -199,6 +203,7 @@ def is_users(function: FunctionType) -> bool:
 
 def library(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
+    args = tuple(map(partial.of_list, args))
     if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
         return _of_partial(function, args, kwargs)
     if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
@@ -251,8 +256,8 @@ def _with_gaps(function: Any, other: Callable[..., Any], args: tuple, kwargs: di
         return other(*args, **kwargs)
     if function is np.where and len(args) == 3:
         return gaps.where(*args)
-    if function in gaps.SKIPPING and len(args) == 1 and (form := gaps.of(args[0])) is not None:
-        return gaps.SKIPPING[function](form, **kwargs)
+    if function in gaps.SKIPPING and args and (form := gaps.of(args[0])) is not None:
+        return gaps.SKIPPING[function](form, *args[1:], **kwargs)
     if not kwargs and (partial.is_elementwise(function) or function in MATH):
         if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
             return other(*args)
@@ -270,8 +275,11 @@ def _of_partial(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return library(function, tuple(values[: len(args)]), named)
 
         return partial.elementwise(operation, *given)
-    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected) and function in partial.SUMS:
-        return partial.reduced(args[0], partial.SUMS[function])
+    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected):
+        if function in partial.SUMS:
+            return partial.reduced(args[0], partial.SUMS[function])
+        if function in (np.array, np.asarray):
+            return args[0]
     return library(function, tuple(map(nullable.used, args)), {k: nullable.used(v) for k, v in kwargs.items()})
 
 
@@ -279,8 +287,8 @@ def _of_columns(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A function of columns of a frame, some of traced values."""
     if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
         return frames.elementwise(lambda *values: library(function, values, {}), *args)
-    if function in frames.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
-        return frames.method(args[0], *frames.FUNCTIONS[function], kwargs)
+    if function in columns.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+        return columns.method(args[0], *columns.FUNCTIONS[function], kwargs)
     return library(function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
 
 
@@ -348,7 +356,9 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         if name in CHANGING or name in ("sort", "reverse", *ITEMS):
             raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
         return choices.mapped(lambda o, *values: method(o, name, *values, **kwargs), owner, *args)
-    if isinstance(owner, Column) or (frames.is_pandas(owner) and any_traced((args, kwargs))):
+    if isinstance(owner, Column | columns.Windows | columns.Groups) or (
+        frames.is_pandas(owner) and any_traced((args, kwargs))
+    ):
         return _method_of_frames(owner, name, args, kwargs)
     if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
         return partial.reduced(owner, name)
@@ -377,13 +387,13 @@ def method(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
 
 def _method_of_frames(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a column, or one of a frame or Series with traced arguments."""
-    if name in frames.OPERATORS and len(args) == 1 and not kwargs:
-        return operators.binary(frames.OPERATORS[name], owner, *args)
-    if isinstance(owner, Column):
-        return frames.method(owner, name, args, kwargs)
+    if name in columns.OPERATORS and len(args) == 1 and not kwargs:
+        return operators.binary(columns.OPERATORS[name], owner, *args)
+    if not frames.is_pandas(owner):
+        return columns.method(owner, name, args, kwargs)
     if name == "dot" and len(args) == 1:
         return frames.product(owner, *args)
-    return frames.refuse(f"{type(owner).__name__}.{name}")
+    return columns.of_series(owner, name, args, kwargs)
 
 
 UNFOLLOWED = (set, collections.deque, bytearray)

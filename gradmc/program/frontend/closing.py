@@ -31,6 +31,8 @@ from gradmc.program.frontend.sampling import UNKNOWN, sampled
 
 SEED = 20260101
 RUNS = 6
+WIDTHS = (1.0, 1e-6)
+"""How far random ends lie apart: a mean of close numbers is close to them, a sum with a step is not."""
 FEW = 20
 """Iterations that tell a count from a search."""
 SMALL, SMALLER = 1e-3, 0.1
@@ -147,6 +149,12 @@ def _joined(ends: set[int], reach: dict[int, set[int]]) -> list[set[int]]:
     return groups
 
 
+def _moves(path: np.ndarray) -> np.ndarray:
+    """How far a number moves in each iteration; NaN where it stays infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.abs(np.diff(path, axis=0))
+
+
 @dataclass(eq=False, slots=True)
 class _Trial:
     """A body that is run on random numbers, with random decisions."""
@@ -163,8 +171,8 @@ class _Trial:
         """Those that stay between the numbers they are computed from, and do not always become one of them."""
         inside: dict[int, list[bool]] = {k: [] for k in candidates}
         new: dict[int, list[bool]] = {k: [] for k in candidates}
-        for _ in range(RUNS):
-            carry = [self._random(k) for k in range(len(self.body.carried()))]
+        for run in range(RUNS * len(WIDTHS)):
+            carry = [self._random(k, WIDTHS[run % len(WIDTHS)]) for k in range(len(self.body.carried()))]
             out = self._once(UNKNOWN, carry)
             for k in candidates:
                 among = np.concatenate([np.ravel(carry[j]) for j in self.reach[k]])
@@ -179,7 +187,7 @@ class _Trial:
         paths = [self._path(k, self.body.length) for _ in range(RUNS)]
         if any(path is None for path in paths):
             return False
-        moves = [np.abs(np.diff(path, axis=0)) for path in paths if path is not None]
+        moves = [_moves(path) for path in paths if path is not None]
         first, last = (np.max([m[part] for m in moves]) for part in (slice(None, 3), slice(-3, None)))
         shrinking = any(np.any((m > 0) & (m < SMALLER * first)) for m in moves)  # and not only large ones and none
         ends = [path[-1] for path in paths if path is not None]
@@ -205,7 +213,7 @@ class _Trial:
         path = self._path(k, FEW)
         if path is None:
             return False
-        moves = np.abs(np.diff(path, axis=0))
+        moves = _moves(path)
         return bool(np.all((moves == 0) | np.isclose(moves, moves.max())))
 
     def _path(self, k: int, length: int, *, zero: bool = False) -> np.ndarray | None:
@@ -237,6 +245,6 @@ class _Trial:
             return UNKNOWN
         return self.rng.uniform(0.2, 0.8, aval.shape).astype(aval.dtype)
 
-    def _random(self, k: int) -> np.ndarray:
+    def _random(self, k: int, width: float = 1.0) -> np.ndarray:
         aval: Any = self.body.jaxpr.invars[self.body.first + k].aval
-        return self.rng.uniform(1.0, 2.0, aval.shape).astype(aval.dtype)
+        return self.rng.uniform(1.0, 1.0 + width, aval.shape).astype(aval.dtype)

@@ -12,9 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, loops, operators, tables
+from gradmc.program.frontend import bodies, branches, context, failing, gaps, loops, operators, partial, tables
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
-from gradmc.program.frontend.values import is_traced, representable
+from gradmc.program.frontend.values import Selected, is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,7 +54,9 @@ class Generation:
                 test = self.condition(*parts)
                 branches.if_(test, lambda: self._take(parts, take, state, carried), None, state, carried)
 
-        loops.for_(self.source, body, state, carried, (), None, (), (), self.size)
+        loops.for_(
+            self.source, body, state, carried, (), None, (), (), self.size, getattr(self.inner, "__code__", None)
+        )
 
     def _take(
         self, parts: list[Any], take: Callable[[Any], None], state: bodies.State, carried: tuple[str, ...]
@@ -153,13 +155,16 @@ def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """`max` or `min` of an iterable."""
     generation = values if isinstance(values, Generation) else over(values)
     source = rollable(generation.source)
-    if source is None or is_traced(source.length) or generation.condition is not None:
+    if source is None:
         items = list(generation)
         result = items[0]
         for item in items[1:]:
             result = combine(result, item)
         return result
-    numbers = as_list(generation)
+    numbers = partial.of_list(as_list(generation))
+    if isinstance(numbers, Selected):
+        failing.note(jnp.logical_not(jnp.any(numbers.mask)), ValueError)
+        return partial.reduced(numbers, "max" if combine is larger else "min")
     content = context.current().memory.content(numbers)
     if isinstance(content, list):
         result = content[0]
@@ -167,7 +172,16 @@ def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
             result = combine(result, item)
         return result
     whole = operators.whole_array(content)
+    if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+        return _extreme_of_some(whole, combine is larger)
     return (jnp.max if combine is larger else jnp.min)(whole, axis=0)
+
+
+def _extreme_of_some(whole: Any, largest: bool) -> Any:
+    """Python passes over NaN, which is neither larger nor smaller than another number, unless it comes first."""
+    there = jnp.where(jnp.isnan(whole), -jnp.inf if largest else jnp.inf, whole)
+    found = (jnp.max if largest else jnp.min)(there, axis=0)
+    return jnp.where(jnp.isnan(whole[0]), jnp.nan, found)
 
 
 def larger(a: Any, b: Any) -> Any:
@@ -176,6 +190,8 @@ def larger(a: Any, b: Any) -> Any:
     if not (is_traced(a) or is_traced(b)):
         return max(a, b)
     a, b = representable(a), representable(b)
+    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(b > a, b, a)
     return tables.apply(jnp.maximum(a, b), np.maximum, a, b)
 
 
@@ -185,6 +201,8 @@ def smaller(a: Any, b: Any) -> Any:
     if not (is_traced(a) or is_traced(b)):
         return min(a, b)
     a, b = representable(a), representable(b)
+    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(b < a, b, a)
     return tables.apply(jnp.minimum(a, b), np.minimum, a, b)
 
 

@@ -52,6 +52,7 @@ class Context:
         missing: whether NaN is among the data.
         gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
         masks: by identity, traced masks, and how they were made of which values (`partial`).
+        caches: what functions under `functools.lru_cache` have returned (`caches`).
         traced: how many operations on traced values have run (only differences mean anything).
         wavering: if given, what plain Python computes to a tolerance only (an integrator's solution) is moved by as
             much, and the tolerance noted here.
@@ -76,11 +77,12 @@ class Context:
     attempts: list[Any] = field(default_factory=list)
     pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
     asked: int = 0
-    data_only: set[tuple[str, int]] = field(default_factory=set)
+    data_only: set[tuple[str, int, Any]] = field(default_factory=set)
     heavy: dict[int, Any] = field(default_factory=dict)
     missing: bool = False
     gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
+    caches: dict[int, Any] = field(default_factory=dict)
 
 
 _current: ContextVar[Context] = ContextVar("gradmc_evaluation")

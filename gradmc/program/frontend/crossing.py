@@ -13,7 +13,7 @@ import numpy as np
 from gradmc.program.frontend import context
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
-from gradmc.program.frontend.values import Form, is_array
+from gradmc.program.frontend.values import Form, Tally, is_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Crossing:
         growing: lists from outside that the body appends to and reads.
         fields: names of the attributes that it changes, for those of the tokens that are objects.
         stacked: variables that hold lists to be carried as arrays.
+        packed: lists of few numbers among the tokens that must be carried as arrays, too.
         kept: variables that hold the same object in all iterations.
         rebound: variables changed by `x += v` that end as another object.
         late: variables that get their first value in the body, with a value of the same form.
@@ -39,6 +40,7 @@ class Crossing:
     growing: dict[int, Growth] = field(default_factory=dict)
     fields: dict[int, tuple[str, ...]] = field(default_factory=dict)
     stacked: frozenset[str] = frozenset()
+    packed: frozenset[int] = frozenset()
     kept: frozenset[str] = frozenset()
     rebound: frozenset[str] = frozenset()
     late: dict[str, tuple[Form, list]] = field(default_factory=dict)
@@ -48,12 +50,12 @@ class Crossing:
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
-    def with_growing(self, token: list) -> "Crossing":
-        """With a list that the body appends to and reads."""
+    def with_growing(self, token: list, *, counted: bool = False) -> "Crossing":
+        """With a list that the body appends to and reads; `counted`: how often may depend on parameters."""
         return replace(
             self,
             tokens={**self.tokens, id(token): token},
-            growing={**self.growing, id(token): Growth.of(token)},
+            growing={**self.growing, id(token): Growth.of(token, Tally() if counted else None)},
         )
 
 

@@ -55,7 +55,7 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
         leaves, form = apart(value.value, stack=stack)
         return [*leaves, value.null], OrNone(form, value.unset)
     if isinstance(value, listing().Growing):
-        return [*value.leaves, value.count], Buffer(value.form, value.added)
+        return [*value.leaves, value.count], Buffer(value.form, value.added, value.tally, value.guess)
     if isinstance(value, listing().Listing):
         if stack or any(isinstance(p, listing().Stack) for p in value.parts):
             return _rows(value)
@@ -117,9 +117,9 @@ def _build(form: Form, rest: Iterator[Any]) -> Any:
             return nullable.known(value, next(rest), unset)
         case Rows(item=item, count=count):
             return _list_of_rows(item, count, rest)
-        case Buffer(item=item, added=added):
+        case Buffer(item=item, added=added, tally=tally, guess=guess):
             *leaves, count = [next(rest) for _ in leaves_in(form)]
-            return listing().Growing((), tuple(leaves), item, count, added)
+            return listing().Growing((), tuple(leaves), item, count, added, tally, guess)
         case Container(kind=kind, keys=keys, parts=parts):
             return _contain(kind, keys, [_build(p, rest) for p in parts])
     raise AssertionError(form)

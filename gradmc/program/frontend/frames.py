@@ -94,56 +94,10 @@ def refuse(what: str) -> NoReturn:
     raise ProgramError(f"{what} with traced values in it cannot be compiled", location=where.here(), remedy=REMEDY)
 
 
-# --- methods and items of columns ----------------------------------------------------------------
+# --- items of columns ------------------------------------------------------------------------------
 
 
-def _variance(column: Column, ddof: int = 1) -> Any:
-    return jnp.var(column.present(), ddof=ddof)
-
-
-REDUCING: dict[str, Callable[..., Any]] = {
-    "sum": lambda c: jnp.sum(c.present()),
-    "mean": lambda c: jnp.mean(c.present()),
-    "prod": lambda c: jnp.prod(c.present()),
-    "max": lambda c: jnp.max(c.present()),
-    "min": lambda c: jnp.min(c.present()),
-    "median": lambda c: jnp.median(c.present()),
-    "var": _variance,
-    "std": lambda c, ddof=1: jnp.sqrt(_variance(c, ddof)),
-    "count": lambda c: len(c.present()),
-}
-"""Methods that skip what is missing; variances divide by n - 1."""
-FUNCTIONS: dict[Any, tuple[str, tuple]] = {
-    getattr(np, name): (name, ()) for name in ("sum", "mean", "prod", "max", "min", "cumsum", "abs")
-}
-"""Functions of numpy that hand columns on to their methods."""
-OPERATORS = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mult",
-    "div": "Div",
-    "truediv": "Div",
-    "pow": "Pow",
-    "radd": "Add",
-    "rmul": "Mult",
-}
 WHOLE = ("values", "array")
-
-
-def method(owner: Column, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """A method of a column."""
-    if name in REDUCING and not args:
-        return REDUCING[name](owner, **kwargs)
-    if name in ("to_numpy", "abs", "cumsum", "to_list", "tolist") and not args and not kwargs:
-        if name == "abs":
-            return replace(owner, filled=jnp.abs(owner.filled))
-        if name != "cumsum":
-            return owner.values
-        if not owner.labels.missing.any():
-            return replace(owner, filled=jnp.cumsum(owner.filled))
-    if name == "dot" and len(args) == 1:
-        return product(owner, args[0])
-    refuse(f"Series.{name}")
 
 
 def attribute(owner: Column, name: str) -> Any:

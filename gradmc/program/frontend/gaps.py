@@ -14,6 +14,7 @@ import numpy as np
 
 from gradmc.program.frontend import context
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.tabular import is_frame, is_series, numbers
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,6 +30,19 @@ def found(values: Any) -> bool:
     return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
+def among(data: Any) -> bool:
+    """Whether NaN is somewhere in data: in an array, in lists and dicts, in columns of a frame."""
+    if isinstance(data, dict):
+        return any(map(among, data.values()))
+    if isinstance(data, list | tuple):
+        return any(map(among, data))
+    if is_frame(data):
+        return any(among(data.iloc[:, k]) for k in range(data.shape[1]))
+    if isinstance(data, float):
+        return data != data
+    return found(numbers(data) if is_series(data) else data)
+
+
 def of(value: Any) -> Gaps | None:
     """The other form of a value that has gaps."""
     here = context.current()
@@ -37,6 +51,8 @@ def of(value: Any) -> Gaps | None:
     if is_traced(value):
         entry = here.gaps.get(id(value))
         return entry[1] if entry is not None and entry[0] is value else None
+    if isinstance(value, float):
+        return Gaps(1.0, np.bool_(True)) if value != value else None
     if not found(value):
         return None
     missing = np.isnan(value)
@@ -88,20 +104,48 @@ def where(test: Any, yes: Any, no: Any) -> Any:
     return note(jnp.where(left, jnp.nan, result), Gaps(result, left))
 
 
-def _count(missing: Any, axis: Any) -> Any:
-    return jnp.sum(~missing, axis=axis)
+def _count(missing: Any, **over: Any) -> Any:
+    return jnp.sum(~missing, **over)
 
 
-def _sum(gaps: Gaps, axis: Any = None) -> Any:
-    return jnp.sum(jnp.where(gaps.missing, 0.0, gaps.filled), axis=axis)
+def _sum(gaps: Gaps, axis: Any = None, **over: Any) -> Any:
+    return jnp.sum(jnp.where(gaps.missing, 0.0, gaps.filled), axis=axis, **over)
+
+
+def _mean(gaps: Gaps, axis: Any = None, **over: Any) -> Any:
+    return _sum(gaps, axis, **over) / _count(gaps.missing, axis=axis, **over)
+
+
+def _variance(gaps: Gaps, axis: Any = None, *, ddof: int = 0, **over: Any) -> Any:
+    apart = gaps.filled - _mean(gaps, axis, keepdims=True)
+    squares = Gaps(apart * apart, gaps.missing)
+    return _sum(squares, axis, **over) / (_count(gaps.missing, axis=axis, **over) - ddof)
+
+
+def _median(gaps: Gaps, axis: Any = None, *, keepdims: bool = False) -> Any:
+    ordered, along = jnp.where(gaps.missing, jnp.inf, gaps.filled), 0 if axis is None else axis
+    ordered, missing = (jnp.ravel(v) if axis is None else v for v in (ordered, gaps.missing))
+    ordered, n = jnp.sort(ordered, axis=along), _count(missing, axis=along, keepdims=True)
+    ends = [jnp.take_along_axis(ordered, k, axis=along) for k in ((n - 1) // 2, n // 2)]
+    result = 0.5 * (ends[0] + ends[1])
+    return result if keepdims else jnp.squeeze(result, along)
+
+
+def _filled_by(reduce: Callable[..., Any], value: float) -> Callable[..., Any]:
+    return lambda gaps, axis=None, **over: reduce(jnp.where(gaps.missing, value, gaps.filled), axis=axis, **over)
 
 
 SKIPPING: dict[Any, Callable[..., Any]] = {
     np.nansum: _sum,
-    np.nanmean: lambda gaps, axis=None: _sum(gaps, axis) / _count(gaps.missing, axis),
-    np.nanprod: lambda gaps, axis=None: jnp.prod(jnp.where(gaps.missing, 1.0, gaps.filled), axis=axis),
-    np.nanmax: lambda gaps, axis=None: jnp.max(jnp.where(gaps.missing, -jnp.inf, gaps.filled), axis=axis),
-    np.nanmin: lambda gaps, axis=None: jnp.min(jnp.where(gaps.missing, jnp.inf, gaps.filled), axis=axis),
-    np.nan_to_num: lambda gaps: jnp.nan_to_num(jnp.where(gaps.missing, 0.0, gaps.filled)),
+    np.nanmean: _mean,
+    np.nanvar: _variance,
+    np.nanstd: lambda gaps, *args, **over: jnp.sqrt(_variance(gaps, *args, **over)),
+    np.nanmedian: _median,
+    np.nanprod: _filled_by(jnp.prod, 1.0),
+    np.nancumsum: _filled_by(jnp.cumsum, 0.0),
+    np.nancumprod: _filled_by(jnp.cumprod, 1.0),
+    np.nanmax: _filled_by(jnp.max, -np.inf),
+    np.nanmin: _filled_by(jnp.min, np.inf),
+    np.nan_to_num: lambda gaps, nan=0.0: jnp.nan_to_num(jnp.where(gaps.missing, nan, gaps.filled)),
 }
 """Functions that leave gaps out."""

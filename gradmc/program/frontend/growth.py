@@ -15,7 +15,7 @@ import numpy as np
 from gradmc.program.frontend import context, forms, operators
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import LEAF, CannotRoll, Form, blank
+from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Guess, Tally, blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,25 @@ class Growth:
         per: items per iteration.
         form: form of an item.
         leaves: leaves of an item, blank.
+        tally: counts the appends, if how many there are may depend on parameters: then the count is carried.
+        guess: for an empty list, what its items are taken for.
     """
 
     token: list
     per: int
     form: Form
     leaves: tuple
+    tally: Tally | None = None
+    guess: Guess | None = None
 
     @staticmethod
-    def of(token: list) -> "Growth":
+    def of(token: list, tally: Tally | None = None) -> "Growth":
         """What is to be expected of a list: one more item per iteration, like those it has."""
         present = context.current().memory.listing(token)
-        if not present.length():
-            return Growth(token, 1, LEAF, (blank(0.0),))
+        if present.grows or not present.length():
+            return Growth(token, 1, LEAF, (blank(0.0),), tally, Guess())
         stack = present.stacked()
-        return Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves))
+        return Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves), tally)
 
     def room(self, n: int) -> tuple:
         """The buffers: the present items in front, and room for those of `n` iterations."""
@@ -51,14 +55,23 @@ class Growth:
             return tuple(np.zeros((more, *leaf.shape), leaf.dtype) for leaf in self.leaves)
         return tuple(_extended(front, more) for front in present.stacked().leaves)
 
+    def start(self) -> Any:
+        """The count before the loop."""
+        return np.asarray(context.current().memory.listing(self.token).length())
+
     def during(self, buffers: Sequence[Any], i: Any) -> Growing:
         """The list at the start of iteration `i`."""
+        if self.tally is not None:
+            self.tally.appends = 0
+            return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, self.guess)
         before = context.current().memory.listing(self.token).length()
         count = operators.binary("Add", before, operators.binary("Mult", self.per, i))
-        return Growing((), tuple(buffers), self.form, count, 0)
+        return Growing((), tuple(buffers), self.form, count, 0, None, self.guess)
 
     def after(self, buffers: Sequence[Any], n: int) -> Listing:
         """The list after `n` iterations."""
+        if self.tally is not None:
+            return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, over=True)
         count = context.current().memory.listing(self.token).length() + self.per * n
         return Listing((Stack(tuple(buffers), self.form, count),))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.frontend import choices, context, frames, nullable, operators, subscripts, tables
-from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_array, is_leaf, is_traced
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
@@ -140,6 +140,8 @@ def rollable(source: Any) -> Rollable | None:
     if frames.is_series(source) or isinstance(source, frames.Column):
         source = frames.as_array(source)
     content = context.current().memory.content(source)
+    if isinstance(content, Growing) and content.over:
+        return Rollable(content.count, lambda i: subscripts.item(source, i), content.room)
     if isinstance(content, Listing):
         stacked = _listing(content)
         return stacked and Rollable(stacked.length, lambda i: subscripts.item(source, i))

@@ -16,8 +16,9 @@ from jax.core import Tracer
 
 from gradmc.program import ir
 from gradmc.program.frontend import bounds, forms, tables
-from gradmc.program.frontend.values import CannotRoll, Form, beyond, fits, is_traced
+from gradmc.program.frontend.values import CannotRoll, Form, Guess, Guessed, Tally, beyond, fits, is_traced
 
+ENTRIES = "Read its items one by one (L[-1], for v in L) or by a sum(L); or store into an array that is made before."
 _PLAIN = frozenset({float, int, bool})
 
 
@@ -225,14 +226,31 @@ def _stored(stack: Stack, k: Any, value: Any) -> Stack:
     return replace(stack, leaves=tuple(new))
 
 
+def _fits(buffer: Any, leaf: Any) -> bool:
+    return bool(jnp.result_type(buffer, leaf) == buffer.dtype and np.shape(leaf) == buffer.shape[1:])
+
+
 @dataclass(frozen=True, eq=False)
 class Growing(Listing):
-    """A list in a loop that appends to it and reads it."""
+    """A list in a loop that appends to it and reads it, or after one that may have ended early.
+
+    Attributes:
+        leaves: the buffers.
+        form: the form of an item.
+        count: how many items there are.
+        added: how many the iteration at hand has appended, if that is known.
+        tally: counts them otherwise.
+        guess: if the list was empty before the loop, what was taken for its items.
+        over: whether the loop is over.
+    """
 
     leaves: tuple = ()
     form: Any = None
     count: Any = 0
     added: int = 0
+    tally: Tally | None = None
+    guess: Guess | None = None
+    over: bool = False
 
     @property
     @override
@@ -258,17 +276,51 @@ class Growing(Listing):
 
     @override
     def items(self) -> Iterator[Any]:
-        raise CannotRoll("the list is read whole in the loop that appends to it")
+        raise self._complaint()
 
     @override
     def stacked(self) -> Stack:
-        raise CannotRoll("the list is read whole in the loop that appends to it")
+        raise self._complaint()
+
+    def _complaint(self) -> CannotRoll:
+        if self.over:
+            return CannotRoll("a list is read whole whose length depends on parameters", ENTRIES)
+        return CannotRoll("the list is read whole in the loop that appends to it")
+
+    @property
+    def room(self) -> int:
+        """How many items the buffers hold."""
+        return self.leaves[0].shape[0]
 
     @override
     def append(self, item: Any) -> "Growing":
+        if self.over:
+            longer = tuple(jnp.concatenate([leaf, jnp.zeros_like(leaf[:1])]) for leaf in self.leaves)
+            return replace(replace(self, leaves=longer, over=False).append(item), over=True)
+        if self.guess is not None:
+            self._check(self.guess, item)
+        if self.tally is not None:
+            self.tally.appends += 1
+            grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
+            return replace(self, leaves=grown.leaves, count=self.count + 1)
         grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
         count = tables.apply(self.count + 1, lambda n: n + 1, self.count)
         return replace(self, leaves=grown.leaves, count=count, added=self.added + 1)
+
+    def _check(self, guess: Guess, item: Any) -> None:
+        """Compare an item with what was taken for one; numbers may be whole at first and floats later."""
+        leaves, form = forms.apart(item)
+        if form == self.form and guess.made and all(map(_fits, self.leaves, leaves)):
+            return
+        kinds = [jnp.result_type(leaf) for leaf in leaves]
+        if form == self.form and guess.made:
+            kinds = [jnp.result_type(a, b) for a, b in zip(self.leaves, leaves, strict=True)]
+        blanks = tuple(np.zeros(np.shape(leaf), kind) for leaf, kind in zip(leaves, kinds, strict=True))
+        same = form == self.form and all(
+            b.dtype == a.dtype and b.shape == a.shape[1:] for a, b in zip(self.leaves, blanks, strict=True)
+        )
+        if not same:
+            raise Guessed(guess, form, blanks)
 
     @override
     def concatenate(self, other: Listing) -> "Growing":

@@ -34,6 +34,7 @@ def for_(
     stores: tuple[Callable[[], Any], ...],
     augmented: tuple[str, ...],
     size: int,
+    origin: Any = None,
 ) -> None:
     """Run a `for` statement.
 
@@ -47,6 +48,7 @@ def for_(
         stores: read the arrays and lists into which the body stores.
         augmented: variables that change only by `x += v` and the like.
         size: expression nodes in the body; negative if it holds a loop.
+        origin: what tells it from other loops of its line: the code of a comprehension.
     """
     iterable = materialised(iterable)
     source = rollable(iterable)
@@ -55,7 +57,7 @@ def for_(
     elif is_traced(source.length) and source.most is not None:
         names = (*carried, *after)
         guarded = _Guarded(source, body, state, names)
-        for_(Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size)
+        for_(Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size, origin)
     elif is_traced(source.length):
         from gradmc.program.frontend import whiles
 
@@ -65,7 +67,7 @@ def for_(
     elif stays_in_python(source.length, size):
         unrolling.short(source, body, ended)
     else:
-        Loop(source, body, state, carried, after, augmented, stores, where.here(), ended).run()
+        Loop(source, body, state, carried, after, augmented, stores, where.here(), ended, origin=origin).run()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

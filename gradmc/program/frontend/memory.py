@@ -103,6 +103,17 @@ def _field(owner: Any, name: str) -> Any:
     return getattr(owner, name) if hasattr(owner, name) else Unbound(name, "the attribute is not set on this path")
 
 
+class OneSided(CannotRoll):
+    """A list grows on one side of a branch only, and which one is not known while compiling."""
+
+    def __init__(self, token: list) -> None:
+        super().__init__(
+            "a list grows on one side of a branch only, and which one is not known while compiling",
+            "Append on both sides (a 0.0 where there is nothing), or store into an array that is made before.",
+        )
+        self.token = token
+
+
 class Retry(BaseException):
     """The body of the frame at `depth` must be traced again, since it appends to a list and reads it."""
 
@@ -362,7 +373,7 @@ class Memory:
         present = self.listing(token)
         loop = self._loop_around(token)
         if isinstance(item, Sometimes) and (loop is None or present.grows):
-            raise CannotRoll("how long the list gets changes from iteration to iteration")
+            raise OneSided(token)
         if loop is None or id(token) in self.frames[-1].saved or present.grows:
             new = present.concatenate(item) if isinstance(item, Listing) else present.append(item)
             self.write(token, new)

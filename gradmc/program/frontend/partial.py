@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.frontend import context
-from gradmc.program.frontend.values import Selected, Spread, is_traced
+from gradmc.program.frontend.listing import Growing
+from gradmc.program.frontend.values import LEAF, Selected, Spread, is_traced
 
 PARTIAL = (Spread, Selected)
 DENSITIES = frozenset(["logpdf", "logpmf", "pdf", "pmf", "logcdf", "cdf", "logsf", "sf", "ppf", "isf"])
@@ -77,6 +78,19 @@ def select(content: Any, mask: Any) -> Selected:
     """`content[mask]`, for a mask of the same shape."""
     flat, first = jnp.asarray(content).reshape(-1), jnp.argmax(mask.reshape(-1))
     return Selected(jnp.where(mask, content, flat[first]), mask, key(mask))
+
+
+def of_list(value: Any) -> Any:
+    """A list of numbers whose length depends on parameters, as the part of an array that it fills; others as they are.
+
+    A loop that may end early, or appends on one side of a branch, leaves such lists.
+    """
+    content = context.current().memory.content(value) if isinstance(value, list) else value
+    if not isinstance(content, Growing) or not content.over or content.form != LEAF or content.leaves[0].ndim != 1:
+        return value
+    (numbers,) = content.leaves
+    mask = jnp.arange(content.room) < content.count
+    return Selected(jnp.where(mask, numbers, numbers[0]), mask, ("list", id(content.count)))
 
 
 def stored(content: Any, mask: Any, value: Selected) -> Any:

@@ -27,6 +27,8 @@ POINTS, APART = 6, 0.02
 """Points along the direction, and how far parameters move from one to the next."""
 SMALL = 1e-3
 """What has come to rest moves so much less than it did."""
+ROUNDING = 1e-9
+"""A response that is so much smaller than the number is none."""
 FINE = 0.1
 """How much smaller than the response the last moves must be, and how much of it no derivative tells."""
 
@@ -141,4 +143,5 @@ def _follows(path: np.ndarray, slope: np.ndarray) -> bool:
         usual = np.median(sizes, axis=0)
         even = (sizes > usual / 2).all(0) & (sizes < usual * 2).all(0) & (np.ptp(np.sign(untold), axis=0) == 0)
         follows = (sizes > FINE * (np.abs(responses) + np.abs(told))).all(0)
-        return bool(np.any((last < SMALL * first) & (last < FINE * usual) & even & follows))
+        moved = usual > ROUNDING * np.abs(path[:, -1]).max(0)
+        return bool(np.any((last < SMALL * first) & (last < FINE * usual) & even & follows & moved))

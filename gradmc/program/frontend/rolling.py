@@ -48,19 +48,24 @@ from gradmc.program.frontend.identity import (
 )
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Fields, Retry
+from gradmc.program.frontend.memory import Fields, OneSided, Retry
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import (
+    Buffer,
     CannotRoll,
     Container,
     Fixed,
     Form,
+    Guess,
+    Guessed,
+    Leaf,
     Missing,
     Nullable,
     OneOf,
     OrNone,
     Unbound,
     blank,
+    is_leaf,
     is_traced,
     strong,
 )
@@ -73,6 +78,8 @@ MOST_PEELED = 2
 INTERNAL = "__gm_"
 ENDING = ("__gm_break", "__gm_returned")
 MOST_TRIES = 24
+FEW = 3
+"""A list of so few numbers is carried as so many numbers: the ends of a bracket are told apart then."""
 
 
 STOPS_AT = 16
@@ -103,6 +110,7 @@ class Loop:
     ended: Callable[[], Any] | None = None
     peeled: int = 0
     whole: bool = False
+    origin: Any = None
 
     def run(self) -> None:
         """Trace the loop; if that cannot be done, run it in Python.
@@ -120,8 +128,8 @@ class Loop:
             rest = Rollable(n - done, lambda i: item(operators.binary("Add", i, done)))
             replace(self, source=rest, peeled=self.peeled + 1)._run()
 
-    def _key(self) -> tuple[str, int]:
-        return (self.place.file, self.place.line) if self.place else ("", 0)
+    def _key(self) -> tuple[str, int, Any]:
+        return (self.place.file, self.place.line, self.origin) if self.place else ("", 0, self.origin)
 
     def _run(self) -> None:
         try:
@@ -132,6 +140,8 @@ class Loop:
         except (Exception, CannotRoll) as obstacle:
             if not unrolling.is_obstacle(obstacle):
                 raise
+            if isinstance(obstacle, OneSided) and self._stopping():
+                return
             unrolling.instead(self.source, self.body, self.ended, obstacle)
 
     def roll(self) -> None:
@@ -150,6 +160,12 @@ class Loop:
                 replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+
+    def _stopping(self) -> bool:
+        """Run it as a `while`, in which a list may grow as often as parameters say."""
+        from gradmc.program.frontend import whiles
+
+        return not self.whole and whiles.stopping(self)
 
     def may_stop(self) -> bool:
         """Whether it is worth while to stop at run time, if something ends the loop early."""
@@ -198,14 +214,19 @@ class Trial:
             and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
         }
         self.seen: list[Any] = []
+        self.tallies: dict[int, int] = {}
+        self.stacks = {id(token) for token in self.tokens if self._stacks(token)}
         self.identities = Identities()
         self.groups: list[list[int]] = []
         self.pack = Pack()
         for name, value in zip(self.names, self.entry, strict=True):
             self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
         for token in self.tokens:
-            self.pack.add(self._content(token), stack=isinstance(token, list))
+            self.pack.add(self._content(token), stack=id(token) in self.stacks)
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
+        for token, form in zip(self.tokens, self.pack.forms[len(self.names) :], strict=True):
+            if isinstance(form, Buffer) and form.tally is not None:
+                self.tallies[id(token)] = form.tally.appends
         self.grown: list[tuple[list, list[growth.Item]]] = []
         self.copies: list[tuple[list, list]] = []
         self.inside: set[int] = set()
@@ -217,6 +238,11 @@ class Trial:
     @property
     def iterations(self) -> int | None:
         """How many iterations there are, if that is known."""
+        return self.loop.source.length
+
+    @property
+    def most(self) -> int | None:
+        """How many iterations there are at most, if that is known."""
         return self.loop.source.length
 
     @property
@@ -374,18 +400,30 @@ class Trial:
         if name in self.same:
             return Unbound(name)
         if name in self.crossing.late:
-            return forms.together(*self.crossing.late[name])
+            form, leaves = self.crossing.late[name]
+            if isinstance(form, OrNone) and not form.unset:
+                return Nullable(forms.together(form.item, leaves[:-1]), leaves[-1])
+            return forms.together(form, leaves)
         if name not in self.loop.carried:
             return Unbound(name)
         if name in self.crossing.options:
             return choices.among(value, self.crossing.options[name])
         return value
 
+    def _stacks(self, token: Any) -> bool:
+        """Whether a token is carried as an array: a list, unless it is one of few numbers, such as a bracket."""
+        if not isinstance(token, list) or id(token) in self.crossing.packed or id(token) in self.crossing.growing:
+            return isinstance(token, list)
+        before = self.memory.peek(token)
+        few = isinstance(before, list) and 0 < len(before) <= FEW
+        return not (few and all(is_leaf(v) and not np.ndim(v) for v in before))
+
     def _content(self, token: Any) -> Any:
         """The content of a token before the loop, as something to carry."""
         grows = self.crossing.growing.get(id(token))
         if grows is not None:
-            return grows.room(self.loop.source.length)
+            room = grows.room(self.most or 0)
+            return room if grows.tally is None else (*room, grows.start())
         names = self.crossing.fields.get(id(token))
         if isinstance(token, CellType):
             return self.memory.peek(token)
@@ -408,8 +446,7 @@ class Trial:
             values = self.pack.values(leaves)
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
-                may_be_unset = isinstance(value, Nullable) and value.unset
-                late = name in self.crossing.late and not name.startswith(INTERNAL) and not may_be_unset
+                late = name in self.crossing.late and not name.startswith(INTERNAL) and not isinstance(value, Nullable)
                 seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
@@ -428,7 +465,17 @@ class Trial:
         except Retry as retry:
             if retry.depth != depth:
                 raise
-            raise Again(self.crossing.with_growing(retry.token)) from None
+            raise Again(self.crossing.with_growing(retry.token, counted=self.iterations is None)) from None
+        except Guessed as found:
+            mine = {key: g for key, g in self.crossing.growing.items() if g.guess is found.guess}
+            if not mine:
+                raise
+            learnt = {k: replace(g, form=found.form, leaves=found.leaves, guess=Guess(True)) for k, g in mine.items()}
+            raise Again(replace(self.crossing, growing={**self.crossing.growing, **learnt})) from None
+        except OneSided as growing:
+            if self.iterations is not None or self.most is None or id(growing.token) in self.crossing.growing:
+                raise
+            raise Again(self.crossing.with_growing(growing.token, counted=True)) from None
 
     def _note_pythons(self) -> None:
         """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
@@ -545,7 +592,11 @@ class Trial:
             if first and len(every) > max(len(known), 1):
                 return replace(new, options={**new.options, name: every})
             value = choices.among(value, known) if known else value
+        if isinstance(before, OrNone) and self.iterations is None and is_leaf(value):
+            value = Nullable(value, np.False_)
         form = out.add(value, stack=name in self.crossing.stacked)
+        if before == Fixed(None) and self.iterations is None and isinstance(form, Leaf | OrNone):
+            return self._none_at_first(name, form, out, new)
         if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
             value.complain()
         if form == before:
@@ -561,8 +612,22 @@ class Trial:
             return replace(new, stacked=new.stacked | {name})
         raise Peel(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
 
+    def _none_at_first(self, name: str, form: Form, out: Pack, new: Crossing) -> Crossing:
+        """A variable of a loop of unknown length that is None before it, and a number after an iteration."""
+        leaves = [blank(leaf) for leaf in out.leaves[slice(*out.spans[-1])]]
+        if isinstance(form, OrNone):
+            leaves[-1] = np.True_
+        else:
+            leaves, form = [*leaves, np.True_], OrNone(form)
+        return replace(new, late={**new.late, name: (form, leaves)})
+
     def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
         grows = self.crossing.growing.get(id(token))
+        if grows is not None and grows.tally is not None:
+            out.add((*content.leaves, content.count))
+            if grows.tally.appends <= grows.per:
+                return new
+            return replace(new, growing={**new.growing, id(token): replace(grows, per=grows.tally.appends)})
         if grows is not None:
             out.add(tuple(content.leaves))
             if content.added == grows.per:
@@ -570,8 +635,12 @@ class Trial:
             if not content.added:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
-        form = out.add(content, stack=isinstance(token, list))
+        form = out.add(content, stack=id(token) in self.stacks)
         before = self.pack.forms[k]
+        if form != before and isinstance(token, list) and id(token) not in self.stacks:
+            return replace(new, packed=new.packed | {id(token)})
+        if isinstance(form, Buffer) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:
+            raise CannotRoll("a list grows in a loop within the loop that may end early")
         if form != before and isinstance(content, Fields) and isinstance(before, Container):
             return self._leaving_fields(token, content, dict(zip(before.keys, before.parts, strict=True)), new)
         if form != before and isinstance(token, CellType):

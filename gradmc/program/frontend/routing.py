@@ -158,11 +158,16 @@ def refuse_random(function: Any) -> None:
     owner = getattr(function, "__self__", None)
     places = [getattr(function, "__module__", None) or "", type(owner).__module__]
     if not isinstance(function, type) and any(p == r or p.startswith(f"{r}.") for p in places for r in RANDOM):
-        raise ProgramError(
-            "a program must not draw random numbers: it is compiled once and evaluated many times",
-            location=where.here(),
-            remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
-        )
+        raise random_refused()
+
+
+def random_refused() -> ProgramError:
+    """The error for random numbers."""
+    return ProgramError(
+        "a program must not draw random numbers: it is compiled once and evaluated many times",
+        location=where.here(),
+        remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
+    )
 
 
 def full_like(content: Any, value: Any) -> Any:

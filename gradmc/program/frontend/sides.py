@@ -19,7 +19,7 @@ from gradmc.program.frontend import bodies, context, failing, forms, nullable, s
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Fields
+from gradmc.program.frontend.memory import Fields, OneSided
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.terms import Leaf, Term, difference, or_none, or_unset
@@ -37,8 +37,6 @@ from gradmc.program.frontend.values import (
 
 INTERNAL = "__gm_"
 CHOICE = "__gm_choice"
-ONE_SIDED = "a list grows on one side of a branch only, and which one is not known while compiling"
-APPEND = "Append on both sides (a 0.0 where there is nothing), or store into an array that is made before."
 
 
 class OneSidedMark(ProgramError):
@@ -243,7 +241,9 @@ class Common:
             if alone:
                 return self._one_sided(key)
             if sometimes.any_sometimes([self.yes.values[key], self.no.values[key]]):
-                raise CannotRoll("both sides of a branch mark or append only under further conditions")
+                if key[0] != "mark":
+                    raise OneSided({**self.yes.subjects, **self.no.subjects}[key[1]])
+                raise CannotRoll("both sides of a branch mark only under further conditions")
         yes, no = self._on(self.yes, key), self._on(self.no, key)
         name = self.names[key[1]] if key[0] == "variable" else ""
         ours = name.startswith(INTERNAL) and name != CHOICE
@@ -277,7 +277,7 @@ class Common:
                 "Set the attribute before it, so that it has a value on every path.",
             )
         if isinstance(subject, list):
-            raise CannotRoll(ONE_SIDED, APPEND)
+            raise OneSided(subject)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
 
     def _on(self, side: Side, key: Key) -> Term:
@@ -336,7 +336,7 @@ class Common:
         here = self.yes if key in self.yes.found else self.no
         if self.test is None or key[0] == "items":
             if key[0] != "mark":
-                raise CannotRoll(ONE_SIDED, APPEND)
+                raise OneSided({**self.yes.subjects, **self.no.subjects}[key[1]])
             raise OneSidedMark(
                 f"{key[1]}({key[2]!r}, ...) on one side of a branch that depends on parameters: the number of terms "
                 "would change from draw to draw",

@@ -25,6 +25,32 @@ NO_VALUE = "the return value may have no value here: {}"
 NO_VALUE_REMEDY = "Return a number on every path."
 
 
+@dataclass(eq=False, frozen=True, slots=True)
+class Guess:
+    """What the items of a list are taken for that is empty before a loop.
+
+    Attributes:
+        made: whether an item has been seen.
+    """
+
+    made: bool = False
+
+
+class Guessed(BaseException):
+    """The items of a list are something else than was taken for them: trace the loop again."""
+
+    def __init__(self, guess: Guess, form: "Form", leaves: tuple) -> None:
+        super().__init__("trace again")
+        self.guess, self.form, self.leaves = guess, form, leaves
+
+
+@dataclass(eq=False, slots=True)
+class Tally:
+    """How many appends to a list have been traced in one iteration."""
+
+    appends: int = 0
+
+
 class CannotRoll(BaseException):
     """The loop or branch at hand cannot be traced; the text says why.
 
@@ -288,10 +314,19 @@ class OrNone:
 
 @dataclass(frozen=True)
 class Buffer:
-    """The form of a list that the loop at hand appends to and reads: its leaves are buffers and a count."""
+    """The form of a list that the loop at hand appends to and reads: its leaves are buffers and a count.
+
+    Attributes:
+        item: the form of an item.
+        added: how many items the iteration at hand has appended; 0 if that may depend on parameters.
+        tally: counts the appends then.
+        guess: if the list was empty before the loop, what was taken for its items.
+    """
 
     item: Any
     added: int
+    tally: "Tally | None" = None
+    guess: "Guess | None" = None
 
 
 @dataclass(frozen=True)

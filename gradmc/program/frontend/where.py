@@ -9,10 +9,18 @@ from gradmc.errors import SourceLocation
 from gradmc.program.frontend import source
 from gradmc.program.frontend.convert import is_converted
 
+LIBRARIES = ("numpy", "scipy")
+"""Packages whose functions may be compiled along: what goes wrong in them is told at the program's line."""
+
+
+def _is_users(frame: FrameType) -> bool:
+    package = frame.f_globals.get("__name__", "").split(".")[0]
+    return is_converted(frame.f_code) and package not in LIBRARIES
+
 
 def _user_frame() -> FrameType | None:
     frame = sys._getframe(1)
-    while frame is not None and not is_converted(frame.f_code):
+    while frame is not None and not _is_users(frame):
         frame = frame.f_back
     return frame
 
@@ -27,7 +35,7 @@ def blame(error: BaseException) -> SourceLocation | None:
     """The user's line that raised an error: the innermost one of a converted function."""
     found = None
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if is_converted(frame.f_code):
+        if _is_users(frame):
             found = source.location(frame.f_code, line)
     return found
 

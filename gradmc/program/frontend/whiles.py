@@ -17,7 +17,7 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, identity, loops, operators, tables, unrolling, where
 from gradmc.program.frontend.bodies import Outcome, State
-from gradmc.program.frontend.crossing import Crossing
+from gradmc.program.frontend.crossing import Again, Crossing
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.rolling import INTERNAL, DataOnly, Loop, Trial
 from gradmc.program.frontend.tables import Table
@@ -124,15 +124,14 @@ def counted(
 def stopping(loop: Loop) -> bool:
     """Run a `for` that a condition on parameters may end as a `while`; False if it does what a `while` cannot."""
     ended, n = loop.ended, loop.source.length
-    assert ended is not None
     names = (*loop.carried, *loop.after)
     alone = replace(loop, carried=names, after=(), whole=True)
 
     def goes_on(i: Any) -> Any:
-        return operators.both(i < n, operators.not_(ended()))
+        return i < n if ended is None else operators.both(i < n, operators.not_(ended()))
 
     try:
-        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True).emit())
+        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True, most=n).emit())
     except (CannotRoll, ProgramError):
         return False
     return True
@@ -145,10 +144,13 @@ class _While(Trial):
     """One attempt at tracing a loop of unknown length.
 
     The iteration's number is carried along, and whether an iteration, or the test, has failed. `runs` says that there
-    surely is one.
+    surely is one, `most` how many there are at most.
     """
 
-    def __init__(self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False) -> None:
+    def __init__(
+        self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False, most: int | None = None
+    ) -> None:
+        self.bound = most
         super().__init__(loop, crossing)
         self.test = test
         self.runs = runs
@@ -165,6 +167,8 @@ class _While(Trial):
 
     def emit(self) -> None:
         """Run the loop, and set everything it changes; an iteration that fails is the last."""
+        if self.crossing.growing and self.most is None:
+            raise self._grows()
         if self.may_fail:
             self.stops = True
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
@@ -223,16 +227,21 @@ class _While(Trial):
 
     @property
     @override
+    def most(self) -> int | None:
+        """A bound, if there is one."""
+        return self.bound
+
+    @property
+    @override
     def peeled(self) -> None:
         """None can be run by itself."""
         return None
 
     def _end(self, outcome: Outcome) -> tuple[Any, list[Any]]:
         if outcome.grown:
-            raise CannotRoll(
-                f"a list grows in it, and {UNKNOWN}",
-                "Make an array of the largest size before the loop, and store into it.",
-            )
+            if self.most is None:
+                raise self._grows()
+            raise Again(self.crossing.with_growing(outcome.grown[0][0], counted=True))
         if outcome.marks.observe or outcome.marks.record:
             raise ProgramError(
                 f"observe() and record() cannot collect along this loop: {UNKNOWN}",
@@ -246,6 +255,12 @@ class _While(Trial):
             code = jnp.where(failure.condition, self.kinds.index(failure.kinds) + 1, code)
         return code, self.leaving(outcome)
 
+    def _grows(self) -> CannotRoll:
+        return CannotRoll(
+            f"a list grows in it, and {UNKNOWN}",
+            "Let the loop be `for _ in range(most):` with a break, or store into an array that is made before it.",
+        )
+
     def assign(self, out: Sequence[Any]) -> None:
         """As after a `for`, except that what the body binds first may have no value: it may never have run."""
         super().assign(out)
@@ -254,7 +269,7 @@ class _While(Trial):
             if name in self.crossing.late
             and not name.startswith(INTERNAL)
             and not self.runs
-            and not (isinstance(value, Nullable) and value.unset)
+            and not isinstance(value, Nullable)
             else value
             for name, value in zip(self.names, bodies.get(self.loop.state), strict=True)
         ]

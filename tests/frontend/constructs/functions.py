@@ -46,7 +46,7 @@ def squared(v):
     return v * v
 
 
-@supported("functions", "helpers with functools.cache or lru_cache: run anew, as if without", 0.7, x=X)
+@supported("functions", "helpers with functools.cache or lru_cache", 0.7, x=X)
 def cached_helpers(a, *, x):
     lp = squared(a)
     for v in x:
@@ -488,4 +488,16 @@ def marked(a, *, x, y):
     lp = record("twice", 2 * a)
     for i in range(len(x)):
         lp += observe("y", -((y[i] - a * x[i]) ** 2))
+    return lp
+
+
+@supported("functions", "recursion made short by functools.lru_cache", 0.7, 0.4)
+def cached(a, s):
+    @functools.cache
+    def number(n):
+        return (a, s)[n] if n < 2 else 0.5 * (number(n - 1) + number(n - 2))
+
+    lp = number(40)
+    for k in range(6):
+        lp += number(3) * k if lp > k else number(5)
     return lp

@@ -647,3 +647,61 @@ def data_only(a, *, x, group):
     for k in range(3):
         lp += a ** counts[k]
     return lp + len(theta)
+
+
+@supported("loops", "a list that grows where parameters say, or in a loop that they end", 0.7, 0.4, x=X, y=Y)
+def growing_sometimes(a, s, *, x, y):
+    out, seen, last = [0.1 * a], [], (0, a)
+    for v in x:
+        if a * v > 0.1:
+            out.append(v * s)
+        elif v * s < -0.25:
+            for _ in range(6):
+                out.append(out[-1] * a)
+    for i in range(len(y)):
+        if y[i] * a > 0.2:
+            seen.append((i, y[i] * s))
+            last = seen[-1]
+    path = [a]
+    for _ in range(40):
+        path.append(0.5 * path[-1] + s)
+        if abs(path[-1] - path[-2]) < 1e-3:
+            break
+    path.append(a * s)
+    lp = sum(out) + len(out) * s + last[1] * x[last[0]] + path[-2] + path[-1] * len(path)
+    for i, v in seen:
+        lp += x[i] * v
+    return lp
+
+
+@supported("loops", "lists and generators with a condition on parameters", 0.7, 0.4, x=X, y=Y)
+def filtered_by_parameters(a, s, *, x, y):
+    large = [v * a for v in x if v * a > 0.1]
+    z = np.array(large)
+    first = next((v for v in y if v * s < -0.2), 0.0)
+    none = next((k for k in range(10) if a * k > 100.0), None)
+    lp = np.sum(np.log(z)) + np.mean((z - s) ** 2) + max(large) + min(v * s for v in x if v > a)
+    return lp + first * a + (1.0 if none is None else s)
+
+
+@supported("loops", "`while found is None`", 0.7, 0.4)
+def while_none(a, s):
+    found, k = None, 0
+    while found is None:
+        k += 1
+        if k * s > 1.1 + a:
+            found = k * s
+    return found * a
+
+
+@supported("loops", "lists of two or three numbers that a loop changes", 0.7, 0.4, x=X)
+def changed_in_place(a, s, *, x):
+    ends, both, sums = [0, 10], [a, s], [0.0, 0, a]
+    for i in range(len(x)):
+        both[i % 2] += s * x[i]
+        both[0], both[1] = both[1], both[0] * 0.9
+        sums[2] = sums[0] + a
+        sums[0] += x[i] * both[1]
+        sums[1] += 1
+        ends[0] = ends[1] if i == 4 else ends[0]
+    return both[0] + both[1] * a + sum(sums) + ends[0] * a

@@ -123,7 +123,7 @@ def growing_array(a, *, x):
 
 
 @refused(
-    "a list that grows on one side of a branch on a parameter",
+    "a list that grows and shrinks on the sides of a branch on a parameter",
     0.7,
     x=X,
     line="if a * v > 0.1",
@@ -135,6 +135,8 @@ def conditional_append(a, *, x):
     for v in x:
         if a * v > 0.1:
             out.append(v)
+        elif len(out) > 1:
+            out.pop()
     return sum(out)
 
 
@@ -143,7 +145,7 @@ def conditional_append(a, *, x):
     2.0,
     line="while error > 1e-6",
     message="a list grows in it, and the number of iterations is not known while compiling",
-    remedy="Make an array of the largest size before the loop, and store into it.",
+    remedy="Let the loop be `for _ in range(most):` with a break, or store into an array that is made before it.",
 )
 def growing_while(a):
     z, error, path = 1.0, 1.0, []

@@ -34,6 +34,7 @@ def test_special_functions() -> None:
             "hypergeometric": lambda a, b, c: special.hyp2f1(a, b, 2.3, c) + special.hyp1f1(a, b, c),
             "polynomials": lambda a, b, c: special.eval_legendre(3, a) + special.eval_genlaguerre(2, c, b),
             "integers": lambda a, b, c: special.xlogy(3, a) + special.xlog1py(2, -c) + special.xlogy(0, a),
+            "harmonics": lambda a, b, c: (special.sph_harm_y(3, -2, a, b) + special.sph_harm_y(2, 1, b, c)).real,
             "boxcox": lambda a, b, c: special.boxcox(a, c) + special.inv_boxcox(a, b) + special.exprel(c),
             "integrals": lambda a, b, c: special.exp1(a) + special.expi(b) + special.sici(c)[0],
         },
@@ -41,9 +42,20 @@ def test_special_functions() -> None:
     )
 
 
+def _summaries(law):
+    return law.mean() * law.std() + law.var() + law.median() + law.entropy() + law.interval(0.8)[1]
+
+
 def test_laws() -> None:
     compare(
         {
+            "summaries": lambda a, b, c: _summaries(stats.norm(a, b)) + _summaries(stats.gamma(b, scale=a)),
+            "moments": lambda a, b, c: (
+                stats.beta.mean(a, b) + stats.poisson.var(a) + stats.weibull_min(a, 0.0, b).std()
+            ),
+            "one_number": lambda a, b, c: (
+                stats.genextreme.logpdf(0.3, c, loc=a) + stats.genpareto.logpdf(0.9, c, 0.1, b)
+            ),
             "frozen": lambda a, b, c: stats.gamma(a, scale=b).logpdf(Y**2).sum() + stats.norm(0, 1).logcdf(c),
             "tails": lambda a, b, c: stats.weibull_min.logsf(Y**2, a, scale=b).sum() + stats.t.logcdf(Y, b, a).sum(),
             "gev": lambda a, b, c: stats.genextreme.logpdf(Y, -0.1 * c, scale=b).sum() + stats.genpareto.sf(a, c),

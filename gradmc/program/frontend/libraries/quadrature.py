@@ -18,6 +18,7 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.frontend import where
 from gradmc.program.frontend.libraries.arrays import real
+from gradmc.program.frontend.libraries.breaks import breaks
 from gradmc.program.frontend.libraries.forward import forward
 from gradmc.program.frontend.libraries.functions import Function, compiled
 from gradmc.program.frontend.values import any_traced
@@ -92,8 +93,11 @@ def _adaptive(f: Callable[[Any], Any], ends: Sequence[Any], tolerance: float) ->
     return jnp.sum(part, axis=0), jnp.sum(error)
 
 
-def _mapped(f: Callable[[Any], Any], a: Any, b: Any) -> tuple[Callable[[Any], Any], Any, Any]:
-    """The integrand on a finite interval. QUADPACK's map of an infinite one: x = end + (1 - u) / u."""
+def _mapped(f: Callable[[Any], Any], a: Any, b: Any) -> tuple[Callable[[Any], Any], Any, Any, Callable[[Any], Any]]:
+    """The integrand on a finite interval, its ends, and where a place x of the given interval lies on it.
+
+    QUADPACK's map of an infinite interval is x = end + (1 - u) / u.
+    """
 
     def infinite(x: Any, sign: int) -> bool:
         return not any_traced(x) and float(x) == sign * np.inf
@@ -101,33 +105,49 @@ def _mapped(f: Callable[[Any], Any], a: Any, b: Any) -> tuple[Callable[[Any], An
     def tail(end: Any, sign: float) -> Callable[[Any], Any]:
         return lambda u: f(end + sign * (1.0 - u) / u) / (u * u)
 
+    def share(end: Any) -> Callable[[Any], Any]:
+        return lambda x: 1.0 / (1.0 + jnp.abs(x - end))
+
     zero, one = jnp.zeros(()), jnp.ones(())
     if infinite(a, -1) and infinite(b, 1):
         right, left = tail(0.0, 1.0), tail(0.0, -1.0)
-        return (lambda u: right(u) + left(u)), zero, one
+        return (lambda u: right(u) + left(u)), zero, one, share(0.0)
     if infinite(b, 1):
-        return tail(a, 1.0), zero, one
+        return tail(a, 1.0), zero, one, share(a)
     if infinite(a, -1):
-        return tail(b, -1.0), zero, one
+        return tail(b, -1.0), zero, one, share(b)
     if infinite(a, 1) or infinite(b, -1):
-        found, low, high = _mapped(f, b, a)
-        return (lambda u: -found(u)), low, high
-    return f, real(a), real(b)
+        found, low, high, place = _mapped(f, b, a)
+        return (lambda u: -found(u)), low, high, place
+    return f, real(a), real(b), lambda x: x
+
+
+def _between(places: Any, start: Any, end: Any) -> Any:
+    """Places in their order from start to end; those outside at the start."""
+    direction = jnp.where(end >= start, 1.0, -1.0)
+    ahead = direction * (places - start)
+    inside = (ahead > 0) & (ahead < direction * (end - start))
+    return start + direction * jnp.sort(jnp.where(inside, ahead, 0.0))
 
 
 def integral(function: Function, a: Any, b: Any, points: Any = None) -> tuple[Any, Any]:
     """The integral of a compiled function of one number, which may be an array, and its estimated error."""
     moving = [k for k, o in enumerate(function.operands) if jnp.issubdtype(jnp.result_type(o), jnp.inexact)]
     endless = [not any_traced(x) and not np.isfinite(x) for x in (a, b)]
-    breaks = [] if points is None else sorted(map(float, points))
+    told = [] if points is None else sorted(map(float, points))
+    jumps = breaks(function, "the integrand", kinks=True)
 
     def values(a_: Any, b_: Any, *operands: Any) -> Any:
         given = list(function.operands)
         for k, value in zip(moving, operands, strict=True):
             given[k] = value
         low, high = (x if out else y for x, y, out in zip((a, b), (a_, b_), endless, strict=True))
-        f, start, end = _mapped(lambda x: function.at(given, x), low, high)
-        return _adaptive(f, [start, *map(jnp.asarray, breaks), end], TOLERANCE)
+        f, start, end, place = _mapped(lambda x: function.at(given, x), low, high)
+        between = [] if jumps is None else list(place(jumps.times(given)))
+        if between:
+            inside = jnp.stack([*between, *map(jnp.asarray, told)])
+            between = list(_between(inside, start, end))
+        return _adaptive(f, [start, *(between or map(jnp.asarray, told)), end], TOLERANCE)
 
     ends = [jnp.zeros(()) if out else real(x) for x, out in zip((a, b), endless, strict=True)]
     return ir.as_one(forward(values), *ends, *(real(function.operands[k]) for k in moving))

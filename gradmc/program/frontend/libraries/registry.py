@@ -26,9 +26,9 @@ from gradmc.program.frontend.libraries.mirrored import jaxs
 
 HERE = "gradmc.program.frontend.libraries"
 MODULES: dict[str, tuple[str, ...]] = {
-    "math": ("pythons",),
-    "cmath": ("pythons",),
-    "statistics": ("pythons",),
+    "math": ("standard_library",),
+    "cmath": ("standard_library",),
+    "statistics": ("standard_library",),
     "numpy": ("numpy_arrays", "numpy_polynomial"),
     "scipy.special": ("scipy_special",),
     "scipy.linalg": ("scipy_linalg",),

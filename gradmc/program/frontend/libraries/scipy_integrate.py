@@ -6,12 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import scipy.integrate
+from jax import lax
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.frontend import context, where
 from gradmc.program.frontend.libraries import quadrature, rules, runge_kutta, stiff
 from gradmc.program.frontend.libraries.arrays import real
+from gradmc.program.frontend.libraries.breaks import Breaks, breaks
 from gradmc.program.frontend.libraries.forward import forward
 from gradmc.program.frontend.libraries.functions import Function, compiled
 from gradmc.program.frontend.values import any_traced
@@ -75,7 +77,41 @@ class Ends:
         raise self._complaint()
 
 
-def _solution(method: str, rhs: Function, t0: Any, t1: Any, y0: Any, times: Any, control: Any) -> tuple[Any, Any, Any]:
+def _smooth(method: str, f: Any, t0: Any, t1: Any, y0: Any, times: Any, control: Any) -> tuple[Any, Any, Any]:
+    """The solution where the right-hand side has no break."""
+    if method in runge_kutta.METHODS:
+        return runge_kutta.solve(runge_kutta.METHODS[method], f, t0, t1, y0, times, control)
+    if method in ("BDF", "Radau"):
+        return stiff.solve(f, t0, t1, y0, times)
+    explicit = runge_kutta.solve(runge_kutta.METHODS["DOP853"], f, t0, t1, y0, times, TIGHT)
+    done = explicit[-1] > 0
+    implicit = stiff.solve(f, t0, jnp.where(done, t0, t1), y0, times)  # no steps where the explicit one is done
+    return tuple(jnp.where(done, a, b) for a, b in zip(explicit, implicit, strict=True))  # type: ignore[return-value]
+
+
+def _piecewise(
+    method: str, jumps: Breaks, operands: Any, t0: Any, t1: Any, y0: Any, times: Any, control: Any
+) -> tuple[Any, Any, Any]:
+    """The solution from one break to the next."""
+    direction = jnp.where(t1 >= t0, 1.0, -1.0)
+    ahead = jnp.clip(direction * (jumps.times(operands) - t0), 0.0, direction * (t1 - t0))
+    ends = t0 + direction * jnp.sort(jnp.where(jnp.isnan(ahead), 0.0, ahead))
+    ends = jnp.concatenate([jnp.reshape(t0, 1), ends, jnp.reshape(t1, 1)])
+
+    def piece(state: tuple[Any, Any, Any], span: tuple[Any, Any]) -> tuple[tuple[Any, Any, Any], None]:
+        (out, y, good), (a, b) = state, span
+        sides = jumps.sides(operands, 0.5 * (a + b))
+        found, y, fine = _smooth(method, lambda t, y: jumps.within(operands, sides, t, y), a, b, y, times, control)
+        here = (direction * (times - a) >= 0) & (direction * (b - a) > 0)
+        return (jnp.where(here[:, None], found, out), y, good * fine), None
+
+    start = (jnp.broadcast_to(y0, (*times.shape, *y0.shape)), y0, jnp.ones(()))
+    return lax.scan(piece, start, (ends[:-1], ends[1:]))[0]
+
+
+def _solution(
+    method: str, rhs: Function, t0: Any, t1: Any, y0: Any, times: Any, control: Any, jumps: Breaks | None
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """The solution at the times and at the end, and 1.0 if all went well."""
     operands = [i for i, o in enumerate(rhs.operands) if jnp.issubdtype(jnp.result_type(o), jnp.inexact)]
 
@@ -83,18 +119,9 @@ def _solution(method: str, rhs: Function, t0: Any, t1: Any, y0: Any, times: Any,
         given = list(rhs.operands)
         for i, value in zip(operands, moving, strict=True):
             given[i] = value
-
-        def f(t: Any, y: Any) -> Any:
-            return rhs.at(given, t, y)
-
-        if method in runge_kutta.METHODS:
-            return runge_kutta.solve(runge_kutta.METHODS[method], f, t0, t1, y0, times, control)
-        if method in ("BDF", "Radau"):
-            return stiff.solve(f, t0, t1, y0, times)
-        explicit = runge_kutta.solve(runge_kutta.METHODS["DOP853"], f, t0, t1, y0, times, TIGHT)
-        done = explicit[-1] > 0
-        implicit = stiff.solve(f, t0, jnp.where(done, t0, t1), y0, times)  # no steps where the explicit one is done
-        return tuple(jnp.where(done, a, b) for a, b in zip(explicit, implicit, strict=True))
+        if jumps is not None:
+            return _piecewise(method, jumps, given, t0, t1, y0, times, control)
+        return _smooth(method, lambda t, y: rhs.at(given, t, y), t0, t1, y0, times, control)
 
     moving = [real(rhs.operands[i]) for i in operands]
     given = [real(t0), real(t1), real(y0), real(times), *moving]
@@ -134,13 +161,14 @@ def solve_ivp(
         options.get("rtol", 1e-3), options.get("atol", 1e-6), options.get("max_step", np.inf), options.get("first_step")
     )
     times = jnp.zeros(0) if t_eval is None else real(t_eval)
-    out, last, good = _solution(name, rhs, t0, t1, y0, times, control)
-    if name not in runge_kutta.METHODS:
+    jumps = breaks(rhs, "the right-hand side")
+    out, last, good = _solution(name, rhs, t0, t1, y0, times, control, jumps)
+    if name not in runge_kutta.METHODS or jumps is not None:
         out, last = (within_tolerance(v, control.rtol, control.atol) for v in (out, last))
     success = good > 0
 
     def dense(t: Any) -> Any:
-        found = _solution(name, rhs, t0, t1, y0, jnp.atleast_1d(real(t)), control)[0]
+        found = _solution(name, rhs, t0, t1, y0, jnp.atleast_1d(real(t)), control, jumps)[0]
         return found.T if jnp.ndim(t) else found[0]
 
     ends = t_eval is None
@@ -173,7 +201,7 @@ def odeint(
     if not rhs.traced and not any_traced((y0, t)):
         return _plainly(scipy.integrate.odeint, func, y0, t, args, full_output=full_output, rtol=rtol, atol=atol,
                         tcrit=tcrit, h0=h0, hmax=hmax, hmin=hmin, mxstep=mxstep, tfirst=tfirst)  # fmt: skip
-    out, _, _ = _solution("LSODA", rhs, times[0], times[-1], start, times, TIGHT)
+    out, _, _ = _solution("LSODA", rhs, times[0], times[-1], start, times, TIGHT, breaks(rhs, "the right-hand side"))
     out = within_tolerance(out, 1.49e-8 if rtol is None else rtol, 1.49e-8 if atol is None else atol)
     return (out, {"message": "Integration successful."}) if full_output else out
 

@@ -19,6 +19,7 @@ from gradmc.program.frontend.libraries import bessel, elliptic, incomplete
 from gradmc.program.frontend.libraries.arrays import at_once, real
 from gradmc.program.frontend.libraries.host import BY_DIFFERENCES, on_host
 from gradmc.program.frontend.libraries.numpy_polynomial import basis
+from gradmc.program.frontend.values import CannotRoll, any_traced
 
 EULER_TERMS = 12
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
@@ -209,7 +210,21 @@ def _multiplied(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, y, out=None: function(real(x), real(y))
 
 
+def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, **options: Any) -> Any:
+    """`scipy.special.sph_harm_y` of whole numbers n and m that are known."""
+    if options or any_traced((n, m)):
+        raise CannotRoll(
+            "scipy.special.sph_harm_y needs plain numbers as degree and order, and gives no derivatives (diff_n)",
+            "Let n and m be data, and leave diff_n out.",
+        )
+    most = max(int(np.max(n)), 1)
+    n, m, theta, phi = jnp.broadcast_arrays(np.asarray(n), np.asarray(m), real(theta), real(phi))
+    found = jsp.sph_harm_y(jnp.ravel(n), jnp.ravel(m), jnp.ravel(theta), jnp.ravel(phi), n_max=most)
+    return found.reshape(n.shape)
+
+
 TABLE: dict[Any, Callable[..., Any]] = {
+    sp.sph_harm_y: sph_harm_y,
     **bessel.TABLE,
     **elliptic.TABLE,
     **incomplete.TABLE,

@@ -21,7 +21,7 @@ from scipy.stats._distn_infrastructure import _isintegral, rv_continuous, rv_dis
 
 from gradmc.errors import ProgramError
 from gradmc.lpdf._special import log1mexp, log_beta, log_ndtr
-from gradmc.program.frontend import where
+from gradmc.program.frontend import routing, where
 from gradmc.program.frontend.densities import log_density
 from gradmc.program.frontend.libraries import incomplete, scipy_multivariate, scipy_special
 from gradmc.program.frontend.libraries.arrays import real
@@ -64,7 +64,8 @@ def standard(law: Any, name: str, x: Any, shapes: tuple, *, inherited: bool = Fa
     if name in OF_PROBABILITY and type(law) in INVERTED:
         return _inverted(law, name)(*shapes, x)
     if _defines(law, name) and not inherited:
-        return _followed(getattr(law, name), x, *shapes)
+        formula = getattr(law, name)
+        return _followed(formula, x, *shapes) if jnp.ndim(x) else _followed(formula, x[None], *shapes).reshape(x.shape)
     for other, made in FROM.get(name, ()):
         if (type(law), other) in OWN or _defines(law, other):
             return made(standard(law, other, x, shapes))
@@ -158,6 +159,55 @@ def of_law(law: Any, name: str, *given: Any, **options: Any) -> Any:
     return jnp.where(allowed, jnp.where(inside, found, outside), jnp.nan)
 
 
+SUMMARIES = frozenset(["mean", "var", "std", "median", "entropy", "interval", "support"])
+"""What a law is, and not at which place."""
+
+
+def summary(law: Any, name: str, *given: Any, **options: Any) -> Any:
+    """The mean, variance or the like of a law, parameters as scipy takes them."""
+    level = options.pop("confidence", None)
+    if name == "interval" and level is None:
+        level, *given = given  # type: ignore[assignment]
+    shapes, loc, scale = law._parse_args(*given, **options)
+    shapes, loc, scale = tuple(map(real, shapes)), real(loc), real(scale)
+    allowed = jnp.logical_and(_allowed(law, shapes), scale > 0)
+    match name:
+        case "median" | "interval":
+            tails = (0.5,) if level is None else (0.5 * (1.0 - level), 0.5 * (1.0 + level))
+            found = tuple(of_law(law, "ppf", p, *given, **options) for p in tails)
+            return found if level is not None else found[0]
+        case "support":
+            return tuple(jnp.where(allowed, scale * end + loc, jnp.nan) for end in _support(law, shapes))
+        case "entropy":
+            value = _formula(law, "_entropy", shapes) + (jnp.log(scale) if isinstance(law, rv_continuous) else 0.0)
+        case "mean":
+            value = loc + scale * _moment(law, 0, shapes)
+        case _:
+            variance = scale * scale * _moment(law, 1, shapes)
+            value = variance if name == "var" else jnp.sqrt(variance)
+    return jnp.where(allowed, value, jnp.nan)
+
+
+def _moment(law: Any, k: int, shapes: tuple) -> Any:
+    """Mean (0) or variance (1) of the standard law."""
+    found = (_formula(law, "_stats", shapes) if _defines(law, "_stats") else (None, None))[k]
+    if found is not None:
+        return real(found)
+    first = _formula(law, "_munp", (1, *shapes))
+    return first if k == 0 else _formula(law, "_munp", (2, *shapes)) - first * first
+
+
+def _formula(law: Any, name: str, args: tuple) -> Any:
+    if not _defines(law, name):
+        told = {"_entropy": "entropy"}.get(name, "mean and variance")
+        raise ProgramError(
+            f"scipy.stats.{law.name} has no formula for its {told}",
+            location=where.here(),
+            remedy="Write the formula, or give a function of your own to gm.external, with its gradient.",
+        )
+    return _followed(getattr(law, name), *args)
+
+
 def _beyond(name: str, above: Any) -> Any:
     """A method outside of the support."""
     match name:
@@ -207,6 +257,8 @@ def _method(law: Any, method: Any) -> Callable[..., Any] | None:
     name = method.__name__
     if name in METHOD_NAMES:
         return functools.partial(of_law, law, name)
+    if name in SUMMARIES:
+        return functools.partial(summary, law, name)
     if name in NUMERICAL:
         inherited = method.__module__ == rv_generic.__module__
         return lambda x, *shapes: standard(law, name, real(x), tuple(map(real, shapes)), inherited=inherited)
@@ -222,16 +274,30 @@ class Frozen:
         self.dist, self.args, self.kwds = law, args, options
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in METHOD_NAMES:
-            raise AttributeError(f"a frozen distribution has no compiled method {name!r}")
-        return lambda x: of_law(self.dist, name, x, *self.args, **self.kwds)
+        return _of_frozen(self, name)
+
+
+def _of_frozen(frozen: Any, name: str) -> Callable[..., Any]:
+    """A method of a law with parameters."""
+    law, given, options = frozen.dist, frozen.args, frozen.kwds
+    if name in METHOD_NAMES:
+        return lambda x: of_law(law, name, x, *given, **options)
+    if name == "interval":
+        return lambda confidence: summary(law, name, *given, confidence=confidence, **options)
+    if name in SUMMARIES:
+        return lambda: summary(law, name, *given, **options)
+    if name == "rvs":
+        raise routing.random_refused()
+    raise ProgramError(
+        f"scipy.stats.{law.name}(...).{name} with parameters in it is not compiled",
+        location=where.here(),
+        remedy=f"These are: {', '.join(sorted(METHOD_NAMES | SUMMARIES))}.",
+    )
 
 
 def _frozen_method(frozen: Any, method: Any) -> Callable[..., Any] | None:
     name = method.__name__
-    if name not in METHOD_NAMES:
-        return None
-    return lambda x: of_law(frozen.dist, name, x, *frozen.args, **frozen.kwds)
+    return _of_frozen(frozen, name) if name in METHOD_NAMES | SUMMARIES else None
 
 
 def _frozen(law: Any) -> Callable[..., Any]:

@@ -1,0 +1,222 @@
+"""Methods of columns of traced values: what pandas' Series do, along one index, skipping what is missing.
+
+Which entries are missing is known while compiling, so that windows, shifts and groups are gathers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradmc.program.frontend.frames import as_array, column, elementwise, operators, product, refuse
+from gradmc.program.frontend.values import Column, Labels, any_traced, is_traced
+from gradmc.program.tabular import is_series
+
+
+def _variance(column: Column, ddof: int = 1) -> Any:
+    return jnp.var(column.present(), ddof=ddof)
+
+
+REDUCING: dict[str, Callable[..., Any]] = {
+    "sum": lambda c: jnp.sum(c.present()),
+    "mean": lambda c: jnp.mean(c.present()),
+    "prod": lambda c: jnp.prod(c.present()),
+    "max": lambda c: jnp.max(c.present()),
+    "min": lambda c: jnp.min(c.present()),
+    "median": lambda c: jnp.median(c.present()),
+    "var": _variance,
+    "std": lambda c, ddof=1: jnp.sqrt(_variance(c, ddof)),
+    "count": lambda c: len(c.present()),
+}
+"""Methods that skip what is missing; variances divide by n - 1."""
+FUNCTIONS: dict[Any, tuple[str, tuple]] = {
+    getattr(np, name): (name, ()) for name in ("sum", "mean", "prod", "max", "min", "cumsum", "abs")
+}
+"""Functions of numpy that hand columns on to their methods."""
+OPERATORS = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mult",
+    "div": "Div",
+    "truediv": "Div",
+    "pow": "Pow",
+    "radd": "Add",
+    "rmul": "Mult",
+}
+
+
+def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    """A running sum or the like, which passes over what is missing."""
+
+    def method(c: Column) -> Column:
+        return replace(c, filled=function(jnp.where(c.labels.missing, neutral, c.filled)))
+
+    return method
+
+
+def _taken(c: Column, places: np.ndarray) -> Column:
+    """The entries at these places, in an index of their own."""
+    return Column(jnp.asarray(c.filled)[places], Labels(c.labels.index[places], c.labels.missing[places]))
+
+
+def _shift(c: Column, periods: int = 1, fill_value: Any = None) -> Column:
+    n = len(c)
+    places = np.arange(n) - periods
+    beyond = (places < 0) | (places >= n)
+    places = np.clip(places, 0, n - 1)
+    missing = c.labels.missing[places]
+    if fill_value is None:
+        return Column(jnp.asarray(c.filled)[places], replace(c.labels, missing=missing | beyond))
+    filled = jnp.where(beyond, fill_value, jnp.asarray(c.filled)[places])
+    return Column(filled, replace(c.labels, missing=missing & ~beyond))
+
+
+def _diff(c: Column, periods: int = 1) -> Column:
+    return elementwise(lambda a, b: a - b, c, _shift(c, periods))
+
+
+def _fillna(c: Column, value: Any) -> Column:
+    other = as_array(value) if is_series(value) or isinstance(value, Column) else value
+    return Column(jnp.where(c.labels.missing, other, c.filled), replace(c.labels, missing=np.zeros(len(c), bool)))
+
+
+def _clip(c: Column, lower: Any = None, upper: Any = None) -> Column:
+    return replace(c, filled=jnp.clip(c.filled, lower, upper))
+
+
+def _applied(c: Column, function: Any) -> Column:
+    """A function of each entry."""
+    from gradmc.program.frontend import comprehensions
+    from gradmc.program.frontend.calls import call
+    from gradmc.program.frontend.context import current
+
+    if not callable(function):
+        refuse("Series.map with a dict or Series, of traced values,")
+    if isinstance(function, np.ufunc):
+        return call(function, c)
+    values = comprehensions.Generation(c.filled, None, None, lambda v: call(function, v), 10)
+    return replace(c, filled=operators().whole_array(current().memory.listing(comprehensions.as_list(values))))
+
+
+def _reset(c: Column, drop: bool = False) -> Column:
+    if not drop:
+        refuse("Series.reset_index() without drop=True")
+    from pandas import RangeIndex  # where a column is, pandas is
+
+    return Column(c.filled, Labels(RangeIndex(len(c)), c.labels.missing))
+
+
+MAKING: dict[str, Callable[..., Any]] = {
+    "cumsum": _running(jnp.cumsum, 0.0),
+    "cumprod": _running(jnp.cumprod, 1.0),
+    "cummax": _running(jax.lax.cummax, -np.inf),
+    "cummin": _running(jax.lax.cummin, np.inf),
+    "abs": lambda c: replace(c, filled=jnp.abs(c.filled)),
+    "dropna": lambda c: _taken(c, np.flatnonzero(~c.labels.missing)),
+    "fillna": _fillna,
+    "shift": _shift,
+    "diff": _diff,
+    "clip": _clip,
+    "apply": _applied,
+    "map": _applied,
+    "head": lambda c, n=5: _taken(c, np.arange(len(c))[:n]),
+    "tail": lambda c, n=5: _taken(c, np.arange(len(c))[len(c) - n if n else len(c) :]),
+    "reset_index": _reset,
+    "isna": lambda c: c.labels.missing,
+    "isnull": lambda c: c.labels.missing,
+    "notna": lambda c: ~c.labels.missing,
+    "notnull": lambda c: ~c.labels.missing,
+    "copy": lambda c: c,
+    "rolling": lambda c, window, min_periods=None: Windows(c, int(window), min_periods),
+    "groupby": lambda c, by: Groups(c, by),
+}
+"""Methods that make columns, or what leads to them."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Windows:
+    """`rolling(window)` of a column."""
+
+    column: Column
+    window: int
+    min_periods: int | None
+
+    def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Column:
+        """A reduction of each window."""
+        if name not in ("sum", "mean", "var", "std", "max", "min") or args or kwargs or self.min_periods is not None:
+            refuse(f"Series.rolling(...).{name}")
+        c = self.column
+        places = np.arange(len(c))[:, None] - np.arange(self.window)[::-1]
+        missing = (places < 0).any(1) | c.labels.missing[np.maximum(places, 0)].any(1)
+        seen = jnp.asarray(c.filled)[np.maximum(places, 0)]
+        if name in ("var", "std"):
+            variance = jnp.where(missing, 1.0, jnp.var(seen, axis=1, ddof=1))
+            return Column(variance if name == "var" else jnp.sqrt(variance), replace(c.labels, missing=missing))
+        return Column(getattr(jnp, name)(seen, axis=1), replace(c.labels, missing=missing))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Groups:
+    """`groupby(by)` of a column, by data."""
+
+    column: Column
+    by: Any
+
+    def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A reduction of each group, along the sorted keys."""
+        known = is_series(self.by) and len(self.by) == len(self.column)
+        if not known or name not in ("sum", "mean", "count", "max", "min", "size") or args or kwargs:
+            refuse(f"Series.groupby(...).{name}")
+        sizes = self.by.groupby(self.by).size()
+        groups = sizes.index.get_indexer(self.by)
+        there = (groups >= 0) & ~self.column.labels.missing
+        groups, filled, n = groups[there], jnp.asarray(self.column.filled)[np.flatnonzero(there)], len(sizes)
+        counts = np.bincount(groups, minlength=n)
+        if name in ("size", "count"):
+            return sizes if name == "size" else counts
+        labels = Labels(sizes.index, np.zeros(n, bool) if name == "sum" else counts == 0)
+        start = {"max": -np.inf, "min": np.inf}.get(name, 0.0)
+        at = jnp.full(n, start, filled.dtype).at[groups]
+        found = at.max(filled) if name == "max" else at.min(filled) if name == "min" else at.add(filled)
+        return Column(found / np.maximum(counts, 1) if name == "mean" else found, labels)
+
+
+def method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a column, of its windows or groups."""
+    if isinstance(owner, Windows | Groups):
+        return owner.method(name, args, kwargs)
+    if name in REDUCING and not args:
+        return REDUCING[name](owner, **kwargs)
+    if name in ("to_numpy", "to_list", "tolist") and not args and not kwargs:
+        return owner.values
+    if name == "dot" and len(args) == 1:
+        return product(owner, args[0])
+    if name not in MAKING:
+        refuse(f"Series.{name}")
+    try:
+        return MAKING[name](owner, *args, **kwargs)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        refuse(f"Series.{name} with these arguments")
+
+
+def looked_up(series: Any, table: dict[Any, Any]) -> Column:
+    """`series.map(table)`, whose values are traced: entries that the table lacks are missing."""
+    keys = [key for key in table if not is_traced(key)]
+    given = list(series)
+    places = np.array([keys.index(v) if v in keys else -1 for v in given])
+    values = jnp.stack([jnp.asarray(table[key], float) for key in keys])
+    return Column(values[np.maximum(places, 0)], Labels(series.index, places < 0))
+
+
+def of_series(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a Series of data with traced arguments."""
+    if is_series(owner) and not kwargs and name == "map" and len(args) == 1 and isinstance(args[0], dict):
+        return looked_up(owner, args[0])
+    if is_series(owner) and name in ("clip", "fillna", "shift") and any_traced((args, kwargs)):
+        return method(column(owner), name, args, kwargs)
+    return refuse(f"{type(owner).__name__}.{name}")
