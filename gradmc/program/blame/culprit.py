@@ -6,6 +6,7 @@ whose derivative is not finite. Reverse mode multiplies: where a side that is no
 cotangent 0 makes NaN of it (0 * inf), so operations that receive nothing but 0 are suspects too, the last ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,8 +152,10 @@ def described(culprit: Culprit) -> str:
     values = culprit.operands
     name = "a function" if culprit.name in ("custom_jvp_call", "custom_vjp_call") else culprit.name
     numbers = [f"{v:.4g}" for v in values]
+    if called and not culprit.backward and (name in SELECTIONS or values == (-math.inf,)):
+        return f"{called} of a value outside its support"
     if name in SELECTIONS and not culprit.backward:
-        return f"{called} of a value outside its support" if called else "the side that is taken"
+        return "the side that is taken"
     if name == "div" and len(values) >= 2:
         return f"the division {numbers[0]} / {numbers[1]}{inside}"
     if name in ("pow", "integer_pow") and values:
