@@ -12,6 +12,7 @@ from gradmc.errors import DataError
 from gradmc.program import missing as missing_data
 from gradmc.program.data import DataField, normalise
 from gradmc.program.dims import SizeTable, plain_labels
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.support import Bound, Support, is_known
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class BoundModel:
         dims: for every parameter and data array the names of its axes.
         coords: for every named dimension its labels (0, 1, ... unless the data give labels).
         parameters: the parameters with their shapes.
+        max_loop_iterations: how many iterations a loop may take that parameters end.
     """
 
     model: "Model"
@@ -47,6 +49,7 @@ class BoundModel:
     dims: dict[str, tuple[str, ...]]
     coords: dict[str, list[Any]]
     parameters: tuple[BoundParameter, ...]
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS
 
 
 def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:

@@ -44,6 +44,11 @@ for _primitive in (for_p, while_p, if_p, library_p):
 
 BODIES = {for_p: ("body",), while_p: ("cond", "body"), if_p: ("then", "otherwise")}
 """The parameters of a primitive that are jaxprs."""
+MAX_LOOP_ITERATIONS = 1_000_000
+"""Iterations at most, unless told otherwise, of a loop that parameters end: as scalars they take some 10 ms."""
+MOST_LOOP_ITERATIONS = 2**30
+"""The largest bound that can be given."""
+
 PRIMITIVES = frozenset({for_p, while_p, if_p, load_p, store_p})
 
 

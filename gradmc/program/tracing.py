@@ -93,6 +93,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
                 {**bound.data, **given},
                 collect=collect,
                 wavering=wavering,
+                max_loop_iterations=bound.max_loop_iterations,
             )
             return _number(bound, value, dtype), *_checked_marks(bound, marks)
 

@@ -15,8 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
 
+from gradmc.program.blame.endless import endless
 from gradmc.program.blame.origin import Origin
 from gradmc.program.blame.tape import Entry, Tape, TooLong, finite, is_real, pull, record
+
+LOOP = "loop"
+"""Stands for a loop that takes more iterations than its bound, which is its operand."""
+
+ENDLESS = (
+    "A loop whose end depends on parameters may never end at some of them. Let it end by a `for` over a range with a "
+    "`break`, keep the parameters away from there by supports or priors, or raise max_loop_iterations"
+)
 
 UNDEFINED_BELOW_0 = {"log", "sqrt", "rsqrt", "pow", "log2", "lgamma", "acosh"}
 UNDEFINED_BEYOND_1 = {"acos", "asin", "atanh", "erf_inv"}
@@ -44,6 +53,11 @@ class Culprit:
     untaken: bool = False
 
     @property
+    def endless(self) -> bool:
+        """Whether it is a loop that takes too many iterations."""
+        return self.name == LOOP
+
+    @property
     def undefined(self) -> bool:
         """Whether the operation is undefined at its operands, rather than too large."""
         x = self.operands[0] if self.operands else 0.0
@@ -59,19 +73,22 @@ class Culprit:
         return self.name in GROWING
 
 
-def culprit_at(program: Jaxpr, inputs: Sequence[Any], *, backward: bool) -> Culprit | None:
+def culprit_at(program: Jaxpr, inputs: Sequence[Any], *, backward: bool, most: int) -> Culprit | None:
     """The operation that makes a program's value, or only its gradient, not finite at a point.
 
     Args:
         program: a jaxpr with one result, in the loop IR or of JAX's own primitives.
         inputs: its inputs, which are what the gradient is taken with respect to.
         backward: whether the value is finite and the gradient is not.
+        most: how many iterations a loop may take that its inputs end.
 
     Returns:
         None if an input is not finite, if nothing is found, or if the program takes too many operations.
     """
     if not all(finite(value) for value in inputs):
         return None
+    if not backward and (loop := endless(program, inputs, most)) is not None:
+        return Culprit(LOOP, loop, (float(most),))
     try:
         tape = record(program, inputs)
     except TooLong:
@@ -150,6 +167,8 @@ def described(culprit: Culprit) -> str:
     called = culprit.at.called if culprit.at.law else ""
     inside = f" inside {called}" if called else ""
     values = culprit.operands
+    if culprit.endless:
+        return f"a loop that takes more than {values[0]:,.0f} iterations (max_loop_iterations)"
     name = "a function" if culprit.name in ("custom_jvp_call", "custom_vjp_call") else culprit.name
     numbers = [f"{v:.4g}" for v in values]
     if called and not culprit.backward and (name in SELECTIONS or values == (-math.inf,)):
@@ -176,4 +195,6 @@ def told(culprit: Culprit) -> str:
     """The operation with the user's line, as part of an error message."""
     place = culprit.at.location
     where = f" at {place}\n    {place.text.strip()}" if place is not None else ""
+    if culprit.endless:
+        return f"It comes of {described(culprit)}{where}\n{ENDLESS}"
     return f"The first operation that is not finite is {blamed(culprit)}{where}"

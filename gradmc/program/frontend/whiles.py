@@ -2,6 +2,9 @@
 
 A `while` is traced once, as a `while` of the loop IR. If what ends it depends on data only, its length is computed
 (`control`), and it becomes a `for`. What cannot be traced once runs in Python for as long as its test is plain.
+
+A loop that parameters end may never end at some of them (`while x > tol: x *= math.exp(-k)` as k goes to 0), and
+compiled code cannot be interrupted. So there is a bound to its iterations, beyond which the program fails.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +14,22 @@ from typing import Any, override
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import Jaxpr, JaxprEqn, jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, control, failing, identity, loops, operators, tables, unrolling, where
+from gradmc.program.frontend import (
+    bodies,
+    context,
+    control,
+    failing,
+    identity,
+    loops,
+    operators,
+    tables,
+    unrolling,
+    where,
+)
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.iterables import Rollable
@@ -132,7 +146,7 @@ def stopping(loop: Loop) -> bool:
         return operators.both(i < n, operators.not_(ended()))
 
     try:
-        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True).emit())
+        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True, ends=True).emit())
     except (CannotRoll, ProgramError):
         return False
     return True
@@ -141,17 +155,38 @@ def stopping(loop: Loop) -> bool:
 _ENDLESS = Rollable(0, lambda i: i)
 
 
+def _bounded(jaxpr: Jaxpr, bound: int) -> Jaxpr:
+    """A traced loop that ends after `bound` + 1 iterations: one that ends by itself takes `bound` at most."""
+
+    def tested(eqn: JaxprEqn) -> Jaxpr:
+        cond, first = eqn.params["cond"], eqn.params["n_consts"]
+        again = jaxpr_as_fun(cond)
+        return jax.make_jaxpr(lambda *a: [jnp.logical_and(again(*a)[0], a[first] < bound + 1)])(
+            *ir.types(cond.in_avals)
+        )
+
+    eqns = [
+        eqn.replace(params={**eqn.params, "cond": tested(eqn)}) if eqn.primitive is ir.while_p else eqn
+        for eqn in jaxpr.eqns
+    ]
+    return jaxpr.replace(eqns=eqns)
+
+
 class _While(Trial):
     """One attempt at tracing a loop of unknown length.
 
     The iteration's number is carried along, and whether an iteration, or the test, has failed. `runs` says that there
-    surely is one.
+    surely is one, `ends` that it ends whatever the parameters are.
     """
 
-    def __init__(self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False) -> None:
+    def __init__(
+        self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False, ends: bool = False
+    ) -> None:
         super().__init__(loop, crossing)
         self.test = test
         self.runs = runs
+        here = context.current()
+        self.bound = None if ends or here.endless else here.max_loop_iterations
         self.may_fail = False
         self.stops = False
         start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
@@ -168,7 +203,10 @@ class _While(Trial):
         if self.may_fail:
             self.stops = True
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
-        _, failed, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
+        jaxpr = self.jaxpr if self.bound is None else _bounded(self.jaxpr, self.bound)
+        count, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
+        if self.bound is not None:
+            failing.note(count > self.bound)
         if self.may_fail:
             for k, kinds in enumerate(self.kinds):
                 failing.note(failed == k + 1, *kinds)
@@ -185,6 +223,9 @@ class _While(Trial):
         i, failed, *leaves = carry
         decided = []
 
+        here = context.current()
+        around, here.endless = here.endless, True
+
         def test() -> None:
             decided.append(operators.truth(self.test(i)))
 
@@ -195,7 +236,10 @@ class _While(Trial):
                 raise CannotRoll(FAILS, ACTS_REMEDY)
             return decided[0]
 
-        more = self.within(test, i, leaves, finish)
+        try:
+            more = self.within(test, i, leaves, finish)
+        finally:
+            here.endless = around
         return jnp.logical_and(more, failed == 0) if self.stops else more
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
