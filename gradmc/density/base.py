@@ -34,7 +34,6 @@ from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
-from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.layout import as_numbers
 from gradmc.program.support import START_RADIUS
 
@@ -169,15 +168,11 @@ class Density(abc.ABC):
         """The terms that the log density is the sum of, one by one; none where they cannot be told apart."""
         return iter(())
 
-    @property
-    def _max_loop_iterations(self) -> int:
-        return MAX_LOOP_ITERATIONS if self.bound is None else self.bound.max_loop_iterations
-
     def culprit(self, x: Any, *, backward: bool) -> Culprit | None:
         """The operation that makes the log density (`backward`: only its gradient) at x not finite."""
         operands = self.operands_at(x)
         with self.scope():
-            return culprit_at(self.equations, operands, backward=backward, most=self._max_loop_iterations)
+            return culprit_at(self.equations, operands, backward=backward)
 
     @property
     @abc.abstractmethod

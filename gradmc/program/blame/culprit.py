@@ -16,7 +16,7 @@ import numpy as np
 from jax.extend.core import Jaxpr
 
 from gradmc.program.blame.endless import endless
-from gradmc.program.blame.origin import Origin
+from gradmc.program.blame.origin import Origin, origin
 from gradmc.program.blame.tape import Entry, Tape, TooLong, finite, is_real, pull, record
 
 LOOP = "loop"
@@ -73,22 +73,21 @@ class Culprit:
         return self.name in GROWING
 
 
-def culprit_at(program: Jaxpr, inputs: Sequence[Any], *, backward: bool, most: int) -> Culprit | None:
+def culprit_at(program: Jaxpr, inputs: Sequence[Any], *, backward: bool) -> Culprit | None:
     """The operation that makes a program's value, or only its gradient, not finite at a point.
 
     Args:
         program: a jaxpr with one result, in the loop IR or of JAX's own primitives.
         inputs: its inputs, which are what the gradient is taken with respect to.
         backward: whether the value is finite and the gradient is not.
-        most: how many iterations a loop may take that its inputs end.
 
     Returns:
         None if an input is not finite, if nothing is found, or if the program takes too many operations.
     """
     if not all(finite(value) for value in inputs):
         return None
-    if not backward and (loop := endless(program, inputs, most)) is not None:
-        return Culprit(LOOP, loop, (float(most),))
+    if not backward and (loop := endless(program, inputs)) is not None:
+        return Culprit(LOOP, origin(loop), (float(loop.params["max_steps"]),))
     try:
         tape = record(program, inputs)
     except TooLong:

@@ -14,7 +14,7 @@ from typing import Any, override
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, jaxpr_as_fun
+from jax.extend.core import Jaxpr, Literal, Var, jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
@@ -156,20 +156,21 @@ _ENDLESS = Rollable(0, lambda i: i)
 
 
 def _bounded(jaxpr: Jaxpr, bound: int) -> Jaxpr:
-    """A traced loop that ends after `bound` + 1 iterations: one that ends by itself takes `bound` at most."""
+    """A traced loop that takes at most so many iterations, and as a last result whether it would go on after them."""
+    (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.while_p)
+    n, cond = loop.params["n_consts"], loop.params["cond"]
+    names: dict[Any, Any] = dict(zip(cond.invars, [*loop.invars[:n], *loop.outvars], strict=True))
 
-    def tested(eqn: JaxprEqn) -> Jaxpr:
-        cond, first = eqn.params["cond"], eqn.params["n_consts"]
-        again = jaxpr_as_fun(cond)
-        return jax.make_jaxpr(lambda *a: [jnp.logical_and(again(*a)[0], a[first] < bound + 1)])(
-            *ir.types(cond.in_avals)
-        )
+    def named(atom: Any) -> Any:
+        return atom if isinstance(atom, Literal) else names[atom]
 
-    eqns = [
-        eqn.replace(params={**eqn.params, "cond": tested(eqn)}) if eqn.primitive is ir.while_p else eqn
-        for eqn in jaxpr.eqns
-    ]
-    return jaxpr.replace(eqns=eqns)
+    tested = []
+    for eqn in cond.eqns:
+        invars = [named(v) for v in eqn.invars]
+        names |= {v: Var(v.aval) for v in eqn.outvars}
+        tested.append(eqn.replace(invars=invars, outvars=[names[v] for v in eqn.outvars]))
+    eqns = [eqn.replace(params={**eqn.params, "max_steps": bound}) if eqn is loop else eqn for eqn in jaxpr.eqns]
+    return jaxpr.replace(eqns=[*eqns, *tested], outvars=[*jaxpr.outvars, named(cond.outvars[0])])
 
 
 class _While(Trial):
@@ -204,9 +205,9 @@ class _While(Trial):
             self.stops = True
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
         jaxpr = self.jaxpr if self.bound is None else _bounded(self.jaxpr, self.bound)
-        count, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
+        _, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
         if self.bound is not None:
-            failing.note(count > self.bound)
+            failing.note(out.pop())
         if self.may_fail:
             for k, kinds in enumerate(self.kinds):
                 failing.note(failed == k + 1, *kinds)

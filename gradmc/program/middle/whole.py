@@ -174,7 +174,7 @@ class Flow:
 
     def carried(self, eqn: JaxprEqn, given: Sequence[Known]) -> list[Known]:
         """The intervals of what a loop carries, over all iterations."""
-        steps = eqn.params["length"] if eqn.primitive is ir.for_p else eqn.params["max_steps"] or _counted(eqn, given)
+        steps = eqn.params["length"] if eqn.primitive is ir.for_p else _counted(eqn, given)
         start = list(given[eqn.params["n_consts"] :])
         outside = self.outside(eqn, given)
 
@@ -215,27 +215,14 @@ def joined(a: Known, b: Known) -> Known:
 
 
 def _counted(eqn: JaxprEqn, given: Sequence[Known]) -> int:
-    """How many iterations a `while` can take: it may count up to a number whose interval is known."""
-    cond = eqn.params["cond"]
-    return min((_counted_by(test, eqn, given) for test in _conjuncts(cond)), default=STEPS)
+    """How many iterations a `while` can take: it has a bound, or may count up to a number whose interval is known."""
+    return min(eqn.params["max_steps"] or STEPS, _counted_up(eqn, given))
 
 
-def _conjuncts(cond: Jaxpr) -> list[JaxprEqn]:
-    """The comparisons `a < b` all of which must hold for a condition to hold."""
-    makers = {v: e for e in cond.eqns for v in e.outvars}
-    wanted, found = list(cond.outvars), []
-    while wanted:
-        eqn = makers.get(wanted.pop())  # type: ignore[arg-type]
-        if eqn is not None and eqn.primitive is jp.and_p:
-            wanted += [v for v in eqn.invars if isinstance(v, Var)]
-        elif eqn is not None and eqn.primitive is jp.lt_p:
-            found.append(eqn)
-    return found
-
-
-def _counted_by(test: JaxprEqn, eqn: JaxprEqn, given: Sequence[Known]) -> int:
+def _counted_up(eqn: JaxprEqn, given: Sequence[Known]) -> int:
     n, cond, body = eqn.params["n_consts"], eqn.params["cond"], eqn.params["body"]
-    if test.invars[0] not in cond.invars[n:]:
+    test = next((e for e in cond.eqns if cond.outvars == e.outvars and e.primitive is jp.lt_p), None)
+    if test is None or test.invars[0] not in cond.invars[n:]:
         return STEPS
     k = cond.invars.index(test.invars[0])
     first, last = given[k], read(dict(zip(cond.invars, given, strict=True)), test.invars[1])
