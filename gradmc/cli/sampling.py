@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Options:
     strict: bool
     progress: str
     common: Common
+    began: float = field(default_factory=time.monotonic)  # when the clock of the time budget began
 
 
 def sample(
@@ -157,12 +158,17 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
     run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
     began = time.monotonic()
     with listening() as requests:
+        requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
+        if (seconds := problem.config.stop.seconds) is not None:
+            requests.budget = (seconds, options.began + seconds)
         try:
-            outcome = _draw(run, manifest, problem, options, requests, began=began, resume=resume)
+            outcome = _draw(run, manifest, problem, options, requests, resume=resume)
         except BaseException as error:
+            requests.settle()
             with suppress(StorageError):
                 _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
             raise
+        requests.settle()
         _close_session(run, manifest, outcome.ending, outcome.detail, began)
         return _report(run, manifest, options)
 
@@ -183,7 +189,6 @@ def _draw(
     options: Options,
     requests: Requests,
     *,
-    began: float,
     resume: bool,
 ) -> Any:
     from gradmc.results.keep import Keep
@@ -226,7 +231,7 @@ def _draw(
             state=run.state,
             posterior=StoredPosterior(run.draws),
             targets=Targets(**config.stop.model_dump()),
-            began=began,
+            began=options.began,
             checkpoint_seconds=config.output.checkpoint_seconds,
             resume=resume,
             run=identifier,
