@@ -153,7 +153,7 @@ def sample(
         store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
         tree = store.to_datatree()
         tree.attrs |= explain_losses(sampler, target, tree)
-        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if not found.passed]
+        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
     except Exception as error:  # a bug, but not one that may cost the draws
         tree = store.bare_datatree()
         findings = [
