@@ -148,6 +148,10 @@ class ProgramDensity(Density):
             return self.logdensity(self._unconstrain(values, arguments), arguments)
         return self._program.value(values, arguments)
 
+    def _rounded(self, values: Any) -> Any:
+        self.layout.check(values)
+        return self.layout.rounded(values)
+
     def _check(self, values: Any) -> str | None:
         self.layout.check(values)
         if any(isinstance(value, Tracer) for value in values.values()):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError, SourceLocation
-from gradmc.program.binding import BoundModel
+from gradmc.program.binding import BoundModel, end_names
 from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
 from gradmc.program.dims import RESERVED
 from gradmc.program.marks import Axes, naming
@@ -78,7 +78,12 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
     Raises:
         ProgramError: the program raises, cannot be compiled, or does not return a number.
     """
-    floating = {name: v.astype(dtype) for name, v in bound.data.items() if _is_float_array(v)}
+    ends = end_names(bound.model)
+    floating = {
+        name: v.astype(dtype)
+        for name, v in bound.data.items()
+        if _is_float_array(v) and not (name in ends and np.isinf(v).any())  # an infinite end is another map
+    }
     names = tuple(parameter.name for parameter in bound.parameters)
     values = [jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters]
     while True:
