@@ -108,7 +108,7 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
         return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree (R-hat at most {largest:.3f})")
     where = f" for {worst.name}" if len(bad) > 1 else ""
     finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.3f}{where})"
-    chains, bounds = tree["posterior"]["chain"].values, tree.attrs.get("start_elbo")
+    chains, bounds = tree["posterior"].to_dataset()["chain"].values, tree.attrs.get("start_elbo")
     known = bounds is not None and len(bounds) == len(chains)
     statistics = tree["sample_stats"].data_vars if "sample_stats" in tree.children else {}
     cause = explain(
@@ -154,7 +154,7 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     chain, most = int(np.argmax(diverging.sum(axis=1))), int(np.max(diverging.sum(axis=1)))
     if len(diverging) > 1 and most >= ONE_CHAIN * count and most > 1:
         still = bool(unmoved(tree)[chain])
-        numbers = tree["posterior"]["chain"].values[[chain]]
+        numbers = tree["posterior"].to_dataset()["chain"].values[[chain]]
         finding += (
             f", {'all' if most == count else most} of them in {named(numbers)}{', which is stuck' if still else ''}"
         )
