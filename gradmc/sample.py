@@ -33,6 +33,7 @@ from gradmc.run.losses import explain_losses
 from gradmc.run.parts import name_of, settings_of
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler
+from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import prepare_checked
 from gradmc.starts.start import Start
@@ -152,7 +153,7 @@ def sample(
     try:
         store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
         tree = store.to_datatree()
-        tree.attrs |= explain_losses(sampler, target, tree)
+        tree.attrs |= explain_losses(sampler, target, tree) | explain_seams(sampler, target, tree)
         findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
     except Exception as error:  # a bug, but not one that may cost the draws
         tree = store.bare_datatree()

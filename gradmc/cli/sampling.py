@@ -199,6 +199,7 @@ def _draw(
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
+    from gradmc.run.seams import explain_seams
     from gradmc.run.stopping import Targets
     from gradmc.sample import run_attributes
 
@@ -241,7 +242,11 @@ def _draw(
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **checked.attributes(), **hashes})
-        store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
+        tree = store.to_datatree()
+        store.finalize(
+            explain_losses(sampler, problem.density, tree, thin=keep.thin)
+            | explain_seams(sampler, problem.density, tree, thin=keep.thin)
+        )
         finished = outcome.ending == "finished"
         verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
     return outcome

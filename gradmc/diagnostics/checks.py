@@ -148,6 +148,9 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     if lost:
         what = "gradient" if tree.attrs.get("not_finite_in") == "gradient" else "density or its gradient"
         finding += f", {'all' if lost == count else lost} of them where the {what} is not finite"
+    if (angles := tree.attrs.get("diverging_at_centre_of")) and not lost:
+        finding += f" at the centre around which {angles} is measured"
+        return Check("divergences", None, float(count), 0.0, f"{finding}, where nothing is left out of the draws")
     lean = where_they_lie(tree, diverging)
     smaller_steps = _smaller_steps(tree)
     advice = f"{smaller_steps}; if they stay, reparameterise"

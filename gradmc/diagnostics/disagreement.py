@@ -60,6 +60,8 @@ def unmoved(tree: Any) -> np.ndarray:
     """Which chains of a DataTree hardly ever move, shape (chain,)."""
     first = next(iter(tree["posterior"].data_vars.values())).transpose("chain", "draw", ...).values
     flat = first.reshape(*first.shape[:2], -1)
+    if flat.shape[1] < 2:
+        return np.zeros(len(flat), bool)
     return np.mean(np.any(flat[:, 1:] != flat[:, :-1], axis=-1), axis=1) < STUCK_DISTINCT
 
 
