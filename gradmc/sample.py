@@ -23,6 +23,7 @@ from gradmc.density import Density, Precision, density
 from gradmc.diagnostics.checks import check_transitions
 from gradmc.errors import UsageError
 from gradmc.kernels.kernel import Kernel
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
@@ -32,6 +33,7 @@ from gradmc.run.losses import explain_losses
 from gradmc.run.parts import name_of, settings_of
 from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler
+from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import prepare_checked
 from gradmc.starts.start import Start
@@ -58,6 +60,7 @@ def sample(
     step_size: float | None = None,
     max_tree_depth: int = 10,
     integration_time: float = math.pi / 2,
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS,
     start: Literal["pathfinder", "uniform"] | Start = "pathfinder",
     initial: Initial | None = None,
     keep_warmup: bool = False,
@@ -87,6 +90,9 @@ def sample(
         step_size: the first step size, positive; None searches for one.  Warmup adapts it.
         max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw ("nuts"), 1 to 20.
         integration_time: length of a trajectory on the whitened scale, positive ("hmc" and "microcanonical").
+        max_loop_iterations: how many iterations, from 1 to 2**30, a loop of the model may take that parameters end
+            (`while x > tol` and the like); where it takes more, the log density is NaN, so that no draw lies there.
+            Of a `Density` it is told when that is made.
         start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
             "uniform" (uniform(-2, 2) on the unconstrained scale), or an object such as `gm.Pathfinder(paths=16)`.
         initial: named parameter values to start all chains from, or one such mapping per chain.
@@ -117,7 +123,7 @@ def sample(
     """
     given = locals()
     settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
-    target = as_density(model, data, precision)
+    target = as_density(model, data, precision, max_loop_iterations)
     display = choose_display(progress)
     # Importing xarray takes a third of a second, in which XLA can compile. Not a daemon: an import must not be cut off.
     threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",)).start()
@@ -147,8 +153,8 @@ def sample(
     try:
         store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
         tree = store.to_datatree()
-        tree.attrs |= explain_losses(sampler, target, tree)
-        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if not found.passed]
+        tree.attrs |= explain_losses(sampler, target, tree) | explain_seams(sampler, target, tree)
+        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
     except Exception as error:  # a bug, but not one that may cost the draws
         tree = store.bare_datatree()
         findings = [
@@ -160,14 +166,21 @@ def sample(
     return tree
 
 
-def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision: Precision = "float64") -> Density:
+def as_density(
+    model: Model | Density,
+    data: Mapping[str, Any] | None,
+    precision: Precision = "float64",
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS,
+) -> Density:
     """The density of a model given data; a density is returned as it is.
 
     Raises:
         UsageError: `model` is neither, or data came with a density.
     """
     if isinstance(model, Model):
-        return density(model, {} if data is None else data, precision=precision)
+        return density(
+            model, {} if data is None else data, precision=precision, max_loop_iterations=max_loop_iterations
+        )
     if not isinstance(model, Density):
         hint = "; decorate the function with @gm.model" if callable(model) else ""
         raise UsageError(f"expected a model or a density, got {type(model).__name__}{hint}")

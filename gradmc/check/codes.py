@@ -141,6 +141,17 @@ CODES: dict[str, Code] = {
         "group 2.",
         "Use a coefficient per label, `effect[group[i]]`, or pass the covariate as data of its own.",
     ),
+    "negative-label": Code(
+        "warning",
+        "Python counts a negative subscript from the end: -1, which often stands for a missing group, is the last one.",
+        "Number groups from 0, and leave out rows without one (or give them an entry of their own).",
+    ),
+    "label-from-1": Code(
+        "warning",
+        "Subscripts begin at 0. The first entry has nothing but its prior, and if there are as many groups as entries "
+        "the labels are off by one.",
+        "Subtract 1 from the labels, and declare as many entries as there are groups.",
+    ),
     "plain-differs": Code(
         "error",
         "Run as ordinary Python the program gives another value than compiled: it depends on something besides its "

@@ -129,7 +129,8 @@ class Crossings:
             return count + 1, tuple(body(*values[:n], *carry))
 
         carry = tuple(jnp.asarray(v) for v in values[n:])
-        count, out = lax.while_loop(lambda s: test(*values[:n], *s[1])[0], turn, (jnp.int32(0), carry))
+        most = eqn.params["max_steps"] or np.iinfo(np.int32).max
+        count, out = lax.while_loop(lambda s: test(*values[:n], *s[1])[0] & (s[0] < most), turn, (jnp.int32(0), carry))
         return list(out), [] if line is None else [(line, self._real(count))]
 
 

@@ -1,4 +1,4 @@
-"""Checks by reading the source: a Jacobian written by hand, counts that are not whole, labels used as numbers."""
+"""Checks by reading the source: a Jacobian written by hand, counts that are not whole, labels that are no labels."""
 
 import ast
 import inspect
@@ -9,6 +9,7 @@ import numpy as np
 
 from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
+from gradmc.check.labels import labels, roots
 from gradmc.check.subject import Subject
 
 BOUNDED = ("Positive", "Negative", "UnitInterval", "Interval", "PositiveOrdered", "Simplex")
@@ -22,7 +23,7 @@ def reading(subject: Subject) -> Iterator[Finding]:
         return
     yield from _jacobians(subject, subject.tree)
     yield from _fractions(subject, subject.tree)
-    yield from _labels(subject, subject.tree)
+    yield from labels(subject, subject.tree)
 
 
 def _jacobians(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
@@ -60,7 +61,7 @@ def _once_per_entry(root: ast.expr, loops: frozenset[str]) -> bool:
     """Whether loops over `loops` read each entry of the parameter once; `p[label[i]]` is a likelihood instead."""
     if isinstance(root, ast.Subscript):
         indices = root.slice.elts if isinstance(root.slice, ast.Tuple) else [root.slice]
-        return {n.id for n in indices if isinstance(n, ast.Name)} >= loops and not _roots(root.slice)
+        return {n.id for n in indices if isinstance(n, ast.Name)} >= loops and not roots(root.slice)
     return not loops
 
 
@@ -140,36 +141,3 @@ def _resolved(subject: Subject, node: ast.expr) -> Any:
         owner = _resolved(subject, node.value)
         return getattr(owner, node.attr, None) if owner is not None else None
     return None
-
-
-def _labels(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
-    """Integers that serve as a subscript in one place and as a factor of a parameter in another.
-
-    Where none comes twice they group nothing: they count time, which may have a trend besides effects.
-    """
-    whole = {
-        name
-        for name, value in subject.bound.data.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and len(np.unique(value)) < value.size
-    }
-    parameters = {p.name for p in subject.bound.parameters}
-    subscripts = {
-        name for node in ast.walk(tree) if isinstance(node, ast.Subscript) for name in _roots(node.slice) & whole
-    }
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div)):
-            continue
-        for side, other in ((node.left, node.right), (node.right, node.left)):
-            root = side.value if isinstance(side, ast.Subscript) else side
-            names = {n.id for n in ast.walk(other) if isinstance(n, ast.Name)}
-            if isinstance(root, ast.Name) and root.id in subscripts and names & parameters:
-                yield finding(
-                    "index-as-number",
-                    f"{root.id} is used as a subscript elsewhere, and here as a number",
-                    location=subject.line(node.lineno),
-                )
-
-
-def _roots(node: ast.expr) -> set[str]:
-    """Names of arrays that a subscript reads an entry of."""
-    return {n.value.id for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)}

@@ -22,6 +22,7 @@ from gradmc.check.supports import supports
 from gradmc.density import Density, density
 from gradmc.density.prior import PriorDensity
 from gradmc.errors import ProgramError, UsageError
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
 
 FAST = {
@@ -56,6 +57,7 @@ def check(
     seed: int = 0,
     chains: int = 4,
     transitions: int = 2000,
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS,
 ) -> Report:
     """Check whether a model is differentiable, correct and well posed.
 
@@ -67,6 +69,7 @@ def check(
         seed: seed of the random points.
         chains: chains of the run whose time is predicted.
         transitions: its transitions per chain, warmup included.
+        max_loop_iterations: as for `gm.density`; a density has its own.
 
     Returns:
         The report: findings with the user's lines; `report.passed` is False if there is an error.
@@ -80,7 +83,7 @@ def check(
             raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
     began = time.perf_counter()
     try:
-        subject = Subject(_density(model, data), seed=seed)
+        subject = Subject(_density(model, data, max_loop_iterations), seed=seed)
         subject.compile()
     except ProgramError as error:
         found = finding("program", error.message, location=error.location, remedy=error.remedy or None)
@@ -112,9 +115,9 @@ def check(
     )
 
 
-def _density(model: Any, data: Mapping[str, Any] | None) -> Density:
+def _density(model: Any, data: Mapping[str, Any] | None, max_loop_iterations: int) -> Density:
     if isinstance(model, Model):
-        return density(model, {} if data is None else data)
+        return density(model, {} if data is None else data, max_loop_iterations=max_loop_iterations)
     if not isinstance(model, Density):
         raise UsageError(
             f"expected a model declared with @gm.model or a density, got {type(model).__name__}; a log density written "

@@ -48,7 +48,7 @@ def _unused(subject: Subject) -> Iterator[Finding]:
 
 def _feeds(support: object, name: str) -> bool:
     """Whether an end of a support is computed from a parameter."""
-    from gradmc.program.model import bound_names
+    from gradmc.program.support import bound_names
 
     return any(name in bound_names(bound) for bound in getattr(support, "bounds", ()))
 

@@ -23,6 +23,7 @@ def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> in
         seed=sampler.seed or 0,
         chains=sampler.chains,
         transitions=sampler.warmup + sampler.draws,
+        max_loop_iterations=sampler.max_loop_iterations,
     )
     emit(str(report), report.as_json(), as_json=common.json)
     return report.exit_code

@@ -8,6 +8,7 @@ from typing import Any
 
 from gradmc.cli.output import let_go, report_error, tell
 from gradmc.cli.overrides import refuse_misplaced, split_overrides
+from gradmc.run.signals import interruptible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +31,8 @@ def run(arguments: Sequence[str]) -> int:
         from gradmc.cli.app import build_app
         from gradmc.cli.parsing import call
 
-        return call(build_app(overrides), rest)
+        with interruptible():
+            return call(build_app(overrides), rest)
     except BaseException as error:  # also SystemExit: nothing may end a command with 0 but its success
         return report_error(error, as_json=as_json, debug=debug)
 

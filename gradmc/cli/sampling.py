@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Options:
     strict: bool
     progress: str
     common: Common
+    began: float = field(default_factory=time.monotonic)  # when the clock of the time budget began
 
 
 def sample(
@@ -157,12 +158,17 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
     run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
     began = time.monotonic()
     with listening() as requests:
+        requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
+        if (seconds := problem.config.stop.seconds) is not None:
+            requests.budget = (seconds, options.began + seconds)
         try:
-            outcome = _draw(run, manifest, problem, options, requests, began=began, resume=resume)
+            outcome = _draw(run, manifest, problem, options, requests, resume=resume)
         except BaseException as error:
+            requests.settle()
             with suppress(StorageError):
                 _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
             raise
+        requests.settle()
         _close_session(run, manifest, outcome.ending, outcome.detail, began)
         return _report(run, manifest, options)
 
@@ -183,7 +189,6 @@ def _draw(
     options: Options,
     requests: Requests,
     *,
-    began: float,
     resume: bool,
 ) -> Any:
     from gradmc.results.keep import Keep
@@ -194,6 +199,7 @@ def _draw(
     from gradmc.run.progress import choose_display
     from gradmc.run.progress_file import FileProgress
     from gradmc.run.recorded import StoredPosterior, run_recorded
+    from gradmc.run.seams import explain_seams
     from gradmc.run.stopping import Targets
     from gradmc.sample import run_attributes
 
@@ -226,7 +232,7 @@ def _draw(
             state=run.state,
             posterior=StoredPosterior(run.draws),
             targets=Targets(**config.stop.model_dump()),
-            began=began,
+            began=options.began,
             checkpoint_seconds=config.output.checkpoint_seconds,
             resume=resume,
             run=identifier,
@@ -236,7 +242,11 @@ def _draw(
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
         store.finalize({**attributes, **checked.attributes(), **hashes})
-        store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
+        tree = store.to_datatree()
+        store.finalize(
+            explain_losses(sampler, problem.density, tree, thin=keep.thin)
+            | explain_seams(sampler, problem.density, tree, thin=keep.thin)
+        )
         finished = outcome.ending == "finished"
         verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
     return outcome

@@ -234,13 +234,30 @@ class Density(abc.ABC):
     def unconstrain(self, values: Mapping[str, Any]) -> Any:
         """Return unconstrained coordinates, shape (dim,), of named parameters.
 
+        Values that rounding has put outside their supports (a correlation matrix in single precision, probabilities
+        that sum to 0.9999999) are moved into them.
+
         Raises:
-            UsageError: a parameter is missing, unknown, of the wrong shape, or outside its support.
+            UsageError: a parameter is missing, unknown, of the wrong shape, outside its support, or on its boundary.
         """
+        values = self._rounded(values)
         outside = self._check(values)
         if outside is not None:
             raise UsageError(outside)
-        return self._run("unconstrain", self._unconstrain, self._named(values))
+        found = self._run("unconstrain", self._unconstrain, self._named(values))
+        if not isinstance(found, Tracer):
+            for part in self.parts:
+                if not np.all(np.isfinite(np.asarray(found)[part.start : part.start + part.size])):
+                    told = np.array2string(np.asarray(values[part.name]), precision=6, threshold=12, separator=", ")
+                    raise UsageError(
+                        f"{part.name} = {told} lies on the boundary of its support {part.support}, which no chain can "
+                        "start from; move it inside"
+                    )
+        return found
+
+    def _rounded(self, values: Any) -> Any:
+        """Named values, of which those that rounding has put outside their supports are moved into them."""
+        return values
 
     def log_density(self, values: Mapping[str, Any], *, jacobian: bool = False) -> Any:
         """Return the log density of named parameters.
@@ -256,6 +273,7 @@ class Density(abc.ABC):
         Raises:
             UsageError: a parameter is missing, unknown, or of the wrong shape.
         """
+        values = self._rounded(values)
         if self._check(values) is not None:
             return -np.inf
         with_jacobian = functools.partial(self._swapped, jacobian=bool(jacobian))

@@ -16,7 +16,7 @@ import numpy as np
 from gradmc.density.memory import Memory
 from gradmc.program.binding import BoundModel
 from gradmc.program.fingerprint import fingerprint
-from gradmc.program.tracing import Traced, is_float_array
+from gradmc.program.tracing import Traced, argument_names
 
 MOST = 32
 """Programs that are kept, the last ones used."""
@@ -78,14 +78,10 @@ def _key(kind: type, bound: BoundModel, dtype: np.dtype) -> Any:
     if own is None:
         return None
     config = (jax.default_backend(), jax.config.jax_default_matmul_precision, jax.config.jax_numpy_dtype_promotion)
-    return kind, str(dtype), config, own, tuple(map(_outline, bound.data.items()))
+    arguments = argument_names(bound)  # of which a trace sees the shape alone
+    outline = tuple((name, bound.data[name].shape) if name in arguments else name for name in bound.data)
+    return kind, str(dtype), config, bound.max_loop_iterations, own, outline
 
 
 def _built_in(bound: BoundModel, traced: Iterable[str]) -> Any:
     return fingerprint({name: value for name, value in bound.data.items() if name not in traced})
-
-
-def _outline(item: tuple[str, Any]) -> Any:
-    """Of data that may be arguments what a trace sees of them, of others the name."""
-    name, value = item
-    return (name, value.shape) if is_float_array(value) else name

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
-from gradmc.density.program import ProgramDensity
+from gradmc.density.program import ProgramDensity, bounded
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.marks import without_likelihood
 from gradmc.program.model import Model
 from gradmc.program.tracing import Traced
@@ -50,7 +51,11 @@ class PriorDensity(ProgramDensity):
 
 
 def prior_density(
-    model: Model, data: Mapping[str, Any] | None = None, *, precision: Precision = "float64"
+    model: Model,
+    data: Mapping[str, Any] | None = None,
+    *,
+    precision: Precision = "float64",
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS,
 ) -> PriorDensity:
     """Return the log density of a model's prior: the program with every observed term left out.
 
@@ -58,9 +63,10 @@ def prior_density(
         model: a function declared with `@gm.model` that marks its likelihood with `gm.observe`.
         data: a value for every keyword-only argument of the model; sizes and covariates come from them.
         precision: "float64" or "float32".
+        max_loop_iterations: as for `gm.density`.
 
     Raises:
         DataError: the data do not fit the model.
         ProgramError: the program raises, or uses something that cannot be compiled.
     """
-    return PriorDensity(model.bind({} if data is None else data), dtype_of(precision))
+    return PriorDensity(bounded(model.bind({} if data is None else data), max_loop_iterations), dtype_of(precision))

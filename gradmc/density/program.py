@@ -1,6 +1,7 @@
 """The density of a declared model with data."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -14,11 +15,13 @@ from jax.core import Tracer
 from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
+from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.density.known import known
 from gradmc.errors import UsageError
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
+from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.program.layout import layout
 from gradmc.program.middle import lower
 from gradmc.program.middle.depends import prune
@@ -152,6 +155,10 @@ class ProgramDensity(Density):
             return self.logdensity(self._unconstrain(values, arguments), arguments)
         return self._program.value(values, arguments)
 
+    def _rounded(self, values: Any) -> Any:
+        self.layout.check(values)
+        return self.layout.rounded(values)
+
     def _check(self, values: Any) -> str | None:
         self.layout.check(values)
         if any(isinstance(value, Tracer) for value in values.values()):
@@ -184,7 +191,12 @@ class ProgramDensity(Density):
     def _trace_equations(self) -> compiler.Traced:
         with self.scope():
             values = tuple(jnp.zeros(p.shape, self.dtype) for p in self.bound.parameters)
-            return compiler.trace(self.function, values, self.bound.data)  # pyright: ignore[reportArgumentType]
+            return compiler.trace(
+                self.function,  # pyright: ignore[reportArgumentType]
+                values,
+                self.bound.data,
+                max_loop_iterations=self.bound.max_loop_iterations,
+            )
 
     @functools.cached_property
     def equations(self) -> Jaxpr:
@@ -229,6 +241,7 @@ def density(
     data: Mapping[str, Any] | None = None,
     *,
     precision: Precision = "float64",
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS,
 ) -> Density:
     """Return the log density of a model with data.
 
@@ -236,6 +249,8 @@ def density(
         model: a function declared with `@gm.model`.
         data: a value for every keyword-only argument of the model.
         precision: "float64" or "float32".
+        max_loop_iterations: how many iterations, from 1 to 2**30, a loop may take that parameters end (`while x > tol`
+            and the like); where it takes more, the log density is NaN, so that no draw lies there.
 
     Returns:
         The density on the flat unconstrained vector.
@@ -243,11 +258,21 @@ def density(
     Raises:
         DataError: the data do not fit the model.
         ProgramError: the program raises, or uses something that cannot be compiled.
-        UsageError: the model or the precision is something else.
+        UsageError: the model or the precision is something else, or `max_loop_iterations` outside its range.
     """
     if not isinstance(model, Model):
         hint = "; declare it with @gm.model" if callable(model) else ""
         raise UsageError(
             f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}{hint}"
         )
-    return ProgramDensity(model.bind(data), dtype_of(precision))
+    return ProgramDensity(bounded(model.bind(data), max_loop_iterations), dtype_of(precision))
+
+
+def bounded(bound: BoundModel, max_loop_iterations: int) -> BoundModel:
+    """The model with a bound to the iterations of loops that parameters end.
+
+    Raises:
+        UsageError: the bound is outside its range.
+    """
+    check_whole("max_loop_iterations", max_loop_iterations, 1, MOST_LOOP_ITERATIONS)
+    return dataclasses.replace(bound, max_loop_iterations=max_loop_iterations)

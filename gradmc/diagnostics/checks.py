@@ -1,6 +1,6 @@
 """The checks behind the verdict, and the advice that goes with each.
 
-Limits: R-hat at most 1.01 and 100 effective draws per chain (Vehtari et al. 2021), no divergence, no
+Limits: R-hat at most 1.01 and 100 effective draws per chain (Vehtari et al. 2021), at most 0.1 % of divergences, no
 saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.00695), and an acceptance not far below
 the one that warmup aimed at (`gradmc.diagnostics.acceptance`).
 """
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gradmc.diagnostics.acceptance import check_acceptance
-from gradmc.diagnostics.disagreement import explain
-from gradmc.diagnostics.locate import Lean, quantities, where_they_lie
+from gradmc.diagnostics.disagreement import STUCK_ADVICE, explain, named, unmoved
+from gradmc.diagnostics.locate import Lean, where_they_lie
 from gradmc.diagnostics.own_check import check_own
 from gradmc.diagnostics.summary import Row, Summary, is_empty, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
@@ -22,6 +22,10 @@ from gradmc.results.statistics import lost_draws
 R_HAT_MAX = 1.01
 ESS_PER_CHAIN = 100
 BFMI_MIN = 0.3
+DIVERGENT_SHARE = 1e-3
+"""Up to this share divergences are a note: what such draws leave out is less than what 400 effective draws can tell."""
+ONE_CHAIN = 0.9
+"""Share of the divergences from which on those of one chain are told as its own."""
 
 
 def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
@@ -63,7 +67,7 @@ def check_transitions(tree: Any) -> list[Check]:
         checks.append(check_divergences(tree, statistics["diverging"].values))
     checks.append(check_acceptance(tree))
     if "reached_max_treedepth" in statistics:
-        checks.append(check_trees(statistics["reached_max_treedepth"].values))
+        checks.append(check_trees(tree, statistics["reached_max_treedepth"].values))
     return [check for check in checks if check is not None]
 
 
@@ -103,13 +107,17 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
     if not bad:
         return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree (R-hat at most {largest:.3f})")
     where = f" for {worst.name}" if len(bad) > 1 else ""
-    finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.2f}{where})"
-    values = next((values for name, values in quantities(tree) if name == worst.name), None)
-    if values is None:
-        return Check("r_hat", False, largest, R_HAT_MAX, finding, "draw more, or reparameterise")
-    chains, bounds = tree["posterior"]["chain"].values, tree.attrs.get("start_elbo")
+    finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.3f}{where})"
+    chains, bounds = tree["posterior"].to_dataset()["chain"].values, tree.attrs.get("start_elbo")
     known = bounds is not None and len(bounds) == len(chains)
-    cause = explain(values, chains, np.asarray(bounds, float) if known else None)
+    statistics = tree["sample_stats"].data_vars if "sample_stats" in tree.children else {}
+    cause = explain(
+        quantity(tree, summary, worst),
+        chains,
+        np.asarray(bounds, float) if known else None,
+        statistics["lp"].transpose("chain", "draw").values if "lp" in statistics else None,
+        str(tree.attrs.get("metric", "")),
+    )
     return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", cause.advice)
 
 
@@ -140,26 +148,39 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     if lost:
         what = "gradient" if tree.attrs.get("not_finite_in") == "gradient" else "density or its gradient"
         finding += f", {'all' if lost == count else lost} of them where the {what} is not finite"
+    if (angles := tree.attrs.get("diverging_at_centre_of")) and not lost:
+        finding += f" at the centre around which {angles} is measured"
+        return Check("divergences", None, float(count), 0.0, f"{finding}, where nothing is left out of the draws")
     lean = where_they_lie(tree, diverging)
     smaller_steps = _smaller_steps(tree)
     advice = f"{smaller_steps}; if they stay, reparameterise"
+    chain, most = int(np.argmax(diverging.sum(axis=1))), int(np.max(diverging.sum(axis=1)))
+    if len(diverging) > 1 and most >= ONE_CHAIN * count and most > 1:
+        still = bool(unmoved(tree)[chain])
+        numbers = tree["posterior"].to_dataset()["chain"].values[[chain]]
+        finding += (
+            f", {'all' if most == count else most} of them in {named(numbers)}{', which is stuck' if still else ''}"
+        )
+        advice = STUCK_ADVICE if still else f"see first whether {named(numbers)} stands where the others do; {advice}"
     if lean is not None:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
         advice = _divergence_advice(lean, smaller_steps)
     if lost:
         advice = _loss_advice(tree, lean, advice if 2 * lost < count else "")
-    return Check("divergences", False, float(count), 0.0, finding, advice)
+    few = count <= DIVERGENT_SHARE * diverging.size
+    return Check("divergences", None if few else False, float(count), 0.0, finding, advice)
 
 
-def check_trees(saturated: np.ndarray) -> Check:
+def check_trees(tree: Any, saturated: np.ndarray) -> Check:
     """No trajectory may have been cut off at the largest tree depth."""
     count = int(np.sum(saturated))
     if not count:
         return Check("tree_depth", True, 0.0, 0.0, "no saturated trees")
     share = _percent(count, saturated.size)
     finding = f"{count} of {saturated.size:,} trajectories ({share}) were cut off at the largest tree depth"
-    advice = "scales differ too much: try sampler.metric = 'dense', rescale, or raise sampler.max_tree_depth"
+    dense = "" if tree.attrs.get("metric") == "dense" else 'try metric="dense", '
+    advice = f"scales differ too much: {dense}rescale, or raise max_tree_depth"
     return Check("tree_depth", False, float(count), 0.0, finding, advice)
 
 
@@ -186,16 +207,14 @@ def _smaller_steps(tree: Any) -> str:
 
 
 def _divergence_advice(lean: Lean, smaller_steps: str) -> str:
-    if lean.side == "small" and lean.like_a_scale:
+    if lean.scales:
+        scale = "its scale" if lean.logarithm else lean.name
         return (
-            f"a funnel is likely at small {lean.name}: write what {lean.name} scales in non-centred form "
-            f"(mean + scale * standard normal), or {smaller_steps}"
+            f"a funnel: the entries of {lean.scales} lie close together where {lean.name} is small. Write "
+            f"{lean.scales} in non-centred form (mean + {scale} * standard normal), or {smaller_steps}"
         )
     if lean.side == "small":
-        return (
-            f"the density narrows at small {lean.name}: if {lean.name} is the log of a scale, write what it scales in "
-            f"non-centred form; otherwise tighten the prior of {lean.name}, and {smaller_steps}"
-        )
+        return f"the density narrows at small {lean.name}: {smaller_steps}, and look at the prior of {lean.name}"
     return f"look at the prior of {lean.name}, and {smaller_steps}"
 
 
@@ -208,6 +227,18 @@ def _loss_advice(tree: Any, lean: Lean | None, other: str) -> str:
     if not known:
         advice.append("`gradmc check` (`gm.check`) looks for the line that makes the density or its gradient so")
     return "; ".join([*advice, f"at one of these points {known}"] if known else advice)
+
+
+def quantity(tree: Any, summary: Summary, row: Row) -> np.ndarray:
+    """The draws of the quantity in a row, shape (chain, draw); rows follow the variables and their entries in order."""
+    left = summary.rows.index(row)
+    for array in tree["posterior"].data_vars.values():
+        values = array.transpose("chain", "draw", ...).values
+        values = values.reshape(*values.shape[:2], -1)
+        if left < values.shape[-1]:
+            return values[..., left].astype(float)
+        left -= values.shape[-1]
+    raise AssertionError(f"{row.name} is a row of the summary of other draws")
 
 
 def _judged(summary: Summary, *statistics: str) -> list[Row]:

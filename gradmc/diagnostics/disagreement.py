@@ -1,6 +1,9 @@
-"""Why chains disagree about a quantity: one is stuck, they sit in different modes, they drift, or they move slowly."""
+"""Why chains disagree about a quantity: one is stuck, they stand at different heights or in different modes, they
+drift, or they move slowly.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +12,12 @@ STUCK_DISTINCT = 0.05
 
 GAP = 4.0
 """Groups of chains are modes if they are so many within-chain deviations apart."""
+
+HEIGHTS = 10.0
+"""Groups of chains stand at different heights if their mean log densities are so many nats apart, and ..."""
+
+HEIGHTS_APART = 4.0
+"""... so many of the deviations that they have within chains."""
 
 DRIFT = 1.0
 """A chain drifts if the means of its halves differ by so many of its own deviations."""
@@ -22,7 +31,13 @@ class Cause:
     advice: str
 
 
-def explain(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = None) -> Cause:
+def explain(
+    values: np.ndarray,
+    chains: np.ndarray,
+    bounds: np.ndarray | None = None,
+    heights: np.ndarray | None = None,
+    metric: str = "",
+) -> Cause:
     """The likeliest cause of a disagreement.
 
     Args:
@@ -30,14 +45,24 @@ def explain(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = 
         chains: the numbers of the chains.
         bounds: for each chain, the evidence lower bound of the search that found its starting point, in nats; None
             where chains did not start from such searches (`gradmc.starts`).
+        heights: log densities of the draws, shape (chain, draw), if they are known.
+        metric: the metric of the run, if it is known.
     """
-    for cause in (stuck(values, chains), transit(values, chains), modes(values, chains, bounds), drift(values, chains)):
-        if cause is not None:
-            return cause
-    return Cause(
-        "the chains move slowly",
-        "draw more; if that does not help, reparameterise or try sampler.metric = 'dense'",
-    )
+    found = stuck(values, chains) or transit(values, chains) or apart(heights, chains)
+    found = found or modes(values, chains, bounds) or drift(values, chains)
+    if found is not None:
+        return found
+    dense = "" if metric == "dense" else ' or try metric="dense"'
+    return Cause("the chains move slowly", f"draw more; if that does not help, reparameterise{dense}")
+
+
+def unmoved(tree: Any) -> np.ndarray:
+    """Which chains of a DataTree hardly ever move, shape (chain,)."""
+    first = next(iter(tree["posterior"].data_vars.values())).transpose("chain", "draw", ...).values
+    flat = first.reshape(*first.shape[:2], -1)
+    if flat.shape[1] < 2:
+        return np.zeros(len(flat), bool)
+    return np.mean(np.any(flat[:, 1:] != flat[:, :-1], axis=-1), axis=1) < STUCK_DISTINCT
 
 
 def stuck(values: np.ndarray, chains: np.ndarray) -> Cause | None:
@@ -46,10 +71,35 @@ def stuck(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     still = chains[moves < STUCK_DISTINCT]
     if not len(still):
         return None
-    finding = f"{_chains(still)} {'is' if len(still) == 1 else 'are'} stuck (new values in {_percent(moves.min())})"
+    finding = f"{named(still)} {'is' if len(still) == 1 else 'are'} stuck (new values in {_percent(moves.min())})"
+    return Cause(finding, STUCK_ADVICE)
+
+
+STUCK_ADVICE = (
+    "the step size suits another region: raise target_accept, start elsewhere, and look for a density that is not "
+    "smooth where the chain stands"
+)
+
+
+def apart(heights: np.ndarray | None, chains: np.ndarray) -> Cause | None:
+    """Groups of chains whose log densities do not meet: the lower ones have not found what the higher ones have."""
+    if heights is None or not np.all(np.isfinite(heights)):
+        return None
+    means, within = heights.mean(axis=1), float(np.median(heights.std(axis=1)))
+    order = np.argsort(means)
+    gaps = np.diff(means[order])
+    if not len(gaps) or gaps.max() < max(HEIGHTS, HEIGHTS_APART * within):
+        return None
+    cut = int(np.argmax(gaps)) + 1
+    low, high = (chains[np.sort(part)] for part in (order[:cut], order[cut:]))
+    gap = means[order[cut:]].mean() - means[order[:cut]].mean()
+    finding = (
+        f"the log density of {named(high)} is {gap:,.0f} above that of {named(low)}"
+        f" ({_round(means[order[cut:]].mean())} and {_round(means[order[:cut]].mean())} on average)"
+    )
     advice = (
-        "the step size suits another region: raise target_accept, start elsewhere, and look for a density "
-        "that is not smooth where the chain stands"
+        f"more draws do not help. Start all chains from a draw of {named(high)} (initial); if they stay there, "
+        f"{named(low)} stood in a lesser mode"
     )
     return Cause(finding, advice)
 
@@ -64,8 +114,8 @@ def modes(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = No
     cut = int(np.argmax(gaps)) + 1
     low, high = order[:cut], order[cut:]
     finding = (
-        f"{_chains(chains[np.sort(low)])} stay{'s' if len(low) == 1 else ''} near {_round(means[low].mean())}, "
-        f"{_chains(chains[np.sort(high)])} near {_round(means[high].mean())}"
+        f"{named(chains[np.sort(low)])} stay{'s' if len(low) == 1 else ''} near {_round(means[low].mean())}, "
+        f"{named(chains[np.sort(high)])} near {_round(means[high].mean())}"
     )
     if bounds is not None:
         finding += f" (shares of the mass, as the searches for a start see it: {_shares(bounds[low], bounds[high])})"
@@ -92,8 +142,8 @@ def drift(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     moving = drifting(values, chains)
     if not len(moving):
         return None
-    finding = f"{_chains(moving)} still drift{'s' if len(moving) == 1 else ''}"
-    return Cause(finding, "warm up longer (sampler.warmup), or start nearer to the posterior")
+    finding = f"{named(moving)} still drift{'s' if len(moving) == 1 else ''}"
+    return Cause(finding, "start nearer to the posterior (initial), or warm up longer (warmup)")
 
 
 def drifting(values: np.ndarray, chains: np.ndarray) -> np.ndarray:
@@ -104,7 +154,8 @@ def drifting(values: np.ndarray, chains: np.ndarray) -> np.ndarray:
     return chains[np.abs(shift) > DRIFT * np.where(within > 0, within, np.inf)]
 
 
-def _chains(numbers: np.ndarray) -> str:
+def named(numbers: np.ndarray) -> str:
+    """`chain 2`, `chains 0, 1`."""
     listed = ", ".join(str(number) for number in numbers)
     return f"chain {listed}" if len(numbers) == 1 else f"chains {listed}"
 

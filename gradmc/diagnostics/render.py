@@ -5,6 +5,8 @@ import math
 from gradmc.diagnostics.summary import Row, Summary
 
 MAX_ROWS = 40
+WORST = 10
+"""So many of the rows that are shown of a long table are the worst ones."""
 
 
 def render_table(summary: Summary, *, max_rows: int | None = MAX_ROWS) -> str:
@@ -12,9 +14,14 @@ def render_table(summary: Summary, *, max_rows: int | None = MAX_ROWS) -> str:
 
     Args:
         summary: the table.
-        max_rows: show at most so many rows, and say how many are missing; None shows all.
+        max_rows: show at most so many rows, the first and the worst ones, and say how many are missing; None shows
+            all.
     """
-    shown = summary.rows if max_rows is None else summary.rows[:max_rows]
+    shown = list(summary.rows)
+    if max_rows is not None and len(shown) > max_rows:
+        first = max(max_rows - WORST, (max_rows + 1) // 2)
+        worst = sorted(shown[first:], key=_badness, reverse=True)[: max_rows - first]
+        shown = [*shown[:first], *worst]
     head = ["", *summary.columns]
     lines = [head] + [[row.name, *(cell(row, column) for column in summary.columns)] for row in shown]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -25,8 +32,19 @@ def render_table(summary: Summary, *, max_rows: int | None = MAX_ROWS) -> str:
         for line in lines
     ]
     if len(shown) < len(summary.rows):
+        assert max_rows is not None
+        first = max(max_rows - WORST, (max_rows + 1) // 2)
+        text.insert(1 + first, f"... of {len(summary.rows) - first} more the {len(shown) - first} worst:")
         text.append(f"... {len(summary.rows) - len(shown)} more rows; --all shows them")
     return "\n".join(text)
+
+
+def _badness(row: Row) -> tuple[float, float]:
+    """By what rows are ordered: R-hat, then few effective draws; rows without them, or that are constant, come last."""
+    r_hat, ess = row.values.get("r_hat", math.nan), row.values.get("ess_bulk", math.nan)
+    if row.constant:
+        return (-math.inf, -math.inf)
+    return (-math.inf if math.isnan(r_hat) else r_hat, -math.inf if math.isnan(ess) else -ess)
 
 
 def cell(row: Row, column: str) -> str:

@@ -1,17 +1,18 @@
 """The summary table: mean, sd, interval, effective sample sizes, R-hat and Monte Carlo errors.
 
-All estimators are ArviZ's (Vehtari et al. 2021, https://doi.org/10.1214/20-BA1221).
+All estimators are ArviZ's (`gradmc.diagnostics.estimators`).
 """
 
+import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.errors import UsageError
+import numpy as np
 
-DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
+from gradmc.diagnostics.estimators import columns, estimates
+from gradmc.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +75,34 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
     Raises:
         UsageError: there is no such group, or it is empty.
     """
-    import numpy as np
-    from arviz_stats.summary import summary
-
     if group not in getattr(tree, "children", ()):
         raise UsageError(f"expected draws with the group {group!r}, as gm.sample returns, got {type(tree).__name__}")
     if is_empty(tree, group):
         raise UsageError(f"group {group!r} has no draws: there is nothing to summarise")
-    dataset = tree[group].to_dataset().map(_as_real)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        table = summary(dataset, var_names=None if variables is None else list(variables), round_to="none", kind="all")
-    columns = tuple(str(column) for column in table.columns)
-    values = table.to_numpy(dtype=float)
+    from arviz_base import rcParams
+
+    dataset = tree[group].to_dataset()
+    chosen = list(dataset.data_vars) if variables is None else list(variables)
+    probability = float(rcParams["stats.ci_prob"])
+    names: list[str] = []
+    found: list[dict[str, Any]] = []
+    for variable in chosen:
+        array = _as_real(dataset[variable]).transpose("chain", "draw", ...)
+        names += _names(array)
+        draws = array.values.reshape(*array.shape[:2], -1)
+        found.append(columns(estimates(np.moveaxis(draws, -1, 0), probability=probability), probability))
+    table = {name: np.concatenate([part[name] for part in found]).tolist() for name in found[0]} if found else {}
+    lines = zip(*table.values(), strict=True)
     rows = tuple(
-        Row(name=str(name), values=dict(zip(columns, map(float, line), strict=True)))
-        for name, line in zip(table.index, values, strict=True)
+        Row(name=name, values=dict(zip(table, line, strict=True))) for name, line in zip(names, lines, strict=True)
     )
-    sizes = dataset.sizes
-    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=columns, rows=rows)
+    return Summary(chains=dataset.sizes["chain"], draws=dataset.sizes["draw"], columns=tuple(table), rows=rows)
+
+
+def _names(array: Any) -> list[str]:
+    """The names of the entries of a variable, as ArviZ makes them: `theta[a]`, `x[0, 1]`."""
+    labels = [[str(label) for label in array[dim].values] for dim in array.dims[2:]]
+    return [f"{array.name}[{', '.join(entry)}]" if entry else str(array.name) for entry in itertools.product(*labels)]
 
 
 def _as_real(array: Any) -> Any:

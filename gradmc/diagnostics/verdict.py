@@ -14,7 +14,7 @@ class Check:
     Args:
         name: `copies`, `r_hat`, `ess`, `divergences`, `acceptance`, `bfmi`, `tree_depth`, `finite`, `draws`,
             `self_check`.
-        passed: None if it could not be made.
+        passed: None if it could not be made, or if what it found is too little to matter.
         value: what was measured.
         limit: what it is compared with.
         finding: one sentence.
@@ -47,7 +47,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         unknown = [check for check in self.checks if check.passed is None]
-        notes = "".join(f"\nNote: {check.finding}." for check in unknown)
+        notes = "".join(f"\n{_note(check)}" for check in unknown)
         if self.passed:
             findings = [check.finding for check in self.checks if check.passed and check.name != "finite"]
             return _wrap(f"The draws look trustworthy: {', '.join(findings)}.") + notes
@@ -72,6 +72,10 @@ class Diagnosis:
     def from_json(cls, content: dict[str, Any]) -> "Diagnosis":
         """The inverse of `as_json`."""
         return cls(checks=tuple(Check(**check) for check in content["checks"]))
+
+
+def _note(check: Check) -> str:
+    return _wrap(f"Note: {check.finding}{f'; {check.advice}' if check.advice else ''}.", "  ")
 
 
 def _wrap(text: str, indent: str = "") -> str:

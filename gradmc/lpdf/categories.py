@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import log1mexp, softplus, times_log
+from gradmc.lpdf._law import Law, Value
+from gradmc.lpdf._special import log1mexp, log_beta, softplus, times_log
 
 
 def _pick(table: Value, y: Value) -> Any:
@@ -61,14 +61,22 @@ def _log_arrangements(y: Value) -> Any:
     return gammaln(jnp.sum(y, axis=-1) + 1.0) - jnp.sum(gammaln(y + 1.0), axis=-1)
 
 
+def _dirichlet_multinomial(d: Any, y: Value, alpha: Value) -> Any:
+    alpha = jnp.asarray(alpha)
+    return jnp.sum(_log_rising(y, alpha), axis=-1) - _log_rising(jnp.sum(y, axis=-1), jnp.sum(alpha, axis=-1))
+
+
+def _log_rising(y: Value, alpha: Any) -> Any:
+    """log of G(alpha + y) / G(alpha) / y!, without a difference of log gamma functions."""
+    return -log_beta(alpha, y + 1.0) - jnp.log(alpha + y)
+
+
 _CATEGORICAL = Law(_categorical, integers=(0,))
 _CATEGORICAL_LOGIT = Law(_categorical_logit, integers=(0,))
 _ORDERED_LOGISTIC = Law(_ordered_logistic, integers=(0,))
 _MULTINOMIAL = Law(_multinomial, _counts, event=1)
 _MULTINOMIAL_LOGIT = Law(_multinomial_logit, _counts, event=1)
-_DIRICHLET_MULTINOMIAL = Law(
-    lambda d, y, alpha: d.DirichletMultinomial(alpha, y.sum(-1), **OFF).log_prob(y), _counts, event=1
-)
+_DIRICHLET_MULTINOMIAL = Law(_dirichlet_multinomial, _counts, event=1)
 
 
 def categorical(y: Value, probs: Value, *, pointwise: bool = False) -> Any:

@@ -12,7 +12,8 @@ from gradmc.errors import DataError
 from gradmc.program import missing as missing_data
 from gradmc.program.data import DataField, normalise
 from gradmc.program.dims import SizeTable, plain_labels
-from gradmc.program.support import Bound, Support, is_known
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
+from gradmc.program.support import Bound, Support, bound_names, is_known
 
 if TYPE_CHECKING:
     from gradmc.program.model import Model
@@ -39,6 +40,7 @@ class BoundModel:
         dims: for every parameter and data array the names of its axes.
         coords: for every named dimension its labels (0, 1, ... unless the data give labels).
         parameters: the parameters with their shapes.
+        max_loop_iterations: how many iterations a loop may take that parameters end.
     """
 
     model: "Model"
@@ -47,6 +49,7 @@ class BoundModel:
     dims: dict[str, tuple[str, ...]]
     coords: dict[str, list[Any]]
     parameters: tuple[BoundParameter, ...]
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS
 
 
 def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:
@@ -122,15 +125,22 @@ def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]
         raise DataError(f"model {model.name}: missing data {_listed(missing)}; {came}")
     values = {}
     asks = functools.cache(lambda: missing_data.asks(model.fn))
+    ends = end_names(model)
     for field in fields:
         if field.name in data or isinstance(field.default, (int, float, np.ndarray, list, tuple)):
             try:
-                values[field.name] = normalise(field, data.get(field.name, field.default), asks)
+                values[field.name] = normalise(field, data.get(field.name, field.default), asks, end=field.name in ends)
             except DataError as error:
                 raise DataError(f"model {model.name}: {error}") from None
         else:
             values[field.name] = field.default  # a default such as None is handed on as it is
     return values
+
+
+def end_names(model: "Model") -> set[str]:
+    """The data and parameters that ends of supports are computed from."""
+    bounds = (bound for parameter in model.parameters for bound in parameter.support.bounds)
+    return {name for bound in bounds for name in bound_names(bound)}
 
 
 def _infer_sizes(model: "Model", fields: Sequence[DataField], values: dict[str, Any]) -> SizeTable:

@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import GradmcError, ProgramError
-from gradmc.program import marks
+from gradmc.program import ir, marks
 from gradmc.program.frontend import (
     complaints,
     context,
@@ -96,6 +96,7 @@ def evaluate(
     *,
     collect: bool = False,
     wavering: list[float] | None = None,
+    max_loop_iterations: int = ir.MAX_LOOP_ITERATIONS,
 ) -> tuple[jax.Array, Collected]:
     """Run a program on JAX values.
 
@@ -106,6 +107,7 @@ def evaluate(
         collect: whether to collect what the program marks by `observe` and `record`.
         wavering: if given, what plain Python computes to a tolerance only is moved by as much, to see what that does,
             and the tolerances are noted here.
+        max_loop_iterations: how many iterations a loop may take that parameters end; after more the value is NaN.
 
     Returns:
         The value, and the marks (empty unless `collect`).
@@ -114,7 +116,7 @@ def evaluate(
         ProgramError: the program raises, or uses something that cannot be compiled.
         ConcreteDataNeeded: data given as tracers are needed as plain numbers.
     """
-    traced = trace(fn, args, kwargs, collect=collect, wavering=wavering)
+    traced = trace(fn, args, kwargs, collect=collect, wavering=wavering, max_loop_iterations=max_loop_iterations)
     lowered = lower(traced.jaxpr)
     out = jaxpr_as_fun(lowered)(*traced.inputs)
     value, observe, record = jax.tree.unflatten(traced.structure, out)
@@ -128,12 +130,13 @@ def trace(
     *,
     collect: bool = False,
     wavering: list[float] | None = None,
+    max_loop_iterations: int = ir.MAX_LOOP_ITERATIONS,
 ) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context(missing=gaps.among(plain), wavering=wavering)
+    here = context.Context(missing=gaps.among(plain), wavering=wavering, max_loop_iterations=max_loop_iterations)
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)

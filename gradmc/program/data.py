@@ -82,13 +82,14 @@ MISSING = _Missing()
 KINDS: tuple[type, ...] = (int, float, bool, str, dict)
 
 
-def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: False) -> Any:
+def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: False, *, end: bool = False) -> Any:
     """Return a datum in the form in which the program sees it.
 
     Args:
         field: its declaration.
         value: the datum.
         asks: whether the program itself looks after numbers that are missing.
+        end: whether it is an end of the support of a parameter: an infinite one is none.
 
     Raises:
         DataError: it is not finite, has the wrong type, or is not an array where one is declared.
@@ -97,7 +98,7 @@ def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: F
         kind = type(value).__name__
         raise DataError(f"{field.name}: a {kind} can be read once only, and the program runs more often; pass a list")
     if field.kind is not None:
-        return _of_kind(field.name, field.kind, value, asks)
+        return _of_kind(field.name, field.kind, value, asks, end=end)
     if type(value) is int and field.shape is None:
         return value
     array = _as_array(field.name, value, declared=field.shape is not None)
@@ -106,7 +107,7 @@ def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: F
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
         return _widened(value)
     array = _standard(field.name, array)
-    _check_finite(field.name, array, asks)
+    _check_finite(field.name, array, asks, end=end)
     if field.shape is not None and array.ndim != len(field.shape):
         declared = ", ".join(size.text for size in field.shape)
         raise DataError(
@@ -118,7 +119,7 @@ def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: F
     return array
 
 
-def _of_kind(name: str, kind: type, value: Any, asks: Callable[[], bool]) -> Any:
+def _of_kind(name: str, kind: type, value: Any, asks: Callable[[], bool], *, end: bool) -> Any:
     """Return a datum whose annotation is a plain type."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
@@ -129,7 +130,7 @@ def _of_kind(name: str, kind: type, value: Any, asks: Callable[[], bool]) -> Any
     if not isinstance(value, kind) or (kind in (int, float) and isinstance(value, bool)):
         raise DataError(f"{name}: expected {kind.__name__}, got {_describe(value)}")
     if kind is float:
-        _check_finite(name, np.asarray(value), asks)
+        _check_finite(name, np.asarray(value), asks, end=end)
     return value
 
 
@@ -190,10 +191,10 @@ def _standard(name: str, array: np.ndarray) -> np.ndarray:
     return np.array(array, dtype=target)
 
 
-def _check_finite(name: str, array: np.ndarray, asks: Callable[[], bool]) -> None:
+def _check_finite(name: str, array: np.ndarray, asks: Callable[[], bool], *, end: bool) -> None:
     if array.dtype.kind != "f":
         return
-    bad = ~np.isfinite(array)
+    bad = np.isnan(array) if end else ~np.isfinite(array)
     if not bad.any() or asks():
         return
     where = tuple(int(i) for i in np.argwhere(bad)[0])

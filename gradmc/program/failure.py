@@ -92,6 +92,8 @@ def describe(
     head = f"the log density is {brief(value)}"
     if (reason := _bad_parameter(bound, values)) is not None:
         return f"{head}: {reason}\n{at}"
+    if culprit is not None and culprit.endless:
+        return f"{head}. {told(culprit)}\n{at}"  # as ordinary Python it would not end either
     run = run_plainly(bound, values)
     operation = [] if culprit is None else [f"{told(culprit)}\n"]
     if run.error:

@@ -44,6 +44,12 @@ for _primitive in (for_p, while_p, if_p, library_p):
 
 BODIES = {for_p: ("body",), while_p: ("cond", "body"), if_p: ("then", "otherwise")}
 """The parameters of a primitive that are jaxprs."""
+MOST_GUARDED = 1000
+MAX_LOOP_ITERATIONS = 1_000_000
+"""Iterations at most, unless told otherwise, of a loop that parameters end: as scalars they take some 10 ms."""
+MOST_LOOP_ITERATIONS = 2**30
+"""The largest bound that can be given."""
+
 PRIMITIVES = frozenset({for_p, while_p, if_p, load_p, store_p})
 
 
@@ -91,12 +97,22 @@ def while_plain(
     run: Run = _direct,
     **_: Any,
 ) -> list[Any]:
-    """A `while` as `while_loop`; with a bound, as a `scan` over guarded steps (which has a reverse mode)."""
+    """A `while` as `while_loop`; with a small bound, as a `scan` over guarded steps (which has a reverse mode)."""
     consts, init = operands[:n_consts], tuple(operands[n_consts:])
     again, step = run(cond), run(body)
     if max_steps is None:
         return list(
             lax.while_loop(lambda carry: again(*consts, *carry)[0], lambda carry: tuple(step(*consts, *carry)), init)
+        )
+
+    if max_steps > MOST_GUARDED:
+        bound = max_steps
+        return list(
+            lax.while_loop(
+                lambda s: again(*consts, *s[1])[0] & (s[0] < bound),
+                lambda s: (s[0] + 1, tuple(step(*consts, *s[1]))),
+                (jnp.zeros((), np.int32), init),
+            )[1]
         )
 
     def guarded(carry: tuple, _: Any) -> tuple[tuple, None]:

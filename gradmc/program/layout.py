@@ -17,9 +17,8 @@ from jax import lax
 
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.binding import BoundModel, BoundParameter
-from gradmc.program.model import bound_names
 from gradmc.program.raising import is_of_program, line_of, text_of
-from gradmc.program.support import Bound
+from gradmc.program.support import Bound, bound_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,15 @@ class Layout:
                 between = f" with ends {', '.join(map(str, ends))}" if ends else ""
                 return f"{parameter.name} = {shown(value)} is not in its support {parameter.support!r}{between}"
         return None
+
+    def rounded(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return named parameters with those that rounding has put next to their supports moved into them."""
+        found = dict(values)
+        for parameter in self.parameters:
+            if not isinstance(found[parameter.name], jax.Array):
+                value = as_numbers(parameter.name, found[parameter.name], float)
+                found[parameter.name] = parameter.support.rounded(value)
+        return found
 
     def check(self, values: Any) -> None:
         """Check names and shapes of named parameters.

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.middle.take import take
-from gradmc.program.support import START_RADIUS, Bijective
+from gradmc.program.support import ROUNDING, START_RADIUS, Bijective
 
 _LOG_2 = math.log(2.0)
 
@@ -28,6 +28,10 @@ class MatrixSupport(Bijective):
     """A support of square matrices."""
 
     axes: int = 2
+
+    @override
+    def rounded(self, value: np.ndarray) -> np.ndarray:
+        return rounded_matrix(self.constraint, value)
 
     @override
     def start_radius(self, shape: tuple[int, ...]) -> float:
@@ -96,6 +100,23 @@ class CovarianceMatrix(MatrixSupport):
         value = to_matrix(factor)
         log_dets = to_factor.log_abs_det_jacobian(x, factor), to_matrix.log_abs_det_jacobian(factor, value)
         return value, factor, sum(map(jnp.sum, log_dets))
+
+
+def rounded_matrix(constraint: str, value: np.ndarray) -> np.ndarray:
+    """A matrix made symmetric, triangular, of unit diagonal or of rows of length 1, where it is so but for rounding."""
+    mirrored = np.swapaxes(value, -1, -2)
+    size = np.max(np.abs(value), initial=0.0)
+    if constraint in ("corr_matrix", "positive_definite"):
+        if not np.all(np.abs(value - mirrored) <= ROUNDING * size):
+            return value
+        value = 0.5 * (value + mirrored)
+    ones = np.eye(value.shape[-1], dtype=bool)
+    if constraint == "corr_matrix" and np.all(np.abs(value[..., ones] - 1.0) <= ROUNDING):
+        value = np.where(ones, 1.0, value)
+    if constraint == "corr_cholesky":
+        length = np.sqrt(np.sum(value**2, axis=-1, keepdims=True))
+        value = value / length if np.all(np.abs(length - 1.0) <= ROUNDING) else value
+    return value
 
 
 def _stick_breaking(x: Any) -> tuple[Any, Any]:

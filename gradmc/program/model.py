@@ -17,7 +17,7 @@ from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
 from gradmc.program.dims import RESERVED
 from gradmc.program.raising import is_of_program
-from gradmc.program.support import Support
+from gradmc.program.support import Support, bound_names
 
 SUPPORTS = (
     "Real, Positive, Negative, UnitInterval, Interval(lo, hi), Simplex, Ordered, PositiveOrdered, ZeroSum, "
@@ -311,25 +311,6 @@ def _check_bounds(found: Model) -> None:
                 )
         known.add(parameter.name)
         later.remove(parameter.name)
-
-
-def bound_names(bound: Any, where: str = "a bound") -> tuple[str, ...]:
-    """Return the names that a bound depends on."""
-    if isinstance(bound, str):
-        return (bound,)
-    if not callable(bound):
-        return ()
-    try:
-        arguments = inspect.signature(bound).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise DeclarationError(f"{where}: the arguments of the callable bound cannot be read: {error}") from None
-    names = []
-    for argument in arguments:
-        if argument.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            raise DeclarationError(f"{where}: a callable bound must name its arguments, got *{argument.name}")
-        if argument.default is inspect.Parameter.empty:
-            names.append(argument.name)
-    return tuple(names)
 
 
 def _check_simulator(found: Model, fn: Callable[..., Any]) -> None:

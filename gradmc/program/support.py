@@ -16,6 +16,7 @@ circle).
 
 import abc
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from gradmc.program.dims import Size, parse_shape
 
 START_RADIUS = 2.0
 """Starting points are uniform on (-2, 2) on the unconstrained scale (Stan's rule)."""
+
+ROUNDING = 1e-5
+"""How far values may miss their support, relatively, where single precision (7 digits) has rounded them."""
 
 type Bound = float | np.ndarray | str | Callable[..., Any] | None
 
@@ -105,6 +109,10 @@ class Support(abc.ABC):
     def unconstrain(self, value: Any, bounds: tuple[Any, ...]) -> Any:
         """Return unconstrained coordinates of a value inside the support."""
 
+    def rounded(self, value: np.ndarray) -> np.ndarray:
+        """Return the value in the support next to a known value that rounding (`ROUNDING`) may have put outside."""
+        return value
+
     @abc.abstractmethod
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         """Whether a known value lies in the support (up to rounding)."""
@@ -152,6 +160,15 @@ class Bijective(Support):
         return self._transform()._inverse(value)
 
     @override
+    def rounded(self, value: np.ndarray) -> np.ndarray:
+        if self.constraint not in ("simplex", "zero_sum"):
+            return value
+        total, size = (np.sum(v, axis=-1, keepdims=True) for v in (value, np.abs(value)))
+        if self.constraint == "simplex":
+            return value / total if np.all(np.abs(total - 1.0) <= ROUNDING) else value
+        return value - total / value.shape[-1] if np.all(np.abs(total) <= ROUNDING * size) else value
+
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         return bool(np.all(np.isfinite(value)) and np.all(self._constraint()(value)))
 
@@ -186,6 +203,8 @@ class Between(Support):
             return _shifted(lower, jnp.exp(x)), jnp.sum(x)
         if is_infinite(lower):
             return _shifted(upper, -jnp.exp(x)), jnp.sum(x)
+        if _partly_infinite(lower) or _partly_infinite(upper):
+            return _entry_by_entry(x, lower, upper)
         share = distributions().transforms.SigmoidTransform()(x)
         # d share / d x = share (1 - share), and log(share) + log(1 - share) = -|x| - 2 log(1 + exp(-|x|))
         far = jnp.abs(x)
@@ -212,6 +231,8 @@ class Between(Support):
             return jnp.log(value - lower)
         if is_infinite(lower):
             return jnp.log(upper - value)
+        if _partly_infinite(lower) or _partly_infinite(upper):
+            return _from_entries(value, lower, upper)
         return jnp.log(value - lower) - jnp.log(upper - value)
 
     @override
@@ -262,8 +283,32 @@ class Angle(Support):
         return jnp.stack([jnp.cos(value), jnp.sin(value)], axis=-1)
 
     @override
+    def rounded(self, value: np.ndarray) -> np.ndarray:
+        near = np.all(np.abs(value) <= math.pi * (1.0 + ROUNDING))
+        return np.clip(value, -math.pi, math.pi) if near else value
+
+    @override
     def contains(self, value: np.ndarray, bounds: tuple[Any, ...]) -> bool:
         return bool(np.all(np.abs(value) <= math.pi))
+
+
+def bound_names(bound: Any, where: str = "a bound") -> tuple[str, ...]:
+    """Return the names that a bound depends on."""
+    if isinstance(bound, str):
+        return (bound,)
+    if not callable(bound):
+        return ()
+    try:
+        arguments = inspect.signature(bound).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(f"{where}: the arguments of the callable bound cannot be read: {error}") from None
+    names = []
+    for argument in arguments:
+        if argument.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise DeclarationError(f"{where}: a callable bound must name its arguments, got *{argument.name}")
+        if argument.default is inspect.Parameter.empty:
+            names.append(argument.name)
+    return tuple(names)
 
 
 def is_known(bound: Any) -> bool:
@@ -274,6 +319,41 @@ def is_known(bound: Any) -> bool:
 def is_infinite(bound: Any) -> bool:
     """Whether an end is known to be no end at all."""
     return is_known(bound) and bool(np.all(np.isinf(bound))) and np.size(bound) > 0
+
+
+def _partly_infinite(bound: Any) -> bool:
+    """Whether an end is known to be none in some entries."""
+    return is_known(bound) and bool(np.any(np.isinf(bound)))
+
+
+def _kinds(lower: Any, upper: Any) -> tuple[Any, Any, Any, Any]:
+    """Whether entries have a lower end and an upper one, and the ends, 0 and 1 where there is none."""
+    below, above = (np.isfinite(bound) if is_known(bound) else np.bool_(True) for bound in (lower, upper))
+    both = below & above
+    safe_lower = jnp.where(below, lower, 0.0)
+    return below, above, safe_lower, jnp.where(both, upper, jnp.where(above, upper, safe_lower + 1.0))
+
+
+def _entry_by_entry(x: Any, lower: Any, upper: Any) -> tuple[Any, Any]:
+    """`Between.constrain` where some entries have an end that others do not have."""
+    below, above, low, high = _kinds(lower, upper)
+    both, one = below & above, below ^ above
+    far = jnp.abs(x)
+    width = jnp.where(both, high - low, 1.0)
+    distance = jnp.exp(jnp.where(one, x, 0.0))
+    inside = low + width * distributions().transforms.SigmoidTransform()(x)
+    value = jnp.where(both, inside, jnp.where(below, low + distance, jnp.where(above, high - distance, x)))
+    log_slope = -far - 2.0 * jnp.log1p(jnp.exp(-far)) + jnp.log(width)
+    return value.astype(x.dtype), jnp.sum(jnp.where(both, log_slope, jnp.where(one, x, 0.0)), dtype=x.dtype)
+
+
+def _from_entries(value: Any, lower: Any, upper: Any) -> Any:
+    """`Between.unconstrain` where some entries have an end that others do not have."""
+    below, above, low, high = _kinds(lower, upper)
+    from_low = jnp.log(jnp.where(below, value - low, 1.0))
+    from_high = jnp.log(jnp.where(above, high - value, 1.0))
+    both = below & above
+    return jnp.where(both, from_low - from_high, jnp.where(below, from_low, jnp.where(above, from_high, value)))
 
 
 def _shifted(origin: Any, value: Any) -> Any:

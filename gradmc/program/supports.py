@@ -16,8 +16,8 @@ def Interval(lower: Bound, upper: Bound) -> Between:  # noqa: N802 - stands wher
 
     Args:
         lower: a number or array, the name of a datum or of an earlier parameter, or a callable whose
-            arguments are named like data and earlier parameters (`lambda alpha: 1 - alpha`); None or -inf for
-            no end.
+            arguments are named like data and earlier parameters (`lambda alpha: 1 - alpha`); None or -inf, also in
+            some entries of an array, for no end.
         upper: likewise; None or inf for no end.
 
     Raises:
@@ -52,8 +52,6 @@ def _end(bound: Any, side: str, absent: float) -> float | np.ndarray | str | Cal
         ) from None
     if np.any(np.isnan(array)):
         raise DeclarationError(f"Interval: the {side} end must be a number, got nan")
-    if array.ndim and np.any(np.isinf(array)) and not np.all(np.isinf(array)):
-        raise DeclarationError(f"Interval: the {side} end must be finite in all entries or in none, got {bound!r}")
     return float(array) if array.ndim == 0 else array
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError, SourceLocation
-from gradmc.program.binding import BoundModel
+from gradmc.program.binding import BoundModel, end_names
 from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
 from gradmc.program.dims import RESERVED
 from gradmc.program.marks import Axes, naming
@@ -86,7 +86,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
     Raises:
         ProgramError: the program raises, cannot be compiled, or does not return a number.
     """
-    floating = {name: v.astype(dtype) for name, v in bound.data.items() if is_float_array(v)}
+    floating = {name: bound.data[name].astype(dtype) for name in argument_names(bound)}
     names = tuple(parameter.name for parameter in bound.parameters)
     values = [jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters]
     while True:
@@ -101,6 +101,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
                 {**bound.data, **given},
                 collect=collect,
                 wavering=wavering,
+                max_loop_iterations=bound.max_loop_iterations,
             )
             return _number(bound, value, dtype), *_checked_marks(bound, marks)
 
@@ -120,8 +121,17 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
         return Traced(names, traced, arguments, factorised, jaxpr, jax.tree.structure(shapes), axes)
 
 
-def is_float_array(value: Any) -> bool:
-    """Whether a datum may be an argument of the traced program."""
+def argument_names(bound: BoundModel) -> list[str]:
+    """The data that may be arguments of the traced program; an infinite end of a support is another map."""
+    ends = end_names(bound.model)
+    return [
+        name
+        for name, value in bound.data.items()
+        if _is_float_array(value) and not (name in ends and np.isinf(value).any())
+    ]
+
+
+def _is_float_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isnan(value).any()
 
 

@@ -55,36 +55,76 @@ def explain_losses(sampler: Sampler, density: Density, tree: Any, *, thin: int =
 
 def _lost_points(sampler: Sampler, density: Density, tree: Any) -> Iterator[np.ndarray]:
     """The points at which the first lost draws were lost, as far as they are found again."""
+    if "sample_stats" not in tree.children:
+        return
+    lost = lost_draws(tree["sample_stats"].to_dataset())
+    if not lost.any():
+        return
+    with density.scope():
+        kernel = sampler.plan.machine.kernel
+        follow = jax.jit(lambda *given: _follow(density, kernel, *given))
+        for signed, position, momentum, steps, metric in trajectories(sampler, density, tree, lost):
+            ended, finite = follow(position, momentum, signed, steps, metric)
+            if not finite and np.all(np.isfinite(ended)):
+                yield np.asarray(ended)
+
+
+def trajectories(
+    sampler: Sampler, density: Density, tree: Any, chosen: np.ndarray
+) -> Iterator[tuple[jax.Array, np.ndarray, jax.Array, jax.Array, Metric]]:
+    """How the trajectories of some draws began, in both directions; to be called within the density's scope.
+
+    Args:
+        sampler: the sampler after its run.
+        density: its density.
+        tree: its draws, none of them left out.
+        chosen: shape (chain, draw); the first of these draws are followed.
+
+    Yields:
+        The step size with its sign, position, momentum, the number of steps at most, and the metric.
+    """
     if not {"posterior", "sample_stats"} <= set(tree.children):
         return
     statistics = tree["sample_stats"].to_dataset()
     posterior = tree["posterior"].to_dataset()
     if any(part.name not in posterior for part in density.parts):
         return
-    lost = np.argwhere(lost_draws(statistics))
-    lost = lost[lost[:, 1] > 0][:MOST_FOLLOWED]  # what came before the first draw is not in the results
-    if not len(lost):
-        return
+    places = np.argwhere(chosen)
+    places = places[places[:, 1] > 0][:MOST_FOLLOWED]  # what came before the first draw is not in the results
     chains = posterior["chain"].values
-    with density.scope():
-        kernel = sampler.plan.machine.kernel
-        follow = jax.jit(lambda *given: _follow(density, kernel, *given))
-        for row, draw in lost:
-            chain = int(chains[row])
-            before = {part.name: posterior[part.name].values[row, draw - 1] for part in density.parts}
-            try:
-                position = np.asarray(density.unconstrain(before), density.dtype)
-            except GradmcError:
-                continue  # a value that was rounded onto the edge of its support
-            transition = jnp.uint32(sampler.settings.warmup + int(draw))
-            key = jnp.asarray(chain_key(int(sampler.settings.seed or 0), chain))
-            momentum = kernel.momentum(key, transition, density.dim, density.dtype)
-            step, steps = float(statistics["step_size"].values[row, draw]), int(statistics["n_steps"].values[row, draw])
-            for direction in (1.0, -1.0):
-                signed = jnp.asarray(direction * step, density.dtype)
-                ended, finite = follow(position, momentum, signed, jnp.int32(steps), _metric(sampler, chain))
-                if not finite and np.all(np.isfinite(ended)):
-                    yield np.asarray(ended)
+    kernel = sampler.plan.machine.kernel
+    for row, draw in places:
+        chain = int(chains[row])
+        before = {part.name: posterior[part.name].values[row, draw - 1] for part in density.parts}
+        try:
+            position = np.asarray(density.unconstrain(before), density.dtype)
+        except GradmcError:
+            continue  # a value that was rounded onto the edge of its support
+        if "lp" in statistics:
+            position = _lengthened(density, position, float(statistics["lp"].values[row, draw - 1]))
+        transition = jnp.uint32(sampler.settings.warmup + int(draw))
+        key = jnp.asarray(chain_key(int(sampler.settings.seed or 0), chain))
+        momentum = kernel.momentum(key, transition, density.dim, density.dtype)
+        step, steps = float(statistics["step_size"].values[row, draw]), int(statistics["n_steps"].values[row, draw])
+        for direction in (1.0, -1.0):
+            signed = jnp.asarray(direction * step, density.dtype)
+            yield signed, position, momentum, jnp.int32(steps), _metric(sampler, chain)
+
+
+def _lengthened(density: Density, position: np.ndarray, lp: float) -> np.ndarray:
+    """A position with the length of the vector whose direction an angle is, where there is one angle.
+
+    The results do not hold it, but the log density, of which minus half of its square is a part.
+    """
+    angles = [part for part in density.parts if part.support == "Circular"]
+    if [part.size for part in angles] != [2]:
+        return position
+    square = 1.0 + 2.0 * (float(density(position)) - lp)
+    if not square > 0.0:
+        return position
+    longer = position.copy()
+    longer[angles[0].start : angles[0].start + 2] *= np.sqrt(square)
+    return longer
 
 
 def _metric(sampler: Sampler, chain: int) -> Metric:

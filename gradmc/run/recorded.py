@@ -5,6 +5,7 @@ to stop. It is the same for a new run, a resumed one and an extended one.
 """
 
 import importlib
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -163,6 +164,7 @@ def run_recorded(
     requests.watched = True
     sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)
     recorder.save_all()
+    requests.budget = (math.inf, math.inf)
     done = all(bool(np.all(lane.done >= sampler.plan.total)) for lane in sampler.lanes)
     return Outcome("finished" if done else watch.ending, requests.received)
 

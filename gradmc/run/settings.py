@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from gradmc.arguments import check_real, check_whole
 from gradmc.errors import UsageError
+from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.run.parts import Part, check_part, make_part
 
 
@@ -55,6 +56,15 @@ class Settings:
         float, Option("length of a trajectory, whitened scale (hmc, microcanonical)", 1.5, 0)
     ] = math.pi / 2
     metric: Annotated[Part, Option("form of the adapted mass matrix", "low_rank", part="metric")] = "low_rank"
+    max_loop_iterations: Annotated[
+        int,
+        Option(
+            "iterations at most of a loop that parameters end; more make a point invalid",
+            10_000,
+            1,
+            MOST_LOOP_ITERATIONS,
+        ),
+    ] = MAX_LOOP_ITERATIONS
     step_size: Annotated[float | None, Option("first step size; searched for if absent", 0.1, 0)] = None
     start: Annotated[
         Part,

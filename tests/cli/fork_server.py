@@ -1,7 +1,8 @@
 """Runs `gradmc` in forked processes that need not import anything, so that many can be started and killed.
 
 Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
-writing starts the clock of the signals, `chunk_seconds`, and `every_chunk` for a checkpoint after each.
+writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, and `every_chunk` for
+a checkpoint after each.
 Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`.
 """
 
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 
 from gradmc.cli.main import run
-from gradmc.run import driver, recorder
+from gradmc.run import driver, recorder, signals
 
 MODULES = ("gradmc.sample", "numpyro.distributions", "gradmc.cli.sampling", "xarray", "zarr", "arviz_stats")
 
@@ -30,6 +31,7 @@ def child(request: dict, stderr: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(stderr, 2)
     driver.CHUNK_SECONDS = request.get("chunk_seconds", driver.CHUNK_SECONDS)
+    signals.GRACE = request.get("grace", signals.GRACE)
     if request.get("every_chunk"):
         recorder.CHECKPOINT_SHARE = math.inf
     code = 1

@@ -205,6 +205,58 @@ def test_a_second_interrupt_stops_at_once(server: Server, reference: Reference, 
     assert_same_run(reference.out, out)
 
 
+ENDLESS = """
+import math
+import gradmc as gm
+from gradmc.lpdf import normal
+
+@gm.model
+def endless(mu: gm.Real, *, y: gm.Data["n"]):
+    x = 1.0
+    while x > 1e-6:
+        x = x + math.exp(-mu * mu)
+    return normal(mu, 0.0, 1.0) + normal(y, x, 1.0)
+"""
+STUCK = ["--sampler.max_loop_iterations=1000000000", "--sampler.check=off", "--progress=none"]
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration whose first evaluation of the density takes minutes."""
+    project = make_project(tmp_path_factory.mktemp("endless") / "project")
+    (project / "model.py").write_text(ENDLESS)
+    (project / "run.toml").write_text((project / "run.toml").read_text().replace(":line", ":endless"))
+    return project / "run.toml"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options", "ending"),
+    [
+        ([signal.SIGINT, signal.SIGINT], [], "signal"),
+        ([signal.SIGTERM], [], "signal"),
+        ([], ["--stop.seconds=2.5"], "time"),
+    ],
+)
+def test_what_never_ends_can_be_stopped(
+    server: Server, endless: Path, tmp_path: Path, numbers: list[int], options: list[str], ending: str
+) -> None:
+    out = tmp_path / "out"
+    signals = [(2.5 + 0.2 * k, int(number)) for k, number in enumerate(numbers)]
+    fault = {"signals": signals, "after": str(out / "manifest.json")} if signals else {}
+    result = server("sample", endless, *STUCK, *options, f"--output.dir={out}", grace=0.5, **fault)
+    assert result["code"] == 75, result
+    assert "stopped at once" in result["err"]
+    assert result["seconds"] < 12.0
+    assert json.loads((out / "manifest.json").read_text())["status"] == ending
+
+
+def test_a_second_interrupt_ends_any_command(server: Server, endless: Path) -> None:
+    signals = [(4.0, int(signal.SIGINT)), (4.2, int(signal.SIGINT))]
+    result = server("optimize", endless, STUCK[0], signals=signals)
+    assert result["code"] == 130, result
+    assert result["seconds"] < 12.0
+
+
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
 def test_a_damaged_checkpoint_falls_back(server: Server, reference: Reference, tmp_path: Path, damage: str) -> None:
     out = tmp_path / "out"

@@ -159,23 +159,95 @@ def test_slow_quantities_are_ranked_with_their_numbers() -> None:
     assert int(ranked[1]) < int(ranked[2]) < 400
 
 
+def make_funnel(divergences: int = 6, *, logarithm: bool = False) -> xr.DataTree:
+    """As `make_tree`, with a vector whose entries `tau`, or its exponential, scales."""
+    tree = make_tree(divergences=divergences)
+    tau, shape = tree["posterior"]["tau"], (4, 500, 8)
+    theta = np.random.default_rng(7).normal(size=shape) * tau.values[..., None] + 3.0
+    scale = tau.copy(data=np.log(tau.values)) if logarithm else tau
+    variables = {"mu": tree["posterior"]["mu"], "tau": scale, "theta": (("chain", "draw", "j"), theta)}
+    tree["posterior"] = xr.Dataset(variables, attrs={"sampled_variables": ["mu", "tau", "theta"]})
+    return tree
+
+
 def test_divergences_say_where_they_lie() -> None:
-    found = failures(make_tree(divergences=5))
-    assert "20 of 2,000 draws (1 %) diverged, mostly where tau is small" in found["divergences"]
-    assert "non-centred form" in found["divergences"]
-    assert arviz_complains(make_tree(divergences=5))
+    found = failures(make_funnel())["divergences"]
+    assert "24 of 2,000 draws (1.2 %) diverged, mostly where tau is small" in found
+    assert "Write theta in non-centred form (mean + tau * standard normal)" in found
+    assert "mean + its scale * standard normal" in failures(make_funnel(logarithm=True))["divergences"]
+    assert arviz_complains(make_funnel())
 
 
-def test_a_quantity_that_happens_to_be_positive_is_no_scale_of_a_funnel() -> None:
-    tree = make_tree(divergences=5)
-    tree["posterior"]["tau"] = 1.3 + 0.1 * np.log(tree["posterior"]["tau"])
-    advice = failures(tree)["divergences"]
-    assert "mostly where tau is small" in advice
-    assert "if tau is the log of a scale" in advice
+def test_only_what_scales_something_is_a_scale() -> None:
+    found = failures(make_tree(divergences=6))["divergences"]
+    assert "mostly where tau is small" in found
+    assert "raise target_accept to 0.95, and look at the prior of tau" in found
+    assert "non-centred" not in found
+    derived = make_funnel()  # of a non-centred program: theta is recorded
+    derived["posterior"].attrs["sampled_variables"] = ["mu", "tau"]
+    assert "non-centred" not in failures(derived)["divergences"]
+
+
+def test_one_chain_or_few_divergences_lean_nowhere() -> None:
+    tree = make_funnel(40)
+    assert "where tau" in failures(tree)["divergences"]
+    tree["sample_stats"]["diverging"].values[1:] = False
+    found = failures(tree)["divergences"]
+    assert "40 of 2,000 draws (2 %) diverged, all of them in chain 0" in found
+    assert "where tau" not in found
+    assert "where tau" not in failures(make_funnel(4))["divergences"]
+
+
+def test_divergences_of_a_stuck_chain_are_its_own() -> None:
+    tree = make_funnel()
+    for array in tree["posterior"].data_vars.values():
+        array.values[3] = array.values[3, :1]
+    tree["sample_stats"]["diverging"].values[:3] = False
+    tree["sample_stats"]["diverging"].values[3] = True
+    found = failures(tree)["divergences"]
+    assert "all of them in chain 3, which is stuck. the step size suits another region" in found
+    assert "tau" not in found
+
+
+def test_a_few_divergences_are_a_note() -> None:
+    tree = make_tree()
+    tree["sample_stats"]["diverging"].values[0, :2] = True
+    diagnosis = diagnose(tree)
+    assert diagnosis.passed
+    assert "Note: 2 of 2,000 draws (0.1 %) diverged" in str(diagnosis)
+    tree["sample_stats"]["diverging"].values[1, 0] = True
+    assert not diagnose(tree).passed
+
+
+def test_chains_at_different_heights_are_named_before_slowness() -> None:
+    tree = make_tree(shift=3.0)
+    height = np.random.default_rng(8).normal(size=(4, 500)) + 120.0 * (np.arange(4) == 2)[:, None]
+    tree["sample_stats"] = tree["sample_stats"].to_dataset().assign(lp=(("chain", "draw"), height))
+    found = failures(tree)["r_hat"]
+    assert "the log density of chain 2 is 120 above that of chains 0, 1, 3" in found
+    assert "more draws do not help" in found
+    tree["sample_stats"]["lp"].values[2] -= 119.0
+    assert "above" not in failures(tree)["r_hat"]
+
+
+def test_the_digit_that_decides_is_shown() -> None:
+    tree = make_tree()
+    tree["posterior"]["mu"].values[2] += 0.35
+    found = re.search(r"R-hat (\S+)\)", failures(tree)["r_hat"])
+    assert found is not None
+    assert 1.01 < float(found[1]) < 1.03
+    assert len(found[1]) == 5
+
+
+def test_the_metric_of_the_run_is_not_advised() -> None:
+    tree = make_tree(saturated=5)
+    assert 'metric="dense"' in failures(tree)["tree_depth"]
+    tree.attrs["metric"] = "dense"
+    assert "dense" not in failures(tree)["tree_depth"]
 
 
 def test_the_advice_of_smaller_steps_goes_beyond_the_present_ones() -> None:
-    tree = make_tree(divergences=5)
+    tree = make_funnel()
     for target, advised in ((0.8, "raise target_accept to 0.95"), (0.95, "raise target_accept")):
         tree.attrs["target_accept"] = target
         assert failures(tree)["divergences"].endswith(advised)

@@ -42,6 +42,12 @@ def two_modes(mu: Real):
 
 
 @gm.model
+def lesser_mode(mu: Real, x: Real[2]):
+    """One of two modes holds all of the mass."""
+    return np.logaddexp(normal(mu, -10.0, 0.5) - 120.0, normal(mu, 10.0, 0.5)) + normal(x, 0.0, 1.0)
+
+
+@gm.model
 def swapped_labels(m: Real[2], *, y: Data["n"]):
     lp = normal(m, 0.0, 10.0)
     for i in range(len(y)):
@@ -158,12 +164,19 @@ CASES = [
         {"y": GROUPS},
         {"initial": [{"m": [-6.0, 6.0]}, {"m": [6.0, -6.0]}] * 2},
     ),
+    Case(
+        "lesser mode",
+        lesser_mode,
+        "r_hat",
+        ("the log density of chain 1 is 120 above that of chains 0, 2, 3", "Start all chains from a draw of chain 1"),
+        settings={"initial": [{"mu": mu, "x": [0.0, 0.0]} for mu in (-10.0, 10.0, -10.0, -10.0)]},
+    ),
     Case("heavy tails", heavy_tails, "bfmi", ("the tails are heavy",)),
     Case(
         "ridge",
         ridge,
         "tree_depth",
-        ("cut off at the largest tree depth", "sampler.metric = 'dense'"),
+        ("cut off at the largest tree depth", 'metric="dense"'),
         settings={"metric": "diagonal", "max_tree_depth": 4},
     ),
     Case(
@@ -222,6 +235,27 @@ def test_the_illness_is_named(case: Case) -> None:
     assert any(character.isdigit() for character in check.finding), "a finding cites its numbers"
     at_once = [check for check in diagnosis.failures if check.name in ("divergences", "acceptance", "tree_depth")]
     assert [str(w.message) for w in caught] == [f"{check.finding}; {check.advice}" for check in at_once]
+
+
+FOLLOWED: dict[str, tuple[Model, dict[str, Any]]] = {
+    "funnel": (non_centred, {"target_accept": 0.95}),
+    "lesser mode": (lesser_mode, {"initial": {"mu": 10.0, "x": [0.0, 0.0]}}),
+    "ridge": (ridge, {"metric": "dense"}),
+    "drift": (long_way, {"warmup": 300, "max_tree_depth": 10, "initial": {"x": 0.0, "y": 1e6}}),
+    "too short": (healthy, {"draws": 40 * 10}),
+}
+"""By illness, the model and the settings after its advice was followed."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_following_the_advice_helps(name: str) -> None:
+    (case,) = (case for case in CASES if case.name == name)
+    model, settings = FOLLOWED[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        diagnosis = diagnose(run(model, case.data, case.settings | settings))
+    assert case.check not in {check.name for check in diagnosis.failures}, str(diagnosis)
 
 
 @pytest.mark.parametrize(("model", "data"), [(healthy, {}), (non_centred, SCHOOLS)], ids=["healthy", "non-centred"])

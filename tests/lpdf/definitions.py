@@ -388,3 +388,131 @@ TAILS = {
         grid((0.0, 1.0, 4.0, 60.0), (1e-30, 1e-3, 3.5, 70.0, 1e3)),
     ),
 }
+
+
+def truncated(density, log_cdf, rows):
+    """A symmetric law of location and scale on an interval, by its density and distribution function."""
+
+    def define(y, *p):
+        *shapes, mu, sigma, lower, upper = p
+        if not lower <= y <= upper:
+            return -INF
+        a, b = (lower - mu) / sigma, (upper - mu) / sigma
+        a, b = (-b, -a) if a + b > 0 else (a, b)
+        low, high = log_cdf(a, *shapes), log_cdf(b, *shapes)
+        return density(y, *shapes, mu, sigma) - high - mp.log(-mp.expm1(low - high))
+
+    return Case(define, rows, tolerance=1e-11)
+
+
+ENDS = ((-1.0, 2.0), (30.0, 31.0), (-31.0, -30.0), (0.5, 5.0), (1e3, 1e6), (-1e9, 1e9))
+
+
+def _between(ends, *shapes):
+    """Values at both ends, inside, and outside; bounds on both sides of the centre and far out on either."""
+    return [
+        (y, *shape, 0.3, sigma, low, high)
+        for low, high in ends
+        for *shape, sigma in grid(*shapes, SCALES[1:])
+        for y in (low, low + 0.3 * (high - low), high, high + 1.0)
+    ]
+
+
+TRUNCATED = {
+    "truncated_normal": truncated(normal, normal_cdf, _between(ENDS)),
+    "truncated_cauchy": truncated(cauchy, cauchy_cdf, _between(ENDS)),
+    "truncated_laplace": truncated(laplace, laplace_cdf, _between(ENDS)),
+    "truncated_logistic": truncated(logistic, lambda z: -softplus(-z), _between(ENDS)),
+    "truncated_student_t": truncated(student_t, student_t_cdf, _between(ENDS[:3], (4.0,))),
+}
+
+
+def rising(y, alpha):
+    """log of G(alpha + y) / G(alpha) / y!."""
+    return mp.loggamma(alpha + y) - mp.loggamma(alpha) - mp.loggamma(y + 1)
+
+
+def dirichlet_multinomial(y, alpha):
+    return mp.fsum(map(rising, y, alpha)) - rising(mp.fsum(y), mp.fsum(alpha))
+
+
+def multinomial(y, probs):
+    return mp.loggamma(mp.fsum(y) + 1) + mp.fsum(
+        times_log(n, p) - mp.loggamma(n + 1) for n, p in zip(y, probs, strict=True)
+    )
+
+
+def softmax(logits):
+    total = mp.fsum(map(mp.exp, logits))
+    return [mp.exp(x) / total for x in logits]
+
+
+def multivariate_normal(y, mu, covariance):
+    gap = mp.matrix(y) - mp.matrix(mu)
+    square = (gap.T * mp.inverse(mp.matrix(covariance)) * gap)[0]
+    return -square / 2 - mp.log(mp.det(mp.matrix(covariance))) / 2 - len(y) * mp.log(2 * mp.pi) / 2
+
+
+def multivariate_student_t(y, nu, mu, factor):
+    size, z = len(y), mp.lu_solve(mp.matrix(factor), mp.matrix(y) - mp.matrix(mu))
+    constant = mp.loggamma((nu + size) / 2) - mp.loggamma(nu / 2) - size * mp.log(mp.pi * nu) / 2
+    spread = mp.fsum(mp.log(factor[k][k]) for k in range(size))
+    return constant - spread - (nu + size) / 2 * mp.log1p(mp.fsum(x * x for x in z) / nu)
+
+
+def _log_multigamma(a, size):
+    return size * (size - 1) * mp.log(mp.pi) / 4 + mp.fsum(mp.loggamma(a - mpf(k) / 2) for k in range(size))
+
+
+def wishart(y, nu, scale):
+    y, scale, size = mp.matrix(y), mp.matrix(scale), len(y)
+    trace = mp.fsum((mp.inverse(scale) * y)[k, k] for k in range(size))
+    constant = nu * size * mp.log(2) / 2 + nu * mp.log(mp.det(scale)) / 2 + _log_multigamma(nu / 2, size)
+    return (nu - size - 1) / 2 * mp.log(mp.det(y)) - trace / 2 - constant
+
+
+def inverse_wishart(y, nu, scale):
+    inverse = mp.inverse(mp.matrix(y))
+    jacobian = (len(y) + 1) * mp.log(mp.det(inverse))
+    return wishart(inverse.tolist(), nu, mp.inverse(mp.matrix(scale)).tolist()) + jacobian
+
+
+def lkj_cholesky_two(factor, eta):
+    """Of two variables, whose correlation is 2 Beta(eta, eta) - 1; L[1, 0] is the correlation."""
+    return (eta - 1) * 2 * mp.log(factor[1][1]) - (2 * eta - 1) * mp.log(2) - log_beta(eta, eta)
+
+
+MATRICES = ([[2.0, 0.4], [0.4, 1.0]], [[1e-8, 1e-9], [1e-9, 1e8]], [[1.0, 0.99], [0.99, 1.0]])
+FACTORS = ([[2.0, 0.0], [0.5, 1.0]], [[1e-4, 0.0], [0.0, 1e4]])
+POINTS = ([0.5, 0.3], [1.0, -2.0], [1e4, -40.0])
+SIMPLICES = ([0.25, 0.25, 0.5], [1e-30, 0.5, 0.5])
+TABLES = ([3.0, 0.0, 2.0], [0.0, 0.0, 0.0], [5.0, 1e4, 7.0])
+LOGITS_OF_3 = ([0.0, 1.0, 2.0], [900.0, 0.0, -900.0], [-900.0, -901.0, -940.0])
+CONCENTRATIONS = ([1.0, 2.0, 3.0], [1e-3, 1e-3, 1e-3], [1e12, 1e9, 1e12], [1e5, 1.0, 60.0])
+
+VECTORS = {
+    "categorical": Case(lambda y, p: log(p[int(y)]), grid((0, 1, 2), SIMPLICES), 1),
+    "categorical_logit": Case(lambda y, x: log(softmax(x)[int(y)]), grid((0, 1, 2), LOGITS_OF_3), 1),
+    "multinomial": Case(multinomial, grid(TABLES, SIMPLICES), 1, 1e-11),
+    "multinomial_logit": Case(lambda y, x: multinomial(y, softmax(x)), grid(TABLES, LOGITS_OF_3), 1, 1e-11),
+    "dirichlet_multinomial": Case(dirichlet_multinomial, grid(TABLES, CONCENTRATIONS), 1),
+    "multivariate_normal": Case(multivariate_normal, grid(POINTS, ([0.1, 0.2],), MATRICES)),
+    "multivariate_normal_precision": Case(
+        lambda y, mu, p: multivariate_normal(y, mu, mp.inverse(mp.matrix(p)).tolist()),
+        grid(POINTS, ([0.1, 0.2],), MATRICES),
+    ),
+    "multivariate_normal_cholesky": Case(
+        lambda y, mu, f: multivariate_normal(y, mu, (mp.matrix(f) * mp.matrix(f).T).tolist()),
+        grid(POINTS, ([0.1, 0.2],), FACTORS),
+    ),
+    "multivariate_student_t_cholesky": Case(
+        multivariate_student_t, grid(POINTS, (0.5, 4.0, 1e4, 1e12), ([0.5, 0.3],), FACTORS)
+    ),
+    "wishart": Case(wishart, grid(MATRICES, (1.001, 4.0, 1e5), MATRICES[:1])),
+    "inverse_wishart": Case(inverse_wishart, grid(MATRICES, (1.001, 4.0, 1e5), MATRICES[:1])),
+    "gaussian_random_walk": Case(lambda y, s: normal(y[0], 0, s) + normal(y[1] - y[0], 0, s), grid(POINTS, SCALES)),
+    "lkj_cholesky": Case(lkj_cholesky_two, grid(([[1.0, 0.0], [0.6, 0.8]],), (0.02, 1.0, 40.0, 1e9))),
+}
+"""Laws of categories, vectors and matrices. `dirichlet`, `lkj` and `ordered_logistic` are in `test_ends`, where their
+arguments keep to their supports.
+"""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradmc import lpdf
-from tests.lpdf.definitions import DENSITIES, DIGITS, TAILS, Case
+from tests.lpdf.definitions import DENSITIES, DIGITS, TAILS, TRUNCATED, VECTORS, Case
 
 CASES = {
     **DENSITIES,
@@ -15,16 +15,13 @@ CASES = {
 }
 
 
-VECTORS = {  # laws of categories, vectors and matrices
-    *("categorical", "categorical_logit", "ordered_logistic", "multinomial", "multinomial_logit"),
-    *("dirichlet", "dirichlet_multinomial", "lkj", "lkj_cholesky", "wishart", "inverse_wishart"),
-    *("multivariate_normal", "multivariate_normal_cholesky", "multivariate_normal_precision"),
-    *("multivariate_student_t_cholesky", "gaussian_random_walk"),
-}
+def interval(name):
+    """A truncated law as a function of numbers alone."""
+    return lambda *a: getattr(lpdf, name)(*a[:-2], lower=a[-2], upper=a[-1])
 
 
-def test_every_law_of_numbers_is_in_the_table():
-    assert {name for name in lpdf.__all__ if not name.startswith("truncated_")} == {*CASES, *VECTORS}
+def test_every_law_is_in_a_table():
+    assert set(lpdf.__all__) == {*CASES, *TRUNCATED, *VECTORS, "dirichlet", "lkj", "ordered_logistic"}
 
 
 def finite(value):
@@ -51,9 +48,10 @@ def slope(define, row, index):
     return found if abs(found) < 1e25 else None
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *TRUNCATED])
 def test_value_and_gradient(name):
-    case, function = CASES[name], getattr(lpdf, name)
+    case = CASES[name] if name in CASES else TRUNCATED[name]
+    function = interval(name) if name in TRUNCATED else getattr(lpdf, name)
     rows = np.array(case.rows)
     moving = tuple(range(case.known, rows.shape[1]))
     with jax.enable_x64(True):
@@ -75,6 +73,63 @@ def test_value_and_gradient(name):
                 if derivative is not None and not close(gradient[k], derivative, digits):
                     wrong.append((row, f"slope {index}", float(gradient[k]), derivative))
     assert not wrong, f"{len(wrong)} wrong: arguments, what, got, expected\n" + "\n".join(map(str, wrong[:12]))
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_value_and_gradient_of_vectors(name):
+    case, function = VECTORS[name], getattr(lpdf, name)
+    moving = tuple(range(case.known, len(case.rows[0])))
+    wrong = []
+    with jax.enable_x64(True), mp.workdps(DIGITS):
+        both = jax.jit(jax.value_and_grad(function, moving))
+        for row in case.rows:
+            value, slopes = jax.device_get(both(*map(np.asarray, row)))
+            exact = [exactly(argument) for argument in row]
+            expected = float(case.define(*exact))
+            if not close(value, expected, case.tolerance):
+                wrong.append((row, "value", float(value), expected))
+            for k in moving:
+                gradient = np.asarray(slopes[k - case.known])
+                for places in together(row[k]):
+                    derivative = partial(case.define, exact, k, places)
+                    found = float(sum(gradient[at] for at in places))
+                    if derivative is not None and not close(found, derivative, 1e-9):
+                        wrong.append((row, f"slope {k} at {places}", found, derivative))
+    assert not wrong, f"{len(wrong)} wrong: arguments, what, got, expected\n" + "\n".join(map(str, wrong[:12]))
+
+
+def exactly(argument):
+    """An argument with mpmath's numbers for its entries."""
+    return [exactly(entry) for entry in argument] if isinstance(argument, list) else mp.mpf(argument)
+
+
+def together(argument):
+    """The entries of an argument that move together: of a symmetric matrix two, of a triangular one those in it."""
+    array = np.asarray(argument)
+    if array.ndim < 2:
+        return [[at] for at in np.ndindex(array.shape)]
+    lower = [(i, j) for i, j in np.ndindex(array.shape) if j <= i]
+    symmetric = np.array_equal(array, array.T) and np.any(array != np.diag(np.diag(array)))
+    return [[(i, j), (j, i)] if symmetric and i != j else [(i, j)] for i, j in lower]
+
+
+def partial(define, row, index, places):
+    """The derivative in entries of one argument that move together."""
+
+    def moved(x):
+        def replaced(argument, where):
+            if () in where:
+                return x
+            if not where:
+                return argument
+            return [replaced(a, [w[1:] for w in where if w[0] == k]) for k, a in enumerate(argument)]
+
+        return define(*(replaced(a, places) if k == index else a for k, a in enumerate(row)))
+
+    start = row[index]
+    for k in places[0]:
+        start = start[k]
+    return slope(moved, [start], 0)
 
 
 def close(got, expected, tolerance):

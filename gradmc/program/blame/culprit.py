@@ -6,6 +6,7 @@ whose derivative is not finite. Reverse mode multiplies: where a side that is no
 cotangent 0 makes NaN of it (0 * inf), so operations that receive nothing but 0 are suspects too, the last ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr
 
-from gradmc.program.blame.origin import Origin
+from gradmc.program.blame.endless import endless
+from gradmc.program.blame.origin import Origin, origin
 from gradmc.program.blame.tape import Entry, Tape, TooLong, finite, is_real, pull, record
+
+LOOP = "loop"
+"""Stands for a loop that takes more iterations than its bound, which is its operand."""
+
+ENDLESS = (
+    "A loop whose end depends on parameters may never end at some of them. Let it end by a `for` over a range with a "
+    "`break`, keep the parameters away from there by supports or priors, or raise max_loop_iterations"
+)
 
 UNDEFINED_BELOW_0 = {"log", "sqrt", "rsqrt", "pow", "log2", "lgamma", "acosh"}
 UNDEFINED_BEYOND_1 = {"acos", "asin", "atanh", "erf_inv"}
@@ -41,6 +51,11 @@ class Culprit:
     operands: tuple[float, ...]
     backward: bool = False
     untaken: bool = False
+
+    @property
+    def endless(self) -> bool:
+        """Whether it is a loop that takes too many iterations."""
+        return self.name == LOOP
 
     @property
     def undefined(self) -> bool:
@@ -71,6 +86,8 @@ def culprit_at(program: Jaxpr, inputs: Sequence[Any], *, backward: bool) -> Culp
     """
     if not all(finite(value) for value in inputs):
         return None
+    if not backward and (loop := endless(program, inputs)) is not None:
+        return Culprit(LOOP, origin(loop), (float(loop.params["max_steps"]),))
     try:
         tape = record(program, inputs)
     except TooLong:
@@ -149,10 +166,14 @@ def described(culprit: Culprit) -> str:
     called = culprit.at.called if culprit.at.law else ""
     inside = f" inside {called}" if called else ""
     values = culprit.operands
+    if culprit.endless:
+        return f"a loop that takes more than {values[0]:,.0f} iterations (max_loop_iterations)"
     name = "a function" if culprit.name in ("custom_jvp_call", "custom_vjp_call") else culprit.name
     numbers = [f"{v:.4g}" for v in values]
+    if called and not culprit.backward and (name in SELECTIONS or values == (-math.inf,)):
+        return f"{called} of a value outside its support"
     if name in SELECTIONS and not culprit.backward:
-        return f"{called} of a value outside its support" if called else "the side that is taken"
+        return "the side that is taken"
     if name == "div" and len(values) >= 2:
         return f"the division {numbers[0]} / {numbers[1]}{inside}"
     if name in ("pow", "integer_pow") and values:
@@ -173,4 +194,6 @@ def told(culprit: Culprit) -> str:
     """The operation with the user's line, as part of an error message."""
     place = culprit.at.location
     where = f" at {place}\n    {place.text.strip()}" if place is not None else ""
+    if culprit.endless:
+        return f"It comes of {described(culprit)}{where}\n{ENDLESS}"
     return f"The first operation that is not finite is {blamed(culprit)}{where}"

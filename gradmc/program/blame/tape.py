@@ -6,6 +6,7 @@ program, are run in the same way. The compiled program is another program (vecto
 is only asked where the compiled program has gone wrong.
 """
 
+import itertools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +115,10 @@ class Tape:
         if eqn.primitive is ir.while_p:
             n = params["n_consts"]
             carry = given[n:]
-            while bool(self.run(params["cond"], [*given[:n], *carry])[0][0]):
+            steps = itertools.repeat(None) if params["max_steps"] is None else range(params["max_steps"])
+            for _ in steps:
+                if not bool(self.run(params["cond"], [*given[:n], *carry])[0][0]):
+                    break
                 carry = self.run(params["body"], [*given[:n], *carry])
             return carry
         if eqn.primitive is ir.if_p:

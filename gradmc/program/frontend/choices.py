@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.program import ir, marks
-from gradmc.program.frontend import context, tables
+from gradmc.program.frontend import context, failing, tables
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
 
 MOST_PAIRS = 100_000
@@ -119,11 +119,14 @@ def _harmless(functions: Sequence[Callable[[], Any]]) -> list[Any]:
     try:
         with marks.collecting() as marked:
             results = [memory.peek(function()) for function in functions]
-        changes = frame.saved or frame.grown or frame.failures or marked.observe or marked.record
+        raising = any(failure.kinds for failure in frame.failures)
+        changes = frame.saved or frame.grown or raising or marked.observe or marked.record
     finally:
         memory.leave(frame)
     if changes:
         raise CannotRoll("something is changed or marked by way of things that are no numbers", REMEDY)
+    for failure in frame.failures:
+        failing.note(failure.condition)
     return results
 
 

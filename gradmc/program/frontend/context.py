@@ -8,6 +8,7 @@ from typing import Any
 
 from gradmc.errors import SourceLocation
 from gradmc.program.frontend.memory import Memory
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +51,8 @@ class Context:
         data_only: the lines of loops that have depended on data only.
         heavy: by identity, traced numbers that are computed from the result of a long function (`heavy`).
         missing: whether NaN is among the data.
+        max_loop_iterations: how many iterations a loop of unknown length may take; after more the program fails.
+        endless: whether loops of unknown length have no such bound here: in the test of another loop.
         gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
         masks: by identity, traced masks, and how they were made of which values (`partial`).
         caches: what functions under `functools.lru_cache` have returned (`caches`).
@@ -80,6 +83,8 @@ class Context:
     data_only: set[tuple[str, int, Any]] = field(default_factory=set)
     heavy: dict[int, Any] = field(default_factory=dict)
     missing: bool = False
+    max_loop_iterations: int = MAX_LOOP_ITERATIONS
+    endless: bool = False
     gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
     caches: dict[int, Any] = field(default_factory=dict)

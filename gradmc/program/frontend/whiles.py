@@ -2,6 +2,9 @@
 
 A `while` is traced once, as a `while` of the loop IR. If what ends it depends on data only, its length is computed
 (`control`), and it becomes a `for`. What cannot be traced once runs in Python for as long as its test is plain.
+
+A loop that parameters end may never end at some of them (`while x > tol: x *= math.exp(-k)` as k goes to 0), and
+compiled code cannot be interrupted. So there is a bound to its iterations, beyond which the program fails.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +14,22 @@ from typing import Any, override
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import Jaxpr, Literal, Var, jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import bodies, control, failing, identity, loops, operators, tables, unrolling, where
+from gradmc.program.frontend import (
+    bodies,
+    context,
+    control,
+    failing,
+    identity,
+    loops,
+    operators,
+    tables,
+    unrolling,
+    where,
+)
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.crossing import Again, Crossing
 from gradmc.program.frontend.iterables import Rollable
@@ -140,6 +154,24 @@ def stopping(loop: Loop) -> bool:
 _ENDLESS = Rollable(0, lambda i: i)
 
 
+def _bounded(jaxpr: Jaxpr, bound: int) -> Jaxpr:
+    """A traced loop that takes at most so many iterations, and as a last result whether it would go on after them."""
+    (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.while_p)
+    n, cond = loop.params["n_consts"], loop.params["cond"]
+    names: dict[Any, Any] = dict(zip(cond.invars, [*loop.invars[:n], *loop.outvars], strict=True))
+
+    def named(atom: Any) -> Any:
+        return atom if isinstance(atom, Literal) else names[atom]
+
+    tested = []
+    for eqn in cond.eqns:
+        invars = [named(v) for v in eqn.invars]
+        names |= {v: Var(v.aval) for v in eqn.outvars}
+        tested.append(eqn.replace(invars=invars, outvars=[names[v] for v in eqn.outvars]))
+    eqns = [eqn.replace(params={**eqn.params, "max_steps": bound}) if eqn is loop else eqn for eqn in jaxpr.eqns]
+    return jaxpr.replace(eqns=[*eqns, *tested], outvars=[*jaxpr.outvars, named(cond.outvars[0])])
+
+
 class _While(Trial):
     """One attempt at tracing a loop of unknown length.
 
@@ -150,10 +182,12 @@ class _While(Trial):
     def __init__(
         self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False, most: int | None = None
     ) -> None:
-        self.bound = most
+        self.known = most
         super().__init__(loop, crossing)
         self.test = test
         self.runs = runs
+        here = context.current()
+        self.bound = None if most is not None or here.endless else here.max_loop_iterations
         self.may_fail = False
         self.stops = False
         start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
@@ -172,7 +206,10 @@ class _While(Trial):
         if self.may_fail:
             self.stops = True
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
-        _, failed, *out = jaxpr_as_fun(self.jaxpr)(*self.inputs)
+        jaxpr = self.jaxpr if self.bound is None else _bounded(self.jaxpr, self.bound)
+        _, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
+        if self.bound is not None:
+            failing.note(out.pop())
         if self.may_fail:
             for k, kinds in enumerate(self.kinds):
                 failing.note(failed == k + 1, *kinds)
@@ -189,6 +226,9 @@ class _While(Trial):
         i, failed, *leaves = carry
         decided = []
 
+        here = context.current()
+        around, here.endless = here.endless, True
+
         def test() -> None:
             decided.append(operators.truth(self.test(i)))
 
@@ -199,7 +239,10 @@ class _While(Trial):
                 raise CannotRoll(FAILS, ACTS_REMEDY)
             return decided[0]
 
-        more = self.within(test, i, leaves, finish)
+        try:
+            more = self.within(test, i, leaves, finish)
+        finally:
+            here.endless = around
         return jnp.logical_and(more, failed == 0) if self.stops else more
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
@@ -229,7 +272,7 @@ class _While(Trial):
     @override
     def most(self) -> int | None:
         """A bound, if there is one."""
-        return self.bound
+        return self.known
 
     @property
     @override

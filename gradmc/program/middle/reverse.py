@@ -9,6 +9,8 @@ unknown. Two ways around that, by the number m of floating-point inputs that var
             keeps SLOTS states, SLOTS ** (l - 1) iterations apart, and recomputes from each; LEVELS levels
             reach SLOTS ** LEVELS iterations with LEVELS * SLOTS states. Beyond, the gradient is NaN
 
+A bound to the number of iterations is counted beside the loop: once for all elements of a batch.
+
 Griewank & Walther, Evaluating Derivatives (2008), chapter 12.
 """
 
@@ -34,36 +36,51 @@ tangent_p = Primitive("while_tangent")
 loop_p.multiple_results = tangent_p.multiple_results = True
 
 
-def differentiable_while(cond: Jaxpr, body: Jaxpr, consts: Sequence[Any], init: Sequence[Any]) -> list[Any]:
-    """`while cond(*consts, *carry): carry = body(*consts, *carry)`, with both modes of differentiation."""
-    return loop_p.bind(*consts, *init, cond=cond, body=body, n_consts=len(consts))
+def differentiable_while(
+    cond: Jaxpr, body: Jaxpr, consts: Sequence[Any], init: Sequence[Any], bound: int | None = None
+) -> list[Any]:
+    """`while cond(*consts, *carry): carry = body(*consts, *carry)`, with both modes of differentiation.
+
+    There are at most `bound` iterations.
+    """
+    return loop_p.bind(*consts, *init, cond=cond, body=body, n_consts=len(consts), bound=bound)
 
 
-def _value(*operands: Any, cond: Jaxpr, body: Jaxpr, n_consts: int) -> list[Any]:
+def _value(*operands: Any, cond: Jaxpr, body: Jaxpr, n_consts: int, bound: int | None) -> list[Any]:
     consts, init = operands[:n_consts], tuple(operands[n_consts:])
     again, step = jaxpr_as_fun(cond), jaxpr_as_fun(body)
-    return list(lax.while_loop(lambda c: again(*consts, *c)[0], lambda c: tuple(step(*consts, *c)), init))
+    return list(_repeated(lambda c: again(*consts, *c)[0], lambda c: tuple(step(*consts, *c)), init, bound))
+
+
+def _repeated(again: Callable[[Any], Any], step: Callable[[Any], Any], start: Any, bound: int | None) -> Any:
+    """`lax.while_loop` of at most `bound` iterations."""
+    if bound is None:
+        return lax.while_loop(again, step, start)
+    first = (jnp.zeros((), np.int32), start)
+    return lax.while_loop(lambda s: again(s[1]) & (s[0] < bound), lambda s: (s[0] + 1, step(s[1])), first)[1]
 
 
 def _types(*operands: Any, body: Jaxpr, **_: Any) -> list[Any]:
     return list(body.out_avals)
 
 
-def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int) -> tuple:
+def _jvp(
+    primals: Sequence[Any], tangents: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int, bound: int | None
+) -> tuple:
     moving = tuple(k for k, t in enumerate(tangents) if not isinstance(t, ad.Zero) and is_inexact(primals[k]))
     dots = [tangents[k] for k in moving]
     params = {"body": body, "n_consts": n_consts, "moving": moving}
     if sum(np.size(primals[k]) for k in moving) <= FEW:
-        out = loop_p.bind(*primals, cond=cond, body=body, n_consts=n_consts)
-        out_dots = _by_jacobian(primals, dots, cond=cond, **params)
+        out = loop_p.bind(*primals, cond=cond, body=body, n_consts=n_consts, bound=bound)
+        out_dots = _by_jacobian(primals, dots, cond=cond, bound=bound, **params)
     else:
-        count, *out = _counted(primals, cond, body, n_consts)
+        count, *out = _counted(primals, cond, body, n_consts, bound)
         out_dots = tangent_p.bind(count, *primals, *dots, **params)
     rest = iter(out_dots)
     return out, [next(rest) if is_inexact(o) else ad.Zero(jax.typeof(o).to_tangent_aval()) for o in out]
 
 
-def _counted(primals: Sequence[Any], cond: Jaxpr, body: Jaxpr, n_consts: int) -> list[Any]:
+def _counted(primals: Sequence[Any], cond: Jaxpr, body: Jaxpr, n_consts: int, bound: int | None) -> list[Any]:
     """The number of iterations and the result."""
     consts, init = primals[:n_consts], primals[n_consts:]
     again, step = jaxpr_as_fun(cond), jaxpr_as_fun(body)
@@ -77,7 +94,7 @@ def _counted(primals: Sequence[Any], cond: Jaxpr, body: Jaxpr, n_consts: int) ->
     args = [*consts, jnp.zeros((), np.int32), *init]
     avals = ir.types([jax.typeof(a) for a in args])
     traced = jax.make_jaxpr(cond_fn)(*avals), jax.make_jaxpr(body_fn)(*avals)
-    return loop_p.bind(*args, cond=traced[0], body=traced[1], n_consts=n_consts)
+    return loop_p.bind(*args, cond=traced[0], body=traced[1], n_consts=n_consts, bound=bound)
 
 
 # --- few inputs: the Jacobian ----------------------------------------------------------------------
@@ -115,7 +132,14 @@ def _started(primals: Sequence[Any], dots: Sequence[Any], n_consts: int, moving:
 
 
 def _by_jacobian(
-    primals: Sequence[Any], dots: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int, moving: Sequence[int]
+    primals: Sequence[Any],
+    dots: Sequence[Any],
+    *,
+    cond: Jaxpr,
+    body: Jaxpr,
+    n_consts: int,
+    moving: Sequence[int],
+    bound: int | None,
 ) -> list[Any]:
     """Output tangents as the Jacobian times the input tangents."""
     consts, init = primals[:n_consts], list(primals[n_consts:])
@@ -135,7 +159,7 @@ def _by_jacobian(
         moved = jax.vmap(lambda d, c: along(consts, carry, d, c)[1])(start[0], columns)
         return new, moved
 
-    _, columns = lax.while_loop(lambda s: again(*consts, *s[0])[0], step, (init, start[1]))
+    _, columns = _repeated(lambda s: again(*consts, *s[0])[0], step, (init, start[1]), bound)
     flat = jnp.concatenate([jnp.ravel(d) for d in dots])
     return [jnp.sum(c * flat.reshape(-1, *[1] * (c.ndim - 1)), axis=0) for c in columns]
 
@@ -192,7 +216,9 @@ def _transpose(
 # --- rules -----------------------------------------------------------------------------------------
 
 
-def _batch(operands: Sequence[Any], dims: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int) -> tuple:
+def _batch(
+    operands: Sequence[Any], dims: Sequence[Any], *, cond: Jaxpr, body: Jaxpr, n_consts: int, bound: int | None
+) -> tuple:
     """One loop for all elements of a batch; an element that has ended is held, and its step guarded."""
     size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if isinstance(d, int))
     again, step = jaxpr_as_fun(cond), jaxpr_as_fun(body)
@@ -217,7 +243,7 @@ def _batch(operands: Sequence[Any], dims: Sequence[Any], *, cond: Jaxpr, body: J
     avals = ir.types([jax.typeof(a) for a in args])
     conds = jax.make_jaxpr(lambda *a: [jnp.any(going(*a))])(*avals)
     bodies = jax.make_jaxpr(held)(*avals)
-    out = loop_p.bind(*args, cond=conds, body=bodies, n_consts=n_consts)
+    out = loop_p.bind(*args, cond=conds, body=bodies, n_consts=n_consts, bound=bound)
     return out, [0] * len(out)
 
 

@@ -174,7 +174,7 @@ class Flow:
 
     def carried(self, eqn: JaxprEqn, given: Sequence[Known]) -> list[Known]:
         """The intervals of what a loop carries, over all iterations."""
-        steps = eqn.params["length"] if eqn.primitive is ir.for_p else eqn.params["max_steps"] or _counted(eqn, given)
+        steps = eqn.params["length"] if eqn.primitive is ir.for_p else _counted(eqn, given)
         start = list(given[eqn.params["n_consts"] :])
         outside = self.outside(eqn, given)
 
@@ -215,7 +215,11 @@ def joined(a: Known, b: Known) -> Known:
 
 
 def _counted(eqn: JaxprEqn, given: Sequence[Known]) -> int:
-    """How many iterations a `while` can take: it may count up to a number whose interval is known."""
+    """How many iterations a `while` can take: it has a bound, or may count up to a number whose interval is known."""
+    return min(eqn.params["max_steps"] or STEPS, _counted_up(eqn, given))
+
+
+def _counted_up(eqn: JaxprEqn, given: Sequence[Known]) -> int:
     n, cond, body = eqn.params["n_consts"], eqn.params["cond"], eqn.params["body"]
     test = next((e for e in cond.eqns if cond.outvars == e.outvars and e.primitive is jp.lt_p), None)
     if test is None or test.invars[0] not in cond.invars[n:]:

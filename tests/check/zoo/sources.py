@@ -67,6 +67,25 @@ def label_as_covariate(effect: Real[3], slope: Real, *, y: Data["n"], group: Dat
     return lp
 
 
+@ill("negative-label", y=Y, group=np.array([0, -1, 1, 2]))
+@gm.model
+def missing_group(effect: Real[3], *, y: Data["n"], group: Data["n"]):
+    lp = normal(effect, 0.0, 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], effect[group[i]], 1.0)  # !
+    return lp
+
+
+@ill("label-from-1", y=Y, group=np.array([1, 2, 2, 3]))
+@gm.model
+def labels_of_another_language(effect: Real[4], *, y: Data["n"], group: Data["n"]):
+    lp = normal(effect, 0.0, 1.0)
+    for i in range(len(y)):
+        k = group[i]
+        lp += normal(y[i], effect[k], 1.0)  # !
+    return lp
+
+
 @ill("program", y=Y)
 @gm.model
 def returns_nothing(mu: Real, *, y: Data["n"]):  # !
