@@ -1,6 +1,5 @@
 """`gradmc status | export`: looking at a run from outside, finished or not."""
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from gradmc.cli.reporting import status_of
 from gradmc.errors import UsageError
 from gradmc.results.lock import holder
 from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.sealed import read_sealed
 from gradmc.run.progress import duration
 
 WORDS = {
@@ -60,10 +60,7 @@ def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool,
 
 def read_progress(run: RunDirectory) -> dict[str, Any] | None:
     """What the running process last wrote about its chains."""
-    try:
-        return json.loads(run.progress.read_bytes())
-    except (OSError, ValueError):
-        return None
+    return read_sealed(run.progress)
 
 
 def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:

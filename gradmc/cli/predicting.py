@@ -7,6 +7,7 @@ from gradmc.cli.app import Common
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem, check_identity
 from gradmc.config import Config
+from gradmc.config.places import found
 from gradmc.results.labels import Labels
 from gradmc.results.lock import locked
 from gradmc.results.manifest import run_of
@@ -23,7 +24,7 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
     """Run the simulator for every stored draw."""
     run = open_run(directory)
     manifest = run.read_manifest()
-    config = Config.model_validate(manifest["config"])
+    config = Config.model_validate(found(manifest, run.path))
     problem = build_problem(config, seed=manifest["seed"])
     check_identity(manifest["identity"], problem.identity, "predict")
     with locked(run.lock):

@@ -1,6 +1,5 @@
 """`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
 
-import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,6 +10,7 @@ from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
 from gradmc.errors import UsageError
 from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.sealed import read_sealed
 
 FAILED_DIAGNOSTICS = 4
 
@@ -99,11 +99,11 @@ def _need(run: RunDirectory) -> Assessment:
 
 def _kept(run: RunDirectory, stamp: list[int]) -> Assessment | None:
     try:
-        content = json.loads(run.summary.read_text(encoding="utf-8"))
-        if content["stamp"] != stamp:
+        content = read_sealed(run.summary)
+        if content is None or content["stamp"] != stamp:
             return None
         return Assessment(Summary.from_json(content["summary"]), Diagnosis.from_json(content["diagnosis"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -11,8 +11,9 @@ from gradmc.cli.app import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
-from gradmc.config.load import parse
-from gradmc.errors import ResumeError, UsageError
+from gradmc.config.load import parse, read_text
+from gradmc.config.places import found, kept, relative_path
+from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import StorageError
 from gradmc.results.lock import locked
@@ -57,10 +58,13 @@ def sample(
         if run.exists():
             run.clear()
         run.config.write_text(loaded.text, encoding="utf-8")
+        config, files = kept(loaded.config.model_dump(), run.path)
         manifest = new_manifest(
             command=sys.argv,
-            config_path=str(loaded.path.resolve()),
-            config=loaded.config.model_dump(),
+            config_path=relative_path(str(loaded.path.resolve()), run.path),
+            config=config,
+            origin=str(run.path.resolve()),
+            files=files,
             file=parse(loaded.text, loaded.path),
             identity=problem.identity,
             seed=problem.settings.seed,
@@ -94,13 +98,13 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
             run.note("takeover", left=left)
             tell(message)
         stored = _stored_config(run, manifest)
-        if config is not None and (changes := config_changes(manifest["config"], config.model_dump())):
+        if config is not None and (changes := config_changes(stored.model_dump(), config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
         if extra_draws:
             draws = stored.sampler.draws + extra_draws
             sampler = stored.sampler.model_copy(update={"draws": draws})
             stored = stored.model_copy(update={"sampler": sampler})
-            manifest["config"] = stored.model_dump()
+            manifest["config"]["sampler"]["draws"] = draws
         elif manifest.get("status") in ("finished", "reached"):
             refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=stored.sampler.chains)
             return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
@@ -114,11 +118,14 @@ def _stored_config(run: RunDirectory, manifest: dict[str, Any]) -> Config:
     """The configuration of a run, unless its file was edited."""
     before = {"file": manifest["file"]}
     if run.config.exists():
-        after = {"file": parse(run.config.read_text(encoding="utf-8"), run.config)}
+        try:
+            after = {"file": parse(read_text(run.config), run.config)}
+        except ConfigError as error:
+            raise ResumeError(f"cannot resume: {error}; restore it, or start a new run") from None
         if changes := config_changes(before, after):
             plain = [change.removeprefix("file.") for change in changes]
             raise ResumeError(_changed(f"{run.config} was edited", plain))
-    return Config.model_validate(manifest["config"])
+    return Config.model_validate(found(manifest, run.path))
 
 
 def _changed(what: str, changes: list[str]) -> str:

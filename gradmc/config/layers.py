@@ -7,10 +7,11 @@ from. Paths are made absolute here, because only here is known what they are rel
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gradmc.config.schema import PATHS
+from gradmc.config.places import with_path
 
 ENVIRONMENT_PREFIX = "GRADMC_"
 ENVIRONMENT_SEPARATOR = "__"
@@ -99,13 +100,7 @@ def parse_value(text: str) -> Any:
 
 def absolute(key: str, value: Any, base: Path) -> Any:
     """Make the paths in a value absolute."""
-    if key.startswith("data.") and isinstance(value, Mapping) and isinstance(value.get("file"), str):
-        return {**value, "file": _join(base, value["file"])}
-    if key not in PATHS or not isinstance(value, str) or not value:
-        return value
-    if key == "model.target":
-        return _absolute_target(value, base)
-    return _join(base, value)
+    return with_path(key, value, partial(_join, base))
 
 
 def _join(base: Path, path: str) -> str:
@@ -113,15 +108,6 @@ def _join(base: Path, path: str) -> str:
         return str((base / Path(path).expanduser()).resolve())
     except (OSError, RuntimeError, ValueError):
         return path
-
-
-def _absolute_target(target: str, base: Path) -> str:
-    file, colon, name = target.rpartition(":")
-    if not colon:
-        file, name = target, ""
-    if not file.endswith(".py"):
-        return target
-    return _join(base, file) + colon + name
 
 
 def line_of(text: str, tables: tuple[str, ...], key: str) -> int:

@@ -79,10 +79,13 @@ def save_checkpoint(
 def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
     """The newest whole checkpoint of a chain, or None if there is none.
 
-    Damaged checkpoints are skipped with a warning. Going on from an older one, or from the start, costs time but
-    changes nothing: the draws of a chain are a function of its seed.
+    A damaged one is skipped with a warning, in favour of the one before it or, if it was the first, of the start. That
+    costs time but changes nothing: the draws of a chain are a function of its seed.
+
+    Raises:
+        ResumeError: the newest and the one before it are damaged.
     """
-    damaged: list[str] = []
+    damaged: list[Path] = []
     for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
         try:
             content = path.read_bytes()
@@ -92,7 +95,10 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
         if checkpoint is not None:
             _warn(damaged, f"going on from the one before it ({path.name})")
             return replace(checkpoint, path=path)
-        damaged.append(path.name)
+        damaged.append(path)
+    if len(damaged) > 1:
+        newest, before = damaged
+        raise ResumeError(f"{newest} and the one before it, {before.name}, are damaged; restore one, or start a new run")
     _warn(damaged, f"chain {chain} starts again from the beginning")
     return None
 
@@ -116,9 +122,9 @@ def _listed(chains: Sequence[Any]) -> str:
     return ", ".join(map(str, chains))
 
 
-def _warn(damaged: list[str], consequence: str) -> None:
+def _warn(damaged: list[Path], consequence: str) -> None:
     if damaged:
-        text = f"checkpoint {damaged[0]} is damaged; {consequence}"
+        text = f"checkpoint {damaged[0].name} is damaged; {consequence}"
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
@@ -139,6 +145,13 @@ def decode(content: bytes) -> Checkpoint | None:
     body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if not body.startswith(MAGIC) or _digest(body) != digest:
         return None
+    try:
+        return _decode(body)
+    except (ValueError, TypeError, KeyError):  # whole, but not written by `encode`
+        return None
+
+
+def _decode(body: bytes) -> Checkpoint:
     start = len(MAGIC) + 8
     length = int.from_bytes(body[len(MAGIC) : start], "little")
     header = json.loads(body[start : start + length])
