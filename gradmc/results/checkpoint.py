@@ -87,18 +87,18 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
     """
     damaged: list[Path] = []
     for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        if not path.exists():
             continue
-        checkpoint = decode(content)
+        checkpoint = _read(path)
         if checkpoint is not None:
             _warn(damaged, f"going on from the one before it ({path.name})")
             return replace(checkpoint, path=path)
         damaged.append(path)
     if len(damaged) > 1:
         newest, before = damaged
-        raise ResumeError(f"{newest} and the one before it, {before.name}, are damaged; restore one, or start a new run")
+        raise ResumeError(
+            f"{newest} and the one before it, {before.name}, are damaged; restore one, or start a new run"
+        )
     _warn(damaged, f"chain {chain} starts again from the beginning")
     return None
 
@@ -111,11 +111,19 @@ def refuse_foreign_checkpoints(directory: Path | str, *, run: str, chains: int) 
     """
     for chain in range(chains):
         for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
-            checkpoint = decode(path.read_bytes()) if path.exists() else None
+            checkpoint = _read(path)
             if checkpoint is not None:
                 together = checkpoint.meta.get("chains") or []  # those of a batch are in the file of the first
                 own = together if together[:1] == [chain] else [chain]
                 replace(checkpoint, path=path).refuse_other(run=run, chains=own)
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """The checkpoint in a file; None where there is none, or it is damaged."""
+    try:
+        return decode(path.read_bytes())
+    except OSError:
+        return None
 
 
 def _listed(chains: Sequence[Any]) -> str:

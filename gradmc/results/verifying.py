@@ -1,9 +1,9 @@
 """Are the files of a store those that the run wrote?
 
-A store publishes with its draws the checksums of each chain's draws in each array, and of everything else in it. Reading
-everything back tells chunks that were swapped between chains, copied from another run, changed, cut or lost, which a
-reader of Zarr shows as if nothing had happened: a missing chunk is an array of fill values. Memory is taken only for
-chunks that are there, and of the size that a store writes.
+A store publishes with its draws the checksums of each chain's draws in each array, and of everything else in it.
+Reading everything back tells chunks that were swapped between chains, copied from another run, changed, cut or lost,
+which a reader of Zarr shows as if nothing had happened: a missing chunk is an array of fill values. Memory is taken only
+for chunks that are there, and of the size that a store writes.
 """
 
 import json
@@ -16,6 +16,7 @@ import numpy as np
 
 from gradmc.errors import ResumeError
 from gradmc.results.labels import SAMPLE_DIMS
+from gradmc.results.reading import open_draws
 from gradmc.results.store import Checksums
 from gradmc.results.zarr_column import Column
 from gradmc.results.zarr_format import MOST_CHUNK_BYTES, ArrayFormat, chunk_key, frame_bytes
@@ -50,6 +51,18 @@ def verify(path: Path, *, run: str = "", draws: int | None = None) -> None:
     if SEAL in attributes:
         _check_lengths(path, arrays, noted)
         _check_rest(path, arrays, json.loads(attributes[FILES]))
+
+
+def open_verified(path: Path, *, run: str = "") -> Any:
+    """The DataTree of a Zarr store whose files are those that were written.
+
+    Raises:
+        UsageError: there is no store.
+        ResumeError: its files are not those that were written.
+    """
+    if (path / "zarr.json").exists():
+        verify(path, run=run)
+    return open_draws(path)
 
 
 def _check(

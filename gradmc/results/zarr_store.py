@@ -74,10 +74,10 @@ def read_root(path: Path) -> dict[str, Any]:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ResumeError(f"cannot read {file}: {error}; restore it, or start a new run") from None
-    attributes = content.get("attributes") if isinstance(content, dict) else None
-    consolidated = content.get("consolidated_metadata") if isinstance(content, dict) else None
+    parts = content if isinstance(content, dict) else {}
+    attributes, consolidated = parts.get("attributes"), parts.get("consolidated_metadata")
     known = isinstance(attributes, dict) and isinstance(consolidated, dict) and "metadata" in consolidated
-    if not known or (SEAL in attributes and sealed_root(content) != content):
+    if not known or (SEAL in (attributes or ()) and sealed_root(parts) != parts):
         raise ResumeError(f"{file} is damaged or was edited; restore it, or start a new run")
     return content
 
@@ -173,7 +173,7 @@ class ZarrStore:
 
     def truncate(self, chain: int, warmup: bool, length: int) -> None:
         """Forget the draws of a chain beyond `length`, which must have been flushed."""
-        shown = self._shown(warmup)
+        before = self._published[warmup][chain]
         self._received[warmup][chain] = self._published[warmup][chain] = length
         noted = self._checksums[chain]
         self._checksums[chain] = {name: of for name, of in noted.items() if name.startswith("warmup_") != warmup}
@@ -183,7 +183,7 @@ class ZarrStore:
             if group.startswith("warmup_") == warmup:
                 self._columns[chain][group, name] = self._open_column(chain, group, name, length)
         self._checksums[chain] |= self.checksums(chain)
-        if self._shown(warmup) < shown:
+        if length < before:
             self._publish_metadata()  # before the last chunk is written again, with fewer draws in it
 
     def flush(self, chain: int) -> None:

@@ -928,7 +928,16 @@ OTHERS = [
         descent_whose_step_is_kept,
         trust_region,
     ),
-    *(two_means, bandit, forgetting, best_on_a_grid, quantile_of_a_count, search_in_a_table, walk_along_a_grid, sum_that_ends),
+    *(
+        two_means,
+        bandit,
+        forgetting,
+        best_on_a_grid,
+        quantile_of_a_count,
+        search_in_a_table,
+        walk_along_a_grid,
+        sum_that_ends,
+    ),
 ]
 
 

@@ -73,9 +73,7 @@ def _bounded(jaxpr: Jaxpr) -> Jaxpr:
     return jaxpr.replace(eqns=eqns)
 
 
-def _paths(
-    body: Body, asked: Sequence[int], inputs: Sequence[Any], along: Mapping[int, Any]
-) -> list[tuple[Any, Any]]:
+def _paths(body: Body, asked: Sequence[int], inputs: Sequence[Any], along: Mapping[int, Any]) -> list[tuple[Any, Any]]:
     """The values of some carried numbers before each iteration and after the last, and what the last one's slope is."""
 
     def run(moving: Mapping[int, Any]) -> list[Any]:
