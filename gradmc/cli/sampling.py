@@ -67,6 +67,7 @@ def sample(
             files=files,
             file=parse(loaded.text, loaded.path),
             identity=problem.identity,
+            packages=problem.versions,
             seed=problem.settings.seed,
         )
         return _execute(run, manifest, problem, options, resume=False)
@@ -110,7 +111,7 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
             return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
         problem = build_problem(stored, seed=manifest["seed"])
         check_identity(manifest["identity"], problem.identity)
-        _warn_about_versions(manifest["versions"])
+        _warn_about_versions(manifest["versions"], versions() | problem.versions)
         return _execute(run, manifest, problem, options, resume=True)
 
 
@@ -132,9 +133,8 @@ def _changed(what: str, changes: list[str]) -> str:
     return "\n  ".join([f"cannot resume: {what}; undo the change, or start a new run:", *changes])
 
 
-def _warn_about_versions(before: dict[str, str]) -> None:
-    changed = [f"{name} {old} -> {versions().get(name)}" for name, old in before.items()]
-    changed = [text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old]
+def _warn_about_versions(before: dict[str, str], after: dict[str, str]) -> None:
+    changed = [f"{name} {old} -> {after.get(name)}" for name, old in before.items() if after.get(name) != old]
     if changed:
         message = f"warning: versions changed since the run began ({', '.join(changed)}); bits may differ"
         tell(message)

@@ -35,6 +35,7 @@ def new_manifest(
     files: Mapping[str, str],
     file: Mapping[str, Any],
     identity: Mapping[str, str],
+    packages: Mapping[str, str],
     seed: int,
 ) -> dict[str, Any]:
     """The manifest of a run that begins, with an identifier of its own.
@@ -47,6 +48,7 @@ def new_manifest(
         files: a hash of each file that the configuration names, by its path there.
         file: what stands in the configuration file.
         identity: hashes of everything that the draws depend on, by name.
+        packages: versions of the packages that the model imports.
         seed: the seed in use.
     """
     return {
@@ -61,7 +63,7 @@ def new_manifest(
         "file": dict(file),
         "seed": seed,
         "identity": dict(identity),
-        "versions": versions(),
+        "versions": versions() | dict(packages),
         "machine": machine(),
         "started": now(),
         "seconds": 0.0,

@@ -2,8 +2,8 @@
 
 A store publishes with its draws the checksums of each chain's draws in each array, and of everything else in it.
 Reading everything back tells chunks that were swapped between chains, copied from another run, changed, cut or lost,
-which a reader of Zarr shows as if nothing had happened: a missing chunk is an array of fill values. Memory is taken only
-for chunks that are there, and of the size that a store writes.
+which a reader of Zarr shows as if nothing had happened: a missing chunk is an array of fill values. Memory is taken
+only for chunks that are there, and of the size that a store writes.
 """
 
 import json
