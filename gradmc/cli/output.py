@@ -154,6 +154,9 @@ def describe_error(error: BaseException) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
+    if isinstance(error, OSError) and error.filename is not None:  # one of gradmc's own says more
+        reason = error.strerror or type(error).__name__
+        return UsageError.exit_code, f"{reason}: {error.filename}; check the path, its permissions and the disk"
     if isinstance(error, ValueError) and (setting := re.search(r"environment '(JAX_\w+)'", str(error))):
         return UsageError.exit_code, f"JAX does not start: {error}; unset {setting[1]}"
     frames = traceback.extract_tb(error.__traceback__)

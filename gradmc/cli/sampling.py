@@ -53,6 +53,7 @@ def sample(
         return _go_on(run, loaded.config, 0, options)
     _refuse_occupied(run, force)
     problem = build_problem(loaded.config)
+    adapted = _earlier(loaded.config)
     run.prepare()
     with locked(run.lock):
         if run.exists():
@@ -70,6 +71,7 @@ def sample(
             packages=problem.versions,
             seed=problem.settings.seed,
         )
+        _keep(run, adapted)
         return _execute(run, manifest, problem, options, resume=False)
 
 
@@ -86,7 +88,7 @@ def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
 
     loaded = load_config(path, overrides)
     _refuse_occupied(RunDirectory(Path(loaded.config.output.dir)), force=True)
-    return predict_costs(loaded.config, build_problem(loaded.config), common)
+    return predict_costs(loaded.config, build_problem(loaded.config), _earlier(loaded.config), common)
 
 
 def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: Options) -> int:
@@ -211,7 +213,7 @@ def _draw(
         stack.callback(display.close)
         display.note("compiling")
         sampler, checked = _prepared(run, manifest, problem)
-        _warm_start(sampler, run, config, resume=resume)
+        _warm_start(sampler, run)
         keep = Keep(
             warmup=config.output.keep_warmup,
             variables=None if config.output.variables is None else tuple(config.output.variables),
@@ -265,16 +267,30 @@ def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> 
     return sampler, outcome
 
 
-def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:
-    """Take over what an earlier run has adapted to, if the configuration asks for it."""
-    from gradmc.run.warm_start import read_adapted, store_adapted, stored_adapted, warm_start
+def _earlier(config: Config) -> list[dict[str, Any]] | None:
+    """What an earlier run has adapted to, if the configuration asks for it."""
+    from gradmc.run.warm_start import read_adapted
 
-    adapted = stored_adapted(run.state) if resume else None
-    if adapted is None and config.sampler.warm_start is not None:
-        earlier = open_run(config.sampler.warm_start)
-        made = earlier.read_manifest()
-        adapted = read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
+    if config.sampler.warm_start is None:
+        return None
+    earlier = open_run(config.sampler.warm_start)
+    made = earlier.read_manifest()
+    return read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
+
+
+def _keep(run: RunDirectory, adapted: list[dict[str, Any]] | None) -> None:
+    """Copy what an earlier run has adapted to, so that this one does not need it again."""
+    from gradmc.run.warm_start import store_adapted
+
+    if adapted is not None:
         store_adapted(run.state, adapted)
+
+
+def _warm_start(sampler: Any, run: RunDirectory) -> None:
+    """Take over what was copied from an earlier run, if anything was."""
+    from gradmc.run.warm_start import stored_adapted, warm_start
+
+    adapted = stored_adapted(run.state)
     if adapted is not None:
         warm_start(sampler, adapted)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,16 @@ def read_file(path: Path, cache: dict[Path, dict[str, Any]]) -> dict[str, Any]:
             cache[path] = reader(path)
         except DataError:
             raise
-        except (OSError, ValueError, UnicodeDecodeError) as error:
+        except RecursionError:
+            raise DataError(f"cannot read {path}: it is nested too deeply; write arrays as lists of rows") from None
+        except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"cannot read {path}: {error}; check that it is a whole {path.suffix} file") from error
     return cache[path]
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The entries of a JSON object."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected an object with a name for each entry")
     return {str(name): as_data(str(name), value, path) for name, value in content.items()}
@@ -74,7 +77,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_csv(path: Path) -> dict[str, Any]:
     """The columns of a CSV file with a header: whole numbers, numbers or texts."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+        before = csv.field_size_limit(sys.maxsize)
+        try:
+            rows = list(csv.reader(file, strict=True))
+        finally:
+            csv.field_size_limit(before)
     rows = [row for row in rows if row]
     if not rows:
         raise DataError(f"{path} is empty, expected a header with column names")

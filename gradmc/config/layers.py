@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from gradmc.config.places import with_path
+from gradmc.config.schema import PATHS
 
 ENVIRONMENT_PREFIX = "GRADMC_"
 ENVIRONMENT_SEPARATOR = "__"
+NAMED = ("data", "stop.mcse", "sampler.initial")
+"""Tables whose keys are names of the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,25 @@ def file_layer(content: Mapping[str, Any], text: str, path: Path) -> Layer:
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
-    """Variables such as GRADMC_SAMPLER__DRAWS=2000."""
+    """Variables such as GRADMC_SAMPLER__DRAWS=2000; names of the model's (GRADMC_DATA__K) keep their case."""
     layer: Layer = {}
     for name, text in sorted(environment.items()):
         rest = name.removeprefix(ENVIRONMENT_PREFIX)
         if rest == name or ENVIRONMENT_SEPARATOR not in rest:
             continue
-        key = ".".join(rest.lower().split(ENVIRONMENT_SEPARATOR))
+        key = _key_of(rest.replace(ENVIRONMENT_SEPARATOR, "."))
         layer[key] = Entry(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
     return layer
+
+
+def _key_of(written: str) -> str:
+    """The key path that a variable's name gives."""
+    key, parts = written.lower(), written.split(".")
+    for table in NAMED:
+        if key.startswith(f"{table}.") and key not in PATHS:
+            place = table.count(".") + 1
+            return ".".join([table, parts[place], *(part.lower() for part in parts[place + 1 :])])
+    return key
 
 
 def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradmc.config.data_files import load_data
+from gradmc.config.data_files import load_data, read_file
 from gradmc.errors import DataError
 
 
@@ -61,3 +61,28 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("effect,error\n1,2\n")
     with pytest.raises(DataError, match=r"data.y: no 'efect' in .*d.csv; did you mean effect\?"):
         load_data({"y": {"file": str(tmp_path / "d.csv"), "column": "efect"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("deep.json", b'{"y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "it is nested too deeply"),
+        ("torn.csv", b'y,t\n1.0,"a\n', "unexpected end of data"),
+        ("utf16.json", '{"y": [1]}'.encode("utf-16"), "check that it is a whole .json file"),
+        ("digits.json", b'{"y": [' + b"9" * 5000 + b"]}", "check that it is a whole .json file"),
+    ],
+    ids=["deep", "torn", "utf16", "digits"],
+)
+def test_files_that_no_reader_takes(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_file(tmp_path / name, {})
+
+
+def test_a_byte_order_mark_and_long_fields(tmp_path: Path) -> None:
+    (tmp_path / "y.json").write_text('{"y": [1.0, 2.0]}', encoding="utf-8-sig")
+    assert read_file(tmp_path / "y.json", {})["y"].tolist() == [1.0, 2.0]
+    (tmp_path / "y.csv").write_text(f"y,text\n1.5,{'x' * 300_000}\n", encoding="utf-8-sig")
+    content = read_file(tmp_path / "y.csv", {})
+    assert content["y"].tolist() == [1.5]
+    assert len(content["text"][0]) == 300_000
