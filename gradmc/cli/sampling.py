@@ -15,7 +15,7 @@ from gradmc.config.load import parse, read_text
 from gradmc.config.places import found, kept, relative_path
 from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
-from gradmc.results.files import StorageError
+from gradmc.results.files import StorageError, atomic_write
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
@@ -58,7 +58,7 @@ def sample(
     with locked(run.lock):
         if run.exists():
             run.clear()
-        run.config.write_text(loaded.text, encoding="utf-8")
+        atomic_write(run.config, loaded.text.encode())
         config, files = kept(loaded.config.model_dump(), run.path)
         manifest = new_manifest(
             command=sys.argv,
@@ -148,7 +148,7 @@ def _refuse_occupied(run: RunDirectory, force: bool) -> None:
         return
     if not run.path.is_dir():
         raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
-    if not run.exists():
+    if not run.exists() and not run.barely_begun():
         raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
     if not force and ((run.draws / "zarr.json").exists() or any(run.state.glob("chain-*"))):
         raise UsageError(

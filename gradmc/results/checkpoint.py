@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ResumeError
-from gradmc.results.files import atomic_write
+from gradmc.results.files import atomic_write, storage_errors
 
 MAGIC = b"gradmc-checkpoint-1\n"
 DIGEST_BYTES = 32
@@ -71,8 +71,9 @@ def save_checkpoint(
         meta: anything that JSON can hold.
     """
     newest, previous = checkpoint_path(directory, chain), previous_path(directory, chain)
-    if newest.exists():
-        os.replace(newest, previous)
+    with storage_errors(newest):
+        if newest.exists():
+            os.replace(newest, previous)
     atomic_write(newest, encode(arrays, meta))
 
 

@@ -79,6 +79,13 @@ class RunDirectory:
         """Whether there is anything in the directory."""
         return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
 
+    def barely_begun(self) -> bool:
+        """Whether a run was ended here before it wrote its manifest, and left nothing that could be missed."""
+        beginnings = {"state", "config.toml"}
+        return self.lock.is_file() and all(
+            path.name in beginnings or path.name.endswith(".partial") for path in self.path.iterdir()
+        )
+
     def prepare(self) -> None:
         """Create the directory and the one for checkpoints.
 
