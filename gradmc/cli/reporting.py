@@ -1,5 +1,6 @@
 """`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,6 +10,7 @@ from gradmc.cli.app import Common
 from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
 from gradmc.errors import ResumeError, UsageError
+from gradmc.results.files import StorageError
 from gradmc.results.run_directory import RunDirectory, open_run
 from gradmc.results.sealed import read_sealed
 
@@ -73,7 +75,8 @@ def assess(run: RunDirectory) -> Assessment | None:
     table = summarise(tree)
     assessment = Assessment(table, check(tree, table))
     if status_of(run) != "running":
-        run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
+        with suppress(StorageError):  # a full disk, or that of somebody else: then it is computed again
+            run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
     return assessment
 
 

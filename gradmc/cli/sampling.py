@@ -56,6 +56,7 @@ def sample(
     adapted = _earlier(loaded.config)
     run.prepare()
     with locked(run.lock):
+        _refuse_occupied(run, force)  # another process may have begun and ended a run meanwhile
         if run.exists():
             run.clear()
         atomic_write(run.config, loaded.text.encode())

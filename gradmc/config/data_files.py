@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from gradmc.errors import DataError
 
 MISSING = ("", "na", "n/a", "null", "none", ".")
 """Texts that stand for a missing value in CSV files."""
+
+MOST_UNPACKED = 2**28
+MOST_RATIO = 100
+"""An archive that unpacks to more than so many bytes and to more than so many times its size is refused."""
 
 
 def load_data(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,14 +101,40 @@ def read_csv(path: Path) -> dict[str, Any]:
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The arrays of a NumPy archive."""
+    """The arrays of a NumPy archive; one that claims to hold more than it can is refused before memory is taken."""
     import zipfile
 
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except zipfile.BadZipFile as error:
         raise DataError(f"cannot read {path}: {error}; write it with `numpy.savez`") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than it is, or an array whose shape is larger than its content."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+        if unpacked > MOST_UNPACKED and unpacked > MOST_RATIO * packed:
+            raise DataError(f"{path} would unpack to {unpacked:,} bytes, {unpacked // max(packed, 1)} times its size")
+        for member in members:
+            with archive.open(member) as file:
+                try:
+                    version = np.lib.format.read_magic(file)
+                    header = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else (np.lib.format.read_array_header_2_0)
+                    )
+                    shape, _, dtype = header(file)
+                except ValueError:
+                    continue  # no array, at which `np.load` complains
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise DataError(f"{path}: {member.filename} is cut: an array of shape {shape} does not fit into it")
 
 
 def read_parquet(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reading data files."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,27 @@ def test_a_byte_order_mark_and_long_fields(tmp_path: Path) -> None:
     content = read_file(tmp_path / "y.csv", {})
     assert content["y"].tolist() == [1.5]
     assert len(content["text"][0]) == 300_000
+
+
+def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("y.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**26,)})
+        for _ in range(2**9):
+            file.write(bytes(2**20))
+    with pytest.raises(DataError, match="would unpack to 536,870,.* bytes"):
+        read_file(path, {})
+
+
+def test_an_array_whose_shape_is_larger_than_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "shape.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("y.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
+    with pytest.raises(DataError, match=r"an array of shape \(1125899906842624,\) does not fit"):
+        read_file(path, {})
+
+
+def test_pickled_data_are_not_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "objects.npz", y=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match="allow_pickle"):
+        read_file(tmp_path / "objects.npz", {})
