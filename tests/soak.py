@@ -27,7 +27,7 @@ MODELS = ("eight_schools", "linear_regression", "logistic_regression", "normal_m
 LIMIT = 120.0
 """Seconds after which a process is taken to hang."""
 
-MOST_FAULTS = 12
+MOST_FAULTS = 20
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP")
 UNHANDLED = {-int(getattr(signal, name)) for name in SIGNALS} | {130}
 """Codes of a process that a signal reached before the run began or after it had ended."""
@@ -138,7 +138,7 @@ class Trial:
         choices = {
             "sampler.chains": int(rng.integers(1, 4)),
             "sampler.warmup": int(rng.integers(50, 1000)),
-            "sampler.draws": int(10 ** rng.uniform(2.0, 4.5)),
+            "sampler.draws": int(10 ** rng.uniform(3.0, 5.0)),
             "sampler.seed": int(rng.integers(1000)),
             "sampler.metric": str(rng.choice(["diagonal", "low_rank", "dense"])),
             "output.keep_warmup": str(rng.choice(["true", "false"])),
@@ -154,7 +154,7 @@ class Trial:
         begin = ["sample", project / "run.toml", *settings, f"--output.dir={out}"]
         for fault in range(MOST_FAULTS + 2):
             command = ["resume", out, "--progress=none"] if (out / "manifest.json").exists() else begin
-            kind = str(self.rng.choice(["kill", "kill", "kill", "signal", "full", "damage", "move", "two"]))
+            kind = str(self.rng.choice([*["kill"] * 7, "signal", "full", "damage", "move", "two"]))
             if fault >= MOST_FAULTS or (kind in ("damage", "move", "two") and command is begin):
                 kind = "none"
             if kind == "move":

@@ -16,6 +16,7 @@ from contextlib import ExitStack, redirect_stdout, suppress
 from typing import Any, TextIO
 
 from gradmc.errors import GradmcError, UsageError
+from gradmc.printable import printable
 
 BUG = 1
 INTERRUPTED = 130
@@ -91,7 +92,7 @@ def emit(text: str, content: dict[str, Any], *, as_json: bool) -> None:
     Raises:
         UsageError: it cannot be written; that nobody reads it any more (`| head`, a closed terminal) is no error.
     """
-    shown = json.dumps(plain(content), indent=2, default=str) if as_json else text
+    shown = json.dumps(plain(content), indent=2, default=str) if as_json else printable(text)
     try:
         print(shown, file=RESULTS.stream, flush=True)
     except OSError as error:
@@ -113,7 +114,7 @@ def unwritten(error: OSError) -> UsageError:
 def tell(text: str) -> None:
     """Print a line to standard error, if there is still somebody to read it."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def let_go() -> None:

@@ -9,6 +9,7 @@ bytes of the arrays, and a BLAKE2 digest of everything before.
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -167,7 +168,9 @@ def _decode(body: bytes) -> Checkpoint:
     position = start + length
     arrays: dict[str, np.ndarray] = {}
     for name, dtype, shape in header["arrays"]:
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
+        if min(shape, default=0) < 0:
+            raise ValueError("a shape is negative")
         array = np.frombuffer(body, np.dtype(dtype), count, position).reshape(shape).copy()
         arrays[name] = array
         position += array.nbytes

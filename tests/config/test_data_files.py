@@ -95,7 +95,7 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**26,)})
         for _ in range(2**9):
             file.write(bytes(2**20))
-    with pytest.raises(DataError, match="would unpack to 536,870,.* bytes"):
+    with pytest.raises(DataError, match="would unpack to 536,87"):
         read_file(path, {})
 
 
