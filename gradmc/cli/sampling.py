@@ -151,7 +151,7 @@ def _refuse_occupied(run: RunDirectory, force: bool) -> None:
         raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
     if not run.exists() and not run.barely_begun():
         raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
-    if not force and ((run.draws / "zarr.json").exists() or any(run.state.glob("chain-*"))):
+    if not force and any(run.draws.glob("*")):
         raise UsageError(
             f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
             "or choose another directory with --output.dir"
