@@ -1,6 +1,7 @@
-"""Forked processes, in which JAX's threads are gone and whatever waits for them waits for ever.
+"""Whether JAX can work in this process: it has a device, and its threads were not lost in a fork.
 
-A process that was forked after its parent used JAX through gradmc is told so, instead of hanging.
+A process that was forked after its parent used JAX through gradmc is told so, instead of hanging: whatever waits for
+threads that are gone waits for ever.
 """
 
 import os
@@ -15,7 +16,7 @@ def use_jax() -> None:
     """To be called before JAX works.
 
     Raises:
-        UsageError: this process was forked from one in which JAX had worked.
+        UsageError: this process was forked from one in which JAX had worked, or JAX has no device that it may use.
     """
     global _used
     if _forked:
@@ -24,7 +25,23 @@ def use_jax() -> None:
             "Start processes by 'spawn' (multiprocessing.get_context('spawn')) or 'forkserver', or fork before the "
             "first density, check or sample"
         )
+    if not _used:
+        _find_devices()
     _used = True
+
+
+def _find_devices() -> None:
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:  # JAX itself fails in several ways where a platform is not there
+        wanted = os.environ.get("JAX_PLATFORMS")
+        remedy = (
+            f"JAX_PLATFORMS is {wanted!r}: unset it, or set JAX_PLATFORMS=cpu" if wanted else "set JAX_PLATFORMS=cpu"
+        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"JAX finds no device to compute on ({reason}); {remedy}") from None
 
 
 def _after_fork() -> None:

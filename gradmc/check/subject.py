@@ -7,9 +7,8 @@ line. A density that is not from a gradmc program has no `bound` model, and part
 
 import ast
 import functools
-import inspect
-import textwrap
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -19,12 +18,12 @@ from jax import lax
 
 from gradmc.check.activity import Activity, Status, interpret
 from gradmc.density import Density
-from gradmc.errors import SourceLocation
+from gradmc.errors import ProgramError, SourceLocation
 from gradmc.foreign.common import explaining
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit
 from gradmc.program.blame.tape import Tape, TooLong, record
-from gradmc.program.frontend.source import location
+from gradmc.program.frontend.source import function_node, location
 
 ROWS = 32
 """Height of the matrix of points that the compiled function takes; a loop over rows, so it costs no compile time."""
@@ -174,13 +173,13 @@ class Subject:
     @functools.cached_property
     def tree(self) -> ast.FunctionDef | None:
         """The syntax tree of the program with the lines of its file; None where there is no source."""
-        try:
-            lines, first = inspect.getsourcelines(self.density.function)
-            tree = ast.parse(textwrap.dedent("".join(lines)))
-        except (OSError, TypeError, SyntaxError):
+        function = self.density.function
+        if not isinstance(function, FunctionType):
             return None
-        ast.increment_lineno(tree, first - 1)
-        found = tree.body[0]
+        try:
+            found = function_node(function)
+        except ProgramError:
+            return None
         return found if isinstance(found, ast.FunctionDef) else None
 
     def line(self, number: int) -> SourceLocation:

@@ -9,7 +9,7 @@ from gradmc.config import Config, load_config
 from gradmc.config.schema import toml_value
 from gradmc.config.template import template
 from gradmc.errors import UsageError
-from gradmc.results.files import atomic_write
+from gradmc.results.files import atomic_write, chosen_file
 from gradmc.results.manifest import flatten
 
 
@@ -33,7 +33,8 @@ def init(path: Path, *, target: str, force: bool, common: Common) -> int:
         raise UsageError(f"{path} exists already; use --force to overwrite it")
     if not path.parent.is_dir():
         raise UsageError(f"no such directory: {path.parent}; create it first")
-    atomic_write(path, template(target).encode())
+    with chosen_file(path):
+        atomic_write(path, template(target).encode())
     next_step = f"Wrote {path}. Fill in [model] and [data], then run `gradmc sample {path}`."
     emit(next_step, {"file": str(path)}, as_json=common.json)
     return 0

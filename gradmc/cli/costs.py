@@ -32,12 +32,15 @@ BASE_BYTES = 400e6
 """Resident memory of Python, JAX and the compiled code (measured on the shipped models)."""
 
 
-def predict_costs(config: Config, problem: Problem, common: Common) -> int:
-    """Compile, time one gradient, and print what the run would cost."""
+def predict_costs(config: Config, problem: Problem, adapted: list[dict[str, Any]] | None, common: Common) -> int:
+    """Compile, time one gradient, and print what the run would cost; `adapted` is that of a warm start."""
     from gradmc.run.sampler import prepare
+    from gradmc.run.warm_start import warm_start
 
     with problem.density.differentiating():
         sampler = prepare(problem.density, problem.settings, initial=problem.initial)
+    if adapted is not None:
+        warm_start(sampler, adapted)
     seconds = gradient_seconds(problem.density)
     settings = problem.settings
     rounds = -(-settings.chains // min(settings.threads, settings.chains))

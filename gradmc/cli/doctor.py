@@ -27,8 +27,8 @@ def doctor(*, common: Common) -> int:
     findings = [
         Finding("versions", None, ", ".join(f"{name} {number}" for name, number in versions().items())),
         Finding("machine", None, f"{machine()['system']}, {os.cpu_count()} cores"),
-        check_devices(),
-        check_native_loop(),
+        devices := check_devices(),
+        *([check_native_loop()] if devices.good else []),
         check_cache(),
         check_bytecode(),
         check_disk(Path.cwd()),
@@ -81,16 +81,11 @@ def check_native_loop() -> Finding:
 
 def check_cache() -> Finding:
     """Whether compiled code is kept between runs."""
-    from gradmc.run.compiling import cache_directory
+    from gradmc.run.compiling import cache_directory, unusable_cache
 
+    if reason := unusable_cache():
+        return Finding("compilation cache", False, f"{reason}; set XDG_CACHE_HOME to a directory that can be written")
     directory = cache_directory()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        return Finding("compilation cache", False, f"{directory} cannot be written ({error.strerror})")
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     return Finding("compilation cache", True, f"{directory}, {size / 1e6:.1f} MB")
 

@@ -1,16 +1,16 @@
 """`gradmc status | export`: looking at a run from outside, finished or not."""
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gradmc.cli.app import Common
 from gradmc.cli.output import emit
-from gradmc.cli.reporting import status_of
+from gradmc.cli.reporting import open_stored, status_of
 from gradmc.errors import UsageError
 from gradmc.results.lock import holder
 from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.sealed import read_sealed
 from gradmc.run.progress import duration
 
 WORDS = {
@@ -43,15 +43,11 @@ def status(directory: Path, *, common: Common) -> int:
 def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool, common: Common) -> int:
     """Write the draws of a run to a file."""
     from gradmc.results.export import export as write
-    from gradmc.results.manifest import run_of
-    from gradmc.results.reading import open_draws
-    from gradmc.results.verifying import verify
 
     run = open_run(directory)
     if file.exists() and not force:
         raise UsageError(f"{file} exists already; use --force to overwrite it")
-    tree = open_draws(run.draws)
-    verify(run.draws, run=run_of(run.read_manifest()))
+    tree = open_stored(run)
     write(tree, file, groups or ("posterior",))
     size = file.stat().st_size
     emit(f"Wrote {file} ({size / 1e6:.1f} MB).", {"file": str(file), "bytes": size}, as_json=common.json)
@@ -60,10 +56,7 @@ def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool,
 
 def read_progress(run: RunDirectory) -> dict[str, Any] | None:
     """What the running process last wrote about its chains."""
-    try:
-        return json.loads(run.progress.read_bytes())
-    except (OSError, ValueError):
-        return None
+    return read_sealed(run.progress)
 
 
 def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:

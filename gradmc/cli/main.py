@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Any
 
-from gradmc.cli.output import let_go, report_error, tell
+from gradmc.cli.output import let_go, open_closed, report_error, tell
 from gradmc.cli.overrides import refuse_misplaced, split_overrides
 from gradmc.run.signals import interruptible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `gradmc` with the arguments of the process, and exit."""
+    open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without µ shows something else

@@ -1,39 +1,120 @@
-"""What a command prints: text for people, or one JSON object; errors in either form."""
+"""What a command prints: text for people, or one JSON object; errors in either form.
 
+Standard output holds the result of a command and nothing else. What a model, or a library under it, prints while a
+command runs goes to standard error.
+"""
+
+import errno
 import json
 import math
 import os
+import re
+import stat
 import sys
 import traceback
-from contextlib import suppress
-from typing import Any
+from contextlib import ExitStack, redirect_stdout, suppress
+from typing import Any, TextIO
 
 from gradmc.errors import GradmcError, UsageError
+from gradmc.printable import printable
 
 BUG = 1
 INTERRUPTED = 130
+
+
+OUT, ERR = 1, 2
+"""File descriptors of standard output and standard error."""
+
+
+class Results:
+    """Keeps standard output for results while a command runs: `with RESULTS: ...`.
+
+    Whatever else is written to it, from Python or below, goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        self.stream: TextIO | None = None  # where results go; standard output itself where it is None
+        self._undo = ExitStack()
+
+    def __enter__(self) -> None:
+        shown = sys.stdout
+        with suppress(OSError):
+            shown.flush()
+        with ExitStack() as stack:
+            stack.callback(setattr, self, "stream", None)
+            self.stream = self._aside(shown, stack)
+            stack.enter_context(redirect_stdout(sys.stderr))
+            self._undo = stack.pop_all()
+
+    def __exit__(self, *details: Any) -> None:
+        self._undo.close()
+
+    @staticmethod
+    def _aside(shown: TextIO, stack: ExitStack) -> TextIO:
+        """Point the descriptor of standard output to standard error, and give a stream to where it pointed."""
+        kept = os.dup(OUT)
+        stack.callback(os.close, kept)
+        stack.callback(os.dup2, kept, OUT)
+        os.dup2(ERR, OUT)
+        if _descriptor(shown) != OUT:  # Python's standard output is something else
+            return shown
+        return open(kept, "w", encoding=shown.encoding, errors="backslashreplace", closefd=False)
+
+
+RESULTS = Results()
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def open_closed() -> None:
+    """Open the standard streams that this process was started without, so that no file takes their place.
+
+    What is written to them is lost, as whoever closed them asked for.
+    """
+    for descriptor in (0, OUT, ERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    for name, descriptor in (("stdout", OUT), ("stderr", ERR)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def emit(text: str, content: dict[str, Any], *, as_json: bool) -> None:
     """Print the result of a command to standard output.
 
     Raises:
-        UsageError: it cannot be written; that nobody reads it any more (`| head`) is no error.
+        UsageError: it cannot be written; that nobody reads it any more (`| head`, a closed terminal) is no error.
     """
+    shown = json.dumps(plain(content), indent=2, default=str) if as_json else printable(text)
     try:
-        print(json.dumps(plain(content), indent=2, default=str) if as_json else text, flush=True)
-    except BrokenPipeError:
-        return
+        print(shown, file=RESULTS.stream, flush=True)
     except OSError as error:
-        raise UsageError(
-            f"cannot write the result to standard output: {error.strerror}; it goes nowhere else"
-        ) from None
+        if not _unread(error):
+            raise unwritten(error) from None
+
+
+def _unread(error: OSError) -> bool:
+    """Whether nobody is there to read any more."""
+    gone = error.errno == errno.EIO and any(stat.S_ISCHR(os.fstat(descriptor).st_mode) for descriptor in (OUT, ERR))
+    return isinstance(error, BrokenPipeError) or gone
+
+
+def unwritten(error: OSError) -> UsageError:
+    """That a result could not be written."""
+    return UsageError(f"cannot write the result to standard output: {error.strerror}; it goes nowhere else")
 
 
 def tell(text: str) -> None:
     """Print a line to standard error, if there is still somebody to read it."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def let_go() -> None:
@@ -74,6 +155,11 @@ def describe_error(error: BaseException) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
+    if isinstance(error, OSError) and error.filename is not None:  # one of gradmc's own says more
+        reason = error.strerror or type(error).__name__
+        return UsageError.exit_code, f"{reason}: {error.filename}; check the path, its permissions and the disk"
+    if isinstance(error, ValueError) and (setting := re.search(r"environment '(JAX_\w+)'", str(error))):
+        return UsageError.exit_code, f"JAX does not start: {error}; unset {setting[1]}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     message = (

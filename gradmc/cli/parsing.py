@@ -1,12 +1,15 @@
 """Handing a command line to cyclopts, with gradmc's exit codes and plain messages."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import BoundArguments
+from typing import Any
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
-from gradmc.cli.output import tell
+from gradmc.cli.app import Commands
+from gradmc.cli.output import RESULTS, tell, unwritten
 
 USAGE = 2
 
@@ -14,13 +17,7 @@ USAGE = 2
 def call(app: App, arguments: Sequence[str]) -> int:
     """Run a command; what it returns is the exit code."""
     try:
-        code = app(
-            list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            help_on_error=False,
-            result_action="return_value",
-        )
+        command, bound, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
     except CycloptsError as error:
         message = describe(error)
         if "--json" in arguments:
@@ -30,7 +27,21 @@ def call(app: App, arguments: Sequence[str]) -> int:
         known = f"`{command} --help` shows its options and an example."
         tell(known if error.command_chain else "`gradmc --help` lists the commands.")
         return USAGE
-    return code if isinstance(code, int) else 0
+    if not isinstance(getattr(command, "__self__", None), Commands):
+        _show(command, bound)
+        return 0
+    with RESULTS:
+        return command(*bound.args, **bound.kwargs)
+
+
+def _show(command: Callable[..., Any], bound: BoundArguments) -> None:
+    """Print help or version, which are results themselves."""
+    try:
+        command(*bound.args, **bound.kwargs)
+    except (BrokenPipeError, SystemExit):  # rich ends the process where nobody reads on
+        return
+    except OSError as error:
+        raise unwritten(error) from None
 
 
 def describe(error: CycloptsError) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 from gradmc.cli.app import Common
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem, check_identity
+from gradmc.cli.reporting import open_stored
 from gradmc.config import Config
+from gradmc.config.places import found
 from gradmc.results.labels import Labels
 from gradmc.results.lock import locked
 from gradmc.results.manifest import run_of
 from gradmc.results.prediction import predict_draws
-from gradmc.results.reading import open_draws
 from gradmc.results.run_directory import open_run
-from gradmc.results.verifying import verify
 from gradmc.results.zarr_store import ZarrStore
 
 GROUP = "posterior_predictive"
@@ -23,13 +23,12 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
     """Run the simulator for every stored draw."""
     run = open_run(directory)
     manifest = run.read_manifest()
-    config = Config.model_validate(manifest["config"])
+    config = Config.model_validate(found(manifest, run.path))
     problem = build_problem(config, seed=manifest["seed"])
     check_identity(manifest["identity"], problem.identity, "predict")
     with locked(run.lock):
         identifier = run_of(manifest)
-        verify(run.draws, run=identifier)
-        tree = open_draws(run.draws)
+        tree = open_stored(run)
         chains = problem.settings.chains
         store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density), run=identifier)
         names: dict[str, None] = {}

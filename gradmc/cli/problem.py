@@ -1,13 +1,10 @@
 """What a configuration asks for: a density, settings, and hashes that identify them."""
 
-import ast
-import inspect
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from gradmc.cli.sources import sources
 from gradmc.config import Config
 from gradmc.config.data_files import load_data
 from gradmc.config.initial import Initial, load_initial
@@ -15,7 +12,7 @@ from gradmc.config.problems import suggestion
 from gradmc.config.target import load_model
 from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.keep import Keep
-from gradmc.results.manifest import hash_data, hash_text
+from gradmc.results.manifest import hash_data
 
 WHAT = {"model": "the source of the model", "data": "the data", "initial": "the starting values"}
 
@@ -30,6 +27,7 @@ class Problem:
         settings: `gradmc.run.settings.Settings`.
         initial: flat unconstrained starting points, one per chain, or None.
         identity: hashes of everything outside the configuration that the draws depend on.
+        versions: versions of the packages that the model imports.
     """
 
     config: Config
@@ -37,6 +35,7 @@ class Problem:
     settings: Any
     initial: list[Any] | None
     identity: dict[str, str]
+    versions: dict[str, str]
 
 
 def build_problem(config: Config, *, seed: int | None = None) -> Problem:
@@ -61,12 +60,14 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
     target = density(model, data, precision=sampler.precision, max_loop_iterations=settings.max_loop_iterations)
     check_names(config, {group: tuple(names) for group, names in target.group_dims.items()})
     initial = load_initial(sampler.initial)
+    made = sources(model)
     return Problem(
         config=config,
         density=target,
         settings=settings,
         initial=start(target, initial, settings.chains),
-        identity={"model": source_hash(model), **hash_entries(data), **hash_initial(initial)},
+        identity={"model": made.hash, **hash_entries(data), **hash_initial(initial)},
+        versions=made.versions,
     )
 
 
@@ -133,28 +134,6 @@ def check_names(config: Config, groups: Mapping[str, tuple[str, ...]]) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return f"the model has {', '.join(dict.fromkeys(names))}"
-
-
-def source_hash(model: Any) -> str:
-    """A hash of the program: the model's file and the modules beside it that it imports, without comments."""
-    source = inspect.getsourcefile(model.fn)
-    if source is None:
-        return str(model.source_hash)
-    directory = Path(source).resolve().parent
-    files = {Path(source).resolve()}
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and file.endswith(".py") and directory in Path(file).resolve().parents:
-            files.add(Path(file).resolve())
-    parts = [f"{file.relative_to(directory)}\n{_without_comments(file)}" for file in sorted(files)]
-    return hash_text("\n".join(parts))
-
-
-def _without_comments(file: Path) -> str:
-    try:
-        return ast.dump(ast.parse(file.read_bytes()))
-    except (OSError, SyntaxError, ValueError):
-        return ""
 
 
 def check_identity(before: Mapping[str, str], after: Mapping[str, str], verb: str = "resume") -> None:

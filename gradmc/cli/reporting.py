@@ -1,6 +1,6 @@
 """`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
 
-import json
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,10 +9,13 @@ from typing import Any
 from gradmc.cli.app import Common
 from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
-from gradmc.errors import UsageError
+from gradmc.errors import ResumeError, UsageError
+from gradmc.results.files import StorageError
 from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.sealed import read_sealed
 
 FAILED_DIAGNOSTICS = 4
+COMPLETE = ("finished", "reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +62,38 @@ def assess(run: RunDirectory) -> Assessment | None:
     """Summary and checks of the draws as they are now, or None if there are none; kept for next time."""
     from gradmc.diagnostics import diagnose as check
     from gradmc.diagnostics import summarise
-    from gradmc.results.manifest import run_of
-    from gradmc.results.reading import open_draws
-    from gradmc.results.verifying import verify
 
-    if not (run.draws / "zarr.json").exists():
-        return None
     stamp = _stamp(run)
     kept = _kept(run, stamp)
     if kept is not None:
         return kept
-    verify(run.draws, run=run_of(run.read_manifest()))
-    tree = open_draws(run.draws)
+    if stamp is None and run.read_manifest().get("status") not in COMPLETE:
+        return None
+    tree = open_stored(run)
     if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
         return None
     table = summarise(tree)
     assessment = Assessment(table, check(tree, table))
     if status_of(run) != "running":
-        run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
+        with suppress(StorageError):  # a full disk, or that of somebody else: then it is computed again
+            run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
     return assessment
+
+
+def open_stored(run: RunDirectory) -> Any:
+    """The draws of a run, whose files are those that it wrote.
+
+    Raises:
+        UsageError: the run has no draws yet.
+        ResumeError: its files are not those that it wrote, or gone.
+    """
+    from gradmc.results.manifest import run_of
+    from gradmc.results.verifying import open_verified
+
+    manifest = run.read_manifest()
+    if manifest.get("status") in COMPLETE and _stamp(run) is None:
+        raise ResumeError(f"{run.draws / 'zarr.json'} is gone; restore it, or start a new run")
+    return open_verified(run.draws, run=run_of(manifest))
 
 
 def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
@@ -97,19 +113,22 @@ def _need(run: RunDirectory) -> Assessment:
     return assessment
 
 
-def _kept(run: RunDirectory, stamp: list[int]) -> Assessment | None:
+def _kept(run: RunDirectory, stamp: list[int] | None) -> Assessment | None:
     try:
-        content = json.loads(run.summary.read_text(encoding="utf-8"))
-        if content["stamp"] != stamp:
+        content = read_sealed(run.summary)
+        if stamp is None or content is None or content["stamp"] != stamp:
             return None
         return Assessment(Summary.from_json(content["summary"]), Diagnosis.from_json(content["diagnosis"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
-def _stamp(run: RunDirectory) -> list[int]:
-    """Changes whenever the draws do: time and size of the file that publishes them."""
-    information = (run.draws / "zarr.json").stat()
+def _stamp(run: RunDirectory) -> list[int] | None:
+    """Changes whenever the draws do: time and size of the file that publishes them; None where it is not there."""
+    try:
+        information = (run.draws / "zarr.json").stat()
+    except OSError:
+        return None
     return [information.st_mtime_ns, information.st_size]
 
 

@@ -11,10 +11,11 @@ from gradmc.cli.app import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
-from gradmc.config.load import parse
-from gradmc.errors import ResumeError, UsageError
+from gradmc.config.load import parse, read_text
+from gradmc.config.places import found, kept, relative_path
+from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
-from gradmc.results.files import StorageError
+from gradmc.results.files import StorageError, atomic_write
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
@@ -53,19 +54,26 @@ def sample(
         return _go_on(run, loaded.config, 0, options)
     _refuse_occupied(run, force)
     problem = build_problem(loaded.config)
+    adapted = _earlier(loaded.config)
     run.prepare()
     with locked(run.lock):
+        _refuse_occupied(run, force)  # another process may have begun and ended a run meanwhile
         if run.exists():
             run.clear()
-        run.config.write_text(loaded.text, encoding="utf-8")
+        atomic_write(run.config, loaded.text.encode())
+        config, files = kept(loaded.config.model_dump(), run.path)
         manifest = new_manifest(
             command=sys.argv,
-            config_path=str(loaded.path.resolve()),
-            config=loaded.config.model_dump(),
+            config_path=relative_path(str(loaded.path.resolve()), run.path),
+            config=config,
+            origin=str(run.path.resolve()),
+            files=files,
             file=parse(loaded.text, loaded.path),
             identity=problem.identity,
+            packages=problem.versions,
             seed=problem.settings.seed,
         )
+        _keep(run, adapted)
         return _execute(run, manifest, problem, options, resume=False)
 
 
@@ -82,7 +90,7 @@ def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
 
     loaded = load_config(path, overrides)
     _refuse_occupied(RunDirectory(Path(loaded.config.output.dir)), force=True)
-    return predict_costs(loaded.config, build_problem(loaded.config), common)
+    return predict_costs(loaded.config, build_problem(loaded.config), _earlier(loaded.config), common)
 
 
 def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: Options) -> int:
@@ -95,19 +103,19 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
             run.note("takeover", left=left)
             tell(message)
         stored = _stored_config(run, manifest)
-        if config is not None and (changes := config_changes(manifest["config"], config.model_dump())):
+        if config is not None and (changes := config_changes(stored.model_dump(), config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
         if extra_draws:
             draws = stored.sampler.draws + extra_draws
             sampler = stored.sampler.model_copy(update={"draws": draws})
             stored = stored.model_copy(update={"sampler": sampler})
-            manifest["config"] = stored.model_dump()
+            manifest["config"]["sampler"]["draws"] = draws
         elif manifest.get("status") in ("finished", "reached"):
             refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=stored.sampler.chains)
             return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
         problem = build_problem(stored, seed=manifest["seed"])
         check_identity(manifest["identity"], problem.identity)
-        _warn_about_versions(manifest["versions"])
+        _warn_about_versions(manifest["versions"], versions() | problem.versions)
         return _execute(run, manifest, problem, options, resume=True)
 
 
@@ -115,20 +123,22 @@ def _stored_config(run: RunDirectory, manifest: dict[str, Any]) -> Config:
     """The configuration of a run, unless its file was edited."""
     before = {"file": manifest["file"]}
     if run.config.exists():
-        after = {"file": parse(run.config.read_text(encoding="utf-8"), run.config)}
+        try:
+            after = {"file": parse(read_text(run.config), run.config)}
+        except ConfigError as error:
+            raise ResumeError(f"cannot resume: {error}; restore it, or start a new run") from None
         if changes := config_changes(before, after):
             plain = [change.removeprefix("file.") for change in changes]
             raise ResumeError(_changed(f"{run.config} was edited", plain))
-    return Config.model_validate(manifest["config"])
+    return Config.model_validate(found(manifest, run.path))
 
 
 def _changed(what: str, changes: list[str]) -> str:
     return "\n  ".join([f"cannot resume: {what}; undo the change, or start a new run:", *changes])
 
 
-def _warn_about_versions(before: dict[str, str]) -> None:
-    changed = [f"{name} {old} -> {versions().get(name)}" for name, old in before.items()]
-    changed = [text for text, (name, old) in zip(changed, before.items(), strict=True) if versions().get(name) != old]
+def _warn_about_versions(before: dict[str, str], after: dict[str, str]) -> None:
+    changed = [f"{name} {old} -> {after.get(name)}" for name, old in before.items() if after.get(name) != old]
     if changed:
         message = f"warning: versions changed since the run began ({', '.join(changed)}); bits may differ"
         tell(message)
@@ -140,9 +150,9 @@ def _refuse_occupied(run: RunDirectory, force: bool) -> None:
         return
     if not run.path.is_dir():
         raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
-    if not run.exists():
+    if not run.exists() and not run.barely_begun():
         raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
-    if not force and (run.draws / "zarr.json").exists():
+    if not force and any(run.draws.glob("*")):
         raise UsageError(
             f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
             "or choose another directory with --output.dir"
@@ -210,7 +220,7 @@ def _draw(
         stack.callback(display.close)
         display.note("compiling")
         sampler, checked = _prepared(run, manifest, problem)
-        _warm_start(sampler, run, config, resume=resume)
+        _warm_start(sampler, run)
         keep = Keep(
             warmup=config.output.keep_warmup,
             variables=None if config.output.variables is None else tuple(config.output.variables),
@@ -268,16 +278,30 @@ def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> 
     return sampler, outcome
 
 
-def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:
-    """Take over what an earlier run has adapted to, if the configuration asks for it."""
-    from gradmc.run.warm_start import read_adapted, store_adapted, stored_adapted, warm_start
+def _earlier(config: Config) -> list[dict[str, Any]] | None:
+    """What an earlier run has adapted to, if the configuration asks for it."""
+    from gradmc.run.warm_start import read_adapted
 
-    adapted = stored_adapted(run.state) if resume else None
-    if adapted is None and config.sampler.warm_start is not None:
-        earlier = open_run(config.sampler.warm_start)
-        made = earlier.read_manifest()
-        adapted = read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
+    if config.sampler.warm_start is None:
+        return None
+    earlier = open_run(config.sampler.warm_start)
+    made = earlier.read_manifest()
+    return read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
+
+
+def _keep(run: RunDirectory, adapted: list[dict[str, Any]] | None) -> None:
+    """Copy what an earlier run has adapted to, so that this one does not need it again."""
+    from gradmc.run.warm_start import store_adapted
+
+    if adapted is not None:
         store_adapted(run.state, adapted)
+
+
+def _warm_start(sampler: Any, run: RunDirectory) -> None:
+    """Take over what was copied from an earlier run, if anything was."""
+    from gradmc.run.warm_start import stored_adapted, warm_start
+
+    adapted = stored_adapted(run.state)
     if adapted is not None:
         warm_start(sampler, adapted)
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from gradmc.errors import DataError
 
 MISSING = ("", "na", "n/a", "null", "none", ".")
 """Texts that stand for a missing value in CSV files."""
+
+MOST_UNPACKED = 2**28
+MOST_RATIO = 100
+"""An archive that unpacks to more than so many bytes and to more than so many times its size is refused."""
 
 
 def load_data(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,14 +64,16 @@ def read_file(path: Path, cache: dict[Path, dict[str, Any]]) -> dict[str, Any]:
             cache[path] = reader(path)
         except DataError:
             raise
-        except (OSError, ValueError, UnicodeDecodeError) as error:
+        except RecursionError:
+            raise DataError(f"cannot read {path}: it is nested too deeply; write arrays as lists of rows") from None
+        except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"cannot read {path}: {error}; check that it is a whole {path.suffix} file") from error
     return cache[path]
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The entries of a JSON object."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected an object with a name for each entry")
     return {str(name): as_data(str(name), value, path) for name, value in content.items()}
@@ -74,7 +82,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_csv(path: Path) -> dict[str, Any]:
     """The columns of a CSV file with a header: whole numbers, numbers or texts."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+        before = csv.field_size_limit(sys.maxsize)
+        try:
+            rows = list(csv.reader(file, strict=True))
+        finally:
+            csv.field_size_limit(before)
     rows = [row for row in rows if row]
     if not rows:
         raise DataError(f"{path} is empty, expected a header with column names")
@@ -89,14 +101,40 @@ def read_csv(path: Path) -> dict[str, Any]:
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The arrays of a NumPy archive."""
+    """The arrays of a NumPy archive; one that claims to hold more than it can is refused before memory is taken."""
     import zipfile
 
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except zipfile.BadZipFile as error:
         raise DataError(f"cannot read {path}: {error}; write it with `numpy.savez`") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than it is, or an array whose shape is larger than its content."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+        if unpacked > MOST_UNPACKED and unpacked > MOST_RATIO * packed:
+            raise DataError(f"{path} would unpack to {unpacked:,} bytes, {unpacked // max(packed, 1)} times its size")
+        for member in members:
+            with archive.open(member) as file:
+                try:
+                    version = np.lib.format.read_magic(file)
+                    header = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else (np.lib.format.read_array_header_2_0)
+                    )
+                    shape, _, dtype = header(file)
+                except ValueError:
+                    continue  # no array, at which `np.load` complains
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise DataError(f"{path}: {member.filename} is cut: an array of shape {shape} does not fit into it")
 
 
 def read_parquet(path: Path) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        content = read_npz(path) if path.suffix == ".npz" else json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_npz(path) if path.suffix == ".npz" else json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"sampler.initial: cannot read {path}: {error}") from error
     tables = content if isinstance(content, list) else [content]
     if not tables or not all(isinstance(table, Mapping) for table in tables):

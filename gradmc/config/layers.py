@@ -7,13 +7,17 @@ from. Paths are made absolute here, because only here is known what they are rel
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gradmc.config.places import with_path
 from gradmc.config.schema import PATHS
 
 ENVIRONMENT_PREFIX = "GRADMC_"
 ENVIRONMENT_SEPARATOR = "__"
+NAMED = ("data", "stop.mcse", "sampler.initial")
+"""Tables whose keys are names of the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,25 @@ def file_layer(content: Mapping[str, Any], text: str, path: Path) -> Layer:
 
 
 def environment_layer(environment: Mapping[str, str]) -> Layer:
-    """Variables such as GRADMC_SAMPLER__DRAWS=2000."""
+    """Variables such as GRADMC_SAMPLER__DRAWS=2000; names of the model's (GRADMC_DATA__K) keep their case."""
     layer: Layer = {}
     for name, text in sorted(environment.items()):
         rest = name.removeprefix(ENVIRONMENT_PREFIX)
         if rest == name or ENVIRONMENT_SEPARATOR not in rest:
             continue
-        key = ".".join(rest.lower().split(ENVIRONMENT_SEPARATOR))
+        key = _key_of(rest.replace(ENVIRONMENT_SEPARATOR, "."))
         layer[key] = Entry(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
     return layer
+
+
+def _key_of(written: str) -> str:
+    """The key path that a variable's name gives."""
+    key, parts = written.lower(), written.split(".")
+    for table in NAMED:
+        if key.startswith(f"{table}.") and key not in PATHS:
+            place = table.count(".") + 1
+            return ".".join([table, parts[place], *(part.lower() for part in parts[place + 1 :])])
+    return key
 
 
 def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:
@@ -99,13 +113,7 @@ def parse_value(text: str) -> Any:
 
 def absolute(key: str, value: Any, base: Path) -> Any:
     """Make the paths in a value absolute."""
-    if key.startswith("data.") and isinstance(value, Mapping) and isinstance(value.get("file"), str):
-        return {**value, "file": _join(base, value["file"])}
-    if key not in PATHS or not isinstance(value, str) or not value:
-        return value
-    if key == "model.target":
-        return _absolute_target(value, base)
-    return _join(base, value)
+    return with_path(key, value, partial(_join, base))
 
 
 def _join(base: Path, path: str) -> str:
@@ -113,15 +121,6 @@ def _join(base: Path, path: str) -> str:
         return str((base / Path(path).expanduser()).resolve())
     except (OSError, RuntimeError, ValueError):
         return path
-
-
-def _absolute_target(target: str, base: Path) -> str:
-    file, colon, name = target.rpartition(":")
-    if not colon:
-        file, name = target, ""
-    if not file.endswith(".py"):
-        return target
-    return _join(base, file) + colon + name
 
 
 def line_of(text: str, tables: tuple[str, ...], key: str) -> int:

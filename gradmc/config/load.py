@@ -20,9 +20,13 @@ from gradmc.config.layers import (
     nest,
     option_layer,
 )
-from gradmc.config.problems import describe, suggestion, unknown_key
+from gradmc.config.places import with_path
+from gradmc.config.problems import describe, origin, shorten, suggestion, unknown_key
 from gradmc.config.schema import SECTIONS, Config
 from gradmc.errors import ConfigError
+
+MOST_PARTS = 16
+"""Most parts of a key such as `sampler.initial.mu`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def load_config(
         environment_layer(os.environ if environment is None else environment),
         option_layer(overrides),
     ]
+    refuse_deep(key for layer in layers for key in layer)
     merged = merge(layers)
     config, problems = check(merged)
     if config is None or problems:
@@ -79,6 +84,7 @@ def check(layer: Layer) -> tuple[Config | None, list[str]]:
     for name in [name for name in tree if name not in Config.model_fields]:
         problems.append(_unknown_section(name, layer))
         del tree[name]
+    problems += _impossible_paths(layer)
     if isinstance(tree.get("data"), Mapping):
         problems += data_problems(tree["data"], layer)
     sampler = tree.get("sampler")
@@ -90,10 +96,33 @@ def check(layer: Layer) -> tuple[Config | None, list[str]]:
         return None, problems + describe(error, layer)
 
 
+def refuse_deep(keys: Iterable[str]) -> None:
+    """Refuse keys with more parts than any table has.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    for key in keys:
+        if key.count(".") >= MOST_PARTS:
+            raise ConfigError(f"{shorten(key)}: nested more than {MOST_PARTS} deep; write SECTION.KEY")
+
+
+def _impossible_paths(layer: Layer) -> list[str]:
+    """What no file can be called: NUL ends a path for the operating system."""
+    paths: list[tuple[str, str]] = []
+    for key, entry in layer.items():
+        with_path(key, entry.value, lambda path, key=key: paths.append((key, path)) or path)
+    return [
+        f"{key}: expected a path without NUL, got {shorten(path)}{origin(key, layer)}; check the path"
+        for key, path in paths
+        if "\0" in path
+    ]
+
+
 def read_text(path: Path) -> str:
     """The text of a configuration file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"no such configuration file: {path}; {_nearby(path)}") from None
     except IsADirectoryError:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -51,7 +52,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 def load_file(path: Path) -> ModuleType:
     """Run a Python file as a module; its directory can be imported from, as with `python file.py`."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         names = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         hint = suggestion(path.name, names) or "check the path, which is relative to the configuration file"
         raise ConfigError(f"model.target: no such file {path}; {hint}")
@@ -74,6 +75,8 @@ def load_file(path: Path) -> ModuleType:
 
 def load_module(name: str) -> ModuleType:
     """Import a module by name, with the working directory on the path."""
+    if not all(name.split(".")) or "/" in name or os.sep in name:
+        raise ConfigError(f"model.target: {name or 'nothing'} is no module; for a file write `model.py:NAME`")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

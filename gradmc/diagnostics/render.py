@@ -3,6 +3,7 @@
 import math
 
 from gradmc.diagnostics.summary import Row, Summary
+from gradmc.printable import one_line
 
 MAX_ROWS = 40
 WORST = 10
@@ -23,7 +24,7 @@ def render_table(summary: Summary, *, max_rows: int | None = MAX_ROWS) -> str:
         worst = sorted(shown[first:], key=_badness, reverse=True)[: max_rows - first]
         shown = [*shown[:first], *worst]
     head = ["", *summary.columns]
-    lines = [head] + [[row.name, *(cell(row, column) for column in summary.columns)] for row in shown]
+    lines = [head] + [[one_line(row.name), *(cell(row, column) for column in summary.columns)] for row in shown]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = [
         "  ".join(

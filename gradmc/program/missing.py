@@ -6,10 +6,12 @@ count. A program that asks nothing of the kind would be NaN everywhere.
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend.source import function_node
 
 ASKING = frozenset(
     [
@@ -61,8 +63,8 @@ def _asks_by_name(code: CodeType) -> bool:
 def _compares_with_itself(function: FunctionType) -> bool:
     """Whether a function holds `v == v` or `v != v`, which only NaN answers otherwise than all other numbers."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
+        tree = function_node(function)
+    except ProgramError:
         return False
     pairs = [(n.left, n.comparators[0]) for n in ast.walk(tree) if isinstance(n, ast.Compare) and len(n.ops) == 1]
     return any(ast.dump(a) == ast.dump(b) for a, b in pairs)

@@ -5,10 +5,13 @@ they are.
 """
 
 import ast
-import inspect
-import textwrap
+import copy
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, Protocol
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend.source import function_node
 
 HOOK = "__gradmc_watch__"
 
@@ -76,15 +79,14 @@ class _Instrument(ast.NodeTransformer):
 
 def watched(fn: Callable[..., Any], watch: Watcher) -> Callable[..., Any] | None:
     """Return the function with every assignment watched, or None where its source cannot be had."""
-    try:
-        lines, first = inspect.getsourcelines(fn)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
+    if not isinstance(fn, FunctionType):
         return None
-    definition = tree.body[0]
+    try:
+        definition = copy.deepcopy(function_node(fn))
+    except ProgramError:
+        return None
     if not isinstance(definition, ast.FunctionDef):
         return None
-    ast.increment_lineno(tree, first - 1)
     definition.decorator_list = []
     _strip(definition.args)
     _Instrument().visit(definition)

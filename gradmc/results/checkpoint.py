@@ -9,6 +9,7 @@ bytes of the arrays, and a BLAKE2 digest of everything before.
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ResumeError
-from gradmc.results.files import atomic_write
+from gradmc.results.files import atomic_write, storage_errors
 
 MAGIC = b"gradmc-checkpoint-1\n"
 DIGEST_BYTES = 32
@@ -71,28 +72,35 @@ def save_checkpoint(
         meta: anything that JSON can hold.
     """
     newest, previous = checkpoint_path(directory, chain), previous_path(directory, chain)
-    if newest.exists():
-        os.replace(newest, previous)
+    with storage_errors(newest):
+        if newest.exists():
+            os.replace(newest, previous)
     atomic_write(newest, encode(arrays, meta))
 
 
 def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
     """The newest whole checkpoint of a chain, or None if there is none.
 
-    Damaged checkpoints are skipped with a warning. Going on from an older one, or from the start, costs time but
-    changes nothing: the draws of a chain are a function of its seed.
+    A damaged one is skipped with a warning, in favour of the one before it or, if it was the first, of the start. That
+    costs time but changes nothing: the draws of a chain are a function of its seed.
+
+    Raises:
+        ResumeError: the newest and the one before it are damaged.
     """
-    damaged: list[str] = []
+    damaged: list[Path] = []
     for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        if not path.exists():
             continue
-        checkpoint = decode(content)
+        checkpoint = _read(path)
         if checkpoint is not None:
             _warn(damaged, f"going on from the one before it ({path.name})")
             return replace(checkpoint, path=path)
-        damaged.append(path.name)
+        damaged.append(path)
+    if len(damaged) > 1:
+        newest, before = damaged
+        raise ResumeError(
+            f"{newest} and the one before it, {before.name}, are damaged; restore one, or start a new run"
+        )
     _warn(damaged, f"chain {chain} starts again from the beginning")
     return None
 
@@ -105,20 +113,28 @@ def refuse_foreign_checkpoints(directory: Path | str, *, run: str, chains: int) 
     """
     for chain in range(chains):
         for path in (checkpoint_path(directory, chain), previous_path(directory, chain)):
-            checkpoint = decode(path.read_bytes()) if path.exists() else None
+            checkpoint = _read(path)
             if checkpoint is not None:
                 together = checkpoint.meta.get("chains") or []  # those of a batch are in the file of the first
                 own = together if together[:1] == [chain] else [chain]
                 replace(checkpoint, path=path).refuse_other(run=run, chains=own)
 
 
+def _read(path: Path) -> Checkpoint | None:
+    """The checkpoint in a file; None where there is none, or it is damaged."""
+    try:
+        return decode(path.read_bytes())
+    except OSError:
+        return None
+
+
 def _listed(chains: Sequence[Any]) -> str:
     return ", ".join(map(str, chains))
 
 
-def _warn(damaged: list[str], consequence: str) -> None:
+def _warn(damaged: list[Path], consequence: str) -> None:
     if damaged:
-        text = f"checkpoint {damaged[0]} is damaged; {consequence}"
+        text = f"checkpoint {damaged[0].name} is damaged; {consequence}"
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
@@ -139,13 +155,22 @@ def decode(content: bytes) -> Checkpoint | None:
     body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if not body.startswith(MAGIC) or _digest(body) != digest:
         return None
+    try:
+        return _decode(body)
+    except (ValueError, TypeError, KeyError):  # whole, but not written by `encode`
+        return None
+
+
+def _decode(body: bytes) -> Checkpoint:
     start = len(MAGIC) + 8
     length = int.from_bytes(body[len(MAGIC) : start], "little")
     header = json.loads(body[start : start + length])
     position = start + length
     arrays: dict[str, np.ndarray] = {}
     for name, dtype, shape in header["arrays"]:
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
+        if min(shape, default=0) < 0:
+            raise ValueError("a shape is negative")
         array = np.frombuffer(body, np.dtype(dtype), count, position).reshape(shape).copy()
         arrays[name] = array
         position += array.nbytes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import UsageError
-from gradmc.results.files import storage_errors
+from gradmc.results.files import chosen_file
 
 ROWS = 4096
 FORMATS = (".nc", ".csv", ".parquet")
@@ -31,7 +31,7 @@ def export(tree: Any, path: Path, groups: Sequence[str] = ("posterior",)) -> Non
         groups: groups that become columns of a table; NetCDF always gets all groups.
 
     Raises:
-        UsageError: unknown format, missing group, or a library is not installed.
+        UsageError: unknown format, missing group, a library is not installed, or the file cannot be written.
     """
     writers = {".nc": _write_netcdf, ".csv": _write_csv, ".parquet": _write_parquet}
     if path.suffix not in writers:
@@ -42,13 +42,15 @@ def export(tree: Any, path: Path, groups: Sequence[str] = ("posterior",)) -> Non
             raise UsageError(f"no group {', '.join(missing)} in the run; it has {', '.join(tree.children)}")
     if not path.parent.is_dir():
         raise UsageError(f"no such directory: {path.parent}; create it first")
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory; name a file")
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        with storage_errors(path):
+    with chosen_file(path):
+        try:
             writers[path.suffix](tree, partial, groups)
             os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def rows(tree: Any, groups: Sequence[str]) -> Iterator[Columns]:

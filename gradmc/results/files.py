@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from gradmc.errors import GradmcError
+from gradmc.errors import GradmcError, UsageError
 
 
 class StorageError(GradmcError):
@@ -66,6 +66,19 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(_advice(path, error)) from error
+
+
+@contextmanager
+def chosen_file(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into advice, for a file that the user has chosen."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise UsageError(
+            f"cannot write {path}: {reason}; make room or get permission, or choose another file"
+        ) from error
 
 
 def _advice(path: Path, error: OSError) -> str:

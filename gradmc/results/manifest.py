@@ -8,14 +8,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradmc.errors import ResumeError
+from gradmc.results.sealed import CHECKSUM, is_whole
 
-FORMAT = 2
-"""Since 2 a run has an identifier, which its checkpoints and draws bear."""
+FORMAT = 3
+"""Since 2 a run has an identifier, which its checkpoints and draws bear; since 3 the manifest has a checksum, and paths
+that are relative to the run."""
 
 LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
 
@@ -28,18 +31,24 @@ def new_manifest(
     command: Sequence[str],
     config_path: str,
     config: Mapping[str, Any],
+    origin: str,
+    files: Mapping[str, str],
     file: Mapping[str, Any],
     identity: Mapping[str, str],
+    packages: Mapping[str, str],
     seed: int,
 ) -> dict[str, Any]:
     """The manifest of a run that begins, with an identifier of its own.
 
     Args:
         command: the command line.
-        config_path: the configuration file.
-        config: the resolved configuration, as nested tables.
+        config_path: the configuration file, relative to the run.
+        config: the resolved configuration, as nested tables; paths are relative to the run.
+        origin: the run directory, as an absolute path.
+        files: a hash of each file that the configuration names, by its path there.
         file: what stands in the configuration file.
         identity: hashes of everything that the draws depend on, by name.
+        packages: versions of the packages that the model imports.
         seed: the seed in use.
     """
     return {
@@ -49,10 +58,12 @@ def new_manifest(
         "command": list(command),
         "config_path": config_path,
         "config": dict(config),
+        "origin": origin,
+        "files": dict(files),
         "file": dict(file),
         "seed": seed,
         "identity": dict(identity),
-        "versions": versions(),
+        "versions": versions() | dict(packages),
         "machine": machine(),
         "started": now(),
         "seconds": 0.0,
@@ -65,6 +76,28 @@ def run_of(manifest: Mapping[str, Any]) -> str:
     return str(manifest.get("run", ""))
 
 
+def check_manifest(content: Any, path: Path) -> None:
+    """Refuse a manifest that is not whole, or that a newer version of gradmc wrote.
+
+    Raises:
+        ResumeError: naming the file.
+    """
+    number = content.get("format") if isinstance(content, dict) else None
+    if isinstance(number, int) and number > FORMAT:
+        raise ResumeError(
+            f"{path} is of format {number}, written by gradmc {_writer(content)}; this version reads formats up to "
+            f"{FORMAT}: use that version"
+        )
+    sealed = number == FORMAT or (isinstance(content, dict) and CHECKSUM in content)
+    if not isinstance(number, int) or (sealed and not is_whole(content)):
+        raise ResumeError(f"{path} is damaged or was edited; restore it, or start a new run")
+
+
+def _writer(manifest: Mapping[str, Any]) -> str:
+    versions = manifest.get("versions")
+    return str(versions.get("gradmc", "?")) if isinstance(versions, Mapping) else "?"
+
+
 def refuse_old(manifest: Mapping[str, Any]) -> None:
     """Refuse to go on with a run whose checkpoints do not say which run and chain they are of.
 
@@ -72,7 +105,7 @@ def refuse_old(manifest: Mapping[str, Any]) -> None:
         ResumeError: the run is of an older (or a newer) version of gradmc.
     """
     if manifest.get("format") != FORMAT or not run_of(manifest):
-        wrote = manifest.get("versions", {}).get("gradmc", "an older version")
+        wrote = _writer(manifest)
         raise ResumeError(
             f"this run was written by gradmc {wrote}, in format {manifest.get('format')}; this version goes on with "
             f"runs of format {FORMAT}: go on with that version, or start a new run (its draws can still be read)"

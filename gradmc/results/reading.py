@@ -14,12 +14,13 @@ def open_draws(path: Path | str) -> Any:
     """
     import xarray as xr
 
-    from gradmc.results.zarr_store import CHECKSUMS
+    from gradmc.results.zarr_store import OWN
 
     path = Path(path)
     if not (path / "zarr.json").exists():
         raise UsageError(f"no draws at {path}: expected a Zarr store there, written by `gradmc sample`")
     tree = xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
     tree.name = tree.attrs.get("name")
-    tree.attrs.pop(CHECKSUMS, None)  # of the files, not of what they hold (`gradmc.results.verifying`)
+    for name in OWN:
+        tree.attrs.pop(name, None)
     return tree

@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gradmc.errors import UsageError
+from gradmc.errors import ResumeError, UsageError
 from gradmc.results.files import atomic_write, storage_errors
+from gradmc.results.manifest import check_manifest
+from gradmc.results.sealed import seal
 
 CONTENT = ("config.toml", "manifest.json", "draws.zarr", "summary.json", "log.jsonl", "predictions.zarr")
 
@@ -77,6 +79,13 @@ class RunDirectory:
         """Whether there is anything in the directory."""
         return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
 
+    def barely_begun(self) -> bool:
+        """Whether a run was ended here before it wrote its manifest, and left nothing that could be missed."""
+        beginnings = {"state", "config.toml"}
+        return self.lock.is_file() and all(
+            path.name in beginnings or path.name.endswith(".partial") for path in self.path.iterdir()
+        )
+
     def prepare(self) -> None:
         """Create the directory and the one for checkpoints.
 
@@ -107,27 +116,29 @@ class RunDirectory:
                 left.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
-        """Replace a small JSON file in one step."""
-        text = json.dumps(content, indent=2, default=str)
+        """Replace a small JSON file in one step, sealed by a checksum."""
+        text = json.dumps(seal(content), indent=2)
         atomic_write(path, (text + "\n").encode())
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest.
 
         Raises:
-            UsageError: this is not a run directory, or the manifest is damaged.
+            UsageError: this is not a run directory.
+            ResumeError: the manifest is damaged, gone, or of a newer version of gradmc.
         """
         try:
-            content = json.loads(self.manifest.read_text(encoding="utf-8"))
+            content = json.loads(self.manifest.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
+            if (self.draws / "zarr.json").exists():
+                raise ResumeError(f"{self.manifest} is gone; restore it, or start a new run") from None
             raise UsageError(
                 f"{self.path} is not a run directory (it has no manifest.json); "
                 "expected the output directory of `gradmc sample`"
             ) from None
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {self.manifest}: {error}; restore it, or start again") from None
-        if not isinstance(content, dict):
-            raise UsageError(f"cannot read {self.manifest}: not a JSON object; restore it, or start again")
+        except (OSError, ValueError, RecursionError) as error:
+            raise ResumeError(f"cannot read {self.manifest}: {error}; restore it, or start a new run") from None
+        check_manifest(content, self.manifest)
         return content
 
     def note(self, event: str, **details: Any) -> None:

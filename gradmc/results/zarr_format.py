@@ -8,11 +8,15 @@ layout of zarr-python for consolidated metadata and variable-length strings.
 
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+MOST_CHUNK_BYTES = 2**30
+"""Chunks that claim to be larger are refused before memory is taken for them; those of a store are far smaller."""
 
 ZSTD_LEVEL = 1
 """On draws (incompressible mantissas) level 1 shrinks as much as level 3 and costs less (measured)."""
@@ -64,7 +68,15 @@ class ArrayFormat:
         return bytes(codec().encode(plain))
 
     def decode(self, content: bytes) -> np.ndarray:
-        """One whole chunk from its bytes (numbers only)."""
+        """One whole chunk from its bytes (numbers only).
+
+        Raises:
+            ValueError: the bytes are not those of such a chunk.
+            RuntimeError: they are damaged.
+        """
+        expected = math.prod(self.chunk) * self.dtype.itemsize
+        if frame_bytes(content) != expected or expected > MOST_CHUNK_BYTES:
+            raise ValueError("it is not a chunk of this array")
         flat = np.frombuffer(codec().decode(content), self.dtype.newbyteorder("<"))
         return flat.astype(self.dtype).reshape(self.chunk)
 
@@ -86,7 +98,21 @@ def codec() -> Any:
     """The compressor; imported on first use, which must not happen in several threads at once."""
     from numcodecs.zstd import Zstd
 
-    return Zstd(level=ZSTD_LEVEL)
+    return Zstd(level=ZSTD_LEVEL, checksum=True)
+
+
+def frame_bytes(content: bytes) -> int | None:
+    """How many bytes a Zstandard frame says that it holds (RFC 8878, section 3.1.1.1), or None if it does not say."""
+    if content[:4] != b"\x28\xb5\x2f\xfd" or len(content) < 5:
+        return None
+    descriptor = content[4]
+    flag, single_segment = descriptor >> 6, descriptor >> 5 & 1
+    width = (single_segment, 2, 4, 8)[flag]
+    start = 5 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    field = content[start : start + width]
+    if not width or len(field) < width:
+        return None
+    return int.from_bytes(field, "little") + (256 if flag == 1 else 0)
 
 
 def whole_array(array: np.ndarray, dims: Sequence[str]) -> ArrayFormat:
@@ -130,7 +156,7 @@ def _codecs(dtype: np.dtype) -> list[dict[str, Any]]:
         first = {"name": "bytes"}
     else:
         first = {"name": "bytes", "configuration": {"endian": "little"}}
-    return [first, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}]
+    return [first, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": True}}]
 
 
 def _fill_value(dtype: np.dtype) -> Any:

@@ -2,14 +2,15 @@
 
 Each array has the axes (chain, draw, ...) and is chunked so that a chunk belongs to one chain; chains are
 therefore written without waiting for each other. What readers see is decided by metadata alone: after chunks
-are written, one rename publishes the number of draws that all chains have in common. When a run ends its checksums
-are published too, and `verify` reads everything back.
+are written, one rename publishes the number of draws that all chains have in common, with checksums of everything that
+the files hold; `verify` reads everything back.
 """
 
 import json
 import shutil
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from gradmc.results.files import atomic_write, make_parents, storage_errors, syn
 from gradmc.results.keep import Keep
 from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order
 from gradmc.results.memory import chunk_length, warmup_name
+from gradmc.results.sealed import digest
 from gradmc.results.store import Checksums, Groups
 from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
 from gradmc.results.zarr_format import ArrayFormat, chunk_key, codec, encode_json, group_metadata, whole_array
@@ -39,10 +41,45 @@ LENGTHS = "gradmc_lengths"
 """Attribute of the root while a run goes on: draws received per chain, as JSON."""
 
 CHECKSUMS = "gradmc_checksums"
-"""Attribute of the root: `Checksums` of each chain when the store was last finalized, as JSON."""
+"""Attribute of the root: `Checksums` of each chain, of the draws that it has published, as JSON."""
+
+FILES = "gradmc_files"
+"""Attribute of the root: CRC-32 of the file of each array that does not grow, as JSON."""
+
+SEAL = "gradmc_seal"
+"""Attribute of the root: a checksum of all else that the root's metadata hold."""
+
+OWN = (CHECKSUMS, FILES, SEAL)
+"""Attributes that are about the files, and not about what they hold."""
 
 RUN = "gradmc_run"
 """Attribute of the root: which run the draws are of."""
+
+
+def sealed_root(content: dict[str, Any]) -> dict[str, Any]:
+    """The root's metadata with their seal."""
+    attributes = {name: value for name, value in content["attributes"].items() if name != SEAL}
+    content = {**content, "attributes": attributes}
+    return {**content, "attributes": {**attributes, SEAL: digest(content)}}
+
+
+def read_root(path: Path) -> dict[str, Any]:
+    """The root's metadata of a store.
+
+    Raises:
+        ResumeError: they are gone or damaged, or something else wrote them.
+    """
+    file = path / "zarr.json"
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResumeError(f"cannot read {file}: {error}; restore it, or start a new run") from None
+    parts = content if isinstance(content, dict) else {}
+    attributes, consolidated = parts.get("attributes"), parts.get("consolidated_metadata")
+    known = isinstance(attributes, dict) and isinstance(consolidated, dict) and "metadata" in consolidated
+    if not known or (SEAL in (attributes or ()) and sealed_root(parts) != parts):
+        raise ResumeError(f"{file} is damaged or was edited; restore it, or start a new run")
+    return content
 
 
 class ZarrStore:
@@ -71,7 +108,7 @@ class ZarrStore:
         self._attributes = standard_attributes(self.labels) | ({RUN: run} if run else {})
         self._checksums: list[Checksums] = [{} for _ in range(chains)]
         self._listed: set[tuple[str, str]] = set()  # arrays in the metadata on disk
-        self._fixed: dict[str, dict[str, Any]] = {}
+        self._fixed: dict[str, tuple[dict[str, Any], int]] = {}  # metadata and CRC-32 of the only chunk
         self._contents: dict[str, int] = {}
         self._lock = threading.RLock()
         codec()
@@ -91,8 +128,8 @@ class ZarrStore:
         root = store.path / "zarr.json"
         if not root.exists():
             return store
-        content = json.loads(root.read_bytes())
-        store._attributes = dict(content["attributes"])
+        content = read_root(store.path)
+        store._attributes = {name: value for name, value in content["attributes"].items() if name not in OWN[1:]}
         if store._attributes.get(RUN, "") != run:
             raise ResumeError(f"{store.path} holds the draws of another run; restore its own, or start a new run")
         lengths = json.loads(store._attributes.pop(LENGTHS, "{}"))
@@ -136,13 +173,18 @@ class ZarrStore:
 
     def truncate(self, chain: int, warmup: bool, length: int) -> None:
         """Forget the draws of a chain beyond `length`, which must have been flushed."""
+        before = self._published[warmup][chain]
         self._received[warmup][chain] = self._published[warmup][chain] = length
-        self._checksums[chain] = {}
+        noted = self._checksums[chain]
+        self._checksums[chain] = {name: of for name, of in noted.items() if name.startswith("warmup_") != warmup}
         if warmup and not self.keep.warmup:
             return
         for group, name in list(self._arrays):
             if group.startswith("warmup_") == warmup:
                 self._columns[chain][group, name] = self._open_column(chain, group, name, length)
+        self._checksums[chain] |= self.checksums(chain)
+        if length < before:
+            self._publish_metadata()  # before the last chunk is written again, with fewer draws in it
 
     def flush(self, chain: int) -> None:
         """Put everything received from a chain on the disk and publish it."""
@@ -169,7 +211,7 @@ class ZarrStore:
                 self._published[warmup] = list(self._received[warmup])
             for chain, before in enumerate(self._checksums):
                 before.update(self.checksums(chain))
-            self._publish_metadata(json.dumps(self._checksums))
+            self._publish_metadata()
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far, read lazily from disk."""
@@ -198,6 +240,7 @@ class ZarrStore:
             before = self._shown(False), self._shown(True)
             for warmup in (True, False):
                 self._published[warmup][chain] = self._received[warmup][chain]
+            self._checksums[chain].update(self.checksums(chain))
             if before != (self._shown(False), self._shown(True)) or self._unpublished():
                 self._publish_metadata()
 
@@ -218,8 +261,8 @@ class ZarrStore:
         """Number of draws that readers see of each chain."""
         return min(self.keep.kept(length) for length in self._published[warmup])
 
-    def _publish_metadata(self, checksums: str | None = None) -> None:
-        """Write all metadata, the root's last; `checksums` where no more draws come."""
+    def _publish_metadata(self) -> None:
+        """Write all metadata, the root's last."""
         members: dict[str, dict[str, Any]] = {}
         attributes, arrays = storable(self._attributes), set(self._arrays)
         for group in sorted({group for group, _ in list(self._arrays)}, key=group_rank):
@@ -228,9 +271,9 @@ class ZarrStore:
         for name, metadata in members.items():
             self._replace(f"{name}/zarr.json", encode_json(metadata))
         lengths = {"warmup": self._published[True], "draws": self._published[False]}
-        attributes |= {LENGTHS: json.dumps(lengths)} | ({CHECKSUMS: checksums} if checksums else {})
-        root = group_metadata(attributes, members)
-        self._replace("zarr.json", encode_json(root))
+        attributes |= {LENGTHS: json.dumps(lengths), CHECKSUMS: json.dumps(self._checksums)}
+        attributes |= {FILES: json.dumps({name: crc for name, (_, crc) in self._fixed.items() if name in members})}
+        self._replace("zarr.json", encode_json(sealed_root(group_metadata(attributes, members))))
         self._listed = arrays
 
     def _draws_members(self, group: str, attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -268,9 +311,10 @@ class ZarrStore:
         """Write an array that does not grow, and give its metadata."""
         if name not in self._fixed:
             array = whole_array(values, dims)
-            self._replace(f"{name}/{chunk_key((0,) * values.ndim)}", array.encode(values))
-            self._fixed[name] = array.metadata()
-        return self._fixed[name]
+            content = array.encode(values)
+            self._replace(f"{name}/{chunk_key((0,) * values.ndim)}", content)
+            self._fixed[name] = array.metadata(), zlib.crc32(content)
+        return self._fixed[name][0]
 
     def _draw_coordinate(self, group: str, draws: int) -> dict[str, Any]:
         """Write the numbers of the draws as far as needed, in chunks that never change."""

@@ -6,7 +6,9 @@ for the time of compiling, in the user's cache directory, unless the user has co
 
 import contextlib
 import os
+import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -93,14 +95,36 @@ def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager
 
 def cache_directory() -> Path:
     """Where gradmc keeps compiled code: `$XDG_CACHE_HOME/gradmc/xla`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(root) / "gradmc" / "xla"
+
+
+def unusable_cache() -> str:
+    """Why compiled code cannot be kept in its directory, which is made; nothing where it can."""
+    try:
+        directory = cache_directory()
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return ""
+    except OSError as error:
+        return f"{directory} cannot be written ({error.strerror})"
+    except RuntimeError:
+        return "this user has no home directory"
 
 
 @contextlib.contextmanager
 def _persistent_cache() -> Iterator[None]:
     """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays."""
     if jax.config.jax_compilation_cache_dir is not None or os.environ.get("GRADMC_CACHE") == "off":
+        yield
+        return
+    if reason := unusable_cache():
+        warnings.warn(
+            f"compiled code is not kept: {reason}; set XDG_CACHE_HOME to a directory that can be written, or "
+            "GRADMC_CACHE=off",
+            RuntimeWarning,
+            stacklevel=2,
+        )
         yield
         return
     settings = {

@@ -1,10 +1,12 @@
 """Progress for other processes: the board as a small file, for `gradmc status`."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
 from gradmc.results.files import StorageError, atomic_write
 from gradmc.results.manifest import now
+from gradmc.results.sealed import seal
 from gradmc.run.progress import ChainStatus, Display
 from gradmc.run.progress_json import encode
 
@@ -62,6 +64,7 @@ class FileProgress(Display):
             ],
         }
         try:
-            atomic_write(self._path, encode(content).encode(), durable=False)
+            sealed = seal(json.loads(encode(content)))
+            atomic_write(self._path, json.dumps(sealed).encode(), durable=False)
         except StorageError:
             return

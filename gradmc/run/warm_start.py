@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.errors import ConfigError
+from gradmc.errors import ConfigError, ResumeError
 from gradmc.results.checkpoint import Checkpoint, decode, encode, load_checkpoint
 from gradmc.results.files import atomic_write
 from gradmc.run.sampler import Sampler
@@ -65,7 +65,7 @@ def stored_adapted(state: Path) -> list[Adapted] | None:
         return None
     content = decode((state / FILE).read_bytes())
     if content is None:
-        raise ConfigError(f"{state / FILE} is damaged; start the run again with --force")
+        raise ResumeError(f"{state / FILE} is damaged; restore it, or start the run again with --force")
     adapted: list[Adapted] = [{} for _ in range(content.meta["chains"])]
     for name, array in content.arrays.items():
         chain, dot, rest = name.partition(".")

@@ -1,11 +1,13 @@
 """Runs `gradmc` in forked processes that need not import anything, so that many can be started and killed.
 
 Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
-writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, and `every_chunk` for
-a checkpoint after each.
-Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`.
+writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, `every_chunk` for a
+checkpoint after each, `full_after` for a disk that is full after so many files, and `limit`, seconds after which the
+process is taken to hang.
+Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`, `hung`.
 """
 
+import errno
 import importlib
 import json
 import math
@@ -34,12 +36,39 @@ def child(request: dict, stderr: int) -> None:
     signals.GRACE = request.get("grace", signals.GRACE)
     if request.get("every_chunk"):
         recorder.CHECKPOINT_SHARE = math.inf
+    if "full_after" in request:
+        fill_disk(request["full_after"])
     code = 1
     try:
         code = run(request["arguments"])
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def fill_disk(after: int) -> None:
+    """Let every file but the first `after` find the disk full."""
+    replace, left = os.replace, [after]
+
+    def replace_or_fail(source: str, target: str) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    os.replace = replace_or_fail
+
+
+def wait(pid: int, limit: float) -> tuple[int, bool]:
+    """The status of a process, and whether it had to be killed because it did not end."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status, False
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1], True
 
 
 def written_since(file: Path, begin: float) -> bool:
@@ -76,14 +105,15 @@ def serve(request: dict) -> dict:
         pid = os.fork()
         if pid == 0:
             child(request, stderr.fileno())
-        status = stop(pid, request) if request.get("signals") else None
+        status, hung = stop(pid, request) if request.get("signals") else None, False
         if status is None:
-            _, status = os.waitpid(pid, 0)
+            status, hung = wait(pid, request.get("limit", math.inf))
         stderr.seek(0)
         return {
             "code": os.waitstatus_to_exitcode(status),
             "seconds": time.monotonic() - began,
-            "err": stderr.read().decode(),
+            "err": stderr.read().decode(errors="replace"),
+            "hung": hung,
         }
 
 

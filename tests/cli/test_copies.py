@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gradmc.results.sealed import seal
 from tests.cli.conftest import Gradmc
 
 
@@ -24,7 +25,7 @@ def test_extending_what_is_not_the_runs_own(gradmc: Gradmc, copy: Path, tampered
         shutil.copytree(mu / "1", mu / "0", dirs_exist_ok=True)
     if tampered == "run":
         manifest = json.loads((copy / "manifest.json").read_text())
-        (copy / "manifest.json").write_text(json.dumps(manifest | {"run": "another"}))
+        (copy / "manifest.json").write_text(json.dumps(seal(manifest | {"run": "another"})))
     result = gradmc("extend", copy, "--draws", 20, "--progress=none")
     assert result.code == 5
     expected = {
@@ -57,14 +58,14 @@ def test_reading_draws_that_were_changed(gradmc: Gradmc, copy: Path, command: st
 
 def test_a_run_of_an_older_version_is_read_but_not_gone_on_with(gradmc: Gradmc, copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
-    del manifest["run"]
+    del manifest["run"], manifest["checksum"]
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
     root = json.loads((copy / "draws.zarr" / "zarr.json").read_text())
-    for name in ("gradmc_run", "gradmc_checksums"):
+    for name in ("gradmc_run", "gradmc_checksums", "gradmc_files", "gradmc_seal"):
         del root["attributes"][name]
     (copy / "draws.zarr" / "zarr.json").write_text(json.dumps(root))
     assert gradmc("summary", copy).code == 0
     for command in (["resume", copy], ["extend", copy, "--draws", 5]):
         result = gradmc(*command)
         assert result.code == 5
-        assert "in format 1; this version goes on with runs of format 2" in result.err
+        assert "in format 1; this version goes on with runs of format 3" in result.err

@@ -257,6 +257,16 @@ def test_a_second_interrupt_ends_any_command(server: Server, endless: Path) -> N
     assert result["seconds"] < 12.0
 
 
+def test_a_process_that_is_halted_goes_on(server: Server, reference: Reference, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["sample", reference.project / "run.toml", *SETTINGS, f"--output.dir={out}"]
+    halt = [(0.02, int(signal.SIGSTOP)), (1.5, int(signal.SIGCONT))]
+    result = server(*command, signals=halt, after=str(out / "state" / "chain-0.checkpoint"), chunk_seconds=0.02)
+    assert result["code"] == 0, result["err"]
+    assert result["seconds"] > 1.5
+    assert_same_run(reference.out, out)
+
+
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
 def test_a_damaged_checkpoint_falls_back(server: Server, reference: Reference, tmp_path: Path, damage: str) -> None:
     out = tmp_path / "out"

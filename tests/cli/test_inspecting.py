@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from gradmc.results.lock import locked
+from gradmc.results.sealed import seal
 from gradmc.run import sampler
 from gradmc.run.progress import ChainStatus, NoProgress
 from gradmc.run.progress_file import FileProgress
@@ -38,16 +39,16 @@ def test_status_of_a_finished_run(finished: Path, gradmc: Gradmc) -> None:
 
 def test_the_ess_so_far_is_that_of_an_unfinished_run(copy: Path, gradmc: Gradmc) -> None:
     progress = copy / "state" / "progress.json"
-    progress.write_text(json.dumps(json.loads(progress.read_text()) | {"ess": 12.0}))
+    progress.write_text(json.dumps(seal(json.loads(progress.read_text()) | {"ess": 12.0})))
     assert "so far" not in gradmc("status", copy).out
     manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    (copy / "manifest.json").write_text(json.dumps(seal(manifest | {"status": "running"})))
     assert "ESS 12 so far" in gradmc("status", copy).out
 
 
 def test_status_tells_running_from_killed(copy: Path, gradmc: Gradmc) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    (copy / "manifest.json").write_text(json.dumps(seal(manifest | {"status": "running"})))
     assert gradmc("status", copy, "--json").json["status"] == "killed"
     with locked(copy / "state" / "lock"):
         running = gradmc("status", copy, "--json").json

@@ -1,12 +1,13 @@
 """Reading data files."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gradmc.config.data_files import load_data
+from gradmc.config.data_files import load_data, read_file
 from gradmc.errors import DataError
 
 
@@ -61,3 +62,52 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("effect,error\n1,2\n")
     with pytest.raises(DataError, match=r"data.y: no 'efect' in .*d.csv; did you mean effect\?"):
         load_data({"y": {"file": str(tmp_path / "d.csv"), "column": "efect"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("deep.json", b'{"y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "it is nested too deeply"),
+        ("torn.csv", b'y,t\n1.0,"a\n', "unexpected end of data"),
+        ("utf16.json", '{"y": [1]}'.encode("utf-16"), "check that it is a whole .json file"),
+        ("digits.json", b'{"y": [' + b"9" * 5000 + b"]}", "check that it is a whole .json file"),
+    ],
+    ids=["deep", "torn", "utf16", "digits"],
+)
+def test_files_that_no_reader_takes(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_file(tmp_path / name, {})
+
+
+def test_a_byte_order_mark_and_long_fields(tmp_path: Path) -> None:
+    (tmp_path / "y.json").write_text('{"y": [1.0, 2.0]}', encoding="utf-8-sig")
+    assert read_file(tmp_path / "y.json", {})["y"].tolist() == [1.0, 2.0]
+    (tmp_path / "y.csv").write_text(f"y,text\n1.5,{'x' * 300_000}\n", encoding="utf-8-sig")
+    content = read_file(tmp_path / "y.csv", {})
+    assert content["y"].tolist() == [1.5]
+    assert len(content["text"][0]) == 300_000
+
+
+def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("y.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**26,)})
+        for _ in range(2**9):
+            file.write(bytes(2**20))
+    with pytest.raises(DataError, match="would unpack to 536,87"):
+        read_file(path, {})
+
+
+def test_an_array_whose_shape_is_larger_than_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "shape.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("y.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
+    with pytest.raises(DataError, match=r"an array of shape \(1125899906842624,\) does not fit"):
+        read_file(path, {})
+
+
+def test_pickled_data_are_not_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "objects.npz", y=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match="allow_pickle"):
+        read_file(tmp_path / "objects.npz", {})

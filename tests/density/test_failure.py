@@ -87,6 +87,23 @@ def test_a_line_without_marks_is_named():
     assert "with j = 1" in said
 
 
+def test_a_line_is_named_beside_a_string_in_the_first_column():
+    @model
+    def quoting(mu: Real, *, y: Data["n"]):
+        text = """
+in the first column
+"""
+        lp = 0.0 * len(text)
+        for j in range(len(y)):
+            distance = y[j] - mu
+            lp += jnp.log(distance)
+        return lp
+
+    told = density(quoting, Y).describe_failure(np.array([0.5]))
+    assert "first at" in told
+    assert f":{line_of(quoting, 'lp += jnp.log(distance)')}" in told
+
+
 def test_terms_whose_gradient_is_not_finite_are_named():
     said = density(root_at_zero, Y).describe_failure([-0.5, 0.0])
     assert "its gradient with respect to mu is not finite" in said

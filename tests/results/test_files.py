@@ -90,7 +90,7 @@ def test_only_runs_are_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run directory"):
         open_run(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UsageError, match=r"cannot read .*manifest.json"):
+    with pytest.raises(ResumeError, match=r"cannot read .*manifest.json"):
         open_run(tmp_path)
 
 

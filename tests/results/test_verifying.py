@@ -10,6 +10,7 @@ from gradmc.errors import ResumeError
 from gradmc.results import Keep, ZarrStore
 from gradmc.results.reading import open_draws
 from gradmc.results.verifying import verify
+from gradmc.results.zarr_format import codec, frame_bytes
 from tests.results.fakes import LABELS, chunk, feed
 
 DRAWS = 4200  # two chunks of a scalar
@@ -70,6 +71,27 @@ def lose(path: Path) -> None:
     (path / "draws.zarr" / "posterior" / "mu" / "c" / "1" / "0").unlink()
 
 
+def change_label(path: Path) -> None:
+    file = path / "draws.zarr" / "posterior" / "school" / "c" / "0"
+    file.write_bytes(codec().encode(codec().decode(file.read_bytes()).replace(b"a", b"z")))
+
+
+def change_draw_numbers(path: Path) -> None:
+    draw = path / "draws.zarr" / "posterior" / "draw" / "c"
+    shutil.copy(draw / "1", draw / "0")
+
+
+def change_metadata(path: Path) -> None:
+    file = path / "draws.zarr" / "zarr.json"
+    file.write_text(file.read_text().replace('"school"', '"pupils"', 1))
+
+
+def be_a_bomb(path: Path) -> None:
+    """A few bytes that claim to be 64 GiB of zeros."""
+    frame = bytes.fromhex("28b52ffd") + bytes([0b1110_0000]) + (2**36).to_bytes(8, "little")
+    (path / "draws.zarr" / "posterior" / "mu" / "c" / "0" / "0").write_bytes(frame + bytes(9))
+
+
 def exchange_stores(path: Path) -> None:
     shutil.rmtree(path / "draws.zarr")
     (path / "other.zarr").rename(path / "draws.zarr")
@@ -88,6 +110,10 @@ NOT_THOSE = "are not those that the run wrote"
         (cut, r"cannot read draws of chain 0 in .*mu/c/0/1"),
         (lose, r"cannot read draws of chain 1 in .*mu/c/1/0: No such file"),
         (exchange_stores, "holds the draws of another run"),
+        (change_label, r"posterior/school/c/0 is not what the run wrote"),
+        (change_draw_numbers, r"posterior/draw/c/0 is not what the run wrote"),
+        (change_metadata, r"draws.zarr/zarr.json is damaged or was edited"),
+        (be_a_bomb, r"cannot read draws of chain 0 in .*mu/c/0/0: it is not a chunk of this array"),
     ],
 )
 def test_draws_that_are_not_the_runs_are_refused(copies: Path, tamper: Callable[[Path], None], message: str) -> None:
@@ -95,6 +121,44 @@ def test_draws_that_are_not_the_runs_are_refused(copies: Path, tamper: Callable[
     tamper(copies)
     with pytest.raises(ResumeError, match=message):
         verify(copies / "draws.zarr", run="this", draws=DRAWS)
+
+
+def test_a_store_that_is_still_written_to_is_verified(tmp_path: Path) -> None:
+    store = ZarrStore(tmp_path / "draws.zarr", chains=2, labels=LABELS, keep=KEEP)
+    for chain in (0, 1):
+        store.append(chain, False, chunk(chain, False, 0, 30))
+        store.flush(chain)
+    store.append(0, False, chunk(0, False, 30, 10))
+    verify(tmp_path / "draws.zarr")
+    mu = tmp_path / "draws.zarr" / "posterior" / "mu" / "c"
+    (mu / "1" / "0").unlink()
+    with pytest.raises(ResumeError, match=r"cannot read draws of chain 1 in .*mu/c/1/0: No such file"):
+        verify(tmp_path / "draws.zarr")
+
+
+def test_a_reader_sees_whole_draws_while_a_run_that_goes_on_writes_its_last_ones_again(tmp_path: Path) -> None:
+    path = tmp_path / "draws.zarr"
+    store = ZarrStore(path, chains=2, labels=LABELS, keep=KEEP)
+    for chain in (0, 1):
+        store.append(chain, False, chunk(chain, False, 0, 30))
+        store.flush(chain)
+    again = ZarrStore.resume(path, chains=2, labels=LABELS, keep=KEEP)
+    for chain in (0, 1):
+        again.truncate(chain, True, 0)
+        again.truncate(chain, False, 10)
+        verify(path)
+        again._next_flush[chain] = float("inf")
+        again.append(chain, False, chunk(chain, False, 10, 5))
+        again._write(chain)
+        verify(path)
+    assert open_draws(path)["posterior"].sizes["draw"] == 10
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 1000, 70_000])
+def test_frames_say_how_large_they_are(size: int) -> None:
+    assert frame_bytes(codec().encode(b"x" * size)) == size
+    assert frame_bytes(b"") is None
+    assert frame_bytes(b"x" * 20) is None
 
 
 def test_too_few_draws_are_refused(written: Path) -> None:
