@@ -66,6 +66,7 @@ _HOME = {
     "predict": "gradmc.predict",
     "prior_density": "gradmc.density.prior",
     "record": "gradmc.program.marks",
+    "report": "gradmc.report",
     "sample": "gradmc.sample",
     "sample_prior": "gradmc.predict",
 }
@@ -108,6 +109,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
         UnitVector,
         ZeroSum,
     )
+    from gradmc.report import report
     from gradmc.run.executor import Batch, Threads
     from gradmc.sample import SamplingWarning, sample
     from gradmc.starts.pathfinder import Pathfinder
@@ -159,6 +161,7 @@ __all__ = [
     "predict",
     "prior_density",
     "record",
+    "report",
     "sample",
     "sample_prior",
 ]

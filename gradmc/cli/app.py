@@ -209,6 +209,29 @@ class Commands:
 
         return export(directory, file, groups=group, force=force, common=common)
 
+    def report(
+        self,
+        directory: Directory,
+        file: Annotated[Path | None, Parameter(help="File to write; report.html in the run by default.")] = None,
+        *,
+        calibration: Annotated[Path | None, Parameter(help="What `gradmc calibrate --json` printed.")] = None,
+        force: Flag = False,
+        common: Common = COMMON,
+    ) -> int:
+        """Write one self-contained HTML page about a run.
+
+        Verdict and advice, summary table, plots of the worst quantities, divergences, predictions, LOO, prior
+        sensitivity, how the chains started, versions and hashes.
+
+        Example: `gradmc report runs/eight_schools`
+
+        Args:
+            force: Overwrite an existing file; the one in the run is always written anew.
+        """
+        from gradmc.cli.reporting import report
+
+        return report(directory, file, calibration=calibration, force=force, common=common)
+
     def predict(self, directory: Directory, *, seed: int | None = None, common: Common = COMMON) -> int:
         """Simulate new data for each draw, with the model's simulator.
 
@@ -353,6 +376,7 @@ def build_app(overrides: Overrides) -> App:
         commands.extend,
         commands.summary,
         commands.diagnose,
+        commands.report,
         commands.status,
         commands.export,
         commands.predict,

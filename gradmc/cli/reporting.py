@@ -1,4 +1,4 @@
-"""`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
+"""`gradmc summary | diagnose | report`: what is known about a run, computed once and kept in `summary.json`."""
 
 import json
 from dataclasses import dataclass
@@ -45,6 +45,35 @@ def diagnose(directory: Path, *, common: Common) -> int:
     content = {"directory": str(run.path), "status": status_of(run), **diagnosis.as_json()}
     emit(str(diagnosis), content, as_json=common.json)
     return 0 if diagnosis.passed else FAILED_DIAGNOSTICS
+
+
+def report(directory: Path, file: Path | None, *, calibration: Path | None, force: bool, common: Common) -> int:
+    """Write a page about the run."""
+    from gradmc.report import report as make
+    from gradmc.results.reading import open_draws
+
+    run = open_run(directory)
+    if file is not None and file.exists() and not force:
+        raise UsageError(f"{file} exists already; use --force to overwrite it")
+    assessment = _need(run)
+    page = make(
+        open_draws(run.draws),
+        calibration=None if calibration is None else _read_json(calibration),
+        summary=assessment.summary,
+        diagnosis=assessment.diagnosis,
+        manifest={**run.read_manifest(), "status": status_of(run)},
+    )
+    written = page.save(run.report if file is None else file)
+    size = written.stat().st_size
+    emit(f"Wrote {written} ({size / 1e6:.1f} MB).", {"file": str(written), "bytes": size}, as_json=common.json)
+    return 0
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}; expected what `gradmc calibrate --json` prints") from None
 
 
 def status_of(run: RunDirectory) -> str:
