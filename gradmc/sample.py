@@ -21,6 +21,7 @@ from gradmc.adaptation.adaptation import Adaptation
 from gradmc.adaptation.metric_adaptation import MetricAdaptation
 from gradmc.density import Density, Precision, density
 from gradmc.diagnostics.checks import check_transitions
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.kernels.kernel import Kernel
 from gradmc.program.model import Model
@@ -34,6 +35,7 @@ from gradmc.run.progress import choose_display
 from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import prepare_checked
+from gradmc.starts.given import starting_point
 from gradmc.starts.start import Start
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -43,6 +45,7 @@ class SamplingWarning(UserWarning):
     """The run has ended, but its draws need a second look."""
 
 
+@explaining
 def sample(
     model: Model | Density,
     data: Mapping[str, Any] | None = None,
@@ -89,7 +92,8 @@ def sample(
         integration_time: length of a trajectory on the whitened scale, positive ("hmc" and "microcanonical").
         start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
             "uniform" (uniform(-2, 2) on the unconstrained scale), or an object such as `gm.Pathfinder(paths=16)`.
-        initial: named parameter values to start all chains from, or one such mapping per chain.
+        initial: named parameter values to start all chains from, or one such mapping per chain; parameters that it does
+            not name start at random, uniform(-2, 2) on the unconstrained scale.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
         executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call), or "auto", which
@@ -126,10 +130,10 @@ def sample(
         display.note("compiling")
         labels = Labels.of_density(target)
         labels.warn_of_left_out()
-        starts = starting_points(target, initial, chains)
+        starts = starting_points(target, initial, chains, seed=settings.seed or 0)
         sampler, checked = prepare_checked(target, settings, initial=starts, check=check)
         if checked.warning:
-            warnings.warn(checked.warning, SamplingWarning, stacklevel=2)
+            warnings.warn(checked.warning, SamplingWarning, stacklevel=3)
         store = MemoryStore(chains=chains, labels=labels, keep=Keep(warmup=keep_warmup), expected=max(draws, 1))
         began = time.perf_counter()
         try:
@@ -137,7 +141,7 @@ def sample(
         except KeyboardInterrupt:
             drawn = min(store.chain_length(chain, False) for chain in range(chains))
             warnings.warn(
-                f"interrupted: {drawn} of {draws} draws per chain are returned", SamplingWarning, stacklevel=2
+                f"interrupted: {drawn} of {draws} draws per chain are returned", SamplingWarning, stacklevel=3
             )
         for chain in range(chains):
             if not store.chain_length(chain, False):
@@ -156,7 +160,7 @@ def sample(
             f"{type(error).__name__}: {error}; please report this bug of gradmc"
         ]
     for finding in findings:
-        warnings.warn(finding, SamplingWarning, stacklevel=2)
+        warnings.warn(finding, SamplingWarning, stacklevel=3)
     return tree
 
 
@@ -176,8 +180,8 @@ def as_density(model: Model | Density, data: Mapping[str, Any] | None, precision
     return model
 
 
-def starting_points(target: Density, initial: Initial | None, chains: int) -> list[np.ndarray] | None:
-    """Flat unconstrained starting points, one per chain.
+def starting_points(target: Density, initial: Initial | None, chains: int, *, seed: int = 0) -> list[np.ndarray] | None:
+    """Flat unconstrained starting points, one per chain; `seed` decides the parameters that `initial` leaves out.
 
     Raises:
         UsageError: the number of mappings is not the number of chains, or they are something else.
@@ -185,14 +189,18 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if initial is None:
         return None
     if isinstance(initial, Mapping):
-        return [np.asarray(target.unconstrain(initial))] * chains
+        initial = [initial] * chains
     if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
         raise UsageError(
             f"initial must map parameter names to values, or be a list of such mappings, one per chain; got {initial!r}"
         )
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
-    return [np.asarray(target.unconstrain(values)) for values in initial]
+    streams = np.random.SeedSequence([seed, 1 << 22]).spawn(chains)
+    return [
+        starting_point(target, values, np.random.default_rng(stream))
+        for values, stream in zip(initial, streams, strict=True)
+    ]
 
 
 def run_attributes(sampler: Sampler, seconds: float, started: Mapping[str, Any] | None = None) -> dict[str, Any]:

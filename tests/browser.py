@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 MISSING = "no Chromium is installed (Debian: apt-get install chromium); the other tests of the page run"
 READ, WRITE = 3, 4  # the descriptors that Chromium takes commands from and answers to
 

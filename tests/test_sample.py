@@ -258,7 +258,7 @@ class TestRefusals:
             ({"progress": "bar"}, "unknown progress display 'bar'"),
             ({"precision": "float16"}, "precision"),
             ({"initial": [{"mu": 0, "tau": 1, "theta": [0, 0, 0]}]}, "initial has 1 starting points for 4 chains"),
-            ({"initial": {"mu": 0, "tau": 1}}, "theta"),
+            ({"initial": {"mu": 0, "omega": 1}}, "omega"),
             ({"initial": {"mu": 0, "tau": -1, "theta": [0, 0, 0]}}, "tau"),
             ({"initial": {"mu": 0, "tau": 1, "theta": [0, 0]}}, "theta"),
             ({"initial": 3.0}, "initial must map parameter names to values, .*; got 3.0"),

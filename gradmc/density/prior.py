@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
 from gradmc.density.program import ProgramDensity
+from gradmc.elsewhere import explaining
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.marks import without_likelihood
@@ -49,6 +50,7 @@ class PriorDensity(ProgramDensity):
         return {"posterior": super().expand(x, arguments)["posterior"]}
 
 
+@explaining
 def prior_density(
     model: Model, data: Mapping[str, Any] | None = None, *, precision: Precision = "float64"
 ) -> PriorDensity:

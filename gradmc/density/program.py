@@ -15,6 +15,7 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
@@ -217,6 +218,7 @@ class ProgramDensity(Density):
         return self.expand(x, self.arguments).get("log_likelihood", {})
 
 
+@explaining
 def density(
     model: Model,
     data: Mapping[str, Any] | None = None,

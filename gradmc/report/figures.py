@@ -1,6 +1,6 @@
 """The pictures of a report, drawn by ArviZ and embedded in the page.
 
-Each is small, so that a phone can show it whole, and SVG unless PNG takes less room.
+Each is small, so that a phone can show it whole; those with thousands of points are PNG, the others SVG.
 """
 
 import io
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 SIZE = (4.8, 2.7)  # inches
-LARGEST_SVG = 60_000  # bytes
 DOTS_PER_INCH = 140
 TRACE_DRAWS = 1000  # per chain
 PAIR_DRAWS = 300  # per chain, beside the divergent ones
@@ -101,22 +100,28 @@ def predictive(tree: Any, variable: str) -> Image:
     discrete = tree["posterior_predictive"][variable].dtype.kind in "biu"
     kind = "ecdf" if discrete else "kde"
     return _drawn(
-        lambda plots, common: plots.plot_ppc_dist(tree, var_names=[variable], kind=kind, num_samples=50, visuals={"title": False}, **common)
+        lambda plots, common: plots.plot_ppc_dist(
+            tree, var_names=[variable], kind=kind, num_samples=50, visuals={"title": False}, **common
+        ),
+        vector=True,
     )
 
 
 def loo_pit(tree: Any, variable: str) -> Image:
     """Whether each observation lies among its predictions from the others as it should."""
-    return _drawn(lambda plots, common: plots.plot_loo_pit(tree, var_names=[variable], visuals={"title": False}, **common))
+    visuals = {"title": False}
+    return _drawn(
+        lambda plots, common: plots.plot_loo_pit(tree, var_names=[variable], visuals=visuals, **common), vector=True
+    )
 
 
 def pareto(estimate: Any) -> Image:
     """The Pareto k of each observation."""
-    return _drawn(lambda plots, common: plots.plot_khat(estimate, **common))
+    return _drawn(lambda plots, common: plots.plot_khat(estimate, **common), vector=estimate.n_data_points < 500)
 
 
-def _drawn(draw: Callable[[Any, dict[str, Any]], Any]) -> Image:
-    """What a function draws, as a file."""
+def _drawn(draw: Callable[[Any, dict[str, Any]], Any], *, vector: bool = False) -> Image:
+    """What a function draws, as a file: SVG, or PNG."""
     import arviz_plots
     from matplotlib import pyplot
     from matplotlib.figure import Figure
@@ -127,7 +132,7 @@ def _drawn(draw: Callable[[Any, dict[str, Any]], Any]) -> Image:
         numbers = [number for number in pyplot.get_fignums() if number not in before]
         try:
             figure: Figure = pyplot.figure(numbers[-1])
-            return _smaller(figure)
+            return _file(figure, vector=vector)
         finally:
             for number in numbers:
                 pyplot.close(number)
@@ -149,16 +154,14 @@ def _settings(pyplot: Any) -> Iterator[None]:
         pyplot.ion()
 
 
-def _smaller(figure: Any) -> Image:
-    """SVG, or PNG where that is smaller."""
+def _file(figure: Any, *, vector: bool) -> Image:
     for axes in figure.axes:
         for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
             text.set_fontsize(9)
         axes.tick_params(labelsize=8)
-    vector = io.BytesIO()
-    figure.savefig(vector, format="svg", metadata={"Date": None})
-    if len(vector.getvalue()) <= LARGEST_SVG:
-        return vector.getvalue(), "image/svg+xml"
-    raster = io.BytesIO()
-    figure.savefig(raster, format="png", dpi=DOTS_PER_INCH)
-    return raster.getvalue(), "image/png"
+    file = io.BytesIO()
+    if vector:
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue(), "image/svg+xml"
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+    return file.getvalue(), "image/png"

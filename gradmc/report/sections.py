@@ -88,7 +88,10 @@ def overview(subject: Subject) -> Html:
     attributes, manifest, summary = subject.tree.attrs, subject.manifest, subject.summary
     pairs: list[tuple[str, object]] = [
         ("Model", attributes.get("name", subject.tree.name or "unnamed")),
-        ("Draws", f"{summary.chains} chains of {summary.draws:,} after {attributes.get('tuning_steps', '?')} of warmup"),
+        (
+            "Draws",
+            f"{summary.chains} chains of {summary.draws:,} after {attributes.get('tuning_steps', '?')} of warmup",
+        ),
         ("Quantities", f"{len(summary.rows):,}"),
     ]
     for name, key in (("Sampler", "kernel"), ("Mass matrix", "metric"), ("Acceptance aimed at", "target_accept")):
@@ -174,9 +177,8 @@ def worst_quantities(subject: Subject) -> Html:
     for name in names:
         draws = subject.draws([name])
         row = rows[name]
-        numbers = (
-            f"R-hat {cell(row, 'r_hat')}, effective draws {cell(row, 'ess_bulk')} (bulk), {cell(row, 'ess_tail')} (tail)"
-        )
+        r_hat, bulk, tail = (cell(row, column) for column in ("r_hat", "ess_bulk", "ess_tail"))
+        numbers = f"R-hat {r_hat}, effective draws {bulk} (bulk), {tail} (tail)"
         if not all(np.all(np.isfinite(values)) for values in draws.values.values()):
             cards.append(element("section", element("h3", name), paragraph("Some of its draws are not finite.")))
             continue
@@ -323,7 +325,7 @@ def cross_validation(subject: Subject) -> Html:
             element("code", "gm.observe"),
             " to compare models.",
         )
-    from arviz_stats import loo
+    from arviz_stats.loo import loo
 
     pieces: list[Html] = []
     variables = list(tree["log_likelihood"].data_vars.items())
@@ -337,7 +339,7 @@ def cross_validation(subject: Subject) -> Html:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is said below
-            estimate = loo(tree, var_name=str(name))
+            estimate: Any = loo(tree, var_name=str(name))
         bad = int(np.sum(estimate.pareto_k.values > estimate.good_k))
         pairs = [
             ("elpd", f"{estimate.elpd:.2f}, standard error {estimate.se:.2f}"),
@@ -366,7 +368,7 @@ def sensitivity(subject: Subject) -> Html:
     import logging
 
     import xarray as xr
-    from arviz_stats import psense_summary
+    from arviz_stats.psense import psense_summary
 
     names = [row.name for row in subject.summary.rows if not row.constant and math.isfinite(row["mean"])][:50]
     arrays = enumerate(select(tree, names).values())  # by number: a DataTree takes no names with a slash
@@ -376,7 +378,7 @@ def sensitivity(subject: Subject) -> Html:
     level = logger.level
     logger.setLevel(logging.ERROR)  # it says what the table says, and where to read about it
     try:
-        found = psense_summary(xr.DataTree.from_dict(groups), round_to=6)
+        found: Any = psense_summary(xr.DataTree.from_dict(groups), round_to=6)
     finally:
         logger.setLevel(level)
     rows = [

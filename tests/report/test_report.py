@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 import gradmc as gm
+from gradmc.diagnostics import Row, summarise
 from gradmc.errors import UsageError
 from gradmc.report import Report
 from gradmc.report.build import PARTS
@@ -120,10 +122,12 @@ def test_a_bare_posterior_has_a_report(rng: np.random.Generator) -> None:
 
 
 def test_thousands_of_quantities_stay_under_3_mb(rng: np.random.Generator) -> None:
-    labels = [f"{'long name ' * 8}{i}" for i in range(12_000)]
-    made = gm.report(make_tree(rng, labels=labels, draws=8, whole=False))
+    tree = make_tree(rng, labels=["a"], draws=8, whole=False)
+    few = summarise(tree)
+    longer = [Row(f"theta[{'long name ' * 8}{i}]", few.rows[0].values) for i in range(12_000)]
+    made = gm.report(tree, summary=replace(few, rows=(*few.rows, *longer)))
     assert "that are worst off" in made.html
-    assert len(made.html.encode()) < 3e6
+    assert 1e6 < len(made.html.encode()) < 3e6
 
 
 def test_a_section_that_fails_says_so_and_costs_no_other(rng: np.random.Generator) -> None:
