@@ -39,7 +39,10 @@ _HOME = {
     "Data": "gradmc.program.data",
     "Density": "gradmc.density",
     "Model": "gradmc.program.model",
-    "SamplingWarning": "gradmc.sample",
+    "Handle": "gradmc.background",
+    "Keep": "gradmc.results.keep",
+    "SamplingWarning": "gradmc.session",
+    "Targets": "gradmc.run.stopping",
     **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
     "Batch": "gradmc.run.executor",
     "Dense": "gradmc.adaptation.windowed",
@@ -69,6 +72,7 @@ _HOME = {
     "report": "gradmc.report",
     "sample": "gradmc.sample",
     "sample_prior": "gradmc.predict",
+    "start": "gradmc.background",
 }
 
 if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
@@ -76,6 +80,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.adaptation.diagonal import Diagonal
     from gradmc.adaptation.warmup import Warmup
     from gradmc.adaptation.windowed import Dense, LowRank
+    from gradmc.background import Handle, start
     from gradmc.calibration import calibrate
     from gradmc.check import check
     from gradmc.density import Density, density
@@ -110,8 +115,11 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
         ZeroSum,
     )
     from gradmc.report import report
+    from gradmc.results.keep import Keep
     from gradmc.run.executor import Batch, Threads
-    from gradmc.sample import SamplingWarning, sample
+    from gradmc.run.stopping import Targets
+    from gradmc.sample import sample
+    from gradmc.session import SamplingWarning
     from gradmc.starts.pathfinder import Pathfinder
     from gradmc.starts.uniform import Uniform
 
@@ -126,8 +134,10 @@ __all__ = [
     "Dense",
     "Density",
     "Diagonal",
+    "Handle",
     "Hmc",
     "Interval",
+    "Keep",
     "LowRank",
     "Microcanonical",
     "Model",
@@ -140,6 +150,7 @@ __all__ = [
     "Real",
     "SamplingWarning",
     "Simplex",
+    "Targets",
     "Threads",
     "Uniform",
     "UnitInterval",
@@ -164,6 +175,7 @@ __all__ = [
     "report",
     "sample",
     "sample_prior",
+    "start",
 ]
 
 

@@ -1,8 +1,6 @@
 """`gradmc sample | resume | extend`: a configuration becomes a run on disk, with a summary at the end."""
 
 import sys
-import time
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,13 @@ from gradmc.config import Config, load_config
 from gradmc.config.load import parse
 from gradmc.errors import ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
-from gradmc.results.files import StorageError
 from gradmc.results.lock import locked
-from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
+from gradmc.results.manifest import config_changes, new_manifest, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
-from gradmc.run.signals import Requests, listening
+from gradmc.run.signals import listening
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
-SELF_CHECK = "self_check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ def sample(
     run = RunDirectory(Path(loaded.config.output.dir))
     if resume and run.exists():
         return _go_on(run, loaded.config, 0, options)
-    _refuse_occupied(run, force)
+    _refuse_occupied(run, force=force)
     problem = build_problem(loaded.config)
     run.prepare()
     with locked(run.lock):
@@ -133,143 +129,46 @@ def _warn_about_versions(before: dict[str, str]) -> None:
         tell(message)
 
 
-def _refuse_occupied(run: RunDirectory, force: bool) -> None:
-    """Refuse a directory that holds draws, or something that is not a run."""
-    if not run.occupied():
-        return
-    if not run.path.is_dir():
-        raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
-    if not run.exists():
-        raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
-    if not force and (run.draws / "zarr.json").exists():
-        raise UsageError(
-            f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
-            "or choose another directory with --output.dir"
-        )
+def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
+    from gradmc.stored import refuse_occupied
+
+    refuse_occupied(run, force=force, resume="--resume", replace="--force", elsewhere="--output.dir")
 
 
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
-    """Compile, run, and leave everything on disk in good order, whatever happens."""
-    manifest["status"] = "running"
-    session: dict[str, Any] = {"began": now(), "command": sys.argv, "ending": "killed"}
-    manifest["sessions"].append(session)
-    run.write_json(run.manifest, manifest)
-    run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
-    began = time.monotonic()
-    with listening() as requests:
-        try:
-            outcome = _draw(run, manifest, problem, options, requests, began=began, resume=resume)
-        except BaseException as error:
-            with suppress(StorageError):
-                _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
-            raise
-        _close_session(run, manifest, outcome.ending, outcome.detail, began)
-        return _report(run, manifest, options)
-
-
-def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:
-    manifest["status"] = ending
-    manifest["seconds"] += time.monotonic() - began
-    manifest["sessions"][-1] |= {"ending": ending, "detail": detail, "ended": now()}
-    if run.path.is_dir():
-        run.write_json(run.manifest, manifest)
-        run.note("end", ending=ending, detail=detail)
-
-
-def _draw(
-    run: RunDirectory,
-    manifest: dict[str, Any],
-    problem: Problem,
-    options: Options,
-    requests: Requests,
-    *,
-    began: float,
-    resume: bool,
-) -> Any:
+    """Run, and report."""
     from gradmc.results.keep import Keep
-    from gradmc.results.labels import Labels
-    from gradmc.results.verifying import verify
-    from gradmc.results.zarr_store import ZarrStore
-    from gradmc.run.losses import explain_losses
     from gradmc.run.progress import choose_display
-    from gradmc.run.progress_file import FileProgress
-    from gradmc.run.recorded import StoredPosterior, run_recorded
     from gradmc.run.stopping import Targets
-    from gradmc.sample import run_attributes
+    from gradmc.stored import Surroundings, Task, execute
 
     config = problem.config
-    with ExitStack() as stack:
-        display = FileProgress(run.progress, choose_display(options.progress))
-        display.start(problem.settings.chains)
-        stack.callback(display.close)
-        display.note("compiling")
-        sampler, checked = _prepared(run, manifest, problem)
-        _warm_start(sampler, run, config, resume=resume)
-        keep = Keep(
+    task = Task(
+        density=problem.density,
+        settings=problem.settings,
+        initial=problem.initial,
+        check=config.sampler.check == "on",
+        keep=Keep(
             warmup=config.output.keep_warmup,
             variables=None if config.output.variables is None else tuple(config.output.variables),
             exclude=tuple(config.output.exclude),
             thin=config.output.thin,
             float32=config.output.float32,
+        ),
+        targets=Targets(**config.stop.model_dump()),
+        checkpoint_seconds=config.output.checkpoint_seconds,
+        identity=problem.identity,
+        warm_start=config.sampler.warm_start,
+    )
+    with listening() as requests:
+        around = Surroundings(
+            command=sys.argv,
+            display=choose_display(options.progress),
+            requests=requests,
+            warn=lambda text: tell(f"warning: {text}"),
         )
-        make = ZarrStore.resume if resume else ZarrStore
-        labels = Labels.of_density(problem.density)
-        labels.warn_of_left_out()
-        chains, identifier = problem.settings.chains, run_of(manifest)
-        store = make(run.draws, chains=chains, labels=labels, keep=keep, run=identifier)
-        sampling_began = time.monotonic()
-        outcome = run_recorded(
-            sampler,
-            store,
-            display,
-            requests,
-            state=run.state,
-            posterior=StoredPosterior(run.draws),
-            targets=Targets(**config.stop.model_dump()),
-            began=began,
-            checkpoint_seconds=config.output.checkpoint_seconds,
-            resume=resume,
-            run=identifier,
-        )
-        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
-        manifest["start"] = sampler.started or manifest.get("start", {})
-        attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
-        hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
-        store.finalize({**attributes, **checked.attributes(), **hashes})
-        store.finalize(explain_losses(sampler, problem.density, store.to_datatree(), thin=keep.thin))
-        finished = outcome.ending == "finished"
-        verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
-    return outcome
-
-
-def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> tuple[Any, Any]:
-    """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
-    from gradmc.selfcheck import Outcome, prepare_checked
-
-    kept = manifest.get(SELF_CHECK)
-    check = kept is None and problem.config.sampler.check == "on"
-    sampler, outcome = prepare_checked(problem.density, problem.settings, initial=problem.initial, check=check)
-    if not check:
-        return sampler, outcome if kept is None else Outcome.from_attributes(kept)
-    manifest[SELF_CHECK] = outcome.attributes()
-    run.write_json(run.manifest, manifest)
-    if outcome.warning:
-        tell(f"warning: {outcome.warning}")
-    return sampler, outcome
-
-
-def _warm_start(sampler: Any, run: RunDirectory, config: Config, *, resume: bool) -> None:
-    """Take over what an earlier run has adapted to, if the configuration asks for it."""
-    from gradmc.run.warm_start import read_adapted, store_adapted, stored_adapted, warm_start
-
-    adapted = stored_adapted(run.state) if resume else None
-    if adapted is None and config.sampler.warm_start is not None:
-        earlier = open_run(config.sampler.warm_start)
-        made = earlier.read_manifest()
-        adapted = read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
-        store_adapted(run.state, adapted)
-    if adapted is not None:
-        warm_start(sampler, adapted)
+        execute(run, manifest, task, around, resume=resume)
+        return _report(run, manifest, options)
 
 
 def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note: str = "") -> int:
