@@ -73,6 +73,7 @@ _HOME = {
     "sample": "gradmc.sample",
     "sample_prior": "gradmc.predict",
     "start": "gradmc.background",
+    "without_chains": "gradmc.results.leaving_out",
 }
 
 if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
@@ -116,6 +117,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     )
     from gradmc.report import report
     from gradmc.results.keep import Keep
+    from gradmc.results.leaving_out import without_chains
     from gradmc.run.executor import Batch, Threads
     from gradmc.run.stopping import Targets
     from gradmc.sample import sample
@@ -176,6 +178,7 @@ __all__ = [
     "sample",
     "sample_prior",
     "start",
+    "without_chains",
 ]
 
 

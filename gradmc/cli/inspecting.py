@@ -40,9 +40,18 @@ def status(directory: Path, *, common: Common) -> int:
     return 0
 
 
-def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool, common: Common) -> int:
+def export(
+    directory: Path,
+    file: Path,
+    *,
+    groups: tuple[str, ...],
+    without: tuple[int, ...],
+    force: bool,
+    common: Common,
+) -> int:
     """Write the draws of a run to a file."""
     from gradmc.results.export import export as write
+    from gradmc.results.leaving_out import in_words, without_chains
     from gradmc.results.manifest import run_of
     from gradmc.results.reading import open_draws
     from gradmc.results.verifying import verify
@@ -52,9 +61,11 @@ def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool,
         raise UsageError(f"{file} exists already; use --force to overwrite it")
     tree = open_draws(run.draws)
     verify(run.draws, run=run_of(run.read_manifest()))
-    write(tree, file, groups or ("posterior",))
+    write(without_chains(tree, without), file, groups or ("posterior",))
     size = file.stat().st_size
-    emit(f"Wrote {file} ({size / 1e6:.1f} MB).", {"file": str(file), "bytes": size}, as_json=common.json)
+    note = f" {in_words(without).capitalize()}." if without else ""
+    content = {"file": str(file), "bytes": size, "left_out": list(without)}
+    emit(f"Wrote {file} ({size / 1e6:.1f} MB).{note}", content, as_json=common.json)
     return 0
 
 

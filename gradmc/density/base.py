@@ -32,6 +32,7 @@ from jaxtyping import Float
 
 from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
+from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
 from gradmc.program.layout import as_numbers, gathered
@@ -101,6 +102,19 @@ class Density(abc.ABC):
         shown = ", ".join(self.names[:6]) + (", ..." if self.dim > 6 else "")
         name = getattr(self.function, "__name__", type(self.function).__name__)
         return f"<density of {name} in {self.dim} dimension{'s' * (self.dim != 1)}: {shown}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (part.name, part.support, "scalar" if not part.shape else " x ".join(map(str, part.shape)), part.size)
+            for part in self.parts
+        ]
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        parts = [element("b", f"Density of {name}"), element("div", f"{self.dim} coordinates, {self.dtype}")]
+        parts.append(table(("parameter", "support", "shape", "coordinates"), rows, "Parameters"))
+        if self.bound is not None and self.bound.data:
+            data = [(key, described(value)) for key, value in self.bound.data.items()]
+            parts.append(table(("data", ""), data, "Data"))
+        return element("div", *parts)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -334,6 +348,14 @@ class Density(abc.ABC):
         if key not in self._jitted:
             self._jitted[key] = jax.jit(fn)
         return self._jitted[key]
+
+
+def described(value: Any) -> str:
+    """A datum in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"{' x '.join(map(str, value.shape))} array of {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def dtype_of(precision: Precision) -> np.dtype:

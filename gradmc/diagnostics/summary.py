@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradmc.errors import UsageError
+from gradmc.results.leaving_out import left_out
 
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
 
@@ -32,17 +33,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The table, and how many draws it is made of."""
+    """The table, and how many draws it is made of; `left_out` are the chains that were left out by hand."""
 
     chains: int
     draws: int
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    left_out: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The table as JSON; numbers that do not exist are null."""
         rows = [{"name": row.name, **{k: _finite(v) for k, v in row.values.items()}} for row in self.rows]
-        return {"chains": self.chains, "draws": self.draws, "columns": list(self.columns), "rows": rows}
+        counts = {"chains": self.chains, "draws": self.draws}
+        left_out = {"left_out": list(self.left_out)} if self.left_out else {}
+        return {**counts, **left_out, "columns": list(self.columns), "rows": rows}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Summary":
@@ -55,7 +59,8 @@ class Summary:
             )
             for row in content["rows"]
         )
-        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows)
+        left_out = tuple(content.get("left_out", ()))
+        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows, left_out=left_out)
 
 
 def is_empty(tree: Any, group: str) -> bool:
@@ -92,7 +97,7 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
         for name, line in zip(table.index, values, strict=True)
     )
     sizes = dataset.sizes
-    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=columns, rows=rows)
+    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=columns, rows=rows, left_out=left_out(tree))
 
 
 def _as_real(array: Any) -> Any:

@@ -6,10 +6,11 @@ from typing import Any
 
 from gradmc.diagnostics import Diagnosis, Summary, diagnose, summarise
 from gradmc.errors import UsageError
+from gradmc.markup import Html, element, paragraph
 from gradmc.report import figures, sections
-from gradmc.report.elements import Html, element, paragraph
 from gradmc.report.page import Report, Section, render
 from gradmc.report.sections import Subject
+from gradmc.results.leaving_out import in_words
 
 PARTS: tuple[tuple[str, str, Callable[[Subject], Html], bool], ...] = (
     ("Verdict", "verdict", sections.verdict, False),
@@ -62,7 +63,8 @@ def report(
         calibration=_calibration(calibration),
     )
     name = str(tree.attrs.get("name", tree.name or "unnamed model"))
-    lead = f"{summary.chains} chains of {summary.draws:,} draws, {len(summary.rows):,} quantities"
+    left_out = f", {in_words(summary.left_out)}" if summary.left_out else ""
+    lead = f"{summary.chains} chains of {summary.draws:,} draws{left_out}, {len(summary.rows):,} quantities"
     made = [Section(title, anchor, _body(make, subject, plots)) for title, anchor, make, plots in PARTS]
     return Report(html=render(f"{name}: report of a run", lead, made), title=f"{name}: report of a run")
 

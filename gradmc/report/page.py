@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from gradmc.report.elements import Html, element, join
+from gradmc.markup import Html, element, join
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import numpy as np
 from gradmc.diagnostics import Diagnosis, Summary
 from gradmc.diagnostics.locate import where_they_lie
 from gradmc.diagnostics.render import cell
+from gradmc.markup import Html, element, facts, join, paragraph, picture, table
 from gradmc.report import figures
 from gradmc.report.choice import select, worst_first
-from gradmc.report.elements import Html, element, facts, join, paragraph, picture, table
 
 WORST = 4
 """Quantities shown in pictures."""
