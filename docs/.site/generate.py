@@ -16,17 +16,44 @@ from gradmc.config.schema import SECTIONS, toml_value
 ROOT = Path(__file__).resolve().parents[2]
 
 REFERENCE = {
-    "sampling": ("Sampling", ["sample", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior", "optimize"]),
+    "sampling": (
+        "Sampling",
+        ["sample", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior", "optimize"],
+    ),
     "models": (
         "Models and densities",
-        ["model", "Model", "observe", "record", "external", "explain", "check", "calibrate", "density", "Density"]
-        + ["prior_density", "from_logdensity", "from_numpyro"],
+        [
+            "model",
+            "Model",
+            "observe",
+            "record",
+            "external",
+            "explain",
+            "check",
+            "calibrate",
+            "density",
+            "Density",
+            "prior_density",
+            "from_logdensity",
+            "from_numpyro",
+        ],
     ),
     "results": ("Results", ["diagnose", "report", "predict", "without_chains"]),
     "engine": (
         "Parts of the engine",
-        ["Nuts", "Hmc", "Microcanonical", "Warmup", "LowRank", "Diagonal", "Dense", "Pathfinder", "Uniform"]
-        + ["Threads", "Batch"],
+        [
+            "Nuts",
+            "Hmc",
+            "Microcanonical",
+            "Warmup",
+            "LowRank",
+            "Diagonal",
+            "Dense",
+            "Pathfinder",
+            "Uniform",
+            "Threads",
+            "Batch",
+        ],
     ),
 }
 """Page -> title and public names; `test_every_public_name_has_its_place` counts them."""
@@ -51,12 +78,23 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """The script that lets search work from a disk comes with the site (iframe-worker, by M. Donath, MIT)."""
+    own = "../" * page.url.count("/") + "assets/iframe-worker/index.js"
+    return output.replace("https://unpkg.com/iframe-worker/shim", own)
+
+
+def on_post_template(output: str, template_name: str, config: Any) -> str:
+    """The same for the page that says that there is no such page."""
+    return output.replace("https://unpkg.com/iframe-worker/shim", "/assets/iframe-worker/index.js")
+
+
 def reference(title: str, names: list[str]) -> str:
     """A page of docstrings."""
     parts = [f"# {title}"]
     for name in names:
         home = gradmc._HOME[name]
-        parts.append(f"::: {home_of(home, name)}.{name}")
+        parts.append(f"::: {home_of(home, name)}.{name}\n    options:\n      heading: gm.{name}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,8 +107,8 @@ def log_densities() -> str:
     """All log densities, with their arguments as their docstrings have them."""
     parts = [
         "# Log densities",
-        "`from gradmc.lpdf import normal`. All take numbers and arrays, sum over the entries of `y`, and return one term "
-        "per entry with `pointwise=True`. [Their names elsewhere](../distributions.md) are on a page of their own.",
+        "`from gradmc.lpdf import normal`. All take numbers and arrays, sum over the entries of `y`, and return one "
+        "term per entry with `pointwise=True`. [Their names elsewhere](../distributions.md) have a page of their own.",
     ]
     for name in sorted(lpdf.__all__):
         function = getattr(lpdf, name)
@@ -127,9 +165,12 @@ def gallery() -> str:
 
 def notebook(path: Path) -> str:
     """A notebook as text and code."""
-    cells = json.loads(path.read_text())["cells"]
-    texts = [("markdown", "".join(cell["source"])) if cell["cell_type"] == "markdown" else ("code", "".join(cell["source"])) for cell in cells]
-    return "\n\n".join(without_links(re.sub(r"(?m)^#", "##", t)) if kind == "markdown" else f"```python\n{t}\n```" for kind, t in texts)
+    parts = []
+    for cell in json.loads(path.read_text())["cells"]:
+        text = "".join(cell["source"])
+        words = cell["cell_type"] == "markdown"
+        parts.append(without_links(re.sub(r"(?m)^#", "##", text)) if words else f"```python\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def start() -> str:

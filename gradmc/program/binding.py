@@ -65,6 +65,9 @@ def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None
     fields = [field for field in model.data if needed is None or field.name in {*needed, *data}]
     values = _values(model, fields, data)
     table = _infer_sizes(model, fields, values, sizes)
+    for name, given in labels.items():
+        if name not in table.sizes:
+            table.learn(name, len(given), name)
     dims, parameters = {}, []
     for field in model.data:
         value = values.get(field.name)

@@ -287,6 +287,7 @@ def test_a_declared_dimension_may_come_as_its_size() -> None:
     assert bound.dims["z"] == ("J",)
     assert bound.coords["J"] == [0, 1, 2]
     assert "J" not in bound.data
+    assert effects.bind({"J": ["a", "b"]}).coords["J"] == ["a", "b"]
     assert effects.bind({"J": np.int64(2)}).parameters[1].shape == (2,)
 
 
