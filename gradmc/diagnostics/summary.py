@@ -12,8 +12,6 @@ from typing import Any
 from gradmc.errors import UsageError
 from gradmc.results.leaving_out import left_out
 
-DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
