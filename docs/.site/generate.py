@@ -176,7 +176,7 @@ def notebook(path: Path) -> str:
 def start() -> str:
     """README.md with its links turned to the pages of the site."""
     text = (ROOT / "README.md").read_text()
-    text = text.replace("](docs/", "](")
+    text = re.sub(r"\]\(docs/(\w[^)]*)\)", r"](\1)", text).replace("](howto/)", "](howto/hierarchical.md)")
     return without_links(text)
 
 
