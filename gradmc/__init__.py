@@ -39,7 +39,10 @@ _HOME = {
     "Data": "gradmc.program.data",
     "Density": "gradmc.density",
     "Model": "gradmc.program.model",
-    "SamplingWarning": "gradmc.sample",
+    "Handle": "gradmc.background",
+    "Keep": "gradmc.results.keep",
+    "SamplingWarning": "gradmc.session",
+    "Targets": "gradmc.run.stopping",
     **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
     "Batch": "gradmc.run.executor",
     "Dense": "gradmc.adaptation.windowed",
@@ -66,8 +69,11 @@ _HOME = {
     "predict": "gradmc.predict",
     "prior_density": "gradmc.density.prior",
     "record": "gradmc.program.marks",
+    "report": "gradmc.report",
     "sample": "gradmc.sample",
     "sample_prior": "gradmc.predict",
+    "start": "gradmc.background",
+    "without_chains": "gradmc.results.leaving_out",
 }
 
 if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
@@ -75,6 +81,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.adaptation.diagonal import Diagonal
     from gradmc.adaptation.warmup import Warmup
     from gradmc.adaptation.windowed import Dense, LowRank
+    from gradmc.background import Handle, start
     from gradmc.calibration import calibrate
     from gradmc.check import check
     from gradmc.density import Density, density
@@ -108,8 +115,13 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
         UnitVector,
         ZeroSum,
     )
+    from gradmc.report import report
+    from gradmc.results.keep import Keep
+    from gradmc.results.leaving_out import without_chains
     from gradmc.run.executor import Batch, Threads
-    from gradmc.sample import SamplingWarning, sample
+    from gradmc.run.stopping import Targets
+    from gradmc.sample import sample
+    from gradmc.session import SamplingWarning
     from gradmc.starts.pathfinder import Pathfinder
     from gradmc.starts.uniform import Uniform
 
@@ -124,8 +136,10 @@ __all__ = [
     "Dense",
     "Density",
     "Diagonal",
+    "Handle",
     "Hmc",
     "Interval",
+    "Keep",
     "LowRank",
     "Microcanonical",
     "Model",
@@ -138,6 +152,7 @@ __all__ = [
     "Real",
     "SamplingWarning",
     "Simplex",
+    "Targets",
     "Threads",
     "Uniform",
     "UnitInterval",
@@ -159,8 +174,11 @@ __all__ = [
     "predict",
     "prior_density",
     "record",
+    "report",
     "sample",
     "sample_prior",
+    "start",
+    "without_chains",
 ]
 
 

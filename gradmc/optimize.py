@@ -5,11 +5,13 @@ from typing import Any
 
 from gradmc.arguments import check_whole
 from gradmc.density import Density
+from gradmc.elsewhere import explaining
 from gradmc.program.model import Model
 from gradmc.run.optimum import Optimum, find_mode
 from gradmc.sample import as_density
 
 
+@explaining
 def optimize(
     model: Model | Density,
     data: Mapping[str, Any] | None = None,

@@ -7,6 +7,7 @@ import numpy as np
 
 from gradmc.arguments import check_whole
 from gradmc.density.prior import prior_density
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
 from gradmc.results.labels import Labels
@@ -14,6 +15,7 @@ from gradmc.results.prediction import predict_draws
 from gradmc.sample import sample
 
 
+@explaining
 def predict(model: Model, data: Mapping[str, Any] | None, draws: Any, *, seed: int = 0) -> Any:
     """Simulate new data for every posterior draw.
 
@@ -36,6 +38,7 @@ def predict(model: Model, data: Mapping[str, Any] | None, draws: Any, *, seed: i
     return _with_predictions(model, data, draws, seed, source="posterior", target="posterior_predictive")
 
 
+@explaining
 def sample_prior(
     model: Model, data: Mapping[str, Any] | None = None, *, draws: int = 1000, seed: int | None = None
 ) -> Any:

@@ -2,17 +2,15 @@
 
 density   a model bound to its data, as a log density on a flat vector       gradmc.density
 sampler   kernel, adaptation and density in one compiled loop                gradmc.run.sampler
+job       one or the other way to run it: in memory or on disk               gradmc.session
 run       the host loop over chunks of that loop                             gradmc.run.driver
 store     takes the draws as they come and makes the ArviZ DataTree          gradmc.results
 """
 
 import dataclasses
-import importlib
 import math
-import threading
-import time
-import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,31 +18,24 @@ import numpy as np
 from gradmc.adaptation.adaptation import Adaptation
 from gradmc.adaptation.metric_adaptation import MetricAdaptation
 from gradmc.density import Density, Precision, density
-from gradmc.diagnostics.checks import check_transitions
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.kernels.kernel import Kernel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
-from gradmc.results.labels import Labels
-from gradmc.results.memory import MemoryStore
 from gradmc.run.executor import Executor
-from gradmc.run.losses import explain_losses
-from gradmc.run.parts import name_of, settings_of
 from gradmc.run.progress import choose_display
-from gradmc.run.sampler import Sampler
-from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
-from gradmc.selfcheck import prepare_checked
+from gradmc.run.stopping import Targets
+from gradmc.session import Job, Session
+from gradmc.starts.given import starting_point
 from gradmc.starts.start import Start
 
 type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-class SamplingWarning(UserWarning):
-    """The run has ended, but its draws need a second look."""
-
-
+@explaining
 def sample(
     model: Model | Density,
     data: Mapping[str, Any] | None = None,
@@ -70,6 +61,10 @@ def sample(
     precision: Precision = "float64",
     check: bool = True,
     progress: str = "auto",
+    output: Path | str | None = None,
+    resume: bool = False,
+    keep: Keep | None = None,
+    stop: Targets | Mapping[str, Any] | None = None,
 ) -> Any:
     """Draw from the posterior of `model` given `data`.
 
@@ -95,7 +90,8 @@ def sample(
             Of a `Density` it is told when that is made.
         start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
             "uniform" (uniform(-2, 2) on the unconstrained scale), or an object such as `gm.Pathfinder(paths=16)`.
-        initial: named parameter values to start all chains from, or one such mapping per chain.
+        initial: named parameter values to start all chains from, or one such mapping per chain; parameters that it does
+            not name start at random, uniform(-2, 2) on the unconstrained scale.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
         executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call), or "auto", which
@@ -105,10 +101,18 @@ def sample(
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
             quotient (docs/check.md).
         progress: "auto", "rich", "plain", "json", "notebook" or "none".
+        output: directory of a run, to which draws are streamed and checkpoints saved, as by `gradmc sample`; None keeps
+            draws in memory alone.
+        resume: go on with the run in `output` if there is one, up to `draws`, which may have grown; model, data and
+            settings must be the same.  The draws are those of a run that was never interrupted.
+        keep: which draws and variables are kept, such as `gm.Keep(thin=5, variables=("mu",))`; None keeps all.
+        stop: when to stop before all draws are made, such as `gm.Targets(ess=400, seconds=60)`, or these as a
+            dictionary (docs/stopping.md).
 
     Returns:
         An ArviZ `DataTree` with groups `posterior`, `sample_stats`, `log_likelihood`, `log_prior`, `observed_data`
-        and `constant_data`.  After Ctrl-C it holds the draws so far.
+        and `constant_data`.  After Ctrl-C it holds the draws so far.  With `output` its arrays are read from disk when
+        they are used.
 
     Warns:
         SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
@@ -121,49 +125,34 @@ def sample(
         SelfCheckError: plain Python gives another value than the compiled program.
         StartError: no starting point with finite density and gradient was found.
     """
-    given = locals()
+    return prepared(locals()).complete(Session())
+
+
+def prepared(given: Mapping[str, Any]) -> Job:
+    """The work that the arguments of `sample` ask for, checked.
+
+    Raises:
+        UsageError, ProgramError: as `sample`.
+    """
     settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
-    target = as_density(model, data, precision, max_loop_iterations)
-    display = choose_display(progress)
-    # Importing xarray takes a third of a second, in which XLA can compile. Not a daemon: an import must not be cut off.
-    threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",)).start()
-    display.start(chains)
-    try:
-        display.note("compiling")
-        labels = Labels.of_density(target)
-        labels.warn_of_left_out()
-        starts = starting_points(target, initial, chains)
-        sampler, checked = prepare_checked(target, settings, initial=starts, check=check)
-        if checked.warning:
-            warnings.warn(checked.warning, SamplingWarning, stacklevel=2)
-        store = MemoryStore(chains=chains, labels=labels, keep=Keep(warmup=keep_warmup), expected=max(draws, 1))
-        began = time.perf_counter()
-        try:
-            sampler.run(store, display)
-        except KeyboardInterrupt:
-            drawn = min(store.chain_length(chain, False) for chain in range(chains))
-            warnings.warn(
-                f"interrupted: {drawn} of {draws} draws per chain are returned", SamplingWarning, stacklevel=2
-            )
-        for chain in range(chains):
-            if not store.chain_length(chain, False):
-                store.append(chain, False, sampler.no_draws())
-    finally:
-        display.close()
-    try:
-        store.finalize({**run_attributes(sampler, time.perf_counter() - began), **checked.attributes()})
-        tree = store.to_datatree()
-        tree.attrs |= explain_losses(sampler, target, tree) | explain_seams(sampler, target, tree)
-        findings = [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
-    except Exception as error:  # a bug, but not one that may cost the draws
-        tree = store.bare_datatree()
-        findings = [
-            f"the draws are returned bare, without data, names and checks, because making the results raised "
-            f"{type(error).__name__}: {error}; please report this bug of gradmc"
-        ]
-    for finding in findings:
-        warnings.warn(finding, SamplingWarning, stacklevel=2)
-    return tree
+    target = as_density(given["model"], given["data"], given["precision"], given["max_loop_iterations"])
+    keep = given["keep"] or Keep()
+    if not isinstance(keep, Keep):
+        raise UsageError(f"keep must be an object such as gm.Keep(thin=2); got {keep!r}")
+    if given["resume"] and given["output"] is None:
+        raise UsageError("resume goes on with the run in a directory: pass output too")
+    return Job(
+        target=target,
+        settings=settings,
+        initial=starting_points(target, given["initial"], settings.chains, seed=settings.seed or 0),
+        check=given["check"],
+        display=choose_display(given["progress"]),
+        keep=dataclasses.replace(keep, warmup=keep.warmup or settings.keep_warmup),
+        targets=Targets.of(given["stop"]),
+        output=None if given["output"] is None else Path(given["output"]),
+        resume=given["resume"],
+        seeded=given["seed"] is not None,
+    )
 
 
 def as_density(
@@ -189,8 +178,8 @@ def as_density(
     return model
 
 
-def starting_points(target: Density, initial: Initial | None, chains: int) -> list[np.ndarray] | None:
-    """Flat unconstrained starting points, one per chain.
+def starting_points(target: Density, initial: Initial | None, chains: int, *, seed: int = 0) -> list[np.ndarray] | None:
+    """Flat unconstrained starting points, one per chain; `seed` decides the parameters that `initial` leaves out.
 
     Raises:
         UsageError: the number of mappings is not the number of chains, or they are something else.
@@ -198,37 +187,15 @@ def starting_points(target: Density, initial: Initial | None, chains: int) -> li
     if initial is None:
         return None
     if isinstance(initial, Mapping):
-        return [np.asarray(target.unconstrain(initial))] * chains
+        initial = [initial] * chains
     if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
         raise UsageError(
             f"initial must map parameter names to values, or be a list of such mappings, one per chain; got {initial!r}"
         )
     if len(initial) != chains:
         raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
-    return [np.asarray(target.unconstrain(values)) for values in initial]
-
-
-def run_attributes(sampler: Sampler, seconds: float, started: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the results say about how they were made.
-
-    Args:
-        sampler: has run.
-        seconds: how long.
-        started: how its chains started, where they did so before this sampler was made.
-    """
-    settings, started = sampler.settings, sampler.started or started or {}
-    kernel, adaptation = sampler.plan.machine.kernel, sampler.plan.machine.adaptation
-    return {
-        "seed": settings.seed,
-        "kernel": name_of("kernel", kernel),
-        **settings_of(kernel),
-        "metric": name_of("metric", getattr(adaptation, "metric", adaptation)),
-        **settings_of(adaptation),
-        "tuning_steps": settings.warmup,
-        "precision": str(np.dtype(sampler.density.dtype)),
-        "compile_time": sampler.compile_seconds,
-        "sampling_time": seconds,
-        "n_gradients": sum(int(lane.gradients.sum()) for lane in sampler.lanes) + started.get("start_gradients", 0),
-        "restarts": [int(count) for lane in sampler.lanes for count in lane.restarts],
-        **started,
-    }
+    streams = np.random.SeedSequence([seed, 1 << 22]).spawn(chains)
+    return [
+        starting_point(target, values, np.random.default_rng(stream))
+        for values, stream in zip(initial, streams, strict=True)
+    ]

@@ -9,7 +9,7 @@ from gradmc.errors import DataError, ProgramError, UsageError
 from gradmc.lpdf import exponential, normal
 
 # With four data a draw diverges now and then; what is predicted from the draws is the subject here.
-pytestmark = pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.sample.SamplingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.SamplingWarning")
 
 Y = np.array([1.0, 2.0, 3.0, 2.5])
 

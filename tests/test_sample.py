@@ -49,7 +49,7 @@ def schools(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"]
 DATA = {"y": np.array([0.3, -0.5, 1.2])}
 pipeline = importlib.import_module("gradmc.sample")  # the package's attribute `sample` is the function
 # After a warmup as short as here a draw may diverge; that is the business of other tests.
-pytestmark = pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.sample.SamplingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.SamplingWarning")
 QUICK: dict[str, Any] = {"seed": 3, "chains": 2, "warmup": 60, "draws": 30, "progress": "none"}
 
 
@@ -258,7 +258,7 @@ class TestRefusals:
             ({"progress": "bar"}, "unknown progress display 'bar'"),
             ({"precision": "float16"}, "precision"),
             ({"initial": [{"mu": 0, "tau": 1, "theta": [0, 0, 0]}]}, "initial has 1 starting points for 4 chains"),
-            ({"initial": {"mu": 0, "tau": 1}}, "theta"),
+            ({"initial": {"mu": 0, "omega": 1}}, "omega"),
             ({"initial": {"mu": 0, "tau": -1, "theta": [0, 0, 0]}}, "tau"),
             ({"initial": {"mu": 0, "tau": 1, "theta": [0, 0]}}, "theta"),
             ({"initial": 3.0}, "initial must map parameter names to values, .*; got 3.0"),

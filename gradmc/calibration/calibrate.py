@@ -16,6 +16,7 @@ import numpy as np
 
 from gradmc.calibration.replications import Replication, Wrap, replicate
 from gradmc.calibration.uniformity import Uniformity
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.model import Model
@@ -110,6 +111,7 @@ ADVICE = (
 )
 
 
+@explaining
 def calibrate(
     model: Model,
     data: Mapping[str, Any] | None = None,

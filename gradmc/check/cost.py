@@ -1,4 +1,4 @@
-"""Check 7: what a gradient costs, term by term, what became of the loops, and how long a run may take."""
+"""Cost: what a gradient costs, term by term, what became of the loops, and how long a run may take."""
 
 import time
 from dataclasses import dataclass

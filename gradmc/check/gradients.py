@@ -1,4 +1,4 @@
-"""Check 3: is the gradient the derivative of the density?
+"""Gradient: is the gradient the derivative of the density?
 
 Reverse mode is compared with central differences of sixth order at two step sizes, whose own disagreement
 says how far they can be trusted, and with forward mode. A disagreement is located to an operation by making

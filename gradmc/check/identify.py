@@ -1,4 +1,4 @@
-"""Check 8: does the posterior determine the parameters, and in which shape?
+"""Identifiability: does the posterior determine the parameters, and in which shape?
 
 At the mode the Hessian of minus the log density, scaled to a unit diagonal, has eigenvalues near 0 along
 directions that nothing determines, and its inverse shows strong correlations. A funnel shows at any good

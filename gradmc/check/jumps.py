@@ -1,4 +1,4 @@
-"""Check 2: where branches change sides, and functions with steps take one, does the density jump?
+"""Jumps: where branches change sides, and functions with steps take one, does the density jump?
 
 A step that the density does not feel is none: `(x > knot) * (x - knot)`, `np.sin(phase % period)`, a table that is
 interpolated. Where no boundary was met, steps are taken for what they mostly are, and branches for harmless.

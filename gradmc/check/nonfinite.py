@@ -1,4 +1,4 @@
-"""Check 4: points of the support at which the density is NaN, or finite with a gradient that is not.
+"""Finite: points of the support at which the density is NaN, or finite with a gradient that is not.
 
 The first operation that made it is named with the user's line. What happens far out because numbers get too
 large is only noted.

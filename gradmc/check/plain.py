@@ -1,4 +1,4 @@
-"""Check 6: the program run as ordinary Python on floats equals the compiled one."""
+"""Plain Python: the program run as ordinary Python on floats equals the compiled one."""
 
 import math
 import time

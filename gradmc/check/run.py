@@ -21,6 +21,7 @@ from gradmc.check.subject import Subject
 from gradmc.check.supports import supports
 from gradmc.density import Density, density
 from gradmc.density.prior import PriorDensity
+from gradmc.elsewhere import explaining
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
@@ -49,6 +50,7 @@ FULL: dict[str, Any] = {
 """Checks that look for the mode or compile more."""
 
 
+@explaining
 def check(
     model: Model | Density,
     data: Mapping[str, Any] | None = None,

@@ -1,4 +1,4 @@
-"""Check 5: is the density positive on the declared supports, and does it depend on every parameter?"""
+"""Support: is the density positive on the declared supports, and does it depend on every parameter?"""
 
 from collections.abc import Iterator, Sequence
 

@@ -36,6 +36,9 @@ type Display = Annotated[
     Parameter(help="How progress is shown, on standard error."),
 ]
 type Flag = Annotated[bool, Parameter(negative="")]
+type LeftOut = Annotated[
+    tuple[int, ...], Parameter(name="--without-chain", help="Leave out the chain of this number; may be repeated.")
+]
 type Configuration = Annotated[Path, Parameter(help="Configuration of the run (TOML).")]
 type Directory = Annotated[Path, Parameter(help="Directory of a run, as written by `gradmc sample`.")]
 
@@ -148,6 +151,7 @@ class Commands:
         *,
         variables: Annotated[tuple[str, ...], Parameter(name=["--variables", "-v"])] = (),
         every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+        without_chain: LeftOut = (),
         common: Common = COMMON,
     ) -> int:
         """Print the summary table of a run, and the verdict.
@@ -163,9 +167,9 @@ class Commands:
         """
         from gradmc.cli.reporting import summary
 
-        return summary(directory, variables=variables, show_all=every, common=common)
+        return summary(directory, variables=variables, show_all=every, without=without_chain, common=common)
 
-    def diagnose(self, directory: Directory, *, common: Common = COMMON) -> int:
+    def diagnose(self, directory: Directory, *, without_chain: LeftOut = (), common: Common = COMMON) -> int:
         """Check the draws of a run; exits with 4 if they cannot be trusted.
 
         R-hat at most 1.01, at least 100 effective draws per chain, no divergences, BFMI at least 0.3, no
@@ -175,7 +179,7 @@ class Commands:
         """
         from gradmc.cli.reporting import diagnose
 
-        return diagnose(directory, common=common)
+        return diagnose(directory, without=without_chain, common=common)
 
     def status(self, directory: Directory, *, common: Common = COMMON) -> int:
         """Show where a run stands: running or not, and what each chain does.
@@ -192,6 +196,7 @@ class Commands:
         file: Annotated[Path, Parameter(help="File that ends in .nc, .csv or .parquet.")],
         *,
         group: Annotated[tuple[str, ...], Parameter(name=["--group", "-g"])] = (),
+        without_chain: LeftOut = (),
         force: Flag = False,
         common: Common = COMMON,
     ) -> int:
@@ -207,7 +212,31 @@ class Commands:
         """
         from gradmc.cli.inspecting import export
 
-        return export(directory, file, groups=group, force=force, common=common)
+        return export(directory, file, groups=group, without=without_chain, force=force, common=common)
+
+    def report(
+        self,
+        directory: Directory,
+        file: Annotated[Path | None, Parameter(help="File to write; report.html in the run by default.")] = None,
+        *,
+        calibration: Annotated[Path | None, Parameter(help="What `gradmc calibrate --json` printed.")] = None,
+        without_chain: LeftOut = (),
+        force: Flag = False,
+        common: Common = COMMON,
+    ) -> int:
+        """Write one self-contained HTML page about a run.
+
+        Verdict and advice, summary table, plots of the worst quantities, divergences, predictions, LOO, prior
+        sensitivity, how the chains started, versions and hashes.
+
+        Example: `gradmc report runs/eight_schools`
+
+        Args:
+            force: Overwrite an existing file; the one in the run is always written anew.
+        """
+        from gradmc.cli.reporting import report
+
+        return report(directory, file, calibration=calibration, without=without_chain, force=force, common=common)
 
     def predict(self, directory: Directory, *, seed: int | None = None, common: Common = COMMON) -> int:
         """Simulate new data for each draw, with the model's simulator.
@@ -353,6 +382,7 @@ def build_app(overrides: Overrides) -> App:
         commands.extend,
         commands.summary,
         commands.diagnose,
+        commands.report,
         commands.status,
         commands.export,
         commands.predict,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gradmc.cli.app import Common, Overrides
 from gradmc.cli.output import emit
+from gradmc.cli.problem import data_of
 from gradmc.config import load_config
-from gradmc.config.data_files import load_data
 from gradmc.config.target import load_model
 
 
@@ -14,9 +14,10 @@ def calibrate(path: Path, overrides: Overrides, *, replications: int, ranked: in
     from gradmc.calibration import calibrate as calibrate_model
 
     config = load_config(path, overrides).config
+    model = load_model(config.model.target)
     outcome = calibrate_model(
-        load_model(config.model.target),
-        load_data(config.data),
+        model,
+        data_of(config, model),
         replications=replications,
         ranked=ranked,
         warmup=warmup,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gradmc.cli.app import Common, Overrides
 from gradmc.cli.output import emit
+from gradmc.cli.problem import data_of
 from gradmc.config import load_config
-from gradmc.config.data_files import load_data
 from gradmc.config.target import load_model
 
 
@@ -18,7 +18,7 @@ def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> in
     sampler = config.sampler
     report = check_model(
         model,
-        load_data(config.data),
+        data_of(config, model),
         fast=fast,
         seed=sampler.seed or 0,
         chains=sampler.chains,

@@ -40,17 +40,28 @@ def status(directory: Path, *, common: Common) -> int:
     return 0
 
 
-def export(directory: Path, file: Path, *, groups: tuple[str, ...], force: bool, common: Common) -> int:
+def export(
+    directory: Path,
+    file: Path,
+    *,
+    groups: tuple[str, ...],
+    without: tuple[int, ...],
+    force: bool,
+    common: Common,
+) -> int:
     """Write the draws of a run to a file."""
     from gradmc.results.export import export as write
+    from gradmc.results.leaving_out import in_words, without_chains
 
     run = open_run(directory)
     if file.exists() and not force:
         raise UsageError(f"{file} exists already; use --force to overwrite it")
     tree = open_stored(run)
-    write(tree, file, groups or ("posterior",))
+    write(without_chains(tree, without), file, groups or ("posterior",))
     size = file.stat().st_size
-    emit(f"Wrote {file} ({size / 1e6:.1f} MB).", {"file": str(file), "bytes": size}, as_json=common.json)
+    note = f" {in_words(without).capitalize()}." if without else ""
+    content = {"file": str(file), "bytes": size, "left_out": list(without)}
+    emit(f"Wrote {file} ({size / 1e6:.1f} MB).{note}", content, as_json=common.json)
     return 0
 
 

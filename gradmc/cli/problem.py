@@ -11,6 +11,7 @@ from gradmc.config.initial import Initial, load_initial
 from gradmc.config.problems import suggestion
 from gradmc.config.target import load_model
 from gradmc.errors import ConfigError, ResumeError, UsageError
+from gradmc.program.binding import accepted
 from gradmc.results.keep import Keep
 from gradmc.results.manifest import hash_data
 
@@ -49,7 +50,7 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
     from gradmc.run.settings import Settings, options
 
     model = load_model(config.model.target)
-    data = load_data(config.data)
+    data = data_of(config, model)
     sampler = config.sampler
     chosen = {name: getattr(sampler, name) for name in options()}
     settings = Settings(
@@ -65,27 +66,32 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         config=config,
         density=target,
         settings=settings,
-        initial=start(target, initial, settings.chains),
+        initial=start(target, initial, settings.chains, settings.seed or 0),
         identity={"model": made.hash, **hash_entries(data), **hash_initial(initial)},
         versions=made.versions,
     )
 
 
-def start(target: Any, initial: Initial | None, chains: int) -> list[Any] | None:
-    """Flat starting points, one per chain.
+def data_of(config: Config, model: Any) -> dict[str, Any]:
+    """The data that a configuration gives to its model."""
+    return load_data(config.data, accepted(model))
+
+
+def start(target: Any, initial: Initial | None, chains: int, seed: int) -> list[Any] | None:
+    """Flat starting points, one per chain; `seed` decides the parameters that `initial` leaves out.
 
     Raises:
         ConfigError: names, shapes, supports or the number of tables are not those of the model and its chains.
     """
     from gradmc.sample import starting_points
 
-    known = [parameter.name for parameter in target.bound.parameters]
+    known = list(target.shapes)
     tables = [] if initial is None else [initial] if isinstance(initial, Mapping) else initial
-    for name in dict.fromkeys(name for table in tables for name in table if name not in known):
+    for name in dict.fromkeys(name for table in tables for name in table if name.split("[")[0] not in known):
         hint = suggestion(name, known) or f"the parameters are {', '.join(known)}"
         raise ConfigError(f"sampler.initial.{name}: no such parameter; {hint}")
     try:
-        return starting_points(target, initial, chains)
+        return starting_points(target, initial, chains, seed=seed)
     except UsageError as error:
         raise ConfigError(f"sampler.initial: {error}") from None
 

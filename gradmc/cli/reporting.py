@@ -1,7 +1,8 @@
-"""`gradmc summary | diagnose`: what is known about a run, computed once and kept in `summary.json`."""
+"""`gradmc summary | diagnose | report`: what is known about a run, computed once and kept in `summary.json`."""
 
+import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ class Assessment:
         return {"summary": self.summary.as_json(), "diagnosis": self.diagnosis.as_json()}
 
 
-def summary(directory: Path, *, variables: tuple[str, ...], show_all: bool, common: Common) -> int:
+def summary(
+    directory: Path, *, variables: tuple[str, ...], show_all: bool, without: tuple[int, ...], common: Common
+) -> int:
     """Print the table and the verdict."""
     run = open_run(directory)
-    assessment = _need(run)
+    assessment = _need(run, without)
     if variables:
         assessment = Assessment(_select(assessment.summary, variables), assessment.diagnosis)
     content = {"directory": str(run.path), "status": status_of(run), **assessment.as_json()}
@@ -41,13 +44,51 @@ def summary(directory: Path, *, variables: tuple[str, ...], show_all: bool, comm
     return 0
 
 
-def diagnose(directory: Path, *, common: Common) -> int:
+def diagnose(directory: Path, *, without: tuple[int, ...], common: Common) -> int:
     """Print the checks; exit code 4 if one fails."""
     run = open_run(directory)
-    diagnosis = _need(run).diagnosis
+    diagnosis = _need(run, without).diagnosis
     content = {"directory": str(run.path), "status": status_of(run), **diagnosis.as_json()}
     emit(str(diagnosis), content, as_json=common.json)
     return 0 if diagnosis.passed else FAILED_DIAGNOSTICS
+
+
+def report(
+    directory: Path,
+    file: Path | None,
+    *,
+    calibration: Path | None,
+    without: tuple[int, ...],
+    force: bool,
+    common: Common,
+) -> int:
+    """Write a page about the run."""
+    from gradmc.report import report as make
+    from gradmc.results.leaving_out import without_chains
+    from gradmc.results.reading import open_draws
+
+    run = open_run(directory)
+    if file is not None and file.exists() and not force:
+        raise UsageError(f"{file} exists already; use --force to overwrite it")
+    assessment = _need(run, without)
+    page = make(
+        without_chains(open_draws(run.draws), without),
+        calibration=None if calibration is None else _read_json(calibration),
+        summary=assessment.summary,
+        diagnosis=assessment.diagnosis,
+        manifest={**run.read_manifest(), "status": status_of(run)},
+    )
+    written = page.save(run.report if file is None else file)
+    size = written.stat().st_size
+    emit(f"Wrote {written} ({size / 1e6:.1f} MB).", {"file": str(written), "bytes": size}, as_json=common.json)
+    return 0
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}; expected what `gradmc calibrate --json` prints") from None
 
 
 def status_of(run: RunDirectory) -> str:
@@ -58,23 +99,30 @@ def status_of(run: RunDirectory) -> str:
     return "killed" if status == "running" and holder(run.lock) is None else status
 
 
-def assess(run: RunDirectory) -> Assessment | None:
-    """Summary and checks of the draws as they are now, or None if there are none; kept for next time."""
+def assess(run: RunDirectory, without: tuple[int, ...] = ()) -> Assessment | None:
+    """Summary and checks of the draws as they are now, or None if there are none; kept for next time.
+
+    Args:
+        run: the run.
+        without: chains to leave out; then nothing is kept.
+    """
     from gradmc.diagnostics import diagnose as check
     from gradmc.diagnostics import summarise
+    from gradmc.results.leaving_out import without_chains
 
     stamp = _stamp(run)
     kept = _kept(run, stamp)
-    if kept is not None:
+    if kept is not None and not without:
         return kept
     if stamp is None and run.read_manifest().get("status") not in COMPLETE:
         return None
     tree = open_stored(run)
     if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
         return None
+    tree = without_chains(tree, without)
     table = summarise(tree)
     assessment = Assessment(table, check(tree, table))
-    if status_of(run) != "running":
+    if status_of(run) != "running" and not without:
         with suppress(StorageError):  # a full disk, or that of somebody else: then it is computed again
             run.write_json(run.summary, {"stamp": stamp, **assessment.as_json()})
     return assessment
@@ -99,15 +147,17 @@ def open_stored(run: RunDirectory) -> Any:
 def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
     """Table and verdict as text."""
     from gradmc.diagnostics.render import MAX_ROWS, render_table
+    from gradmc.results.leaving_out import in_words
 
     table = render_table(assessment.summary, max_rows=None if show_all else MAX_ROWS)
     chains, draws = assessment.summary.chains, assessment.summary.draws
-    head = f"{chains} chain{'s' if chains > 1 else ''} of {draws:,} draws"
+    left_out = f", {in_words(assessment.summary.left_out)}" if assessment.summary.left_out else ""
+    head = f"{chains} chain{'s' if chains > 1 else ''} of {draws:,} draws{left_out}"
     return f"{head}\n\n{table}\n\n{assessment.diagnosis}"
 
 
-def _need(run: RunDirectory) -> Assessment:
-    assessment = assess(run)
+def _need(run: RunDirectory, without: tuple[int, ...]) -> Assessment:
+    assessment = assess(run, without)
     if assessment is None:
         raise UsageError(f"{run.path} has no draws after warmup yet; `gradmc status {run.path}` shows where it is")
     return assessment
@@ -142,4 +192,4 @@ def _select(table: Summary, patterns: tuple[str, ...]) -> Summary:
     if not rows:
         known = dict.fromkeys(row.name.split("[")[0] for row in table.rows)
         raise UsageError(f"no variable matches {', '.join(patterns)}; the run has {', '.join(known)}")
-    return Summary(chains=table.chains, draws=table.draws, columns=table.columns, rows=rows)
+    return replace(table, rows=rows)

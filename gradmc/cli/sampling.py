@@ -2,7 +2,6 @@
 
 import sys
 import time
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from gradmc.config.load import parse, read_text
 from gradmc.config.places import found, kept, relative_path
 from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
-from gradmc.results.files import StorageError, atomic_write
+from gradmc.results.files import atomic_write
 from gradmc.results.lock import locked
-from gradmc.results.manifest import config_changes, new_manifest, now, refuse_old, run_of, versions
+from gradmc.results.manifest import config_changes, new_manifest, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
-from gradmc.run.signals import Requests, listening
+from gradmc.run.signals import listening
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
@@ -52,12 +51,12 @@ def sample(
     run = RunDirectory(Path(loaded.config.output.dir))
     if resume and run.exists():
         return _go_on(run, loaded.config, 0, options)
-    _refuse_occupied(run, force)
+    _refuse_occupied(run, force=force)
     problem = build_problem(loaded.config)
     adapted = _earlier(loaded.config)
     run.prepare()
     with locked(run.lock):
-        _refuse_occupied(run, force)  # another process may have begun and ended a run meanwhile
+        _refuse_occupied(run, force=force)  # another process may have begun and ended a run meanwhile
         if run.exists():
             run.clear()
         atomic_write(run.config, loaded.text.encode())
@@ -144,138 +143,47 @@ def _warn_about_versions(before: dict[str, str], after: dict[str, str]) -> None:
         tell(message)
 
 
-def _refuse_occupied(run: RunDirectory, force: bool) -> None:
-    """Refuse a directory that holds draws, or something that is not a run."""
-    if not run.occupied():
-        return
-    if not run.path.is_dir():
-        raise UsageError(f"{run.path} is a file; choose another directory with --output.dir")
-    if not run.exists() and not run.barely_begun():
-        raise UsageError(f"{run.path} holds something that is not a run; choose another directory with --output.dir")
-    if not force and any(run.draws.glob("*")):
-        raise UsageError(
-            f"{run.path} holds a run already; use --resume to go on with it, --force to delete it, "
-            "or choose another directory with --output.dir"
-        )
+def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
+    from gradmc.stored import refuse_occupied
+
+    refuse_occupied(run, force=force, resume="--resume", replace="--force", elsewhere="--output.dir")
 
 
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
-    """Compile, run, and leave everything on disk in good order, whatever happens."""
-    manifest["status"] = "running"
-    session: dict[str, Any] = {"began": now(), "command": sys.argv, "ending": "killed"}
-    manifest["sessions"].append(session)
-    run.write_json(run.manifest, manifest)
-    run.note("resume" if resume else "start", draws=problem.settings.draws, chains=problem.settings.chains)
-    began = time.monotonic()
-    with listening() as requests:
-        requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
-        if (seconds := problem.config.stop.seconds) is not None:
-            requests.budget = (seconds, options.began + seconds)
-        try:
-            outcome = _draw(run, manifest, problem, options, requests, resume=resume)
-        except BaseException as error:
-            requests.settle()
-            with suppress(StorageError):
-                _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
-            raise
-        requests.settle()
-        _close_session(run, manifest, outcome.ending, outcome.detail, began)
-        return _report(run, manifest, options)
-
-
-def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:
-    manifest["status"] = ending
-    manifest["seconds"] += time.monotonic() - began
-    manifest["sessions"][-1] |= {"ending": ending, "detail": detail, "ended": now()}
-    if run.path.is_dir():
-        run.write_json(run.manifest, manifest)
-        run.note("end", ending=ending, detail=detail)
-
-
-def _draw(
-    run: RunDirectory,
-    manifest: dict[str, Any],
-    problem: Problem,
-    options: Options,
-    requests: Requests,
-    *,
-    resume: bool,
-) -> Any:
+    """Run, and report."""
     from gradmc.results.keep import Keep
-    from gradmc.results.labels import Labels
-    from gradmc.results.verifying import verify
-    from gradmc.results.zarr_store import ZarrStore
-    from gradmc.run.losses import explain_losses
     from gradmc.run.progress import choose_display
-    from gradmc.run.progress_file import FileProgress
-    from gradmc.run.recorded import StoredPosterior, run_recorded
-    from gradmc.run.seams import explain_seams
     from gradmc.run.stopping import Targets
-    from gradmc.sample import run_attributes
+    from gradmc.stored import Surroundings, Task, execute
 
     config = problem.config
-    with ExitStack() as stack:
-        display = FileProgress(run.progress, choose_display(options.progress))
-        display.start(problem.settings.chains)
-        stack.callback(display.close)
-        display.note("compiling")
-        sampler, checked = _prepared(run, manifest, problem)
-        _warm_start(sampler, run)
-        keep = Keep(
+    task = Task(
+        density=problem.density,
+        settings=problem.settings,
+        initial=problem.initial,
+        check=config.sampler.check == "on",
+        keep=Keep(
             warmup=config.output.keep_warmup,
             variables=None if config.output.variables is None else tuple(config.output.variables),
             exclude=tuple(config.output.exclude),
             thin=config.output.thin,
             float32=config.output.float32,
+        ),
+        targets=Targets(**config.stop.model_dump()),
+        checkpoint_seconds=config.output.checkpoint_seconds,
+        identity=problem.identity,
+        began=options.began,
+        seconds=config.stop.seconds,
+    )
+    with listening() as requests:
+        around = Surroundings(
+            command=sys.argv,
+            display=choose_display(options.progress),
+            requests=requests,
+            warn=lambda text: tell(f"warning: {text}"),
         )
-        make = ZarrStore.resume if resume else ZarrStore
-        labels = Labels.of_density(problem.density)
-        labels.warn_of_left_out()
-        chains, identifier = problem.settings.chains, run_of(manifest)
-        store = make(run.draws, chains=chains, labels=labels, keep=keep, run=identifier)
-        sampling_began = time.monotonic()
-        outcome = run_recorded(
-            sampler,
-            store,
-            display,
-            requests,
-            state=run.state,
-            posterior=StoredPosterior(run.draws),
-            targets=Targets(**config.stop.model_dump()),
-            began=options.began,
-            checkpoint_seconds=config.output.checkpoint_seconds,
-            resume=resume,
-            run=identifier,
-        )
-        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
-        manifest["start"] = sampler.started or manifest.get("start", {})
-        attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
-        hashes = {f"{key}_hash": value for key, value in problem.identity.items() if "." not in key}
-        store.finalize({**attributes, **checked.attributes(), **hashes})
-        tree = store.to_datatree()
-        store.finalize(
-            explain_losses(sampler, problem.density, tree, thin=keep.thin)
-            | explain_seams(sampler, problem.density, tree, thin=keep.thin)
-        )
-        finished = outcome.ending == "finished"
-        verify(run.draws, run=identifier, draws=keep.kept(problem.settings.draws) if finished else None)
-    return outcome
-
-
-def _prepared(run: RunDirectory, manifest: dict[str, Any], problem: Problem) -> tuple[Any, Any]:
-    """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
-    from gradmc.selfcheck import Outcome, prepare_checked
-
-    kept = manifest.get(SELF_CHECK)
-    check = kept is None and problem.config.sampler.check == "on"
-    sampler, outcome = prepare_checked(problem.density, problem.settings, initial=problem.initial, check=check)
-    if not check:
-        return sampler, outcome if kept is None else Outcome.from_attributes(kept)
-    manifest[SELF_CHECK] = outcome.attributes()
-    run.write_json(run.manifest, manifest)
-    if outcome.warning:
-        tell(f"warning: {outcome.warning}")
-    return sampler, outcome
+        execute(run, manifest, task, around, resume=resume)
+        return _report(run, manifest, options)
 
 
 def _earlier(config: Config) -> list[dict[str, Any]] | None:
@@ -295,15 +203,6 @@ def _keep(run: RunDirectory, adapted: list[dict[str, Any]] | None) -> None:
 
     if adapted is not None:
         store_adapted(run.state, adapted)
-
-
-def _warm_start(sampler: Any, run: RunDirectory) -> None:
-    """Take over what was copied from an earlier run, if anything was."""
-    from gradmc.run.warm_start import stored_adapted, warm_start
-
-    adapted = stored_adapted(run.state)
-    if adapted is not None:
-        warm_start(sampler, adapted)
 
 
 def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note: str = "") -> int:

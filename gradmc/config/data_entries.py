@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from gradmc.config.data_files import EXTRA, is_option
 from gradmc.config.layers import Layer
 from gradmc.config.problems import origin, shorten, suggestion
 
@@ -26,6 +27,9 @@ def data_problems(table: Mapping[str, Any], layer: Layer) -> list[str]:
             problems += file_problems(path, value, layer)
         elif isinstance(value, Mapping) and "file" in value:
             problems += _entry_problems(path, value, layer)
+        elif name == "extra" and isinstance(value, str) and not is_option(name, value):
+            known = " or ".join(f'"{word}"' for word in EXTRA)
+            problems.append(f"{path}: expected {known}, got {shorten(value)}{origin(path, layer)}")
         elif name == "file" or not _is_value(value):
             advice = f'{name} = {{ file = "data.csv", column = "{name}" }}'
             problems.append(

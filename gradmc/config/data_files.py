@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,18 @@ MOST_RATIO = 100
 """An archive that unpacks to more than so many bytes and to more than so many times its size is refused."""
 
 
-def load_data(table: Mapping[str, Any]) -> dict[str, Any]:
+EXTRA = ("refuse", "ignore")
+"""What `data.extra` says of entries of `data.file` that the model does not take."""
+
+
+def load_data(table: Mapping[str, Any], accepted: Collection[str] | None = None) -> dict[str, Any]:
     """The data of a model from the table [data].
 
     Args:
         table: `file` (a path) gives all names of a file; other entries give one name each, as a value or as
-            a table with `file` and `column` or `key`. Entries override names of the file.
+            a table with `file` and `column` or `key`. Entries override names of the file. `extra = "ignore"` leaves
+            out what the file has beyond `accepted`.
+        accepted: the names that the model takes; None where they are not known.
 
     Raises:
         DataError: a file cannot be read, or lacks a name.
@@ -35,14 +41,21 @@ def load_data(table: Mapping[str, Any]) -> dict[str, Any]:
     files: dict[Path, dict[str, Any]] = {}
     if isinstance(table.get("file"), str):
         data |= read_file(Path(table["file"]), files)
+        if accepted is not None and table.get("extra") == "ignore":
+            data = {name: value for name, value in data.items() if name in accepted}
     for name, value in table.items():
         if isinstance(value, Mapping) and "file" in value:
             path = Path(value["file"])
             wanted = value.get("column") or value.get("key") or name
             data[name] = pick(read_file(path, files), wanted, path, name)
-        elif not (name == "file" and isinstance(value, str)):
+        elif not is_option(name, value):
             data[name] = as_data(name, value)
     return data
+
+
+def is_option(name: str, value: Any) -> bool:
+    """Whether an entry of [data] says how to read data, rather than being one."""
+    return isinstance(value, str) and (name == "file" or (name == "extra" and value in EXTRA))
 
 
 def pick(content: Mapping[str, Any], wanted: str, path: Path, name: str) -> Any:

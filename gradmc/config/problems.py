@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gradmc.config.layers import Layer
 from gradmc.config.schema import SECTIONS, Config, example
+from gradmc.elsewhere import meant
 
 EXPECTED = {
     "int_type": "expected a whole number",
@@ -49,9 +50,9 @@ def unknown_key(path: str, layer: Layer) -> str:
     """A key that does not exist, with the one that was meant."""
     section, _, key = path.rpartition(".")
     known = known_keys(section)
-    hint = suggestion(key, known)
+    hint = suggestion(meant(key, known) or key, known)
     if not hint and section:
-        hint = _elsewhere(key)
+        hint = _elsewhere(meant(key, [k for s in SECTIONS.values() for k in s.model_fields]) or key)
     if not hint and section and not known:
         hint = f"{section} has no keys"
     return f"{path}: unknown key{origin(path, layer)}; " + (hint or f"known are {', '.join(known)}")

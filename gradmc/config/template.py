@@ -6,6 +6,7 @@ DATA = """[data]
 file = "data.json"                      # .json .csv .npz .parquet, or one entry per name:
 # y = { file = "schools.csv", column = "effect" }
 # K = 3
+# extra = "ignore"                      # leave out what the file has beyond what the model takes
 """
 
 

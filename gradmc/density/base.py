@@ -33,9 +33,10 @@ from jaxtyping import Float
 from gradmc._process import use_jax
 from gradmc.density.memory import Memory
 from gradmc.errors import SourceLocation, UsageError
+from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
-from gradmc.program.layout import as_numbers
+from gradmc.program.layout import as_numbers, gathered
 from gradmc.program.support import START_RADIUS
 
 type Precision = Literal["float64", "float32"]
@@ -83,7 +84,8 @@ class Density(abc.ABC):
 
     Attributes:
         dim: number of unconstrained coordinates.
-        names: a name for every coordinate.
+        names: a name for every coordinate, as `log_density` and `unconstrain` take them where a parameter has as many
+            entries as coordinates (a simplex has one more).
         arguments: floating-point data arrays, arguments of `logdensity` and `expand`.
         dtype: numpy dtype of the computation.
         start_radius: the largest modulus of an unconstrained coordinate at random starts, a number or shape (dim,).
@@ -101,6 +103,24 @@ class Density(abc.ABC):
         shown = ", ".join(self.names[:6]) + (", ..." if self.dim > 6 else "")
         name = getattr(self.function, "__name__", type(self.function).__name__)
         return f"<density of {name} in {self.dim} dimension{'s' * (self.dim != 1)}: {shown}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (part.name, part.support, "scalar" if not part.shape else " x ".join(map(str, part.shape)), part.size)
+            for part in self.parts
+        ]
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        parts = [element("b", f"Density of {name}"), element("div", f"{self.dim} coordinates, {self.dtype}")]
+        parts.append(table(("parameter", "support", "shape", "coordinates"), rows, "Parameters"))
+        if self.bound is not None and self.bound.data:
+            data = [(key, described(value)) for key, value in self.bound.data.items()]
+            parts.append(table(("data", ""), data, "Data"))
+        return element("div", *parts)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The parameters by the names that `log_density` and `unconstrain` take, with the shapes of their values."""
+        return {part.name: part.shape for part in self.parts}
 
     def scope(self) -> AbstractContextManager[Any]:
         """Return a context in which JAX works in this density's precision.
@@ -234,13 +254,15 @@ class Density(abc.ABC):
     def unconstrain(self, values: Mapping[str, Any]) -> Any:
         """Return unconstrained coordinates, shape (dim,), of named parameters.
 
-        Values that rounding has put outside their supports (a correlation matrix in single precision, probabilities
-        that sum to 0.9999999) are moved into them.
+        Args:
+            values: a value for every parameter, or for every entry of an array (`theta[0]`, `theta[1]`, ...). Values
+                that rounding has put outside their supports (a correlation matrix in single precision, probabilities
+                that sum to 0.9999999) are moved into them.
 
         Raises:
             UsageError: a parameter is missing, unknown, of the wrong shape, outside its support, or on its boundary.
         """
-        values = self._rounded(values)
+        values = self._rounded(gathered(values, self.shapes))
         outside = self._check(values)
         if outside is not None:
             raise UsageError(outside)
@@ -259,11 +281,29 @@ class Density(abc.ABC):
         """Named values, of which those that rounding has put outside their supports are moved into them."""
         return values
 
+    def placed(self, x: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all parameters by name at x, shape (dim,), but for some that have these values.
+
+        The coordinates of the others stay, so that one whose support depends on a given value stays in its support.
+
+        Raises:
+            UsageError: a parameter is unknown or of the wrong shape.
+        """
+        x = np.array(x, self.dtype)
+        for part in self.parts:
+            if part.name in values:
+                named = {**self.constrain(x), part.name: values[part.name]}
+                self._check(named)
+                given = self._run("unconstrain", self._unconstrain, self._named(named))
+                share = slice(part.start, part.start + part.size)
+                x[share] = np.asarray(given)[share]
+        return {**self.constrain(x), **values}
+
     def log_density(self, values: Mapping[str, Any], *, jacobian: bool = False) -> Any:
         """Return the log density of named parameters.
 
         Args:
-            values: a value for every parameter.
+            values: a value for every parameter, or for every entry of an array (`theta[0]`, `theta[1]`, ...).
             jacobian: whether the density is that of the unconstrained coordinates (as `d(x)`) rather than
                 that of the parameters as declared (as the program returns it).
 
@@ -273,7 +313,7 @@ class Density(abc.ABC):
         Raises:
             UsageError: a parameter is missing, unknown, or of the wrong shape.
         """
-        values = self._rounded(values)
+        values = self._rounded(gathered(values, self.shapes))
         if self._check(values) is not None:
             return -np.inf
         with_jacobian = functools.partial(self._swapped, jacobian=bool(jacobian))
@@ -333,6 +373,14 @@ class Density(abc.ABC):
         if key not in self._jitted:
             self._jitted[key] = jax.jit(fn)
         return self._jitted[key]
+
+
+def described(value: Any) -> str:
+    """A datum in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"{' x '.join(map(str, value.shape))} array of {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def dtype_of(precision: Precision) -> np.dtype:

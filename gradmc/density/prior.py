@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
 from gradmc.density.program import ProgramDensity, bounded
+from gradmc.elsewhere import explaining
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
@@ -50,6 +51,7 @@ class PriorDensity(ProgramDensity):
         return {"posterior": super().expand(x, arguments)["posterior"]}
 
 
+@explaining
 def prior_density(
     model: Model,
     data: Mapping[str, Any] | None = None,

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.density.known import known
+from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
@@ -236,6 +237,7 @@ class ProgramDensity(Density):
         return self.expand(x, self.arguments).get("log_likelihood", {})
 
 
+@explaining
 def density(
     model: Model,
     data: Mapping[str, Any] | None = None,

@@ -17,6 +17,7 @@ from gradmc.diagnostics.locate import Lean, where_they_lie
 from gradmc.diagnostics.own_check import check_own
 from gradmc.diagnostics.summary import Row, Summary, is_empty, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
+from gradmc.results.leaving_out import in_words, left_out
 from gradmc.results.statistics import lost_draws
 
 R_HAT_MAX = 1.01
@@ -54,6 +55,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     own = check_own(tree)
     if own is not None:
         checks.append(own)
+    if chains := left_out(tree):
+        checks.append(Check("chains", None, None, 0.0, f"{in_words(chains)}: the verdict is about the others"))
     return Diagnosis(checks=tuple(checks))
 
 

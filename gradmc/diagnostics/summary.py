@@ -13,6 +13,7 @@ import numpy as np
 
 from gradmc.diagnostics.estimators import columns, estimates
 from gradmc.errors import UsageError
+from gradmc.results.leaving_out import left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The table, and how many draws it is made of."""
+    """The table, and how many draws it is made of; `left_out` are the chains that were left out by hand."""
 
     chains: int
     draws: int
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    left_out: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The table as JSON; numbers that do not exist are null."""
         rows = [{"name": row.name, **{k: _finite(v) for k, v in row.values.items()}} for row in self.rows]
-        return {"chains": self.chains, "draws": self.draws, "columns": list(self.columns), "rows": rows}
+        counts = {"chains": self.chains, "draws": self.draws}
+        left_out = {"left_out": list(self.left_out)} if self.left_out else {}
+        return {**counts, **left_out, "columns": list(self.columns), "rows": rows}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Summary":
@@ -56,7 +60,8 @@ class Summary:
             )
             for row in content["rows"]
         )
-        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows)
+        left_out = tuple(content.get("left_out", ()))
+        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows, left_out=left_out)
 
 
 def is_empty(tree: Any, group: str) -> bool:
@@ -96,7 +101,8 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
     rows = tuple(
         Row(name=name, values=dict(zip(table, line, strict=True))) for name, line in zip(names, lines, strict=True)
     )
-    return Summary(chains=dataset.sizes["chain"], draws=dataset.sizes["draw"], columns=tuple(table), rows=rows)
+    sizes = dataset.sizes
+    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=tuple(table), rows=rows, left_out=left_out(tree))
 
 
 def _names(array: Any) -> list[str]:

@@ -6,6 +6,8 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gradmc.markup import element
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -13,7 +15,7 @@ class Check:
 
     Args:
         name: `copies`, `r_hat`, `ess`, `divergences`, `acceptance`, `bfmi`, `tree_depth`, `finite`, `draws`,
-            `self_check`.
+            `self_check`, `chains` (some were left out).
         passed: None if it could not be made, or if what it found is too little to matter.
         value: what was measured.
         limit: what it is compared with.
@@ -59,6 +61,19 @@ class Diagnosis:
         return "\n".join(lines) + notes
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        said = {True: ("#14693b", "passed"), False: ("#9c2219", "failed"), None: ("#6b5200", "not judged")}
+        verdict = "The draws look trustworthy." if self.passed else "Do not trust these draws yet."
+        lines = []
+        for check in sorted(self.checks, key=lambda check: (check.passed is not False, check.passed is True)):
+            colour, word = said[check.passed]
+            advice = element("div", f"Advice: {check.advice}.") if check.passed is False and check.advice else ""
+            mark = element("td", word, style=f"color:{colour};vertical-align:top;text-align:left")
+            finding = f"{check.finding[:1].upper()}{check.finding[1:]}."
+            lines.append(element("tr", mark, element("td", finding, advice, style="text-align:left")))
+        banner = element("b", verdict, style=f"color:{said[self.passed][0]}")
+        return element("div", banner, element("table", element("tbody", *lines)))
 
     def as_json(self) -> dict[str, Any]:
         """The checks as JSON."""

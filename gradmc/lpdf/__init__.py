@@ -128,13 +128,7 @@ from gradmc.lpdf.tail_functions import (
     weibull_lccdf,
     weibull_lcdf,
 )
-from gradmc.lpdf.truncated import (
-    truncated_cauchy,
-    truncated_laplace,
-    truncated_logistic,
-    truncated_normal,
-    truncated_student_t,
-)
+from gradmc.lpdf.truncated import truncated
 
 __all__ = [
     "asymmetric_laplace",
@@ -221,11 +215,7 @@ __all__ = [
     "student_t",
     "student_t_lccdf",
     "student_t_lcdf",
-    "truncated_cauchy",
-    "truncated_laplace",
-    "truncated_logistic",
-    "truncated_normal",
-    "truncated_student_t",
+    "truncated",
     "uniform",
     "uniform_lccdf",
     "uniform_lcdf",

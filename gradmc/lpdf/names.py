@@ -61,11 +61,7 @@ ELSEWHERE: Mapping[str, tuple[str, str, str, str]] = {
     "scaled_inverse_chi_square": ("scaled_inv_chi_square", "", "", ""),
     "skew_normal": ("skew_normal", "", "SkewNormal", "skewnorm"),
     "student_t": ("student_t", "StudentT", "StudentT", "t"),
-    "truncated_cauchy": ("", "TruncatedCauchy", "Truncated", ""),
-    "truncated_laplace": ("", "", "Truncated", ""),
-    "truncated_logistic": ("", "", "Truncated", ""),
-    "truncated_normal": ("", "TruncatedNormal", "TruncatedNormal", "truncnorm"),
-    "truncated_student_t": ("", "", "Truncated", ""),
+    "truncated": ("", "TruncatedNormal", "Truncated", "truncnorm"),
     "uniform": ("uniform", "Uniform", "Uniform", "uniform"),
     "von_mises": ("von_mises", "VonMises", "VonMises", "vonmises"),
     "weibull": ("weibull", "Weibull", "Weibull", "weibull_min"),
@@ -75,7 +71,13 @@ ELSEWHERE: Mapping[str, tuple[str, str, str, str]] = {
 }
 """Names in Stan, NumPyro, PyMC and `scipy.stats`; parameters may differ (scales for rates, say)."""
 
-OTHER_WORDS = {"neg_binomial": "negative_binomial", "cauchy_half": "half_cauchy", "gaussian": "normal"}
+OTHER_WORDS = {
+    "neg_binomial": "negative_binomial",
+    "cauchy_half": "half_cauchy",
+    "gaussian": "normal",
+    "truncated_normal": "truncated",
+    "truncated_cauchy": "truncated",
+}
 ENDINGS = re.compile(r"_(lpdf|lpmf|lupdf|lupmf|logpdf|logpmf|pdf|pmf|log_prob|logp)$")
 
 

@@ -6,7 +6,7 @@ small (for symmetric laws the interval is mirrored when it lies above the centre
 tail keeps its digits. See `gradmc.lpdf` for what all functions have in common.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from gradmc.errors import UsageError
 from gradmc.lpdf._law import OFF, Law, Value
 from gradmc.lpdf._special import log1mexp, log_ndtr
+from gradmc.lpdf.real_line import cauchy, laplace, logistic, normal, student_t
 from gradmc.lpdf.tails import cauchy_lower, laplace_lower, student_t_lower
 
 
@@ -67,155 +68,57 @@ def _family(base: Callable[..., Any], tail: Callable[..., Any], extra: int = 0) 
     return {end: _truncated(base, tail, extra, *end) for end in ends}
 
 
-_NORMAL = _family(lambda d, mu, sigma: d.Normal(mu, sigma, **OFF), log_ndtr)
-_CAUCHY = _family(lambda d, mu, sigma: d.Cauchy(mu, sigma, **OFF), cauchy_lower)
-_LAPLACE = _family(lambda d, mu, sigma: d.Laplace(mu, sigma, **OFF), laplace_lower)
-_LOGISTIC = _family(lambda d, mu, sigma: d.Logistic(mu, sigma, **OFF), jax.nn.log_sigmoid)
-_STUDENT_T = _family(
-    lambda d, nu, mu, sigma: d.StudentT(nu, mu, sigma, **OFF),
-    lambda z, nu: student_t_lower(z, nu, 0.0, 1.0),
-    extra=1,
-)
+FAMILIES: Mapping[Callable[..., Any], tuple[dict[tuple[bool, bool], Law], int]] = {
+    normal: (_family(lambda d, mu, sigma: d.Normal(mu, sigma, **OFF), log_ndtr), 2),
+    cauchy: (_family(lambda d, mu, sigma: d.Cauchy(mu, sigma, **OFF), cauchy_lower), 2),
+    laplace: (_family(lambda d, mu, sigma: d.Laplace(mu, sigma, **OFF), laplace_lower), 2),
+    logistic: (_family(lambda d, mu, sigma: d.Logistic(mu, sigma, **OFF), jax.nn.log_sigmoid), 2),
+    student_t: (
+        _family(
+            lambda d, nu, mu, sigma: d.StudentT(nu, mu, sigma, **OFF),
+            lambda z, nu: student_t_lower(z, nu, 0.0, 1.0),
+            extra=1,
+        ),
+        3,
+    ),
+}
+"""Symmetric laws with location and scale: one law for each set of ends, and the number of parameters."""
 
 
-def _evaluate(
-    family: dict[tuple[bool, bool], Law],
-    name: str,
-    arguments: tuple[Value, ...],
-    bounds: tuple[Value | None, Value | None],
-    pointwise: bool,
+def truncated(
+    law: Callable[..., Any],
+    y: Value,
+    *parameters: Value,
+    lower: Value | None = None,
+    upper: Value | None = None,
+    pointwise: bool = False,
 ) -> Any:
-    lower, upper = bounds
+    """A law given that its value lies in [lower, upper]: `truncated(normal, y, mu, sigma, lower=0.0)`.
+
+    Args:
+        law: `normal`, `cauchy`, `laplace`, `logistic` or `student_t` of `gradmc.lpdf`.
+        y: value, in [lower, upper].
+        *parameters: those of the law before truncation, such as mu and sigma > 0.
+        lower: lower end, or None for no lower end.
+        upper: upper end, > lower, or None for no upper end.
+        pointwise: return one term per entry instead of their sum.
+
+    Raises:
+        UsageError: the law is another, neither end is given, or the parameters are not as many as the law has.
+    """
+    names = [known.__name__ for known in FAMILIES]
+    if law not in FAMILIES:
+        raise UsageError(
+            f"truncated() expects one of the laws {', '.join(names)}, got {getattr(law, '__name__', law)!r}"
+        )
+    family, count = FAMILIES[law]
+    if len(parameters) != count:
+        raise UsageError(
+            f"truncated({law.__name__}, y, ...) expects {count} parameters of the law, got {len(parameters)}"
+        )
     if lower is None and upper is None:
         raise UsageError(
-            f"{name}() expects lower=..., upper=... or both, got neither; use {name.removeprefix('truncated_')}()"
+            f"truncated() expects lower=..., upper=... or both, got neither; use {law.__name__}(y, ...) itself"
         )
-    law = family[lower is not None, upper is not None]
-    return law(*arguments, *(bound for bound in bounds if bound is not None), pointwise=pointwise)
-
-
-def truncated_normal(
-    y: Value,
-    mu: Value,
-    sigma: Value,
-    *,
-    lower: Value | None = None,
-    upper: Value | None = None,
-    pointwise: bool = False,
-) -> Any:
-    """Normal(mu, sigma) given that it lies in [lower, upper].
-
-    Args:
-        y: value, in [lower, upper].
-        mu: mean before truncation.
-        sigma: standard deviation before truncation, > 0.
-        lower: lower end, or None for no lower end.
-        upper: upper end, > lower, or None for no upper end.
-        pointwise: return one term per entry instead of their sum.
-
-    Raises:
-        UsageError: neither end is given.
-    """
-    return _evaluate(_NORMAL, "truncated_normal", (y, mu, sigma), (lower, upper), pointwise)
-
-
-def truncated_cauchy(
-    y: Value,
-    mu: Value,
-    sigma: Value,
-    *,
-    lower: Value | None = None,
-    upper: Value | None = None,
-    pointwise: bool = False,
-) -> Any:
-    """Cauchy(mu, sigma) given that it lies in [lower, upper].
-
-    Args:
-        y: value, in [lower, upper].
-        mu: location before truncation.
-        sigma: scale before truncation, > 0.
-        lower: lower end, or None for no lower end.
-        upper: upper end, > lower, or None for no upper end.
-        pointwise: return one term per entry instead of their sum.
-
-    Raises:
-        UsageError: neither end is given.
-    """
-    return _evaluate(_CAUCHY, "truncated_cauchy", (y, mu, sigma), (lower, upper), pointwise)
-
-
-def truncated_laplace(
-    y: Value,
-    mu: Value,
-    sigma: Value,
-    *,
-    lower: Value | None = None,
-    upper: Value | None = None,
-    pointwise: bool = False,
-) -> Any:
-    """Laplace(mu, sigma) given that it lies in [lower, upper].
-
-    Args:
-        y: value, in [lower, upper].
-        mu: location before truncation.
-        sigma: scale before truncation, > 0.
-        lower: lower end, or None for no lower end.
-        upper: upper end, > lower, or None for no upper end.
-        pointwise: return one term per entry instead of their sum.
-
-    Raises:
-        UsageError: neither end is given.
-    """
-    return _evaluate(_LAPLACE, "truncated_laplace", (y, mu, sigma), (lower, upper), pointwise)
-
-
-def truncated_logistic(
-    y: Value,
-    mu: Value,
-    sigma: Value,
-    *,
-    lower: Value | None = None,
-    upper: Value | None = None,
-    pointwise: bool = False,
-) -> Any:
-    """Logistic(mu, sigma) given that it lies in [lower, upper].
-
-    Args:
-        y: value, in [lower, upper].
-        mu: location before truncation.
-        sigma: scale before truncation, > 0.
-        lower: lower end, or None for no lower end.
-        upper: upper end, > lower, or None for no upper end.
-        pointwise: return one term per entry instead of their sum.
-
-    Raises:
-        UsageError: neither end is given.
-    """
-    return _evaluate(_LOGISTIC, "truncated_logistic", (y, mu, sigma), (lower, upper), pointwise)
-
-
-def truncated_student_t(
-    y: Value,
-    nu: Value,
-    mu: Value,
-    sigma: Value,
-    *,
-    lower: Value | None = None,
-    upper: Value | None = None,
-    pointwise: bool = False,
-) -> Any:
-    """Student's t given that it lies in [lower, upper].
-
-    Args:
-        y: value, in [lower, upper].
-        nu: degrees of freedom, > 0.
-        mu: location before truncation.
-        sigma: scale before truncation, > 0.
-        lower: lower end, or None for no lower end.
-        upper: upper end, > lower, or None for no upper end.
-        pointwise: return one term per entry instead of their sum.
-
-    Raises:
-        UsageError: neither end is given.
-    """
-    return _evaluate(_STUDENT_T, "truncated_student_t", (y, nu, mu, sigma), (lower, upper), pointwise)
+    bounds = [bound for bound in (lower, upper) if bound is not None]
+    return family[lower is not None, upper is not None](y, *parameters, *bounds, pointwise=pointwise)

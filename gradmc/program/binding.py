@@ -64,10 +64,13 @@ def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None
         raise DataError(
             f"model {model.name}: expected the data as a dictionary from names to values, got {type(data).__name__}"
         )
-    labels = _labels(model, data)
+    labels, sizes = _of_dimensions(model, data)
     fields = [field for field in model.data if needed is None or field.name in {*needed, *data}]
     values = _values(model, fields, data)
-    table = _infer_sizes(model, fields, values)
+    table = _infer_sizes(model, fields, values, sizes)
+    for name, given in labels.items():
+        if name not in table.sizes:
+            table.learn(name, len(given), name)
     dims, parameters = {}, []
     for field in model.data:
         value = values.get(field.name)
@@ -90,16 +93,24 @@ def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None
     return BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
 
 
+def accepted(model: "Model") -> set[str]:
+    """The names that the data of a model may have: its arguments, and dimensions to size or label."""
+    return {field.name for field in model.data} | _dimensions(model)
+
+
 def _dimensions(model: "Model") -> set[str]:
     shapes = [p.support.shape for p in model.parameters] + [field.shape or () for field in model.data]
     return {name for shape in shapes for size in shape for name, _ in size.terms}
 
 
-def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the entries of the data that label a dimension; refuse entries that nothing asks for."""
+def _of_dimensions(model: "Model", data: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """Return the entries of the data that label a dimension, and those that are the size of one; refuse entries that
+    nothing asks for.
+    """
     known = {field.name for field in model.data}
     dimensions = _dimensions(model) - known
-    labels = {}
+    labels: dict[str, list[Any]] = {}
+    sizes: dict[str, int] = {}
     for key, value in data.items():
         if not isinstance(key, str):
             raise DataError(f"model {model.name}: data are named by strings, got the key {key!r}")
@@ -108,6 +119,9 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
         if key in dimensions and np.ndim(value) == 1:
             labels[key] = plain_labels(value)
             continue
+        if key in dimensions:
+            sizes[key] = _size(model, key, value)
+            continue
         if key in {parameter.name for parameter in model.parameters}:
             raise DataError(
                 f"model {model.name}: {key!r} is a parameter, not a datum; to fix it, write it after the * in the model"
@@ -115,7 +129,18 @@ def _labels(model: "Model", data: Mapping[str, Any]) -> dict[str, list[Any]]:
         close = difflib.get_close_matches(key, known | dimensions, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the model takes {_listed(known)}"
         raise DataError(f"model {model.name}: unknown data {key!r}; {hint}")
-    return labels
+    return labels, sizes
+
+
+def _size(model: "Model", name: str, value: Any) -> int:
+    """The size of a dimension that is no argument of the model, given by its name."""
+    value = value.item() if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0 else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise DataError(
+            f"model {model.name}: {name!r} is a dimension: expected its size, a whole number of at least 0, or a list "
+            f"of labels along it; got {value!r}"
+        )
+    return value
 
 
 def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,9 +168,13 @@ def end_names(model: "Model") -> set[str]:
     return {name for bound in bounds for name in bound_names(bound)}
 
 
-def _infer_sizes(model: "Model", fields: Sequence[DataField], values: dict[str, Any]) -> SizeTable:
+def _infer_sizes(
+    model: "Model", fields: Sequence[DataField], values: dict[str, Any], given: Mapping[str, int]
+) -> SizeTable:
     """Learn sizes from integers among the data that dimensions are named after, then from the arrays."""
     table = SizeTable()
+    for name, size in given.items():
+        table.learn(name, size, name)
     wanted = _dimensions(model)
     for field in fields:
         value = values[field.name]

@@ -69,6 +69,13 @@ class DataField:
         return self.default is MISSING
 
 
+def declared(field: DataField) -> str:
+    """What a datum is declared as, in words."""
+    if field.shape is not None:
+        return repr(DataAnnotation(field.shape))
+    return "any" if field.kind is None else field.kind.__name__
+
+
 class _Missing:
     def __repr__(self) -> str:
         return "<no default>"

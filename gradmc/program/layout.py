@@ -131,6 +131,34 @@ class Layout:
                 )
 
 
+def gathered(values: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    """Named values in which entries by their own names, such as `theta[0]`, are put together to arrays.
+
+    Args:
+        values: by name; anything else is returned as it is.
+        shapes: of the parameters.
+
+    Raises:
+        UsageError: a parameter comes as a whole and by entries, or not all its entries come.
+    """
+    if not isinstance(values, Mapping) or not any(isinstance(n, str) and n.endswith("]") for n in values):
+        return values
+    result, left = {}, dict(values)
+    for name, shape in shapes.items():
+        names = entry_names(name, shape)
+        came = [entry for entry in names if entry in left and entry not in shapes]
+        if not came:
+            continue
+        if len(came) < len(names) or name in left:
+            missing = ", ".join([entry for entry in names if entry not in left][:3])
+            what = "came beside entries of its own" if name in left else f"is not whole: no {missing}"
+            raise UsageError(f"{name} {what}; give either {name!r} or all of {names[0]} ... {names[-1]}")
+        entries = [left.pop(entry) for entry in names]
+        traced = any(isinstance(entry, jax.Array) for entry in entries)
+        result[name] = (jnp.stack(entries) if traced else np.asarray(entries)).reshape(shape)
+    return result | left
+
+
 def as_numbers(name: str, value: Any, dtype: Any) -> np.ndarray:
     """Return a parameter's value as an array.
 

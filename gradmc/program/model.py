@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self, SupportsIndex
 
 from gradmc.errors import DeclarationError, UsageError
+from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel, bind
-from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField
+from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField, declared
 from gradmc.program.dims import RESERVED
 from gradmc.program.raising import is_of_program
 from gradmc.program.support import Support, bound_names
@@ -65,6 +66,19 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<model {self.name}{inspect.signature(self.fn)}>"
+
+    def _repr_html_(self) -> str:
+        parameters = [(p.name, repr(p.support)) for p in self.parameters]
+        data = [
+            (field.name, declared(field), "needed" if field.required else f"{field.default!r} by default")
+            for field in self.data
+        ]
+        parts = [element("b", self.name), element("div", inspect.getdoc(self.fn) or "", style="white-space:pre-wrap")]
+        parts.append(table(("parameter", "support"), parameters, "Parameters"))
+        if data:
+            parts.append(table(("data", "declared as", ""), data, "Data"))
+        parts.append(element("div", "With a simulator." if self.simulate is not None else "Without a simulator."))
+        return element("div", *parts)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         # What is written in a module that others can import has its name there. Else (a notebook, a script, a

@@ -100,7 +100,7 @@ class MemoryStore:
     def _names(self, warmup: bool) -> list[tuple[str, str]]:
         names: dict[tuple[str, str], None] = {}
         for columns in self._columns:
-            names.update({key: None for key in columns if key[0].startswith("warmup_") == warmup})
+            names.update({key: None for key in list(columns) if key[0].startswith("warmup_") == warmup})
         return list(names)
 
     def _column(self, chain: int, group: str, name: str, values: np.ndarray) -> "_Column":

@@ -5,6 +5,7 @@ manifest.json    what is needed to repeat the run, and where it stands
 draws.zarr/      the draws
 state/           checkpoints and the lock
 summary.json     summary table and checks
+report.html      the page about it all, where `gradmc report` has made one
 log.jsonl        what happened when
 """
 
@@ -22,7 +23,7 @@ from gradmc.results.files import atomic_write, storage_errors
 from gradmc.results.manifest import check_manifest
 from gradmc.results.sealed import seal
 
-CONTENT = ("config.toml", "manifest.json", "draws.zarr", "summary.json", "log.jsonl", "predictions.zarr")
+CONTENT = ("config.toml", "manifest.json", "draws.zarr", "summary.json", "log.jsonl", "report.html", "predictions.zarr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class RunDirectory:
     def summary(self) -> Path:
         """Summary table and checks."""
         return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the run."""
+        return self.path / "report.html"
 
     @property
     def log(self) -> Path:

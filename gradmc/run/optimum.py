@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import StartError
+from gradmc.markup import element, table
 
 START_WIDTH = 2.0
 MAX_ITERATIONS = 10_000
@@ -58,6 +59,13 @@ class Optimum:
         lines = [f"{name} = {_shown(value)}  (se {_shown(self.errors[name])})" for name, value in self.values.items()]
         verdict = "converged" if self.converged else "NOT CONVERGED"
         return "\n".join([*lines, f"log density {self.log_density:.6g}; {verdict}: {self.message}"])
+
+    def _repr_html_(self) -> str:
+        rows = [(name, _shown(value), _shown(self.errors[name])) for name, value in self.values.items()]
+        colour = "#14693b" if self.converged else "#9c2219"
+        verdict = f"{'converged' if self.converged else 'NOT CONVERGED'}: {self.message}"
+        words = element("div", f"log density {self.log_density:.6g}; ", element("b", verdict, style=f"color:{colour}"))
+        return element("div", table(("", "mode", "standard error"), rows, "The posterior mode"), words)
 
 
 def _shown(values: np.ndarray) -> str:

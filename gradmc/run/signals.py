@@ -18,8 +18,8 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -46,6 +46,8 @@ class Requests:
 
     Attributes:
         received: the name of a signal.
+        hard: whether the process ends at once where it has to, rather than KeyboardInterrupt being raised at a second
+            Ctrl-C, as Python does.
         watched: whether the chains run, and their watch (`gradmc.run.recorded`) answers.
         close: called with the ending (`signal` or `time`) and the signal's name if the process has to end at once.
         budget: seconds, and when they are used up (`time.monotonic`).
@@ -53,6 +55,7 @@ class Requests:
     """
 
     received: str = ""
+    hard: bool = True
     watched: bool = False
     close: Callable[[str, str], None] | None = None
     budget: tuple[float, float] = (math.inf, math.inf)
@@ -65,7 +68,9 @@ class Requests:
         del frame
         with self._lock:
             first, self.received = not self.received, self.received or signal.Signals(number).name
-        if first and not self.watched:
+        if not first and not self.hard and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if first and self.hard and not self.watched:
             _tell(b"\nstopping as soon as the model is compiled; Ctrl-C again stops at once\n")
 
     def guard(self, number: int) -> None:
@@ -104,17 +109,23 @@ class Requests:
 
 
 @contextmanager
-def listening() -> Iterator[Requests]:
-    """Listen for signals while the context lasts; only the main thread can, elsewhere nothing is changed."""
-    requests = Requests()
+def listening(names: Sequence[str] = NAMES, *, hard: bool = True) -> Iterator[Requests]:
+    """Listen for signals while the context lasts; only the main thread can, elsewhere nothing is changed.
+
+    Args:
+        names: of the signals.
+        hard: whether the process ends at once where it has to; else a second Ctrl-C raises KeyboardInterrupt.
+    """
+    requests = Requests(hard=hard)
     if threading.current_thread() is not threading.main_thread():
         yield requests
         return
-    present = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    present = [getattr(signal, name) for name in names if hasattr(signal, name)]
     heeded = [number for number in present if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, requests.handle) for number in heeded}
     try:
-        with _guarded(requests.guard, lambda: requests.deadline, requests.overdue):
+        guarded = _guarded(requests.guard, lambda: requests.deadline, requests.overdue)
+        with guarded if hard else nullcontext():
             yield requests
     finally:
         for number, handler in before.items():

@@ -6,12 +6,16 @@ after `MIN_DRAWS` draws per chain, then each time the number of draws has grown 
 intervals stays nominal to the accuracy of simulation (see `docs/stopping.md`).
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from gradmc.arguments import check_real
+from gradmc.errors import UsageError
 
 MIN_DRAWS = 100
 GROWTH = 1.25
@@ -34,6 +38,36 @@ class Targets:
     r_hat: float | None = None
     mcse: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("ess", 0.0), ("r_hat", 1.0), ("seconds", 0.0)):
+            if (value := getattr(self, name)) is not None:
+                check_real(name, value, low, None)
+        if not isinstance(self.mcse, Mapping):
+            raise UsageError(f"mcse must map names of variables to errors, such as {{'mu': 0.05}}; got {self.mcse!r}")
+        for name, value in self.mcse.items():
+            check_real(f"mcse of {name}", value, 0.0, None)
+
+    @classmethod
+    def of(cls, given: "Targets | Mapping[str, Any] | None") -> "Targets":
+        """Targets as they are, or from a dictionary with these names.
+
+        Raises:
+            UsageError: it is something else, or has other names.
+        """
+        if given is None or isinstance(given, Targets):
+            return given or cls()
+        known = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(given, Mapping) or not set(given) <= set(known):
+            raise UsageError(
+                f"stop must be gm.Targets(...), or a dictionary with some of {', '.join(known)}; got {given!r}"
+            )
+        return cls(**given)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to stop for."""
+        return self.on_draws or self.seconds is not None
 
     @property
     def on_draws(self) -> bool:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -249,8 +250,11 @@ def test_starting_values(project: Path, gradmc: Gradmc) -> None:
     changed = gradmc("extend", project / "out", "--draws", 5, "--progress=none")
     assert changed.code == 5
     assert "the starting values changed since the run began" in changed.err
+    part = gradmc("sample", project / "run.toml", "--force", *options, "--sampler.initial={ mu = 100.0 }")
+    assert part.code == 0  # the other starts at random
+    warmup = xr.open_datatree(project / "out" / "draws.zarr", engine="zarr")["warmup_posterior"]["mu"].values
+    assert np.all(warmup[:, 0] > 50)
     for values, message in (
-        ("{ mu = 0.5 }", "sampler.initial: missing parameters ['sigma']"),
         ("{ mu = 0.5, sigmo = 1 }", "sampler.initial.sigmo: no such parameter; did you mean sigma?"),
         ("{ mu = 0.5, sigma = -1 }", "sampler.initial: sigma = -1. is not in its support Positive"),
         ("[{ mu = 0.5, sigma = 1 }]", "sampler.initial: initial has 1 starting points for 2 chains"),

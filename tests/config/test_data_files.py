@@ -111,3 +111,12 @@ def test_pickled_data_are_not_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", y=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match="allow_pickle"):
         read_file(tmp_path / "objects.npz", {})
+
+
+def test_extra_entries_of_a_file_are_left_out_on_request(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('{"y": [1.0], "N": 1, "K": 2}')
+    table = {"file": str(tmp_path / "d.json"), "extra": "ignore", "mu0": 0.5}
+    assert set(load_data(table, {"y"})) == {"y", "mu0"}  # what stands in the configuration itself is not extra
+    assert set(load_data({**table, "extra": "refuse"}, {"y"})) == {"y", "N", "K", "mu0"}
+    assert set(load_data(table)) == {"y", "N", "K", "mu0"}
+    assert load_data({"extra": 3.0}, {"extra"}) == {"extra": 3.0}  # a model may have a datum of that name

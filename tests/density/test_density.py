@@ -360,3 +360,21 @@ def test_data_dependent_sizes_do_not_leak_between_densities():
 
     assert density(program, {"y": [1.0]})([0.0]) == pytest.approx(-1.0)
     assert density(program, {"y": [1.0, 2.0]})([0.0]) == pytest.approx(-3.0)
+
+
+def test_names_are_what_log_density_takes() -> None:
+    d = density(schools, DATA)
+    x = np.array([0.5, 0.1, 1.0, -1.0, 2.0])
+    whole = d.constrain(x)
+    entries = {"mu": 0.5, "tau": whole["tau"], "theta[0]": 1.0, "theta[1]": -1.0, "theta[2]": 2.0}
+    assert tuple(entries) == d.names
+    assert d.log_density(entries) == d.log_density(whole)
+    np.testing.assert_allclose(d.unconstrain(entries), x, rtol=1e-12)
+    assert d.shapes == {"mu": (), "tau": (), "theta": (3,)}
+    del entries["theta[1]"]
+    with pytest.raises(
+        UsageError, match=r"theta is not whole: no theta\[1\]; give either 'theta' or all of theta\[0\]"
+    ):
+        d.log_density(entries)
+    with pytest.raises(UsageError, match="theta came beside entries of its own"):
+        d.unconstrain({**whole, "theta[1]": 0.0})

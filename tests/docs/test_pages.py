@@ -21,7 +21,9 @@ def script(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if BLOCK.search(page.read_text())]
+PAGES = [
+    page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if BLOCK.search(page.read_text())
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
+import gradmc as gm
 from gradmc import lpdf
 from gradmc.errors import UsageError
 
@@ -232,9 +234,25 @@ def test_category_terms_need_no_scatter():
     assert not {"scatter", "gather"} & operations(gradient, np.zeros(3), np.int32(1))
 
 
-def test_neither_end_of_a_truncated_law():
-    with pytest.raises(UsageError, match=r"expects lower=\.\.\., upper=\.\.\. or both, got neither; use normal\(\)"):
-        lpdf.truncated_normal(1.0, 0.0, 1.0)
+def test_what_cannot_be_truncated():
+    with pytest.raises(UsageError, match=r"expects lower=\.\.\., upper=\.\.\. or both, got neither; use normal\(y"):
+        lpdf.truncated(lpdf.normal, 1.0, 0.0, 1.0)
+    with pytest.raises(UsageError, match="one of the laws normal, cauchy, laplace, logistic, student_t, got 'gamma'"):
+        lpdf.truncated(lpdf.gamma, 1.0, 1.0, 1.0, lower=0.5)
+    with pytest.raises(UsageError, match="expects 3 parameters of the law, got 2"):
+        lpdf.truncated(lpdf.student_t, 1.0, 0.0, 1.0, lower=0.5)
+
+
+def test_a_truncated_law_in_a_program():
+    @gm.model
+    def program(mu: gm.Real, *, y: gm.Data["n"]):
+        lp = 0.0
+        for value in y:
+            lp += lpdf.truncated(lpdf.normal, value, mu, 2.0, lower=0.0)
+        return lp
+
+    expected = sum(stats.truncnorm(-0.5, np.inf, 1.0, 2.0).logpdf(v) for v in (0.5, 3.0))
+    assert gm.density(program, {"y": [0.5, 3.0]})([1.0]) == pytest.approx(expected, rel=1e-9)
 
 
 def operations(fn, *arguments):

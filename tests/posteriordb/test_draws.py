@@ -20,7 +20,7 @@ pytestmark = [
         reason="the reference posteriors are not beside the repository (set GRADMC_POSTERIORDB to their folder)",
     ),
     # A few divergent draws come and go with the machine's rounding; the comparison judges whether they matter.
-    pytest.mark.filterwarnings("ignore:.* diverged[;,]:gradmc.sample.SamplingWarning"),
+    pytest.mark.filterwarnings("ignore:.* diverged[;,]:gradmc.SamplingWarning"),
 ]
 ALPHA = 0.001
 SAMPLED = [posterior for posterior in POSTERIORS if posterior.label == ""]

@@ -274,3 +274,26 @@ def test_what_cannot_be_copied_is_given_as_it_is():
     assert given["some"]["lock"] is lock
     assert given["some"]["row"] == row
     assert given["some"]["row"] is not row
+
+
+@model
+def effects(mu: Real, z: Real["J"], w: Real["J + 1"], *, y: Data["n"] = ()):
+    return mu
+
+
+def test_a_declared_dimension_may_come_as_its_size() -> None:
+    bound = effects.bind({"J": 3})
+    assert [p.shape for p in bound.parameters] == [(), (3,), (4,)]
+    assert bound.dims["z"] == ("J",)
+    assert bound.coords["J"] == [0, 1, 2]
+    assert "J" not in bound.data
+    assert effects.bind({"J": ["a", "b"]}).coords["J"] == ["a", "b"]
+    assert effects.bind({"J": np.int64(2)}).parameters[1].shape == (2,)
+
+
+def test_a_size_must_agree_with_the_data_and_be_a_whole_number() -> None:
+    with pytest.raises(DataError, match="the data value n is 3, y has 2 entries along 'n'"):
+        effects.bind({"J": 1, "n": 3, "y": [1.0, 2.0]})
+    for wrong in (2.0, True, -1, "three", [[1]]):
+        with pytest.raises(DataError, match="'J' is a dimension: expected its size, a whole number"):
+            effects.bind({"J": wrong})

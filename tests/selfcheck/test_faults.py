@@ -16,12 +16,12 @@ from gradmc.kernels.random import chain_key, start_on_host
 from gradmc.program.frontend import implicit
 from gradmc.program.frontend.libraries import numpy_arrays, standard_library
 from gradmc.program.model import Model
-from gradmc.sample import SamplingWarning
 from gradmc.selfcheck import run as selfcheck
+from gradmc.session import SamplingWarning
 from tests.selfcheck import faults
 
 QUICK: dict[str, Any] = {"seed": 2, "chains": 1, "warmup": 0, "draws": 4, "progress": "none"}
-pytestmark = pytest.mark.filterwarnings("ignore:.* (diverged|accepted).*:gradmc.sample.SamplingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* (diverged|accepted).*:gradmc.SamplingWarning")
 
 
 @pytest.fixture(autouse=True)

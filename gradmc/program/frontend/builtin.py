@@ -227,10 +227,6 @@ def _set(values: Any = ()) -> set:
     return set(iterate(values))
 
 
-def _array_or(plain: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda value, *rest: plain(_content(value), *rest)
-
-
 def _fill_diagonal(array: Any, value: Any, wrap: bool = False) -> None:
     content, value = jnp.asarray(_content(array)), _content(value)
     stores.replace(array, jnp.fill_diagonal(content, value, wrap=wrap, inplace=False))

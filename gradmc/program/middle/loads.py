@@ -16,7 +16,7 @@ from jax.extend.core.primitives import dynamic_slice_p
 
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import ir
-from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
+from gradmc.program.middle.emit import RULES, Context, spread
 from gradmc.program.middle.known import LARGEST
 from gradmc.program.middle.take import take
 from gradmc.program.middle.values import Axis, Value, guarded, move_axis_in, move_axis_out, traced, union
@@ -277,9 +277,3 @@ def _one_hot(x: Any, *indices: Any) -> Any:
     else:
         got = jnp.sum(jnp.where(hit, x, jnp.zeros((), x.dtype)), axis=dims, dtype=x.dtype)
     return jnp.where(within(where, x.shape), got, missing(x.dtype))
-
-
-def demand_known(values: Sequence[Value]) -> None:
-    """Stores are assembled from known places only."""
-    if not all(v.known for v in values):
-        raise NotVectorisable

@@ -1,0 +1,208 @@
+"""A run that is kept on disk: prepared, run under the lock of its directory, and left in good order, whatever happens.
+
+`gradmc sample` and `gm.sample(..., output=...)` share this; they differ in where the settings come from.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gradmc.density import Density
+from gradmc.errors import UsageError
+from gradmc.results.files import StorageError
+from gradmc.results.keep import Keep
+from gradmc.results.labels import Labels
+from gradmc.results.manifest import now, run_of
+from gradmc.results.run_directory import RunDirectory
+from gradmc.results.verifying import verify
+from gradmc.results.zarr_store import ZarrStore
+from gradmc.run.described import run_attributes
+from gradmc.run.losses import explain_losses
+from gradmc.run.progress import Display
+from gradmc.run.progress_file import FileProgress
+from gradmc.run.recorded import Outcome, StoredPosterior, run_recorded
+from gradmc.run.seams import explain_seams
+from gradmc.run.settings import Settings
+from gradmc.run.signals import Requests
+from gradmc.run.stopping import Targets
+from gradmc.run.warm_start import stored_adapted, warm_start
+from gradmc.selfcheck import Outcome as Checked
+from gradmc.selfcheck import prepare_checked
+
+SELF_CHECK = "self_check"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to run, and what to keep of it.
+
+    Args:
+        density: what to sample.
+        settings: how.
+        initial: flat unconstrained starting points, one per chain, or None.
+        check: whether the run compares the compiled program with plain Python before it begins.
+        keep: which draws and variables are stored.
+        targets: when to stop early.
+        checkpoint_seconds: least time between two checkpoints of a chain.
+        identity: hashes of everything outside the settings that the draws depend on.
+        began: when the run did (`time.monotonic`).
+        seconds: the time budget, or None.
+    """
+
+    density: Density
+    settings: Settings
+    initial: Sequence[Any] | None
+    check: bool
+    keep: Keep
+    targets: Targets
+    checkpoint_seconds: float
+    identity: dict[str, str]
+    began: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who asks for a run, and who hears of it.
+
+    Args:
+        command: the command line.
+        display: shows progress.
+        requests: may ask the run to stop.
+        warn: is told what needs a second look.
+    """
+
+    command: Sequence[str]
+    display: Display
+    requests: Requests
+    warn: Callable[[str], None]
+
+
+def refuse_occupied(run: RunDirectory, *, force: bool, resume: str, replace: str, elsewhere: str) -> None:
+    """Refuse a directory that holds draws, or something that is not a run.
+
+    Args:
+        run: the directory.
+        force: whether draws may be deleted.
+        resume, replace, elsewhere: what to write to go on with the run, to delete it, or to choose another directory.
+
+    Raises:
+        UsageError: it holds such things.
+    """
+    if not run.occupied():
+        return
+    if not run.path.is_dir():
+        raise UsageError(f"{run.path} is a file; choose another directory with {elsewhere}")
+    if not run.exists() and not run.barely_begun():
+        raise UsageError(f"{run.path} holds something that is not a run; choose another directory with {elsewhere}")
+    if not force and any(run.draws.glob("*")):
+        raise UsageError(
+            f"{run.path} holds a run already; use {resume} to go on with it, {replace} to delete it, "
+            f"or choose another directory with {elsewhere}"
+        )
+
+
+def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Surroundings, *, resume: bool) -> Outcome:
+    """Compile, run, and leave everything on disk in good order; the caller holds the lock of the directory."""
+    manifest["status"] = "running"
+    session: dict[str, Any] = {"began": now(), "command": list(around.command), "ending": "killed"}
+    manifest["sessions"].append(session)
+    run.write_json(run.manifest, manifest)
+    run.note("resume" if resume else "start", draws=task.settings.draws, chains=task.settings.chains)
+    began, requests = time.monotonic(), around.requests
+    requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
+    if task.seconds is not None:
+        requests.budget = (task.seconds, task.began + task.seconds)
+    try:
+        outcome = _draw(run, manifest, task, around, resume=resume)
+    except BaseException as error:
+        requests.settle()
+        with suppress(StorageError):
+            _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
+        raise
+    requests.settle()
+    _close_session(run, manifest, outcome.ending, outcome.detail, began)
+    return outcome
+
+
+def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:
+    manifest["status"] = ending
+    manifest["seconds"] += time.monotonic() - began
+    manifest["sessions"][-1] |= {"ending": ending, "detail": detail, "ended": now()}
+    if run.path.is_dir():
+        run.write_json(run.manifest, manifest)
+        run.note("end", ending=ending, detail=detail)
+
+
+def _draw(
+    run: RunDirectory,
+    manifest: dict[str, Any],
+    task: Task,
+    around: Surroundings,
+    *,
+    resume: bool,
+) -> Outcome:
+    with ExitStack() as stack:
+        display = FileProgress(run.progress, around.display)
+        display.start(task.settings.chains)
+        stack.callback(display.close)
+        display.note("compiling")
+        sampler, checked = _prepared(run, manifest, task, around.warn)
+        _warm_start(sampler, run)
+        make = ZarrStore.resume if resume else ZarrStore
+        labels = Labels.of_density(task.density)
+        labels.warn_of_left_out()
+        identifier = run_of(manifest)
+        store = make(run.draws, chains=task.settings.chains, labels=labels, keep=task.keep, run=identifier)
+        sampling_began = time.monotonic()
+        outcome = run_recorded(
+            sampler,
+            store,
+            display,
+            around.requests,
+            state=run.state,
+            posterior=StoredPosterior(run.draws),
+            targets=task.targets,
+            began=task.began,
+            checkpoint_seconds=task.checkpoint_seconds,
+            resume=resume,
+            run=identifier,
+        )
+        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
+        manifest["start"] = sampler.started or manifest.get("start", {})
+        attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
+        hashes = {f"{key}_hash": value for key, value in task.identity.items() if "." not in key}
+        store.finalize({**attributes, **checked.attributes(), **hashes})
+        tree, thin = store.to_datatree(), task.keep.thin
+        store.finalize(
+            explain_losses(sampler, task.density, tree, thin=thin)
+            | explain_seams(sampler, task.density, tree, thin=thin)
+        )
+        finished = outcome.ending == "finished"
+        verify(run.draws, run=identifier, draws=task.keep.kept(task.settings.draws) if finished else None)
+    return outcome
+
+
+def _prepared(
+    run: RunDirectory, manifest: dict[str, Any], task: Task, warn: Callable[[str], None]
+) -> tuple[Any, Checked]:
+    """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
+    kept = manifest.get(SELF_CHECK)
+    check = kept is None and task.check
+    sampler, outcome = prepare_checked(task.density, task.settings, initial=task.initial, check=check)
+    if not check:
+        return sampler, outcome if kept is None else Checked.from_attributes(kept)
+    manifest[SELF_CHECK] = outcome.attributes()
+    run.write_json(run.manifest, manifest)
+    if outcome.warning:
+        warn(outcome.warning)
+    return sampler, outcome
+
+
+def _warm_start(sampler: Any, run: RunDirectory) -> None:
+    """Take over what was copied from an earlier run, if anything was."""
+    adapted = stored_adapted(run.state)
+    if adapted is not None:
+        warm_start(sampler, adapted)
