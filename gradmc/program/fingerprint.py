@@ -136,6 +136,7 @@ class _Description:
         return (
             fn.__code__,
             fn.__code__.co_filename,
+            self.of({name: value for name, value in vars(fn).items() if name != "__wrapped__"}),
             self.of(fn.__defaults__),
             self.of(fn.__kwdefaults__),
             cells,

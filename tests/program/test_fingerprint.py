@@ -52,6 +52,9 @@ def helper(x: float, power: float = 2.0) -> float:
     return SCALE * x**power
 
 
+helper.rate = 1.0  # type: ignore[attr-defined]
+
+
 def program(x: float) -> float:
     inner = [helper(v) + norm.logpdf(v) + stats.gamma.logpdf(v, 2) for v in TABLE]
     return math.exp(x) * np.sum(ARRAY) + sum(inner) + PRIOR.at(x) + SLOTTED.mean + HELPERS.rate + NAMES["a"]
@@ -78,6 +81,7 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a module's attribute": lambda patch: patch.setattr(HELPERS, "rate", 1.0),
     "a default": lambda patch: patch.setattr(helper, "__defaults__", (3.0,)),
     "a function's code": lambda patch: patch.setattr(helper, "__code__", (lambda x, power=2.0: x).__code__),
+    "a function's attribute": lambda patch: patch.setattr(helper, "rate", 2.0),
     "another function": lambda patch: patch.setitem(globals(), "helper", closed_over(1.0)),
     "a library's function": lambda patch: patch.setitem(globals(), "norm", stats.t),
 }

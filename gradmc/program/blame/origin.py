@@ -9,6 +9,7 @@ the user's doing.
 
 import itertools
 import linecache
+import os
 import site
 import sysconfig
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.errors import SourceLocation
 
-PACKAGE = str(Path(__file__).resolve().parents[2])
+PACKAGE = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 ENTRANCES = frozenset(
     str(Path(PACKAGE, *parts))
     for parts in (("program", "compiler.py"), ("foreign", "function.py"), ("foreign", "numpyro_model.py"))
@@ -27,7 +28,11 @@ ENTRANCES = frozenset(
 """Files from which gradmc calls the user's function."""
 
 LAWS = (str(Path(PACKAGE) / "lpdf"), "/numpyro/", "/jax/_src/scipy/stats", "/jax/scipy/stats")
-LIBRARIES = tuple({*site.getsitepackages(), sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"]})
+LIBRARIES = tuple(
+    f"{place}{os.sep}"
+    for place in {*site.getsitepackages(), sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"]}
+)
+"""Folders, with the separator at the end: another folder may begin with the same name."""
 JIT = "/jax/_src/pjit.py"
 WRAPPERS = (
     "traceback_util.py",
