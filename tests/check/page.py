@@ -34,18 +34,19 @@ print(report)
 
 What is looked at:
 
-1. The traced program: operations that the gradient does not see, on a way from a parameter to the density.
-2. Branches on parameters, and functions with steps (floor, comparison, argmax, remainder): the boundary is found by
-   bisection, and value and gradient on both sides are compared. A step that the density does not feel, as in
+1. **Differentiable**: operations of the traced program that the gradient does not see, on a way from a parameter to the
+   density.
+2. **Jumps**: branches on parameters, and functions with steps (floor, comparison, argmax, remainder): the boundary is
+   found by bisection, and value and gradient on both sides are compared. A step that the density does not feel, as in
    `(x > knot) * (x - knot)`, is none.
-3. The gradient: reverse mode against forward mode and against finite differences of sixth order.
-4. Points in the support with a density that is NaN, or finite with a gradient that is not; the first operation
-   that made it is named.
-5. The supports: is the density positive on them, does it depend on every parameter?
-6. The program as ordinary Python on floats against the compiled one.
-7. The cost: time and memory of a gradient, and of the gradient of each line that adds a term (not with `--fast`);
+3. **Gradient**: reverse mode against forward mode and against finite differences of sixth order.
+4. **Finite**: points in the support with a density that is NaN, or finite with a gradient that is not; the first
+   operation that made it is named.
+5. **Support**: is the density positive on the declared supports, does it depend on every parameter?
+6. **Plain Python**: the program as ordinary Python on floats against the compiled one.
+7. **Cost**: time and memory of a gradient, and of the gradient of each line that adds a term (not with `--fast`);
    how often loops run, what was made of each and why; how long the run may take.
-8. The mode: flat directions, correlations, different scales, funnels.
+8. **Identifiability**, at the mode: flat directions, correlations, different scales, funnels.
 
 When no chain finds a start, the error names the first operation that is not finite in the same way, with its line.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gradmc import stored
 from gradmc.cli import sampling
 from gradmc.errors import ResumeError
 from gradmc.results import files
@@ -90,13 +91,13 @@ def test_a_disk_that_is_full_at_the_end(
 
 
 def test_sigterm_while_compiling(gradmc: Gradmc, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared = sampling._prepared
+    prepared = stored._prepared
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return prepared(*arguments)
 
-    monkeypatch.setattr(sampling, "_prepared", interrupted)
+    monkeypatch.setattr(stored, "_prepared", interrupted)
     result = gradmc("sample", project / "run.toml", *SIZES)
     assert result.code == 75, result.err
     assert "as soon as the model is compiled" in result.err
