@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import gradmc as gm
-from gradmc import Data, Positive, Real
+from gradmc import Data, Positive, Real, session
 from gradmc.diagnostics.summary import summarise
 from gradmc.errors import DataError, ProgramError, StartError, UsageError
 from gradmc.lpdf import half_normal, normal
@@ -78,7 +78,7 @@ class TestNoDrawIsLost:
         def fail(*_: Any) -> None:
             raise ValueError("inhomogeneous shape")
 
-        monkeypatch.setattr(pipeline.MemoryStore, step, fail)
+        monkeypatch.setattr(session.MemoryStore, step, fail)
         with pytest.warns(gm.SamplingWarning, match=r"returned bare, .* raised ValueError: inhomogeneous shape"):
             bare = gm.sample(schools, DATA, **QUICK)
         for group in ("posterior", "sample_stats", "log_likelihood"):

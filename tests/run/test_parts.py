@@ -89,6 +89,6 @@ def test_an_object_draws_what_its_name_draws() -> None:
 def test_the_arguments_of_sample_are_the_options() -> None:
     """In name and default; `gm.sample` has besides what is no matter of a sampler."""
     signature = {name: p.default for name, p in inspect.signature(gm.sample).parameters.items()}
-    own = {"model", "data", "initial", "precision", "check", "progress"}
+    own = {"model", "data", "initial", "precision", "check", "progress", "output", "resume", "keep", "stop"}
     settings = {name: p.default for name, p in inspect.signature(Settings).parameters.items()}
     assert {name: default for name, default in signature.items() if name not in own} == settings

@@ -107,7 +107,7 @@ class _Sum:
         while todo:
             atom, slot, line = todo.pop()
             if isinstance(atom, Literal):
-                if np.any(atom.val):
+                if np.any(atom.val) and not np.any(np.isnan(atom.val)):  # NaN marks what has failed
                     self.leaves.append(_Leaf(slot, line or (_line(slot.eqn) if slot.eqn else None)))
                 continue
             if atom in sums:
