@@ -5,9 +5,9 @@ Machines are noisy: every figure is a median over repeats, and what is compared 
 
 import sys
 
-from tests.benchmarks.engine import arrival, cold, cores, ess, leapfrog, memory
+from tests.benchmarks.engine import arrival, cold, cores, ess, leapfrog, memory, sizes
 
-BENCHMARKS = {"cold": cold, "leapfrog": leapfrog, "cores": cores, "ess": ess, "memory": memory, "arrival": arrival}
+BENCHMARKS = {"cold": cold, "leapfrog": leapfrog, "cores": cores, "ess": ess, "memory": memory, "arrival": arrival, "sizes": sizes}
 
 
 def main(names: list[str]) -> None:

@@ -1,28 +1,26 @@
-"""Smallest bulk effective sample size over the parameters per gradient, warmup included, against NumPyro's NUTS.
+"""Smallest bulk effective sample size per gradient, start and warmup included, against NumPyro and nutpie.
 
-Both sample the same density, gradmc's `d(x)`: 4 chains x (500 + 1000), default settings otherwise, gradmc from the
-starting points that it finds, whose gradients count, NumPyro from uniform(-2, 2).  NumPyro's search for a first step
-size is not counted.  Medians over seeds.
+All sample the same density of a flat vector, gradmc's `d(x)`, on every reference posterior: 4 chains x (500 + 1000),
+default settings otherwise; medians over seeds.  The smallest is over the unconstrained coordinates.  What was measured is
+kept line by line in the file that GRADMC_ESS names, and not measured again.
 """
 
+import json
+import os
 import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 
 import gradmc as gm
+from tests.benchmarks.engine.others import CHAINS, DRAWS, OTHERS, WARMUP
 from tests.benchmarks.engine.targets import prepared, run
 from tests.posteriordb.reference import COLLECTION, POSTERIORS
 
-FOLDERS = (
-    "eight_schools-eight_schools_noncentered",
-    "arK-arK",
-    "garch-garch11",
-    "rats_data-rats_model",
-    "diamonds-diamonds",
-)
 SEEDS = range(5)
-SIZES = {"chains": 4, "warmup": 500, "draws": 1000}
+type Record = dict[tuple[str, str, int], dict[str, float]]
 
 
 def smallest_ess(positions: np.ndarray) -> float:
@@ -33,48 +31,68 @@ def smallest_ess(positions: np.ndarray) -> float:
     return float(arviz_stats.ess(from_dict({"posterior": {"x": positions}})).x.min())
 
 
-def ours(target: object, seed: int) -> float:
-    """ESS per gradient of gradmc."""
+def ours(target: Any, seed: int) -> tuple[np.ndarray, float]:
+    """Positions and gradients of gradmc."""
     flat = gm.from_logdensity(target, np.zeros(target.dim))
-    _, gradients, store = run(prepared(flat, seed=seed, **SIZES))
+    _, gradients, store = run(prepared(flat, seed=seed, chains=CHAINS, warmup=WARMUP, draws=DRAWS))
     group = store.to_datatree()["posterior"]
-    columns = [np.asarray(v).reshape(*v.shape[:2], -1) for v in group.data_vars.values()]
-    return smallest_ess(np.concatenate(columns, axis=2)) / gradients
+    return np.concatenate([np.asarray(v).reshape(*v.shape[:2], -1) for v in group.data_vars.values()], axis=2), gradients
 
 
-def theirs(target: object, seed: int) -> float:
-    """ESS per gradient of NumPyro."""
-    from numpyro.infer import MCMC, NUTS
+ENGINES = {"gradmc": ours, **OTHERS}
 
-    with jax.enable_x64(True):
-        sampler = MCMC(
-            NUTS(potential_fn=lambda x: -target(x)),
-            num_warmup=SIZES["warmup"],
-            num_samples=SIZES["draws"],
-            num_chains=SIZES["chains"],
-            chain_method="sequential",
-            progress_bar=False,
-        )
-        starts = jax.random.uniform(jax.random.PRNGKey(seed + 100), (SIZES["chains"], target.dim), minval=-2, maxval=2)
-        sampler.warmup(jax.random.PRNGKey(seed), init_params=starts, collect_warmup=True, extra_fields=("num_steps",))
-        gradients = float(sampler.get_extra_fields()["num_steps"].sum())
-        sampler.run(sampler.post_warmup_state.rng_key, extra_fields=("num_steps",))
-        gradients += float(sampler.get_extra_fields()["num_steps"].sum())
-        return smallest_ess(np.asarray(sampler.get_samples(group_by_chain=True))) / gradients
+
+def measured(record: Path | None) -> Iterator[Record]:
+    """Everything measured so far, after each measurement; seed after seed, so that an early look is a fair one."""
+    known: Record = {}
+    if record is not None and record.exists():
+        known = {(r["posterior"], r["engine"], r["seed"]): r for r in map(json.loads, record.read_text().splitlines())}
+    densities = {p.id: gm.density(p.model, p.data()) for p in POSTERIORS}
+    for seed in SEEDS:
+        for posterior, target in densities.items():
+            for engine, sample in ENGINES.items():
+                if (posterior, engine, seed) not in known:
+                    positions, gradients = sample(target, seed)
+                    row = {"ess": smallest_ess(positions), "gradients": gradients}
+                    known[posterior, engine, seed] = row
+                    if record is not None:
+                        with record.open("a") as file:
+                            file.write(json.dumps({"posterior": posterior, "engine": engine, "seed": seed, **row}) + "\n")
+                yield known
+
+
+def rate(known: Record, posterior: str, engine: str) -> float:
+    """Median over seeds of ESS per thousand gradients."""
+    rows = [row for (p, e, _), row in known.items() if (p, e) == (posterior, engine)]
+    return statistics.median(1000 * row["ess"] / row["gradients"] for row in rows) if rows else float("nan")
+
+
+def show(known: Record) -> None:
+    """Print the table: rates, then how many times those of the others gradmc's is."""
+    rivals = [engine for engine in ENGINES if engine != "gradmc"]
+    print("| posterior | " + " | ".join(f"{e}: ESS per 1,000 gradients" for e in ENGINES) + " | against NumPyro | nutpie |")
+    print("|---|" + "---|" * (len(ENGINES) + 2))
+    ratios = {"NumPyro": [], "nutpie": []}
+    for posterior in dict.fromkeys(p for p, _, _ in known):
+        rates = {engine: rate(known, posterior, engine) for engine in ENGINES}
+        best = np.nanmax([rates[engine] for engine in rivals if engine != "NumPyro"] or [np.nan])
+        against = {"NumPyro": rates["gradmc"] / rates["NumPyro"], "nutpie": rates["gradmc"] / best}
+        for name, value in against.items():
+            ratios[name].append(value)
+        print(f"| {posterior} | " + " | ".join(f"{r:.3g}" for r in [*rates.values(), *against.values()]) + " |")
+    for name, values in ratios.items():
+        found = np.asarray(values)[np.isfinite(values)]
+        if found.size:
+            print(f"against {name}: geometric mean {np.exp(np.log(found).mean()):.2f}, smallest {found.min():.2f}")
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure what is not known yet, and print the table."""
     if not COLLECTION.exists():
         print("skipped: the reference posteriors are not present beside the project")
         return
-    print(f"{'posterior':44}{'gradmc':>10}{'NumPyro':>10}{'ratio':>8}")
-    ratios = []
-    for folder in FOLDERS:
-        posterior = next(p for p in POSTERIORS if p.folder == folder)
-        target = gm.density(posterior.model, posterior.data())
-        mine = statistics.median(ours(target, seed) for seed in SEEDS)
-        other = statistics.median(theirs(target, seed) for seed in SEEDS)
-        ratios.append(mine / other)
-        print(f"{folder:44}{mine:10.5f}{other:10.5f}{mine / other:8.2f}", flush=True)
-    print(f"{'geometric mean':64}{float(np.exp(np.mean(np.log(ratios)))):8.2f}")
+    named = os.environ.get("GRADMC_ESS")
+    known: Record = {}
+    for known in measured(Path(named) if named else None):
+        pass
+    show(known)

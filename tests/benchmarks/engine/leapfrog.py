@@ -40,7 +40,7 @@ def compare(reference: object, name: str, log_density: object, dim: int, metric:
     sampler = prepared(target, **settings)
     native = "xla_cpu_small_call" in sampler.plan.compiled.text()
     run(sampler)
-    step = float(sampler.lanes[0].state.chain.adapted.step.value)
+    step = float(sampler.lanes[0].state.chain.adapted.step.value[0])
     bare = reference.make(log_density, dim, DRAWS)
     key = jax.random.PRNGKey(0)
     bare = bare.lower(jnp.zeros(dim), key, step).compile()
