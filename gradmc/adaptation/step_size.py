@@ -1,7 +1,14 @@
 """Step size by dual averaging, begun from a search by doubling.
 
-Dual averaging: Hoffman & Gelman (2014), section 3.2, with gamma = 0.05, t0 = 10, kappa = 0.75 (their values).
+Dual averaging: Hoffman & Gelman (2014), section 3.2, with t0 = 10, kappa = 0.75 (their values).
 Search: double or halve the step size until the acceptance of one leapfrog step crosses the target (their algorithm 4).
+
+On its way to the mass a chain adapts *boldly*, with their gamma = 0.05 and their bias towards steps ten times as long
+as the search found.  Then step sizes scatter by a third and more from one transition to the next, and since acceptance
+falls the faster the longer the step, the draws, whose step size is the average, would be accepted more often than was
+asked for: 0.86 in the mean over many posteriors for 0.8, at the cost of a quarter of the effective draws per gradient.
+So once the chain has had time to get there, it adapts *calmly*: from the average so far, without that bias, and with
+gamma = 0.3.
 """
 
 import dataclasses
@@ -12,7 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.records import record
 
-GAMMA = 0.05
+BOLD_GAMMA, CALM_GAMMA = 0.05, 0.3
+BOLD_BIAS = math.log(10.0)
 T0 = 10.0
 KAPPA = 0.75
 FIRST_STEP = 0.1
@@ -27,7 +35,7 @@ class StepSize:
 
     value: Float[Array, ""]
     log_averaged: Float[Array, ""]
-    anchor: Float[Array, ""]  # mu of Hoffman & Gelman
+    anchor: Float[Array, ""]  # log step size begun with: mu of Hoffman & Gelman, without its bias
     error_mean: Float[Array, ""]  # H-bar
     count: Float[Array, ""]
     averaged: Float[Array, ""]  # step sizes in the average
@@ -41,7 +49,7 @@ def initial_step_size(value: Float[Array, ""]) -> StepSize:
     return StepSize(
         value=value,
         log_averaged=log_value,
-        anchor=log_value + math.log(10.0),
+        anchor=log_value,
         error_mean=jnp.zeros_like(value),
         count=jnp.zeros_like(value),
         averaged=jnp.zeros_like(value),
@@ -62,12 +70,16 @@ def search(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""
     return dataclasses.replace(initial_step_size(step.value * factor), trend=jnp.where(over, jnp.int32(0), trend)), over
 
 
-def dual_average(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""]) -> StepSize:
+def dual_average(
+    step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""], bold: Bool[Array, ""]
+) -> StepSize:
     """Update after one transition with mean acceptance `acceptance`."""
+    gamma = jnp.where(bold, BOLD_GAMMA, CALM_GAMMA).astype(step.value.dtype)
+    anchor = step.anchor + jnp.where(bold, BOLD_BIAS, 0.0).astype(step.value.dtype)
     count = step.count + 1
     weight = 1 / (count + T0)
     error_mean = (1 - weight) * step.error_mean + weight * (target - acceptance)
-    log_value = jnp.minimum(step.anchor - error_mean * jnp.sqrt(count) / GAMMA, math.log(MAX_STEP))
+    log_value = jnp.minimum(anchor - error_mean * jnp.sqrt(count) / gamma, math.log(MAX_STEP))
     averaged = step.averaged + 1
     average_weight = averaged**-KAPPA
     return dataclasses.replace(
@@ -77,6 +89,17 @@ def dual_average(step: StepSize, acceptance: Float[Array, ""], target: Float[Arr
         error_mean=error_mean,
         count=count,
         averaged=averaged,
+    )
+
+
+def begin_anew(step: StepSize, when: Bool[Array, ""]) -> StepSize:
+    """Dual averaging from the average so far, as if nothing had happened before."""
+    zero = jnp.zeros_like(step.count)
+    return dataclasses.replace(
+        step,
+        anchor=jnp.where(when, step.log_averaged, step.anchor),
+        error_mean=jnp.where(when, zero, step.error_mean),
+        count=jnp.where(when, zero, step.count),
     )
 
 

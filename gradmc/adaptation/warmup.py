@@ -11,7 +11,7 @@ from gradmc.adaptation.adaptation import Adapted
 from gradmc.adaptation.metric_adaptation import MetricAdaptation
 from gradmc.adaptation.schedule import Schedule, make_schedule
 from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
-from gradmc.adaptation.step_size import dual_average, initial_step_size, search, shorten_memory
+from gradmc.adaptation.step_size import begin_anew, dual_average, initial_step_size, search, shorten_memory
 from gradmc.adaptation.windowed import LowRank
 from gradmc.arguments import check_real
 from gradmc.kernels.kernel import Draw, Info
@@ -55,13 +55,15 @@ class Warmup:
         """Metric and step size.
 
         Far from the typical set every step gains much energy; only the plain acceptance lets the step size grow there,
-        so the symmetric one takes over after the early phase.
+        so the symmetric one takes over after the early phase.  In the last phase it is again the plain one, which is
+        what the draws are asked to have.
         """
         metric, state, restart = self.metric.update(adapted.metric, adapted.state, draw, info, transition, schedule)
-        early = transition < schedule.early_end
-        acceptance = jnp.where(early, info.acceptance_rate, info.symmetric_acceptance)
-        step = shorten_memory(adapted.step, transition == schedule.final_start)
-        step = dual_average(step, acceptance, schedule.target_accept)
+        early, final = transition < schedule.early_end, transition >= schedule.final_start
+        acceptance = jnp.where(early | final, info.acceptance_rate, info.symmetric_acceptance)
+        at_final = transition == schedule.final_start
+        step = begin_anew(shorten_memory(adapted.step, at_final), at_final | (transition == schedule.early_end))
+        step = dual_average(step, acceptance, schedule.target_accept, bold=early)
         last = transition + 1 >= schedule.warmup
         value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
         return Adapted(metric=metric, step=dataclasses.replace(step, value=value), state=state), restart

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from gradmc.adaptation.step_size import (
-    GAMMA,
+    BOLD_GAMMA,
+    CALM_GAMMA,
     KAPPA,
     MAX_STEP,
     SEARCH_LIMITS,
     T0,
     StepSize,
+    begin_anew,
     dual_average,
     initial_step_size,
     search,
@@ -63,16 +65,18 @@ def test_dual_averaging_starts_anew_after_the_search() -> None:
         np.testing.assert_array_equal(getattr(step, name), getattr(fresh, name))
 
 
-def test_dual_averaging_follows_its_paper(rng: np.random.Generator) -> None:
-    """Hoffman & Gelman (2014), equation 6, in plain Python."""
+@pytest.mark.parametrize("bold", [True, False])
+def test_dual_averaging_follows_its_paper(bold: bool, rng: np.random.Generator) -> None:
+    """Hoffman & Gelman (2014), equation 6, in plain Python; boldly with their constants."""
+    gamma, bias = (BOLD_GAMMA, 10) if bold else (CALM_GAMMA, 1)
     first, target = 0.4, 0.8
     step = initial_step_size(jnp.asarray(first))
     mean, log_average = 0.0, math.log(first)
     for m in range(1, 40):
         acceptance = float(rng.uniform(0.5, 1.0))
-        step = dual_average(step, jnp.asarray(acceptance), jnp.asarray(target))
+        step = dual_average(step, jnp.asarray(acceptance), jnp.asarray(target), jnp.asarray(bold))
         mean = (1 - 1 / (m + T0)) * mean + (target - acceptance) / (m + T0)
-        log_step = math.log(10 * first) - math.sqrt(m) / GAMMA * mean
+        log_step = math.log(bias * first) - math.sqrt(m) / gamma * mean
         log_step = min(log_step, math.log(MAX_STEP))
         log_average = m**-KAPPA * log_step + (1 - m**-KAPPA) * log_average
         np.testing.assert_allclose(step.value, math.exp(log_step), rtol=1e-10)
@@ -81,13 +85,14 @@ def test_dual_averaging_follows_its_paper(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("first", [1e-3, 0.5, 3.0])
 @pytest.mark.parametrize("target", [0.6, 0.8, 0.95])
-def test_dual_averaging_reaches_the_target(target: float, first: float, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("bold", [True, False])
+def test_dual_averaging_reaches_the_target(bold: bool, target: float, first: float, rng: np.random.Generator) -> None:
     """With noisy acceptance whose mean is known, the averaged step size comes close to where it is the target."""
     noise = jnp.asarray(rng.uniform(-1, 1, 3000))
 
     def update(step: StepSize, e: jax.Array) -> tuple[StepSize, None]:
         mean = jnp.exp(-(step.value**2))
-        return dual_average(step, mean + e * jnp.minimum(mean, 1 - mean), jnp.asarray(target)), None
+        return dual_average(step, mean + e * jnp.minimum(mean, 1 - mean), jnp.asarray(target), jnp.asarray(bold)), None
 
     step, _ = jax.lax.scan(update, initial_step_size(jnp.asarray(first)), noise)
     reached = acceptance_of(math.exp(float(step.log_averaged)))
@@ -101,7 +106,7 @@ def test_the_average_follows_a_metric_that_changed_late(rng: np.random.Generator
     def update(step: StepSize, now: tuple[jax.Array, jax.Array]) -> tuple[StepSize, None]:
         transition, noise = now
         mean = jnp.exp(-((step.value * jnp.where(transition < 800, 1, 5)) ** 2))
-        return dual_average(step, mean + noise * jnp.minimum(mean, 1 - mean), target), None
+        return dual_average(step, mean + noise * jnp.minimum(mean, 1 - mean), target, jnp.asarray(False)), None
 
     def averaged(shortened: bool) -> float:
         times, noise = jnp.arange(1000), jnp.asarray(rng.uniform(-1, 1, 1000))
@@ -114,10 +119,37 @@ def test_the_average_follows_a_metric_that_changed_late(rng: np.random.Generator
     assert averaged(False) < 0.7
 
 
+def test_calm_averaging_scatters_little(rng: np.random.Generator) -> None:
+    """Where the acceptance is noisy, the calm step sizes lie within a tenth of each other, the bold ones do not."""
+    noise = jnp.asarray(rng.uniform(-1, 1, 500))
+
+    def scatter(bold: bool) -> float:
+        def update(step: StepSize, e: jax.Array) -> tuple[StepSize, jax.Array]:
+            mean = jnp.exp(-(step.value**2))
+            step = dual_average(step, mean + e * jnp.minimum(mean, 1 - mean), jnp.asarray(0.8), jnp.asarray(bold))
+            return step, jnp.log(step.value)
+
+        _, sizes = jax.lax.scan(update, initial_step_size(jnp.asarray(0.5)), noise)
+        return float(jnp.std(sizes[250:]))
+
+    assert scatter(False) < 0.05 < 0.1 < scatter(True)
+
+
+def test_beginning_anew_forgets_all_but_the_average(rng: np.random.Generator) -> None:
+    step = initial_step_size(jnp.asarray(0.5))
+    for acceptance in rng.uniform(0.5, 1, 20):
+        step = dual_average(step, jnp.asarray(acceptance), jnp.asarray(0.8), jnp.asarray(True))
+    same, anew = begin_anew(step, jnp.asarray(False)), begin_anew(step, jnp.asarray(True))
+    for name in ("anchor", "error_mean", "count"):
+        assert float(getattr(same, name)) == float(getattr(step, name)), name
+    assert (float(anew.anchor), float(anew.error_mean), float(anew.count)) == (float(step.log_averaged), 0.0, 0.0)
+    assert float(anew.log_averaged) == float(step.log_averaged)
+
+
 def test_the_step_size_is_bounded() -> None:
     step = initial_step_size(jnp.asarray(1.0))
     for _ in range(20):
-        step = dual_average(step, jnp.asarray(1.0), jnp.asarray(0.8))
+        step = dual_average(step, jnp.asarray(1.0), jnp.asarray(0.8), jnp.asarray(True))
     assert float(step.value) <= MAX_STEP * (1 + 1e-12)
 
 
@@ -125,7 +157,9 @@ def test_the_step_size_is_bounded() -> None:
 def test_dtypes_are_kept(dtype: type) -> None:
     step = initial_step_size(jnp.asarray(0.1, dtype))
     half = jnp.asarray(0.5, dtype)
-    for later in (dual_average(step, half, half), search(step, half, half)[0], shorten_memory(step, half > 0)):
+    calm = jnp.asarray(False)
+    later_ones = (dual_average(step, half, half, calm), search(step, half, half)[0], shorten_memory(step, half > 0))
+    for later in (*later_ones, begin_anew(step, half > 0)):
         for name in ("value", "log_averaged", "anchor", "error_mean", "count", "averaged"):
             assert getattr(later, name).dtype == dtype, name
         assert later.trend.dtype == jnp.int32

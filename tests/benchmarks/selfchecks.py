@@ -1,7 +1,7 @@
 """What a run's own check costs of a cold run: the shipped models by the command line, with the check and without.
 
-`python -m tests.benchmarks.selfchecks [repeats]` prints the median ratio of wall times, each run in a fresh process with
-an empty cache of compiled programs; which of a pair goes first changes from pair to pair.
+`python -m tests.benchmarks.selfchecks [repeats]` prints the median ratio of wall times, each run in a fresh process
+with an empty cache of compiled programs; which of a pair goes first changes from pair to pair.
 """
 
 import os

@@ -287,13 +287,14 @@ def test_a_given_step_size_begins_the_dual_averaging(adaptive: tuple[Machine, Ad
         initial_step_size(jnp.asarray(0.123)),
         jnp.asarray(got["acceptance_rate"][0]),
         jnp.asarray(schedule.target_accept),
+        jnp.asarray(True),
     )
     np.testing.assert_allclose(got["step_size"][1], expected.value, rtol=1e-12)
     assert np.all(np.isfinite(got["step_size"]) & (got["step_size"] > 0))
 
 
 def test_the_acceptance_that_the_step_size_adapts_to(seed: int) -> None:
-    """Plain in the early phase, symmetric afterwards; read off the running mean of dual averaging."""
+    """Plain in the early and the last phase, symmetric between; read off the running mean of dual averaging."""
     machine = dataclasses.replace(family_machine(Hmc(), None), adaptation=Warmup(Diagonal()))
     advance, schedule = compile_machine(machine), make_schedule(60, dtype=FAMILY.dtype)
     state, compared = machine.initial(chain_key(seed, 0)), [0, 0]
@@ -307,7 +308,7 @@ def test_the_acceptance_that_the_step_size_adapts_to(seed: int) -> None:
         used = 0.8 - (float(new.error_mean) - (1 - weight) * float(old.error_mean)) / weight
         got = {name: values[0] for name, values in statistics_of(buffer, machine.kernel).items()}
         size = np.exp(-abs(got["energy_error"]))
-        if t < schedule.early_end:
+        if t < schedule.early_end or t >= schedule.final_start:
             assert used == pytest.approx(got["acceptance_rate"], abs=1e-9)
             compared[0] += 1
         elif got["energy_error"] != 0:  # accepted

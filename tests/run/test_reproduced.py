@@ -16,12 +16,12 @@ from tests.targets import Target
 LONG_AXIS = Target(function=lambda x, _: -0.5 * jnp.sum((x / jnp.array([1.0, 2.0, 0.5])) ** 2), dim=3)
 
 RUNS = {
-    "f2fb0852ce1bd1ca": {},
-    "5870b08bee639879": {"start": "uniform"},
-    "69d16a51991a7836": {"metric": "diagonal"},
-    "3b54ea79949e9863": {"metric": "dense", "max_tree_depth": 4},
+    "e8e488f9d87d895a": {},
+    "c5d18f818254be36": {"start": "uniform"},
+    "c3a7be4c081b59ee": {"metric": "diagonal"},
+    "e6a37e45612a8ffa": {"metric": "dense", "max_tree_depth": 4},
     "8a0f39d18ef72376": {"step_size": 0.4, "warmup": 0, "start": "uniform"},
-    "489d5d10321f4f40": {"kernel": "hmc", "integration_time": 1.2},
+    "6181cba4c9a075d2": {"kernel": "hmc", "integration_time": 1.2},
 }
 
 
@@ -31,7 +31,7 @@ def test_the_draws_are_those_of_before(stored: str) -> None:
 
 
 def test_the_draws_of_a_batch_too() -> None:
-    assert drawn(executor="batch", metric="diagonal") == "69d16a51991a7836"
+    assert drawn(executor="batch", metric="diagonal") == "c3a7be4c081b59ee"
 
 
 def drawn(**settings: Any) -> str:

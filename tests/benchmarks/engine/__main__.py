@@ -7,7 +7,15 @@ import sys
 
 from tests.benchmarks.engine import arrival, cold, cores, ess, leapfrog, memory, sizes
 
-BENCHMARKS = {"cold": cold, "leapfrog": leapfrog, "cores": cores, "ess": ess, "memory": memory, "arrival": arrival, "sizes": sizes}
+BENCHMARKS = {
+    "cold": cold,
+    "leapfrog": leapfrog,
+    "cores": cores,
+    "ess": ess,
+    "memory": memory,
+    "arrival": arrival,
+    "sizes": sizes,
+}
 
 
 def main(names: list[str]) -> None:

@@ -1,8 +1,8 @@
 """Smallest bulk effective sample size per gradient, start and warmup included, against NumPyro and nutpie.
 
 All sample the same density of a flat vector, gradmc's `d(x)`, on every reference posterior: 4 chains x (500 + 1000),
-default settings otherwise; medians over seeds.  The smallest is over the unconstrained coordinates.  What was measured is
-kept line by line in the file that GRADMC_ESS names, and not measured again.
+default settings otherwise; medians over seeds.  The smallest is over the unconstrained coordinates.  What was measured
+is kept line by line in the file that GRADMC_ESS names, and not measured again.
 """
 
 import json
@@ -36,7 +36,9 @@ def ours(target: Any, seed: int) -> tuple[np.ndarray, float]:
     flat = gm.from_logdensity(target, np.zeros(target.dim))
     _, gradients, store = run(prepared(flat, seed=seed, chains=CHAINS, warmup=WARMUP, draws=DRAWS))
     group = store.to_datatree()["posterior"]
-    return np.concatenate([np.asarray(v).reshape(*v.shape[:2], -1) for v in group.data_vars.values()], axis=2), gradients
+    return np.concatenate(
+        [np.asarray(v).reshape(*v.shape[:2], -1) for v in group.data_vars.values()], axis=2
+    ), gradients
 
 
 ENGINES = {"gradmc": ours, **OTHERS}
@@ -57,7 +59,9 @@ def measured(record: Path | None) -> Iterator[Record]:
                     known[posterior, engine, seed] = row
                     if record is not None:
                         with record.open("a") as file:
-                            file.write(json.dumps({"posterior": posterior, "engine": engine, "seed": seed, **row}) + "\n")
+                            file.write(
+                                json.dumps({"posterior": posterior, "engine": engine, "seed": seed, **row}) + "\n"
+                            )
                 yield known
 
 
@@ -70,7 +74,11 @@ def rate(known: Record, posterior: str, engine: str) -> float:
 def show(known: Record) -> None:
     """Print the table: rates, then how many times those of the others gradmc's is."""
     rivals = [engine for engine in ENGINES if engine != "gradmc"]
-    print("| posterior | " + " | ".join(f"{e}: ESS per 1,000 gradients" for e in ENGINES) + " | against NumPyro | nutpie |")
+    print(
+        "| posterior | "
+        + " | ".join(f"{e}: ESS per 1,000 gradients" for e in ENGINES)
+        + " | against NumPyro | nutpie |"
+    )
     print("|---|" + "---|" * (len(ENGINES) + 2))
     ratios = {"NumPyro": [], "nutpie": []}
     for posterior in dict.fromkeys(p for p, _, _ in known):
@@ -92,7 +100,5 @@ def main() -> None:
         print("skipped: the reference posteriors are not present beside the project")
         return
     named = os.environ.get("GRADMC_ESS")
-    known: Record = {}
-    for known in measured(Path(named) if named else None):
-        pass
+    *_, known = measured(Path(named) if named else None)
     show(known)

@@ -57,8 +57,8 @@ def main() -> None:
             row = {key: statistics.median(r[key] for r in found) for key in found[0]}
             last = f"{ratio:.2f}" if metric == "low_rank" else ""
             print(
-                f"| {parameters:,} | {metric} | {row['seconds']:.1f} | {row['gradients']:,.0f} | {row['gigabytes']:.2f} "
-                f"| {last} |",
+                f"| {parameters:,} | {metric} | {row['seconds']:.1f} | {row['gradients']:,.0f} "
+                f"| {row['gigabytes']:.2f} | {last} |",
                 flush=True,
             )
 
