@@ -24,8 +24,8 @@ from gradmc.kernels.kernel import Kernel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
+from gradmc.run.displays import choose_display
 from gradmc.run.executor import Executor
-from gradmc.run.progress import choose_display
 from gradmc.run.settings import Settings
 from gradmc.run.stopping import Targets
 from gradmc.session import Job, Session

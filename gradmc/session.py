@@ -21,7 +21,6 @@ import numpy as np
 from gradmc.density import Density
 from gradmc.diagnostics.checks import check_transitions
 from gradmc.errors import ResumeError
-from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.manifest import hash_data, hash_text
@@ -257,9 +256,8 @@ class Job:
             arguments = {str(i): np.asarray(value) for i, value in enumerate(self.target.arguments)}
             found = {"model": hash_text(repr(self.target.names)), "data": hash_data(arguments)}
         else:
-            model: Model = bound.model
             entries = {f"data.{name}": hash_data({name: value}) for name, value in bound.data.items()}
-            found = {"model": model.source_hash, "data": hash_data(bound.data), **entries}
+            found = {"model": bound.model.source_hash, "data": hash_data(bound.data), **entries}
         if self.initial is not None:
             found["initial"] = hash_data({str(i): point for i, point in enumerate(self.initial)})
         return found

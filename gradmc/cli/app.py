@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-type Overrides = list[tuple[str, str]]
+from gradmc.cli.options import COMMON, Common, Overrides
 
 EPILOGUE = (
     "Any entry of the configuration can be overridden: --SECTION.KEY VALUE, for example "
@@ -19,17 +19,6 @@ EPILOGUE = (
     "checkpoint, run `gradmc resume`."
 )
 
-
-@Parameter(name="*")
-@dataclass(frozen=True, slots=True)
-class Common:
-    """Options of every command."""
-
-    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON.")] = False
-    debug: Annotated[bool, Parameter(negative="", help="Show tracebacks of errors.")] = False
-
-
-COMMON = Common()
 
 type Display = Annotated[
     Literal["auto", "rich", "plain", "json", "none"],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmc.cli.app import Common, Overrides
+from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit
 from gradmc.cli.problem import data_of
 from gradmc.config import load_config

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gradmc.cli.app import Common, Overrides
+from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit
 from gradmc.config import Config, load_config
 from gradmc.config.schema import toml_value

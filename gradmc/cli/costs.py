@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.cli.app import Common
+from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.cli.problem import Problem
 from gradmc.config import Config

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gradmc.cli.app import Common
+from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.results.manifest import machine, versions
 

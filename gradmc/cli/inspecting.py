@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gradmc.cli.app import Common
+from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.cli.reporting import open_stored, status_of
 from gradmc.errors import UsageError

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.cli.app import Common, Overrides
+from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem
 from gradmc.config import load_config

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from gradmc.cli.app import Common
+from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem, check_identity
 from gradmc.cli.reporting import open_stored

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from gradmc.cli.app import Common
+from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
 from gradmc.errors import ResumeError, UsageError

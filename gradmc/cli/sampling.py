@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gradmc.cli.app import Common, Overrides
+from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.config import Config, load_config
@@ -152,7 +152,7 @@ def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
     """Run, and report."""
     from gradmc.results.keep import Keep
-    from gradmc.run.progress import choose_display
+    from gradmc.run.displays import choose_display
     from gradmc.run.stopping import Targets
     from gradmc.stored import Surroundings, Task, execute
 

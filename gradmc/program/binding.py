@@ -4,19 +4,17 @@ import difflib
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gradmc.errors import DataError
 from gradmc.program import missing as missing_data
 from gradmc.program.data import DataField, normalise
+from gradmc.program.declaration import Declaration
 from gradmc.program.dims import SizeTable, plain_labels
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.support import Bound, Support, bound_names, is_known
-
-if TYPE_CHECKING:
-    from gradmc.program.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class BoundModel:
         max_loop_iterations: how many iterations a loop may take that parameters end.
     """
 
-    model: "Model"
+    model: Declaration
     data: dict[str, Any]
     sizes: dict[str, int]
     dims: dict[str, tuple[str, ...]]
@@ -52,7 +50,7 @@ class BoundModel:
     max_loop_iterations: int = MAX_LOOP_ITERATIONS
 
 
-def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:
+def bind(model: Declaration, data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:
     """Check data against a model's declaration; see `Model.bind`.
 
     Args:
@@ -93,17 +91,17 @@ def bind(model: "Model", data: Mapping[str, Any], needed: Collection[str] | None
     return BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
 
 
-def accepted(model: "Model") -> set[str]:
+def accepted(model: Declaration) -> set[str]:
     """The names that the data of a model may have: its arguments, and dimensions to size or label."""
     return {field.name for field in model.data} | _dimensions(model)
 
 
-def _dimensions(model: "Model") -> set[str]:
+def _dimensions(model: Declaration) -> set[str]:
     shapes = [p.support.shape for p in model.parameters] + [field.shape or () for field in model.data]
     return {name for shape in shapes for size in shape for name, _ in size.terms}
 
 
-def _of_dimensions(model: "Model", data: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, int]]:
+def _of_dimensions(model: Declaration, data: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, int]]:
     """Return the entries of the data that label a dimension, and those that are the size of one; refuse entries that
     nothing asks for.
     """
@@ -132,7 +130,7 @@ def _of_dimensions(model: "Model", data: Mapping[str, Any]) -> tuple[dict[str, l
     return labels, sizes
 
 
-def _size(model: "Model", name: str, value: Any) -> int:
+def _size(model: Declaration, name: str, value: Any) -> int:
     """The size of a dimension that is no argument of the model, given by its name."""
     value = value.item() if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0 else value
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -143,7 +141,7 @@ def _size(model: "Model", name: str, value: Any) -> int:
     return value
 
 
-def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]) -> dict[str, Any]:
+def _values(model: Declaration, fields: Sequence[DataField], data: Mapping[str, Any]) -> dict[str, Any]:
     missing = [field.name for field in fields if field.required and field.name not in data]
     if missing:
         came = f"got {_listed(data)}" if data else "got no data"
@@ -162,14 +160,14 @@ def _values(model: "Model", fields: Sequence[DataField], data: Mapping[str, Any]
     return values
 
 
-def end_names(model: "Model") -> set[str]:
+def end_names(model: Declaration) -> set[str]:
     """The data and parameters that ends of supports are computed from."""
     bounds = (bound for parameter in model.parameters for bound in parameter.support.bounds)
     return {name for bound in bounds for name in bound_names(bound)}
 
 
 def _infer_sizes(
-    model: "Model", fields: Sequence[DataField], values: dict[str, Any], given: Mapping[str, int]
+    model: Declaration, fields: Sequence[DataField], values: dict[str, Any], given: Mapping[str, int]
 ) -> SizeTable:
     """Learn sizes from integers among the data that dimensions are named after, then from the arrays."""
     table = SizeTable()
@@ -276,7 +274,7 @@ def known_bound(bound: Bound, values: Mapping[str, Any]) -> Any:
 
 
 def _coords(
-    model: "Model",
+    model: Declaration,
     dims: dict[str, tuple[str, ...]],
     parameters: list[BoundParameter],
     values: dict[str, Any],

@@ -21,17 +21,15 @@ from gradmc.errors import GradmcError, ProgramError
 from gradmc.program import ir, marks
 from gradmc.program.frontend import (
     complaints,
-    context,
     failing,
     gaps,
     implicit,
     influence,
     lasting,
     marking,
-    operators,
     pythons,
 )
-from gradmc.program.frontend.calls import users_function
+from gradmc.program.frontend.hooks import Hooks
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import (
@@ -136,12 +134,11 @@ def trace(
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
     inputs = [strong(leaf) for leaf in leaves]
-    here = context.Context(missing=gaps.among(plain), wavering=wavering, max_loop_iterations=max_loop_iterations)
+    ev = Hooks(missing=gaps.among(plain), wavering=wavering, max_loop_iterations=max_loop_iterations)
 
     def run(*values: Any) -> tuple[Any, dict, dict]:
         parameters, data = jax.tree.unflatten(tree, values)
-        with context.evaluating(here):
-            return _run(fn, parameters, {**plain, **data}, collect=collect)
+        return _run(ev, fn, parameters, {**plain, **data}, collect=collect)
 
     try:
         jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*inputs)
@@ -154,7 +151,7 @@ def trace(
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs)
     jaxpr = _with_roots(widened(jaxpr), len(jax.tree.leaves(args)), fn)
-    return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(here.python_loops))
+    return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(ev.python_loops))
 
 
 def _with_roots(jaxpr: Any, parameters: int, fn: FunctionType) -> Any:
@@ -183,35 +180,34 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _run(fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool) -> tuple[Any, dict, dict]:
+def _run(ev: Hooks, fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, collect: bool) -> tuple[Any, dict, dict]:
     if fn.__code__.co_flags & inspect.CO_GENERATOR:
         raise ProgramError("a generator function cannot be a program", remedy="Return the log density.")
-    converted = users_function(fn)
+    converted = ev.users_function(fn)
     if converted is None:
         raise ProgramError(f"{fn!r} is not a Python function that the loop compiler can read")
     made = marks.Marks()
     token = marks.collector.set(made if collect else None)
     try:
         for leaf in jax.tree.leaves(args):
-            pythons.note(leaf, True)
-        value = _scalar(converted(*args, **kwargs), fn)
-        lasting.check()
+            pythons.note(ev, leaf, True)
+        value = _scalar(ev, converted(*args, **kwargs), fn)
+        lasting.check(ev)
     finally:
         marks.collector.reset(token)
-    failures = context.current().failures
-    if failures:
-        value = jnp.where(failing.any_of(failures), jnp.nan, value)
+    if ev.failures:
+        value = jnp.where(failing.any_of(ev.failures), jnp.nan, value)
     observe, record = (
-        {name: marking.finished(values) for name, values in group.items()} for group in (made.observe, made.record)
+        {name: marking.finished(ev, values) for name, values in group.items()} for group in (made.observe, made.record)
     )
     return value, observe, record
 
 
-def _scalar(value: Any, fn: FunctionType) -> jax.Array:
+def _scalar(ev: Hooks, value: Any, fn: FunctionType) -> jax.Array:
     """What the program returned, as one real number."""
     if isinstance(value, Nullable) and value.met:  # one `if` has not covered all cases: say so before anything runs
         raise ProgramError(NO_VALUE.format(value.met), location=value.at, remedy=NO_VALUE_REMEDY)
-    value = operators.content(log_density(operators.content(value)))
+    value = ev.content(log_density(ev.content(value)))
     if value is None:
         raise ProgramError(
             f"{fn.__name__} returned None",

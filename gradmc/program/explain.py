@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradmc.errors import SourceLocation, UsageError
-from gradmc.program import compiler
+from gradmc.program import compiler, middle
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
 from gradmc.program.model import Model
@@ -30,6 +30,7 @@ class Explanation:
         costs: by file and line, microseconds that value and gradient of an outermost loop take.
         total: microseconds that value and gradient of the whole program take; None if not measured.
         text: the source with the notes.
+        stages: the program after each pass of the compiler: the pass's name, and the program as JAX prints it.
     """
 
     name: str
@@ -37,21 +38,23 @@ class Explanation:
     costs: Mapping[tuple[str, int], float]
     total: float | None
     text: str
+    stages: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return self.text
+        return "\n\n".join([self.text, *(f"--- {name}\n\n{body}" for name, body in self.stages)])
 
     def __repr__(self) -> str:
-        return self.text
+        return str(self)
 
 
-def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> Explanation:
+def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True, stages: bool = False) -> Explanation:
     """Say what the compiler makes of a model's loops.
 
     Args:
         model: a `@gm.model` function.
         data: its data.
         measure: whether to compile the loops one by one and time them.
+        stages: whether to print the program after every pass of the compiler, too.
 
     Returns:
         An explanation; printed, it is the model's source with a note at each loop.
@@ -69,8 +72,10 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> E
         traced = compiler.trace(model.fn, values, dict(bound.data))
         loops = tuple(report(traced.jaxpr))
         costs, total = _measured(traced) if measure else ({}, None)
+        passes = middle.stages(traced.jaxpr, middle.Options(), []) if stages else ()
+        printed = tuple((name, str(body)) for name, body in passes)
     loops = (*loops, *by_python(traced.python_loops))
-    return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total))
+    return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total), printed)
 
 
 def by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:

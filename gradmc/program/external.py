@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend.values import any_traced
 
 
 def external(function: Callable[..., Any], *, gradient: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -48,7 +48,7 @@ class External:
 
     def __call__(self, *args: Any) -> Any:
         """The function's value."""
-        if not any_traced(args):
+        if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
             return self.function(*args)
         arrays = [jnp.asarray(a, float) for a in args]
         shape = self._shape(arrays)

@@ -1,21 +1,21 @@
-"""The declaration of a model: an annotated function.
+"""A model: an annotated function.
 
 Positional arguments are parameters, and each annotation is a support; keyword-only arguments are data.
 `@model` reads the signature once and reports what is wrong with it at the definition, long before anything is
 traced. The function itself stays as it is: calling the model calls it, on floats, as ordinary Python.
 """
 
-import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self, SupportsIndex
 
-from gradmc.errors import DeclarationError, UsageError
+from gradmc.errors import DeclarationError
 from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField, declared
+from gradmc.program.declaration import Declaration, Parameter
 from gradmc.program.dims import RESERVED
 from gradmc.program.raising import is_of_program
 from gradmc.program.support import Support, bound_names
@@ -26,35 +26,13 @@ SUPPORTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One positional argument of a model: its name and its support."""
-
-    name: str
-    support: Support
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Model:
+class Model(Declaration):
     """A declared model. Calling it calls the plain function.
 
     To those who look at it, it is a function: it has the name, docstring and signature of the plain function, is equal
     to itself alone, is not copied, and is pickled by its name.
-
-    Attributes:
-        name: name of the function.
-        fn: the plain function, returning the log density.
-        parameters: positional arguments, in order.
-        data: keyword-only arguments, in order.
-        doc: first paragraph of the docstring.
     """
-
-    name: str
-    fn: Callable[..., Any]
-    parameters: tuple[Parameter, ...]
-    data: tuple[DataField, ...]
-    doc: str
-    _simulators: list[Callable[..., Any]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         names = ("__module__", "__name__", "__qualname__", "__doc__")
@@ -94,26 +72,6 @@ class Model:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
-    @property
-    def simulate(self) -> Callable[..., Any] | None:
-        """The simulator attached by `@model.simulator`, or None."""
-        return self._simulators[-1] if self._simulators else None
-
-    def required_simulator(self) -> Callable[..., Any]:
-        """The simulator.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if self.simulate is None:
-            arguments = ["rng", *(parameter.name for parameter in self.parameters)]
-            arguments += ["*", *(entry.name for entry in self.data)] if self.data else []
-            raise UsageError(
-                f"model {self.name} has no simulator; write one under `@{self.name}.simulator`: a function "
-                f"({', '.join(arguments)}) that returns a dictionary of what it simulates"
-            )
-        return self.simulate
-
     def simulator(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Attach a simulator (use as a decorator).
 
@@ -130,15 +88,6 @@ class Model:
         _check_simulator(self, fn)
         self._simulators.append(fn)
         return fn
-
-    @property
-    def source_hash(self) -> str:
-        """Hash of the source of the function and its simulator; results carry it."""
-        digest = hashlib.sha256()
-        for fn in (self.fn, self.simulate):
-            if fn is not None:
-                digest.update(_source(fn).encode())
-        return digest.hexdigest()[:16]
 
     def bind(self, data: Mapping[str, Any] | None = None) -> BoundModel:
         """Check data against the declaration and infer all sizes.
@@ -353,13 +302,6 @@ def _check_simulator(found: Model, fn: Callable[..., Any]) -> None:
 def _where(fn: Callable[..., Any]) -> str:
     code = fn.__code__
     return f"{code.co_filename}:{code.co_firstlineno}, model {fn.__name__}"
-
-
-def _source(fn: Callable[..., Any]) -> str:
-    try:
-        return inspect.getsource(fn)
-    except (OSError, TypeError):
-        return fn.__code__.co_code.hex() + repr(fn.__code__.co_consts)
 
 
 def _first_paragraph(fn: Callable[..., Any]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gradmc.errors import UsageError
+from gradmc.results.zarr_format import OWN
 
 
 def open_draws(path: Path | str) -> Any:
@@ -13,8 +14,6 @@ def open_draws(path: Path | str) -> Any:
         UsageError: there is no store, or it has no draws yet.
     """
     import xarray as xr
-
-    from gradmc.results.zarr_store import OWN
 
     path = Path(path)
     if not (path / "zarr.json").exists():

@@ -19,8 +19,17 @@ from gradmc.results.labels import SAMPLE_DIMS
 from gradmc.results.reading import open_draws
 from gradmc.results.store import Checksums
 from gradmc.results.zarr_column import Column
-from gradmc.results.zarr_format import MOST_CHUNK_BYTES, ArrayFormat, chunk_key, frame_bytes
-from gradmc.results.zarr_store import CHECKSUMS, FILES, RUN, SEAL, read_root
+from gradmc.results.zarr_format import (
+    CHECKSUMS,
+    FILES,
+    MOST_CHUNK_BYTES,
+    RUN,
+    SEAL,
+    ArrayFormat,
+    chunk_key,
+    frame_bytes,
+)
+from gradmc.results.zarr_store import read_root
 
 
 def verify(path: Path, *, run: str = "", draws: int | None = None) -> None:

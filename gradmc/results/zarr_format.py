@@ -15,6 +15,24 @@ from typing import Any
 
 import numpy as np
 
+LENGTHS = "gradmc_lengths"
+"""Attribute of the root while a run goes on: draws received per chain, as JSON."""
+
+CHECKSUMS = "gradmc_checksums"
+"""Attribute of the root: `Checksums` of each chain, of the draws that it has published, as JSON."""
+
+FILES = "gradmc_files"
+"""Attribute of the root: CRC-32 of the file of each array that does not grow, as JSON."""
+
+SEAL = "gradmc_seal"
+"""Attribute of the root: a checksum of all else that the root's metadata hold."""
+
+OWN = (CHECKSUMS, FILES, SEAL)
+"""Attributes that are about the files, and not about what they hold."""
+
+RUN = "gradmc_run"
+"""Attribute of the root: which run the draws are of."""
+
 MOST_CHUNK_BYTES = 2**30
 """Chunks that claim to be larger are refused before memory is taken for them; those of a store are far smaller."""
 

@@ -23,10 +23,24 @@ from gradmc.results.files import atomic_write, make_parents, storage_errors, syn
 from gradmc.results.keep import Keep
 from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order
 from gradmc.results.memory import chunk_length, warmup_name
+from gradmc.results.reading import open_draws
 from gradmc.results.sealed import digest
 from gradmc.results.store import Checksums, Groups
 from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
-from gradmc.results.zarr_format import ArrayFormat, chunk_key, codec, encode_json, group_metadata, whole_array
+from gradmc.results.zarr_format import (
+    CHECKSUMS,
+    FILES,
+    LENGTHS,
+    OWN,
+    RUN,
+    SEAL,
+    ArrayFormat,
+    chunk_key,
+    codec,
+    encode_json,
+    group_metadata,
+    whole_array,
+)
 
 FLUSH_SECONDS = 2.0
 """Least time between two publications by the same chain."""
@@ -36,24 +50,6 @@ FLUSH_SHARE = 0.02
 
 DERIVED = frozenset({"posterior_predictive", "prior", "prior_predictive", "predictions"})
 """Groups that are made from draws afterwards, and are out of date when draws are added."""
-
-LENGTHS = "gradmc_lengths"
-"""Attribute of the root while a run goes on: draws received per chain, as JSON."""
-
-CHECKSUMS = "gradmc_checksums"
-"""Attribute of the root: `Checksums` of each chain, of the draws that it has published, as JSON."""
-
-FILES = "gradmc_files"
-"""Attribute of the root: CRC-32 of the file of each array that does not grow, as JSON."""
-
-SEAL = "gradmc_seal"
-"""Attribute of the root: a checksum of all else that the root's metadata hold."""
-
-OWN = (CHECKSUMS, FILES, SEAL)
-"""Attributes that are about the files, and not about what they hold."""
-
-RUN = "gradmc_run"
-"""Attribute of the root: which run the draws are of."""
 
 
 def sealed_root(content: dict[str, Any]) -> dict[str, Any]:
@@ -215,8 +211,6 @@ class ZarrStore:
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far, read lazily from disk."""
-        from gradmc.results.reading import open_draws
-
         for chain in range(self._chains):
             self._write(chain)
             self._publish(chain)

@@ -5,20 +5,13 @@ latest status of each chain on a *board* and draws the board rarely (`interval`)
 nothing that matters. Everything goes to standard error: standard output belongs to results.
 """
 
-import os
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import StringIO
-from typing import Literal, Protocol, TextIO
-
-from gradmc.errors import UsageError
+from typing import Literal, Protocol
 
 type Phase = Literal["warmup", "sampling", "done"]
-
-KINDS = ("auto", "rich", "plain", "json", "notebook", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,52 +153,6 @@ class Display:
 
 class NoProgress(Display):
     """Shows nothing."""
-
-
-def choose_display(kind: str = "auto", stream: TextIO | None = None) -> Display:
-    """The display of a kind; `auto` takes what fits the place where the output goes.
-
-    Args:
-        kind: one of `auto`, `rich`, `plain`, `json`, `notebook`, `none`.
-        stream: where to write; standard error by default.
-    """
-    out = stream or sys.stderr or StringIO()
-    if kind == "auto":
-        kind = _fitting(out)
-    match kind:
-        case "rich":
-            from gradmc.run.progress_rich import RichProgress
-
-            return RichProgress(out)
-        case "plain":
-            from gradmc.run.progress_plain import PlainProgress
-
-            return PlainProgress(out)
-        case "json":
-            from gradmc.run.progress_json import JsonProgress
-
-            return JsonProgress(out)
-        case "notebook":
-            from gradmc.run.progress_notebook import NotebookProgress
-
-            return NotebookProgress()
-        case "none":
-            return NoProgress()
-    raise UsageError(f"unknown progress display {kind!r}; choose one of {', '.join(KINDS)}")
-
-
-def _fitting(stream: TextIO) -> str:
-    if in_notebook():
-        return "notebook"
-    terminal = stream.isatty() and os.environ.get("TERM", "") != "dumb"
-    return "rich" if terminal else "plain"
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def duration(seconds: float | None) -> str:

@@ -166,3 +166,24 @@ def test_a_cache_of_what_depends_on_data_only_may_outlast_evaluations(x64: None)
     for _ in range(2):
         out, gradient = jax.value_and_grad(lambda a: evaluate(with_cache, (a,), {"x": X})[0])(2.0)
         np.testing.assert_allclose([out, gradient], [2 * X.sum(), X.sum()], rtol=1e-12)
+
+
+KEPT: dict[str, Any] = {}
+
+
+def keeps_a_function(a: Any) -> Any:
+    lp = 0.0
+    if "square" not in KEPT:
+        KEPT["square"] = lambda v: [v * v, v][0] if v > 0 else -v
+    for k in range(20):
+        lp += KEPT["square"](a) / (k + 1)
+    return lp
+
+
+def test_a_function_that_outlives_its_evaluation_works_in_the_next_one(x64: None) -> None:
+    KEPT.clear()
+    for a in (0.7, -0.4):
+        got = float(evaluate(keeps_a_function, (jnp.asarray(a),), {})[0])
+        want = sum((a * a if a > 0 else -a) / (k + 1) for k in range(20))
+        assert got == pytest.approx(want, rel=1e-12)
+    KEPT.clear()

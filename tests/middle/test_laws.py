@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import check_jaxpr, jaxpr_as_fun
 
-from gradmc.program.middle import lower, lower_plain
+from gradmc.program.middle import Options, lower_plain, stages
 from gradmc.program.middle.lowering import holds_ir
 from tests.middle.programs import PROGRAMS
 
@@ -33,7 +33,9 @@ def answers(closed):
 def test_lowering_keeps_the_meaning(name):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
-        lowered = lower(closed)
+        lowered = closed
+        for _, lowered in stages(closed, Options(), []):
+            check_jaxpr(lowered)
         assert not holds_ir(lowered)
         value, gradient, derivative = answers(lowered)
         plain_value, plain_gradient, plain_derivative = answers(lower_plain(closed))

@@ -64,6 +64,17 @@ def test_loops_run_by_python_are_told():
     assert "10 iterations, run by Python: depends on data only, so it is run while compiling" in text[second + 1]
 
 
+def test_every_stage_is_printed():
+    told = explain(volatility, DATA, measure=False, stages=True)
+    names = [name for name, _ in told.stages]
+    assert names[0] == "normal form"
+    assert "loops scheduled" in names
+    assert "for[" in told.stages[0][1]
+    assert "scan[" in told.stages[-1][1]
+    assert str(told).count("\n--- ") == len(names)
+    assert str(told).startswith(told.text)
+
+
 def test_costs_are_measured():
     told = explain(volatility, DATA)
     assert told.total is not None

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from gradmc.errors import UsageError
-from gradmc.run.progress import Board, ChainStatus, Display, Phase, choose_display, duration
+from gradmc.run.displays import choose_display, in_notebook
+from gradmc.run.progress import Board, ChainStatus, Display, Phase, duration
 from gradmc.run.progress_notebook import page
 from gradmc.run.progress_rich import table
 
@@ -140,8 +141,6 @@ def test_auto_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(choose_display("auto", terminal)).__name__ == "PlainProgress"
     shell = type("ZMQInteractiveShell", (), {})()
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    from gradmc.run.progress import in_notebook
-
     assert in_notebook()
 
 

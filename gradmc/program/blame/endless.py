@@ -12,6 +12,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import walk
 
 MOST = 100_000
 """Equations that are run; where there are more, nothing is found."""
@@ -36,7 +37,7 @@ def endless(program: Jaxpr, inputs: Sequence[Any]) -> JaxprEqn | None:
 
 
 def _has_loops(jaxpr: Jaxpr) -> bool:
-    return any(eqn.primitive is ir.while_p or any(map(_has_loops, _bodies(eqn))) for eqn in jaxpr.eqns)
+    return any(eqn.primitive is ir.while_p for eqn in walk(jaxpr, _bodies))
 
 
 def _bodies(eqn: JaxprEqn) -> list[Jaxpr]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradmc.program import marks
-from gradmc.program.frontend import context, forms
+from gradmc.program.frontend import forms
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import Form, Unbound
 
 type State = Callable[..., tuple] | None
@@ -49,6 +50,7 @@ class Outcome:
 
 
 def run[T](
+    ev: Evaluation,
     body: Callable[[], object],
     state: State,
     begin: Callable[[], object],
@@ -68,37 +70,37 @@ def run[T](
     Returns:
         What `finish` returns.
     """
-    here = context.current()
     entry = get(state)
-    frame = here.memory.enter(loop=loop)
+    frame = ev.memory.enter(loop=loop)
     for variable in getattr(state, "__closure__", None) or ():
-        here.memory.own_variable(variable)
-    copies, here.copies = here.copies, 1
+        ev.memory.own_variable(variable)
+    copies, ev.copies = ev.copies, 1
     listening = marks.collector.get() is not None
     try:
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
-        here.memory.check_choices()
+        ev.memory.check_choices()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
         return finish(Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:
         put(state, entry)
-        here.copies = copies
-        here.memory.leave(frame)
+        ev.copies = copies
+        ev.memory.leave(frame)
 
 
 @dataclass(eq=False, slots=True)
 class Pack:
     """Several values as one flat list of leaves, and the way back."""
 
+    ev: Evaluation
     leaves: list[Any] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, value: Any, *, stack: bool = False) -> Form:
         """Take a value apart and keep its leaves; returns its form."""
-        leaves, form = forms.apart(value, stack=stack)
+        leaves, form = forms.apart(self.ev, value, stack=stack)
         self.spans.append((len(self.leaves), len(self.leaves) + len(leaves)))
         self.leaves += leaves
         self.forms.append(form)
@@ -106,7 +108,7 @@ class Pack:
 
     def values(self, leaves: Sequence[Any]) -> list[Any]:
         """The values with these leaves in the places of the packed ones."""
-        return [forms.together(form, leaves[a:b]) for form, (a, b) in zip(self.forms, self.spans, strict=True)]
+        return [forms.together(self.ev, form, leaves[a:b]) for form, (a, b) in zip(self.forms, self.spans, strict=True)]
 
 
 def named(name: str, value: Any) -> Any:

@@ -14,8 +14,9 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
-from gradmc.program.frontend import bodies, context, failing, operators, pythons, sides, tables, where
+from gradmc.program.frontend import bodies, failing, operators, pythons, sides, tables, where
 from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import CannotRoll, is_traced
@@ -27,6 +28,7 @@ EITHER = (
 
 
 def if_(
+    ev: Evaluation,
     test: Any,
     then: Callable[[], object],
     otherwise: Callable[[], object] | None,
@@ -45,19 +47,19 @@ def if_(
         first: whether the first iteration of the loop around it surely takes the side `then`, so that what this
             side assigns has a value whenever the other is taken.
     """
-    decided = _decided(test)
+    decided = _decided(ev, test)
     if is_traced(decided):
-        _merge(decided, then, otherwise or _nothing, state, results, first=first)
+        _merge(ev, decided, then, otherwise or _nothing, state, results, first=first)
     elif decided:
         then()
     elif otherwise is not None:
         otherwise()
 
 
-def _decided(test: Any) -> Any:
+def _decided(ev: Evaluation, test: Any) -> Any:
     """The truth value of a test: a plain one if it is the same in all iterations of the loops around."""
-    decided = operators.truth(test)
-    same = tables.same(tables.known(decided)) if is_traced(decided) else None
+    decided = operators.truth(ev, test)
+    same = tables.same(tables.known(ev, decided)) if is_traced(decided) else None
     return decided if same is None else same
 
 
@@ -65,13 +67,13 @@ def _nothing() -> None:
     return None
 
 
-def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+def choose(ev: Evaluation, test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """A conditional expression."""
-    decided = _decided(test)
+    decided = _decided(ev, test)
     if not is_traced(decided):
         return then() if decided else otherwise()
     kept = _Kept()
-    _merge(decided, lambda: kept(then()), lambda: kept(otherwise()), kept, (sides.CHOICE,))
+    _merge(ev, decided, lambda: kept(then()), lambda: kept(otherwise()), kept, (sides.CHOICE,))
     return kept.value
 
 
@@ -88,6 +90,7 @@ class _Kept:
 
 
 def _merge(
+    ev: Evaluation,
     test: Any,
     then: Callable[[], object],
     otherwise: Callable[[], object],
@@ -97,11 +100,11 @@ def _merge(
     first: bool = False,
 ) -> None:
     """Trace both sides and set everything that either changes."""
-    yes, no = (sides.trace(body, state, len(names)) for body in (then, otherwise))
+    yes, no = (sides.trace(ev, body, state, len(names)) for body in (then, otherwise))
     one, other = yes, no
     if yes.error is not None or no.error is not None:
-        one, other = _raising(test, yes, no)
-    merged = sides.Common(one, other, names, bodies.get(state), tables.known(test), first).merged()
+        one, other = _raising(ev, test, yes, no)
+    merged = sides.Common(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).merged()
     out = []
     if any(m.yes for m in merged):
         here = sides.picked(one, [(m.yes, m.spread) for m in merged])
@@ -112,75 +115,80 @@ def _merge(
     before = bodies.get(state)
     now = list(before)
     for m in merged:
-        _set_one(m, [next(rest) for _ in m.yes], (one, other), subjects, now)
+        _set_one(ev, m, [next(rest) for _ in m.yes], (one, other), subjects, now)
     bodies.put(state, now)
 
 
-def _raising(test: Any, yes: sides.Side, no: sides.Side) -> tuple[sides.Side, sides.Side]:
+def _raising(ev: Evaluation, test: Any, yes: sides.Side, no: sides.Side) -> tuple[sides.Side, sides.Side]:
     """Two sides, one of which raises: note when; what they leave is what the other leaves.
 
     Raises:
         ProgramError: both do, and no `try` catches it.
     """
-    for side, taken in ((yes, test), (no, operators.not_(test))):
+    for side, taken in ((yes, test), (no, operators.not_(ev, test))):
         if side.error is not None:
             leaves = side.leaves()
             for (_, kinds), (_, first, _) in side.found.items():
                 known = isinstance(leaves[first], np.ndarray) or len(leaves) == 1
-                failing.note(taken if known else jnp.logical_and(taken, leaves[first]), *kinds)
+                failing.note(ev, taken if known else jnp.logical_and(taken, leaves[first]), *kinds)
     if yes.error is None:
         return yes, yes
     if no.error is not None:
-        if not failing.waits_for(type(no.error)):
+        if not failing.waits_for(ev, type(no.error)):
             raise ProgramError("both sides of this branch raise", location=where.here())
         raise no.error
     return no, no
 
 
 def _set_one(
-    m: sides.Merged, leaves: list[Any], both: Sequence[sides.Side], subjects: dict[int, Any], variables: list[Any]
+    ev: Evaluation,
+    m: sides.Merged,
+    leaves: list[Any],
+    both: Sequence[sides.Side],
+    subjects: dict[int, Any],
+    variables: list[Any],
 ) -> None:
     """Make one thing what it is after the branch, and note which objects it has copies of."""
-    memory = context.current().memory
+    memory = ev.memory
     kind, *rest = m.key
     before = None
     if kind == "variable":
         before = variables[rest[0]]
     elif kind == "token":
         before = memory.peek(subjects[rest[0]])
-    held = sides.held(both, m.key, memory.peek(before))
-    value = m.value(leaves)
+    held = sides.held(ev, both, m.key, memory.peek(before))
+    value = m.value(ev, leaves)
     if is_traced(value):
-        whose = {pythons.of_result(side.values.get(m.key, before)) for side in both}
-        pythons.note(value, whose.pop() if len(whose) == 1 else None)
-    _set(m.key, value, subjects, variables)
+        whose = {pythons.of_result(ev, side.values.get(m.key, before)) for side in both}
+        pythons.note(ev, value, whose.pop() if len(whose) == 1 else None)
+    _set(ev, m.key, value, subjects, variables)
     value = value.value if isinstance(value, Sometimes) else value
     if kind in ("variable", "item"):
-        _note_choice(value, sides.kept(both, m.key, before))
+        _note_choice(ev, value, sides.kept(ev, both, m.key, before))
     if kind in ("variable", "token", "item"):
-        _note_copies(value, held)
+        _note_copies(ev, value, held)
 
 
-def _note_choice(value: Any, kept: Sequence[Any]) -> None:
+def _note_choice(ev: Evaluation, value: Any, kept: Sequence[Any]) -> None:
     """Note that a value may be one of these objects from outside of the branch, depending on its condition."""
     if has_identity(value) and kept and all(value is not o for o in kept):
-        context.current().memory.tie([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
+        ev.memory.tie([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
 
 
-def _note_copies(value: Any, held: Sequence[Sequence[Any]]) -> None:
+def _note_copies(ev: Evaluation, value: Any, held: Sequence[Sequence[Any]]) -> None:
     """Note what the arrays and lists in a value may be: on each side, those from outside of the branch."""
-    memory = context.current().memory
+    memory = ev.memory
     made = list(objects_inside(memory.peek(value), memory))
     if all(len(made) == len(side) for side in held):
         for one, *kept in zip(made, *held, strict=True):
-            _note_choice(one, [o for o in kept if o is not None])
+            _note_choice(ev, one, [o for o in kept if o is not None])
     elif isinstance(value, list):
         memory.copied(value, [o for side in held for o in side if o is not None])
 
 
-def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:
+def _set(ev: Evaluation, key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:
     """Make one thing what it is after the branch."""
-    memory = context.current().memory
+    memory = ev.memory
     match key:
         case ("variable", k):
             variables[k] = memory.bear(value)
@@ -195,4 +203,4 @@ def _set(key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[A
             if listener is not None:
                 getattr(listener, kind).setdefault(name, []).append(value)
         case ("failed", kinds):
-            failing.note(value, *kinds)
+            failing.note(ev, value, *kinds)

@@ -15,7 +15,6 @@ from jax.core import Tracer
 from gradmc.program.frontend import (
     branches,
     comprehensions,
-    context,
     failing,
     nullable,
     operators,
@@ -25,6 +24,7 @@ from gradmc.program.frontend import (
     text,
 )
 from gradmc.program.frontend.comprehensions import Generation, as_list, over
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import (
     Enumerated,
     Mapped,
@@ -42,136 +42,135 @@ LONG = 16
 """`list(x)` of a longer array stays one array."""
 
 
-def _content(value: Any) -> Any:
-    return operators.content(value)
+def _content(ev: Evaluation, value: Any) -> Any:
+    return operators.content(ev, value)
 
 
-def _range(*bounds: Any) -> Any:
+def _range(ev: Evaluation, *bounds: Any) -> Any:
     if not any(map(is_traced, bounds)):
         return range(*(b.item() if isinstance(b, np.ndarray | np.generic | jax.Array) else b for b in bounds))
     start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
     return TracedRange(start, stop, step)
 
 
-def _len(value: Any) -> Any:
-    content = _content(value)
+def _len(ev: Evaluation, value: Any) -> Any:
+    content = _content(ev, value)
     return content.length() if isinstance(content, Listing) else len(content)
 
 
-def _float(value: Any = 0.0) -> Any:
-    value = _content(value)
+def _float(ev: Evaluation, value: Any = 0.0) -> Any:
+    value = _content(ev, value)
     if not is_traced(value):
         return float(value)
-    return pythons.note(jnp.array(value.reshape(()), float), True)
+    return pythons.note(ev, jnp.array(value.reshape(()), float), True)
 
 
-def _int(value: Any = 0, *base: Any) -> Any:
-    value = _content(value)
+def _int(ev: Evaluation, value: Any = 0, *base: Any) -> Any:
+    value = _content(ev, value)
     if not is_traced(value):
         return int(value, *base)
-    return tables.apply(pythons.note(failing.whole(value.reshape(())), True), np.int64, value)
+    return tables.apply(ev, pythons.note(ev, failing.whole(ev, value.reshape(())), True), np.int64, value)
 
 
-def _bool(value: Any = False) -> Any:
-    return operators.truth(value)
+def _bool(ev: Evaluation, value: Any = False) -> Any:
+    return operators.truth(ev, value)
 
 
-def _abs(value: Any) -> Any:
-    value = _content(value)
-    return tables.apply(pythons.note(abs(value), pythons.of_result(value)), np.abs, value)
+def _abs(ev: Evaluation, value: Any) -> Any:
+    value = _content(ev, value)
+    return tables.apply(ev, pythons.note(ev, abs(value), pythons.of_result(ev, value)), np.abs, value)
 
 
-def _round(value: Any, digits: int | None = None) -> Any:
-    value = _content(value)
+def _round(ev: Evaluation, value: Any, digits: int | None = None) -> Any:
+    value = _content(ev, value)
     if not is_traced(value):
         return round(value) if digits is None else round(value, digits)
-    return failing.whole(jnp.round(value)) if digits is None else jnp.round(value, digits)
+    return failing.whole(ev, jnp.round(value)) if digits is None else jnp.round(value, digits)
 
 
-def _divmod(a: Any, b: Any) -> tuple[Any, Any]:
-    return operators.binary("FloorDiv", a, b), operators.binary("Mod", a, b)
+def _divmod(ev: Evaluation, a: Any, b: Any) -> tuple[Any, Any]:
+    return operators.binary(ev, "FloorDiv", a, b), operators.binary(ev, "Mod", a, b)
 
 
-def _pow(a: Any, b: Any, *modulus: Any) -> Any:
-    return pow(a, b, *modulus) if modulus else operators.binary("Pow", a, b)
+def _pow(ev: Evaluation, a: Any, b: Any, *modulus: Any) -> Any:
+    return pow(a, b, *modulus) if modulus else operators.binary(ev, "Pow", a, b)
 
 
-def _extreme(combine: Callable[[Any, Any], Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    def handler(*values: Any, **options: Any) -> Any:
+def _extreme(combine: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    def handler(ev: Evaluation, *values: Any, **options: Any) -> Any:
         if options:
-            key = _plain_key(options.pop("key", None), plain.__name__)
-            items = list(iterate(values[0])) if len(values) == 1 else list(values)
+            key = _plain_key(ev, options.pop("key", None), plain.__name__)
+            items = list(iterate(ev, values[0])) if len(values) == 1 else list(values)
             if key is None and any_traced(items):
-                return handler(items)
+                return handler(ev, items)
             return plain(items, key=key, **options)
         if len(values) == 1:
-            return comprehensions.extreme(values[0], combine)
+            return comprehensions.extreme(ev, values[0], combine)
         result = values[0]
         for value in values[1:]:
-            result = combine(result, value)
+            result = combine(ev, result, value)
         return result
 
     return handler
 
 
-def _iter(values: Any, *rest: Any) -> Any:
-    made = iter(values, *rest) if rest else iter(iterate(values))
-    return context.current().memory.bear_object(made)
+def _iter(ev: Evaluation, values: Any, *rest: Any) -> Any:
+    made = iter(values, *rest) if rest else iter(iterate(ev, values))
+    return ev.memory.bear_object(made)
 
 
-def _next(iterator: Any, *default: Any) -> Any:
+def _next(ev: Evaluation, iterator: Any, *default: Any) -> Any:
     if not isinstance(iterator, Generation):
-        return next(advancing(iterator), *default)
-    items = context.current().memory.listing(as_list(iterator))
+        return next(advancing(ev, iterator), *default)
+    items = ev.memory.listing(as_list(ev, iterator))
     count = items.length()
     if is_traced(count):
         if not default:
-            return items.item(0)
-        return branches.choose(count > 0, lambda: items.item(0), lambda: default[0])
-    return items.item(0) if count else next(iter(()), *default)
+            return items.item(ev, 0)
+        return branches.choose(ev, count > 0, lambda: items.item(ev, 0), lambda: default[0])
+    return items.item(ev, 0) if count else next(iter(()), *default)
 
 
-def _type(*args: Any) -> Any:
+def _type(ev: Evaluation, *args: Any) -> Any:
     if len(args) == 1 and is_traced(args[0]):
         raise CannotRoll("the type of a value that depends on the parameters is asked for", "Use isinstance.")
     return type(*args)
 
 
-def sort(numbers: list, *, key: Any = None, reverse: bool = False) -> None:
+def sort(ev: Evaluation, numbers: list, *, key: Any = None, reverse: bool = False) -> None:
     """`numbers.sort()`."""
-    context.current().memory.write(numbers, Listing.of(_sorted(numbers, key=key, reverse=reverse)))
+    ev.memory.write(numbers, Listing.of(_sorted(ev, numbers, key=key, reverse=reverse)))
 
 
-def _list(values: Any = ()) -> list:
+def _list(ev: Evaluation, values: Any = ()) -> list:
     if isinstance(values, Generation):
-        return as_list(values)
-    source = rollable(values)
+        return as_list(ev, values)
+    source = rollable(ev, values)
     if source is not None and (is_traced(source.length) or source.length > LONG):
-        return as_list(over(values))
-    return context.current().memory.bear(list(iterate(values)))
+        return as_list(ev, over(ev, values))
+    return ev.memory.bear(list(iterate(ev, values)))
 
 
-def _tuple(values: Any = ()) -> tuple:
-    return tuple(iterate(values))
+def _tuple(ev: Evaluation, values: Any = ()) -> tuple:
+    return tuple(iterate(ev, values))
 
 
-def _sorted(values: Any, *, key: Any = None, reverse: bool = False) -> list:
-    items = list(iterate(values))
+def _sorted(ev: Evaluation, values: Any, *, key: Any = None, reverse: bool = False) -> list:
+    items = list(iterate(ev, values))
     if key is None and any(map(is_traced, items)):
         whole = jnp.sort(jnp.stack([jnp.asarray(v) for v in items]))
-        if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+        if ev.missing and jnp.issubdtype(whole.dtype, jnp.floating):
             # Where Python leaves NaN, and what is around it, depends on the order in which it happens to compare.
             whole = jnp.where(jnp.isnan(whole[-1]), jnp.nan, whole)
         return list(whole[::-1] if reverse else whole)
-    return sorted(items, key=_plain_key(key, "sorted"), reverse=reverse)
+    return sorted(items, key=_plain_key(ev, key, "sorted"), reverse=reverse)
 
 
-def _plain_key(key: Any, name: str) -> Any:
+def _plain_key(ev: Evaluation, key: Any, name: str) -> Any:
     """The key of `sorted`, `max` or `min`, whose values must be known."""
-    from gradmc.program.frontend.calls import call
 
     def of(item: Any) -> Any:
-        value = call(key, item)
+        value = ev.call(key, item)
         if any_traced(value):
             raise CannotRoll(
                 f"the key of {name} depends on the parameters",
@@ -182,13 +181,15 @@ def _plain_key(key: Any, name: str) -> Any:
     return None if key is None else of
 
 
-def _isinstance(value: Any, kinds: Any) -> Any:
+def _isinstance(ev: Evaluation, value: Any, kinds: Any) -> Any:
     if isinstance(value, Nullable) and value.unset:
-        value = nullable.used(value)
+        value = nullable.used(ev, value)
     if isinstance(value, Nullable):
-        is_none, is_value = isinstance(None, kinds), _isinstance(value.value, kinds)
+        is_none, is_value = isinstance(None, kinds), _isinstance(ev, value.value, kinds)
         return (
-            is_none if is_none == is_value else operators.truth(value.null if is_none else jnp.logical_not(value.null))
+            is_none
+            if is_none == is_value
+            else operators.truth(ev, value.null if is_none else jnp.logical_not(value.null))
         )
     if isinstance(value, Tracer) and not isinstance(value, kinds):
         return _stands_for(value, kinds if isinstance(kinds, tuple) else (kinds,))
@@ -206,63 +207,55 @@ def _stands_for(value: Any, kinds: tuple) -> bool:
     return float in kinds
 
 
-def _filter(function: Any, values: Any) -> Generation:
-    from gradmc.program.frontend.calls import call
-
-    test = (lambda item: item) if function is None else (lambda item: call(function, item))
-    return Generation(values, None, test, lambda item: item, 10)
+def _filter(ev: Evaluation, function: Any, values: Any) -> Generation:
+    test = (lambda item: item) if function is None else (lambda item: ev.call(function, item))
+    return Generation(ev, values, None, test, lambda item: item, 10)
 
 
-def _map(function: Any, *sources: Any) -> Mapped:
-    from gradmc.program.frontend.calls import call
-
-    return Mapped(lambda *items: call(function, *items), sources)
+def _map(ev: Evaluation, function: Any, *sources: Any) -> Mapped:
+    return Mapped(ev, lambda *items: ev.call(function, *items), sources)
 
 
-def _dict(*args: Any, **kwargs: Any) -> dict:
-    return dict(*(a if isinstance(a, dict) else list(iterate(a)) for a in args), **kwargs)
+def _dict(ev: Evaluation, /, *args: Any, **kwargs: Any) -> dict:
+    return dict(*(a if isinstance(a, dict) else list(iterate(ev, a)) for a in args), **kwargs)
 
 
-def _set(values: Any = ()) -> set:
-    return set(iterate(values))
+def _set(ev: Evaluation, values: Any = ()) -> set:
+    return set(iterate(ev, values))
 
 
-def _fill_diagonal(array: Any, value: Any, wrap: bool = False) -> None:
-    content, value = jnp.asarray(_content(array)), _content(value)
-    stores.replace(array, jnp.fill_diagonal(content, value, wrap=wrap, inplace=False))
+def _fill_diagonal(ev: Evaluation, array: Any, value: Any, wrap: bool = False) -> None:
+    content, value = jnp.asarray(_content(ev, array)), _content(ev, value)
+    stores.replace(ev, array, jnp.fill_diagonal(content, value, wrap=wrap, inplace=False))
 
 
-def _copyto(array: Any, value: Any) -> None:
-    stores.store(array, Ellipsis, value)
+def _copyto(ev: Evaluation, array: Any, value: Any) -> None:
+    stores.store(ev, array, Ellipsis, value)
 
 
 def _text(plain: Callable[..., Any]) -> Callable[..., Any]:
-    def handler(*args: Any) -> Any:
-        shown = list(map(text.shown, args))
+    def handler(ev: Evaluation, *args: Any) -> Any:
+        shown = [text.shown(ev, a) for a in args]
         return text.Untold(text.GAP) if text.is_untold(shown) else plain(*shown)
 
     return handler
 
 
-def _reduce(function: Any, values: Any, *start: Any) -> Any:
-    from gradmc.program.frontend.calls import call
-
-    items = list(iterate(values))
+def _reduce(ev: Evaluation, function: Any, values: Any, *start: Any) -> Any:
+    items = list(iterate(ev, values))
     if not items and not start:
         raise TypeError("reduce() of empty iterable with no initial value")
     result, *rest = [*start, *items]
     for item in rest:
-        result = call(function, result, item)
+        result = ev.call(function, result, item)
     return result
 
 
-def _accumulate(values: Any, function: Any = operator.add, *, initial: Any = None) -> Iterator[Any]:
-    from gradmc.program.frontend.calls import call
-
-    items = [*([] if initial is None else [initial]), *iterate(values)]
+def _accumulate(ev: Evaluation, values: Any, function: Any = operator.add, *, initial: Any = None) -> Iterator[Any]:
+    items = [*([] if initial is None else [initial]), *iterate(ev, values)]
     made = items[:1]
     for item in items[1:]:
-        made.append(call(function, made[-1], item))
+        made.append(ev.call(function, made[-1], item))
     return iter(made)
 
 
@@ -274,8 +267,12 @@ def _operators() -> dict[Any, Callable[..., Any]]:
         (operators.unary, operators.UNARY),
         (operators.compare, operators.COMPARE),
     ):
-        found |= {function: functools.partial(hook, name) for name, function in table.items()}
+        found |= {function: _operator(hook, name) for name, function in table.items()}
     return found | {operator.truth: operators.truth, operator.not_: operators.not_, operator.abs: _abs}
+
+
+def _operator(hook: Callable[..., Any], name: str) -> Callable[..., Any]:
+    return lambda ev, *operands: hook(ev, name, *operands)
 
 
 HANDLERS: dict[Any, Callable[..., Any]] = {
@@ -293,8 +290,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     any: comprehensions.any_,
     max: _extreme(comprehensions.larger, builtins.max),
     min: _extreme(comprehensions.smaller, builtins.min),
-    enumerate: lambda values, start=0: Enumerated(values, start),
-    zip: lambda *sources, strict=False: Zipped(sources, strict),
+    enumerate: lambda ev, values, start=0: Enumerated(ev, values, start),
+    zip: lambda ev, *sources, strict=False: Zipped(ev, sources, strict),
     reversed: Reversed,
     map: _map,
     filter: _filter,
@@ -317,6 +314,6 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     itertools.accumulate: _accumulate,
     **_operators(),
 }
-"""What a program calls when it calls one of these."""
+"""What a program calls when it calls one of these; the evaluation comes first."""
 ASKING = (isinstance, bool)
 """Those of them that raise nothing when they are given None."""

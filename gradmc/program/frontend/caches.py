@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import is_traced
 
 CACHED = type(functools.lru_cache(len))
@@ -28,19 +28,18 @@ class Cache:
     found: dict[Hashable, tuple[Any, Any, Any]] = field(default_factory=dict)
 
 
-def called(function: Any, target: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+def called(ev: Evaluation, function: Any, target: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a cached function by way of its converted form `target`."""
-    here = context.current()
     key = tuple(map(_key, (*args, *kwargs, *kwargs.values())))
     try:
         hash(key)
     except TypeError:
         return target(*args, **kwargs)
-    cache = here.caches.setdefault(id(function), Cache(function))
+    cache = ev.caches.setdefault(id(function), Cache(function))
     entry = cache.found.get(key)
-    if entry is not None and _still_known(entry[0]):
+    if entry is not None and _still_known(ev, entry[0]):
         return entry[2]
-    place = (here.memory.frames[-1] if here.memory.frames else None, here.given[-1] if here.given else None)
+    place = (ev.memory.frames[-1] if ev.memory.frames else None, ev.given[-1] if ev.given else None)
     result = target(*args, **kwargs)
     cache.found[key] = (place, (args, kwargs), result)
     return result
@@ -50,9 +49,8 @@ def _key(value: Any) -> Any:
     return ("traced", id(value)) if is_traced(value) else value
 
 
-def _still_known(place: tuple[Any, Any]) -> bool:
+def _still_known(ev: Evaluation, place: tuple[Any, Any]) -> bool:
     """Whether the body in which a result was computed is still being traced."""
-    here = context.current()
     frame, given = place
-    in_frame = frame is None or any(frame is f for f in here.memory.frames)
-    return in_frame and (given is None or any(given is g for g in here.given))
+    in_frame = frame is None or any(frame is f for f in ev.memory.frames)
+    return in_frame and (given is None or any(given is g for g in ev.given))

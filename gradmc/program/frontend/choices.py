@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from gradmc.program import ir, marks
-from gradmc.program.frontend import context, failing, tables
+from gradmc.program.frontend import failing, tables
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
 
 MOST_PAIRS = 100_000
@@ -22,29 +24,27 @@ SIMPLE = (str, bytes, bool, int, float, type(None))
 REMEDY = "Put what the loop needs into arrays, and index those with whole numbers."
 
 
-def pick(items: Sequence[Any], k: Any) -> Any:
+def pick(ev: Evaluation, items: Sequence[Any], k: Any) -> Any:
     """`items[k]` at a symbolic index that is within bounds.
 
     Raises:
         CannotRoll: the items are traced, and of different structure.
     """
     if any_traced(list(items)):
-        from gradmc.program.frontend.listing import Listing
-
-        return Listing.of(items).item(k)
+        return Listing.of(items).item(ev, k)
     column = _column(items)
     if column is not None:
-        return _looked_up(column, k)
+        return _looked_up(ev, column, k)
     if all(isinstance(v, SIMPLE) for v in items):
         options = tuple(dict.fromkeys((type(v), v) for v in items))
         places = {option: n for n, option in enumerate(options)}
         codes = np.asarray([places[type(v), v] for v in items])
-        return Choice(tuple(v for _, v in options), _looked_up(codes, k))
+        return Choice(tuple(v for _, v in options), _looked_up(ev, codes, k))
     return Choice(tuple(items), k)
 
 
-def _looked_up(column: np.ndarray, k: Any) -> Any:
-    return tables.look_up(ir.load(column, k), column, [k])
+def _looked_up(ev: Evaluation, column: np.ndarray, k: Any) -> Any:
+    return tables.look_up(ev, ir.load(column, k), column, [k])
 
 
 def _column(items: Sequence[Any]) -> np.ndarray | None:
@@ -66,11 +66,11 @@ def options_of(value: Any) -> tuple | None:
     return (value,) if isinstance(value, str | bytes | None) else None
 
 
-def among(value: Any, options: tuple) -> Choice:
+def among(ev: Evaluation, value: Any, options: tuple) -> Choice:
     """The same as one of more options."""
     if not isinstance(value, Choice):
         return Choice(options, np.asarray(options.index(value)))
-    return Choice(options, _looked_up(np.asarray([options.index(o) for o in value.options]), value.code))
+    return Choice(options, _looked_up(ev, np.asarray([options.index(o) for o in value.options]), value.code))
 
 
 def involved(values: Sequence[Any]) -> bool:
@@ -78,7 +78,7 @@ def involved(values: Sequence[Any]) -> bool:
     return any(isinstance(v, Choice) for v in values)
 
 
-def mapped(function: Callable[..., Any], *operands: Any) -> Any:
+def mapped(ev: Evaluation, function: Callable[..., Any], *operands: Any) -> Any:
     """What a function makes of objects, some of which are choices.
 
     Raises:
@@ -93,16 +93,16 @@ def mapped(function: Callable[..., Any], *operands: Any) -> Any:
     code = chosen[0].code
     for choice in chosen[1:]:
         size = len(choice.options)
-        code = tables.apply(code * size + choice.code, lambda a, b, size=size: a * size + b, code, choice.code)
-    table = tables.known(code)
+        code = tables.apply(ev, code * size + choice.code, lambda a, b, size=size: a * size + b, code, choice.code)
+    table = tables.known(ev, code)
     every = list(itertools.product(*(c.options for c in chosen)))
     used = range(len(every)) if table is None else np.unique(table.values).tolist()
-    results = _harmless([_bound(function, operands, every[n]) for n in used])
+    results = _harmless(ev, [_bound(function, operands, every[n]) for n in used])
     if len(used) == len(every):
-        return pick(results, code)
+        return pick(ev, results, code)
     places = np.zeros(len(every), np.int64)
     places[list(used)] = np.arange(len(used))
-    return pick(results, _looked_up(places, code))
+    return pick(ev, results, _looked_up(ev, places, code))
 
 
 def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequence[Any]) -> Callable[[], Any]:
@@ -112,9 +112,9 @@ def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequen
     return lambda: function(*values)
 
 
-def _harmless(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+def _harmless(ev: Evaluation, functions: Sequence[Callable[[], Any]]) -> list[Any]:
     """The results of functions that change nothing and mark nothing."""
-    memory = context.current().memory
+    memory = ev.memory
     frame = memory.enter(loop=False)
     try:
         with marks.collecting() as marked:
@@ -126,26 +126,26 @@ def _harmless(functions: Sequence[Callable[[], Any]]) -> list[Any]:
     if changes:
         raise CannotRoll("something is changed or marked by way of things that are no numbers", REMEDY)
     for failure in frame.failures:
-        failing.note(failure.condition)
+        failing.note(ev, failure.condition)
     return results
 
 
-def item(owner: Choice, index: Any) -> Any:
+def item(ev: Evaluation, owner: Choice, index: Any) -> Any:
     """`owner[index]`, where the index is symbolic too: of sequences of one length."""
     sizes = {len(o) if isinstance(o, str | list | tuple) else -1 for o in owner.options}
     if len(sizes) > 1 or -1 in sizes:
         raise CannotRoll("one of several sequences of different lengths is indexed by a symbolic index", REMEDY)
     (size,) = sizes
-    table = tables.known(index)
+    table = tables.known(ev, index)
     if table is None or table.values.min(initial=0) < 0 or table.values.max(initial=0) >= size:
         raise CannotRoll("one of several sequences is indexed by an index that may be beyond it", REMEDY)
-    place = tables.apply(owner.code * size + index, lambda c, i: c * size + i, owner.code, index)
-    return pick([v for option in owner.options for v in option], place)
+    place = tables.apply(ev, owner.code * size + index, lambda c, i: c * size + i, owner.code, index)
+    return pick(ev, [v for option in owner.options for v in option], place)
 
 
-def parts(choice: Choice) -> list[Any]:
+def parts(ev: Evaluation, choice: Choice) -> list[Any]:
     """The items of one of several sequences of the same length."""
     sizes = {len(o) if isinstance(o, str | list | tuple) else -1 for o in choice.options}
     if len(sizes) > 1 or -1 in sizes:
         raise CannotRoll("one of several things that are no sequences of one length is iterated", REMEDY)
-    return [mapped(lambda o, j=j: o[j], choice) for j in range(sizes.pop())]
+    return [mapped(ev, lambda o, j=j: o[j], choice) for j in range(sizes.pop())]

@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn, Var
 
-from gradmc.program.frontend.flows import Body, Flow, Flows, every
+from gradmc.program.frontend.flows import Body, Flow, Flows, inside
 from gradmc.program.frontend.response import following
 from gradmc.program.frontend.sampling import UNKNOWN, sampled
+from gradmc.program.jaxprs import walk
 
 SEED = 20260101
 RUNS = 6
@@ -103,7 +104,7 @@ def closing(body: Body, known: Container[JaxprEqn] = ()) -> Closing | None:
         sought.append((group | copies, set().union(*(reach[k] for k in group)) - group - copies))
     if not sought:
         return None
-    ordered = list(every(body.jaxpr))
+    ordered = list(walk(body.jaxpr, inside))
 
     def tests(ends: set[int]) -> tuple[JaxprEqn, ...]:
         deciding = reduce(or_, (out[k].tests for k in ends))

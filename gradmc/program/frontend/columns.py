@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend.frames import as_array, column, elementwise, operators, product, refuse
+from gradmc.program.frontend import comprehensions, operators
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.frames import as_array, column, elementwise, product, refuse
 from gradmc.program.frontend.values import Column, Labels, any_traced, is_traced
 from gradmc.program.tabular import is_series
 
@@ -74,8 +76,8 @@ def _shift(c: Column, periods: int = 1, fill_value: Any = None) -> Column:
     return Column(filled, replace(c.labels, missing=missing & ~beyond))
 
 
-def _diff(c: Column, periods: int = 1) -> Column:
-    return elementwise(lambda a, b: a - b, c, _shift(c, periods))
+def _diff(ev: Evaluation, c: Column, periods: int = 1) -> Column:
+    return elementwise(ev, lambda a, b: a - b, c, _shift(c, periods))
 
 
 def _fillna(c: Column, value: Any) -> Column:
@@ -87,18 +89,14 @@ def _clip(c: Column, lower: Any = None, upper: Any = None) -> Column:
     return replace(c, filled=jnp.clip(c.filled, lower, upper))
 
 
-def _applied(c: Column, function: Any) -> Column:
+def _applied(ev: Evaluation, c: Column, function: Any) -> Column:
     """A function of each entry."""
-    from gradmc.program.frontend import comprehensions
-    from gradmc.program.frontend.calls import call
-    from gradmc.program.frontend.context import current
-
     if not callable(function):
         refuse("Series.map with a dict or Series, of traced values,")
     if isinstance(function, np.ufunc):
-        return call(function, c)
-    values = comprehensions.Generation(c.filled, None, None, lambda v: call(function, v), 10)
-    return replace(c, filled=operators().whole_array(current().memory.listing(comprehensions.as_list(values))))
+        return ev.call(function, c)
+    values = comprehensions.Generation(ev, c.filled, None, None, lambda v: ev.call(function, v), 10)
+    return replace(c, filled=operators.whole_array(ev, ev.memory.listing(comprehensions.as_list(ev, values))))
 
 
 def _reset(c: Column, drop: bool = False) -> Column:
@@ -118,10 +116,7 @@ MAKING: dict[str, Callable[..., Any]] = {
     "dropna": lambda c: _taken(c, np.flatnonzero(~c.labels.missing)),
     "fillna": _fillna,
     "shift": _shift,
-    "diff": _diff,
     "clip": _clip,
-    "apply": _applied,
-    "map": _applied,
     "head": lambda c, n=5: _taken(c, np.arange(len(c))[:n]),
     "tail": lambda c, n=5: _taken(c, np.arange(len(c))[len(c) - n if n else len(c) :]),
     "reset_index": _reset,
@@ -134,6 +129,8 @@ MAKING: dict[str, Callable[..., Any]] = {
     "groupby": lambda c, by: Groups(c, by),
 }
 """Methods that make columns, or what leads to them."""
+COMPUTING: dict[str, Callable[..., Any]] = {"diff": _diff, "apply": _applied, "map": _applied}
+"""Those that compute with the entries as the program does."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -184,7 +181,7 @@ class Groups:
         return Column(found / np.maximum(counts, 1) if name == "mean" else found, labels)
 
 
-def method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+def method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a column, of its windows or groups."""
     if isinstance(owner, Windows | Groups):
         return owner.method(name, args, kwargs)
@@ -194,9 +191,11 @@ def method(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         return owner.values
     if name == "dot" and len(args) == 1:
         return product(owner, args[0])
-    if name not in MAKING:
+    if name not in MAKING and name not in COMPUTING:
         refuse(f"Series.{name}")
     try:
+        if name in COMPUTING:
+            return COMPUTING[name](ev, owner, *args, **kwargs)
         return MAKING[name](owner, *args, **kwargs)
     except TypeError as error:
         if "argument" not in str(error):
@@ -213,10 +212,10 @@ def looked_up(series: Any, table: dict[Any, Any]) -> Column:
     return Column(values[np.maximum(places, 0)], Labels(series.index, places < 0))
 
 
-def of_series(owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+def of_series(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a Series of data with traced arguments."""
     if is_series(owner) and not kwargs and name == "map" and len(args) == 1 and isinstance(args[0], dict):
         return looked_up(owner, args[0])
     if is_series(owner) and name in ("clip", "fillna", "shift") and any_traced((args, kwargs)):
-        return method(column(owner), name, args, kwargs)
+        return method(ev, column(owner), name, args, kwargs)
     return refuse(f"{type(owner).__name__}.{name}")

@@ -31,6 +31,13 @@ def is_concretization(error: BaseException) -> bool:
     return isinstance(error, TypeError) and any(w in str(error) for w in ("Tracer", "concrete value", "traced"))
 
 
+def is_internal(error: BaseException) -> bool:
+    """Whether the compiler threw an exception: no handler of the program may catch it."""
+    if isinstance(error, GradmcError) or not isinstance(error, Exception):
+        return True
+    return is_concretization(error) or isinstance(error, RecursionError)
+
+
 def explained(error: BaseException, fn: FunctionType) -> GradmcError:
     """The error to raise in place of `error`."""
     at = where.blame(error) or _definition(fn)

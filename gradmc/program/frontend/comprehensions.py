@@ -12,7 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, context, failing, gaps, loops, operators, partial, tables
+from gradmc.program.frontend import bodies, branches, failing, gaps, operators, partial, tables
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
 from gradmc.program.frontend.values import Selected, is_traced, representable
 
@@ -21,6 +22,7 @@ from gradmc.program.frontend.values import Selected, is_traced, representable
 class Generation:
     """`for item in source if condition(item)`, with `inner(item)` as its value."""
 
+    ev: Evaluation
     source: Any
     pattern: Any
     condition: Callable[..., Any] | None
@@ -29,13 +31,13 @@ class Generation:
 
     def parts(self, item: Any) -> list[Any]:
         """The item taken apart into the names of the comprehension."""
-        return [item] if self.pattern is None else list(_taken_apart(item, self.pattern))
+        return [item] if self.pattern is None else list(_taken_apart(self.ev, item, self.pattern))
 
     def __iter__(self) -> Iterator[Any]:
         """The values, one after the other, in Python."""
-        for item in iterate(self.source):
+        for item in iterate(self.ev, self.source):
             parts = self.parts(item)
-            if self.condition is not None and not operators.truth(self.condition(*parts)):
+            if self.condition is not None and not operators.truth(self.ev, self.condition(*parts)):
                 continue
             value = self.inner(*parts)
             if isinstance(value, Generation):
@@ -52,9 +54,9 @@ class Generation:
                 self._take(parts, take, state, carried)
             else:
                 test = self.condition(*parts)
-                branches.if_(test, lambda: self._take(parts, take, state, carried), None, state, carried)
+                branches.if_(self.ev, test, lambda: self._take(parts, take, state, carried), None, state, carried)
 
-        loops.for_(
+        self.ev.for_(
             self.source, body, state, carried, (), None, (), (), self.size, getattr(self.inner, "__code__", None)
         )
 
@@ -68,18 +70,19 @@ class Generation:
             take(value)
 
 
-def _taken_apart(item: Any, pattern: tuple) -> Iterator[Any]:
-    items = list(iterate(item))
+def _taken_apart(ev: Evaluation, item: Any, pattern: tuple) -> Iterator[Any]:
+    items = list(iterate(ev, item))
     if len(items) != len(pattern):
         raise ValueError(f"cannot unpack {len(items)} values into {len(pattern)} names")
     for part, below in zip(items, pattern, strict=True):
         if below is None:
             yield part
         else:
-            yield from _taken_apart(part, below)
+            yield from _taken_apart(ev, part, below)
 
 
 def generate(
+    ev: Evaluation,
     source: Any,
     pattern: Any,
     condition: Callable[..., Any] | None,
@@ -87,28 +90,28 @@ def generate(
     size: int,
 ) -> Generation:
     """One `for` of a comprehension; `size` counts its expression nodes."""
-    return Generation(materialised(source), pattern, condition, inner, size)
+    return Generation(ev, materialised(ev, source), pattern, condition, inner, size)
 
 
-def comprehension(kind: str, generation: Generation) -> Any:
+def comprehension(ev: Evaluation, kind: str, generation: Generation) -> Any:
     """The value of a comprehension."""
     match kind:
         case "GeneratorExp":
             return generation
         case "ListComp":
-            return as_list(generation)
+            return as_list(ev, generation)
         case "SetComp":
             return set(generation)
         case _:
             return dict(generation)
 
 
-def as_list(generation: Generation) -> list:
+def as_list(ev: Evaluation, generation: Generation) -> list:
     """All values in a list."""
-    memory = context.current().memory
+    memory = ev.memory
     result: list = []
     memory.bear(result)
-    if rollable(generation.source) is None:
+    if rollable(ev, generation.source) is None:
         result.extend(generation)
         return result
     generation.run(lambda value: memory.append(result, value), None, ())
@@ -128,7 +131,7 @@ class Accumulator:
         return (self.value,)
 
 
-def reduce(generation: Generation, start: Any, combine: Callable[[Any, Any], Any]) -> Any:
+def reduce(ev: Evaluation, generation: Generation, start: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine all values, beginning with `start`."""
     total = Accumulator(start)
 
@@ -139,40 +142,40 @@ def reduce(generation: Generation, start: Any, combine: Callable[[Any, Any], Any
     return total.value
 
 
-def sum_(values: Any, start: Any = 0) -> Any:
+def sum_(ev: Evaluation, values: Any, start: Any = 0) -> Any:
     """`sum`."""
     if isinstance(values, Generation):
-        return reduce(values, start, lambda a, b: operators.binary("Add", a, b))
-    return reduce(over(values), start, lambda a, b: operators.binary("Add", a, b))
+        return reduce(ev, values, start, lambda a, b: operators.binary(ev, "Add", a, b))
+    return reduce(ev, over(ev, values), start, lambda a, b: operators.binary(ev, "Add", a, b))
 
 
-def over(values: Any) -> Generation:
+def over(ev: Evaluation, values: Any) -> Generation:
     """Any iterable as a generation."""
-    return Generation(values, None, None, lambda item: item, 1)
+    return Generation(ev, values, None, None, lambda item: item, 1)
 
 
-def extreme(values: Any, combine: Callable[[Any, Any], Any]) -> Any:
+def extreme(ev: Evaluation, values: Any, combine: Callable[..., Any]) -> Any:
     """`max` or `min` of an iterable."""
-    generation = values if isinstance(values, Generation) else over(values)
-    source = rollable(generation.source)
+    generation = values if isinstance(values, Generation) else over(ev, values)
+    source = rollable(ev, generation.source)
     if source is None:
         items = list(generation)
         result = items[0]
         for item in items[1:]:
-            result = combine(result, item)
+            result = combine(ev, result, item)
         return result
-    numbers = partial.of_list(as_list(generation))
+    numbers = partial.of_list(ev, as_list(ev, generation))
     if isinstance(numbers, Selected):
-        failing.note(jnp.logical_not(jnp.any(numbers.mask)), ValueError)
+        failing.note(ev, jnp.logical_not(jnp.any(numbers.mask)), ValueError)
         return partial.reduced(numbers, "max" if combine is larger else "min")
-    content = context.current().memory.content(numbers)
+    content = ev.memory.content(numbers)
     if isinstance(content, list):
         result = content[0]
         for item in content[1:]:
-            result = combine(result, item)
+            result = combine(ev, result, item)
         return result
-    whole = operators.whole_array(content)
-    if context.current().missing and jnp.issubdtype(whole.dtype, jnp.floating):
+    whole = operators.whole_array(ev, content)
+    if ev.missing and jnp.issubdtype(whole.dtype, jnp.floating):
         return _extreme_of_some(whole, combine is larger)
     return (jnp.max if combine is larger else jnp.min)(whole, axis=0)
 
@@ -184,43 +187,45 @@ def _extreme_of_some(whole: Any, largest: bool) -> Any:
     return jnp.where(jnp.isnan(whole[0]), jnp.nan, found)
 
 
-def larger(a: Any, b: Any) -> Any:
+def larger(ev: Evaluation, a: Any, b: Any) -> Any:
     """The larger of two numbers, as Python's `max`."""
-    a, b = operators.content(a), operators.content(b)
+    a, b = operators.content(ev, a), operators.content(ev, b)
     if not (is_traced(a) or is_traced(b)):
         return max(a, b)
     a, b = representable(a), representable(b)
-    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
-        return gaps.where(b > a, b, a)
-    return tables.apply(jnp.maximum(a, b), np.maximum, a, b)
+    if ev.missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(ev, b > a, b, a)
+    return tables.apply(ev, jnp.maximum(a, b), np.maximum, a, b)
 
 
-def smaller(a: Any, b: Any) -> Any:
+def smaller(ev: Evaluation, a: Any, b: Any) -> Any:
     """The smaller of two numbers, as Python's `min`."""
-    a, b = operators.content(a), operators.content(b)
+    a, b = operators.content(ev, a), operators.content(ev, b)
     if not (is_traced(a) or is_traced(b)):
         return min(a, b)
     a, b = representable(a), representable(b)
-    if context.current().missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
-        return gaps.where(b < a, b, a)
-    return tables.apply(jnp.minimum(a, b), np.minimum, a, b)
+    if ev.missing and jnp.issubdtype(jnp.result_type(a, b), jnp.floating):
+        return gaps.where(ev, b < a, b, a)
+    return tables.apply(ev, jnp.minimum(a, b), np.minimum, a, b)
 
 
-def all_(values: Any) -> Any:
+def all_(ev: Evaluation, values: Any) -> Any:
     """`all`."""
-    return reduce(values if isinstance(values, Generation) else over(values), True, _both)
+    generation = values if isinstance(values, Generation) else over(ev, values)
+    return reduce(ev, generation, True, lambda a, b: _both(ev, a, b))
 
 
-def any_(values: Any) -> Any:
+def any_(ev: Evaluation, values: Any) -> Any:
     """`any`."""
-    return reduce(values if isinstance(values, Generation) else over(values), False, _either)
+    generation = values if isinstance(values, Generation) else over(ev, values)
+    return reduce(ev, generation, False, lambda a, b: _either(ev, a, b))
 
 
-def _both(a: Any, b: Any) -> Any:
-    a, b = operators.truth(a), operators.truth(b)
+def _both(ev: Evaluation, a: Any, b: Any) -> Any:
+    a, b = operators.truth(ev, a), operators.truth(ev, b)
     return jnp.logical_and(a, b) if is_traced(a) or is_traced(b) else a and b
 
 
-def _either(a: Any, b: Any) -> Any:
-    a, b = operators.truth(a), operators.truth(b)
+def _either(ev: Evaluation, a: Any, b: Any) -> Any:
+    a, b = operators.truth(ev, a), operators.truth(ev, b)
     return jnp.logical_or(a, b) if is_traced(a) or is_traced(b) else a or b

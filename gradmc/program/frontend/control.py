@@ -17,6 +17,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
 from gradmc.program import ir
 from gradmc.program.frontend import interpret, tables
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import is_traced
 from gradmc.program.middle.whole import exceeds
@@ -29,7 +30,7 @@ MOST = 10_000_000
 """A loop that has not ended after so many iterations is not counted further."""
 
 
-def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
+def trips(ev: Evaluation, jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
     """The number of iterations of the one `while` in a jaxpr.
 
     It may depend on the indices of loops around it. None if it depends on parameters, or is too large.
@@ -39,7 +40,7 @@ def trips(jaxpr: Jaxpr, inputs: Sequence[Any]) -> Table | None:
     used = _read(before.eqns, before.outvars)
     every = [*zip(jaxpr.invars, inputs, strict=True), *zip(jaxpr.constvars, jaxpr.consts, strict=True)]
     traced = [k for k, (var, value) in enumerate(every) if var in used and is_traced(value)]
-    found = [tables.known(every[k][1]) for k in traced]
+    found = [tables.known(ev, every[k][1]) for k in traced]
     if any(t is None for t in found):
         return None
     known = [t for t in found if t is not None]

@@ -28,6 +28,18 @@ def is_converted(code: CodeType) -> bool:
     return code in _made
 
 
+def bound_to(fn: FunctionType, hooks: object) -> FunctionType:
+    """A converted function with these hooks: one that has outlived the evaluation in which it was made has others."""
+    names = fn.__code__.co_freevars
+    if HOOKS not in names or fn.__closure__ is None:
+        return fn
+    k = names.index(HOOKS)
+    if fn.__closure__[k].cell_contents is hooks:
+        return fn
+    closure = (*fn.__closure__[:k], CellType(hooks), *fn.__closure__[k + 1 :])
+    return _like(fn, fn.__code__, closure)
+
+
 def convert(fn: FunctionType, hooks: object) -> FunctionType:
     """The function that does what `fn` does through `hooks`.
 
@@ -35,11 +47,16 @@ def convert(fn: FunctionType, hooks: object) -> FunctionType:
         ProgramError: the source cannot be had, or uses what cannot be compiled.
     """
     if is_converted(fn.__code__):
-        return fn
+        return bound_to(fn, hooks)
     code = _converted_code(fn.__code__, fn.__code__.co_filename, _Source(fn))
     cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
     cells[HOOKS] = CellType(hooks)
     closure = tuple(cells[name] for name in code.co_freevars)
+    return _like(fn, code, closure)
+
+
+def _like(fn: FunctionType, code: CodeType, closure: tuple[CellType, ...]) -> FunctionType:
+    """A function with other code and cells."""
     new = FunctionType(code, fn.__globals__, fn.__name__, fn.__defaults__, closure)
     new.__kwdefaults__ = fn.__kwdefaults__
     new.__qualname__ = fn.__qualname__

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
 from gradmc.program.frontend.values import Form, Tally, is_array
@@ -50,12 +50,12 @@ class Crossing:
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
-    def with_growing(self, token: list, *, counted: bool = False) -> "Crossing":
+    def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "Crossing":
         """With a list that the body appends to and reads; `counted`: how often may depend on parameters."""
         return replace(
             self,
             tokens={**self.tokens, id(token): token},
-            growing={**self.growing, id(token): Growth.of(token, Tally() if counted else None)},
+            growing={**self.growing, id(token): Growth.of(ev, token, Tally() if counted else None)},
         )
 
 
@@ -67,9 +67,9 @@ class Again(BaseException):
         self.crossing = crossing
 
 
-def foreseen(stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
+def foreseen(ev: Evaluation, stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
     """The arrays and lists that a body stores into by name."""
-    memory = context.current().memory
+    memory = ev.memory
     tokens = {}
     for read in stores:
         try:

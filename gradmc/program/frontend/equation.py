@@ -20,8 +20,9 @@ from jax.extend.core import primitives as jp
 from gradmc.program import ir
 from gradmc.program.frontend import control
 from gradmc.program.frontend.closing import SEED, Closing, Sought
-from gradmc.program.frontend.flows import Flow, every, has_while, inside, is_real
+from gradmc.program.frontend.flows import Flow, has_while, inside, is_real
 from gradmc.program.frontend.residual import Root, along
+from gradmc.program.jaxprs import walk
 
 DRAWS = 5
 PRECISE, LOOSE = 0.4, 0.3
@@ -73,7 +74,7 @@ class _Equation:
     slices: dict[Var, Jaxpr] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        eqns = list(every(self.body))
+        eqns = list(walk(self.body, inside))
         self.made = {v: e for e in eqns for v in e.outvars}
         self.alias = {}
         for eqn in eqns:
@@ -248,7 +249,7 @@ class _Equation:
 
     def _may_not_end(self) -> bool:
         """Whether it may not end on random numbers."""
-        return any(map(has_while, every(self.body)))
+        return any(map(has_while, walk(self.body, inside)))
 
     def _points(self) -> Iterator[tuple[list[Any], list[Any], list[Any]]]:
         """Random numbers for what is fixed, for ends that meet and for ends that do not; the steps are 0."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gradmc.program.frontend import context, operators
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import is_traced
 from gradmc.program.middle.whole import exact
 
@@ -29,37 +29,36 @@ class Failure:
     kinds: Kinds
 
 
-def noted() -> list[Failure]:
+def noted(ev: Evaluation) -> list[Failure]:
     """The failures that have been noted in the body at hand."""
-    here = context.current()
-    depth = len(here.memory.frames)
-    if here.given and here.given[-1][0] == depth:
-        return here.given[-1][1]
-    return here.memory.frames[-1].failures if depth else here.failures
+    depth = len(ev.memory.frames)
+    if ev.given and ev.given[-1][0] == depth:
+        return ev.given[-1][1]
+    return ev.memory.frames[-1].failures if depth else ev.failures
 
 
-def note(failed: Any, *kinds: type[BaseException]) -> None:
+def note(ev: Evaluation, failed: Any, *kinds: type[BaseException]) -> None:
     """Note a condition under which the program fails."""
-    context.current().noted += 1
-    failures = noted()
+    ev.noted += 1
+    failures = noted(ev)
     if all(failed is not other.condition or kinds != other.kinds for other in failures):
         failures.append(Failure(failed, kinds))
 
 
-def waits_for(kind: type[BaseException]) -> bool:
+def waits_for(ev: Evaluation, kind: type[BaseException]) -> bool:
     """Whether a `try` around the line at hand catches exceptions of a type."""
-    return any(issubclass(kind, attempt.kinds) for attempt in context.current().attempts)
+    return any(issubclass(kind, attempt.kinds) for attempt in ev.attempts)
 
 
-def whole(number: Any) -> Any:
+def whole(ev: Evaluation, number: Any) -> Any:
     """A float as a whole number, `int(x)` and the like; one beyond all units digits makes the program fail."""
     if jnp.issubdtype(number.dtype, jnp.inexact) and is_traced(number) and not number.ndim:
-        if waits_for(ValueError) or waits_for(OverflowError):
-            note(jnp.isnan(number), ValueError)
-            note(jnp.isinf(number), OverflowError)
-            note(jnp.logical_and(jnp.isfinite(number), jnp.abs(number) >= exact(number.dtype)))
+        if waits_for(ev, ValueError) or waits_for(ev, OverflowError):
+            note(ev, jnp.isnan(number), ValueError)
+            note(ev, jnp.isinf(number), OverflowError)
+            note(ev, jnp.logical_and(jnp.isfinite(number), jnp.abs(number) >= exact(number.dtype)))
         else:
-            note(jnp.logical_not(jnp.abs(number) < exact(number.dtype)))  # that of NaN is none either
+            note(ev, jnp.logical_not(jnp.abs(number) < exact(number.dtype)))  # that of NaN is none either
     return jnp.asarray(number, int)
 
 
@@ -92,10 +91,10 @@ def was_raised(error: BaseException) -> bool:
     return getattr(error, RAISED, False)
 
 
-def assert_(test: Any, message: Any) -> None:
+def assert_(ev: Evaluation, test: Any, message: Any) -> None:
     """An `assert` statement."""
-    holds = operators.truth(test)
+    holds = ev.truth(test)
     if is_traced(holds):
-        note(jnp.logical_not(holds), AssertionError)
+        note(ev, jnp.logical_not(holds), AssertionError)
     elif not holds:
         raise raised(AssertionError(message()) if message is not None else AssertionError())

@@ -4,7 +4,7 @@ To be computed from a carried value is to see its derivative; a comparison, a si
 decides.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -15,6 +15,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import bodies
 
 TESTS = frozenset({jp.lt_p, jp.le_p, jp.gt_p, jp.ge_p, jp.eq_p, jp.ne_p, jp.sign_p})
 """What decides by comparing real numbers."""
@@ -143,14 +144,6 @@ def is_real(atom: Any) -> bool:
     return bool(jnp.issubdtype(atom.aval.dtype, jnp.inexact))
 
 
-def every(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """All equations, those of branches and calls too."""
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for inner in inside(eqn):
-            yield from every(inner)
-
-
 def inside(eqn: JaxprEqn) -> list[Jaxpr]:
     """The jaxprs of a branch or call."""
     if eqn.primitive is ir.if_p:
@@ -162,5 +155,4 @@ def has_while(eqn: JaxprEqn) -> bool:
     """Whether an equation is a loop that may not end, or holds one."""
     if eqn.primitive in (ir.while_p, jp.while_p):
         return True
-    bodies = [eqn.params[name] for name in ir.BODIES.get(eqn.primitive, ())]
-    return any(has_while(e) for body in bodies for e in body.eqns)
+    return any(has_while(e) for body in bodies(eqn) for e in body.eqns)

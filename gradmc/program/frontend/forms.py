@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 
-from gradmc.program.frontend import context, nullable
+from gradmc.program.frontend import nullable
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.values import (
     LEAF,
     MISSING,
@@ -34,14 +36,14 @@ LONGEST_LIST = 16
 """Longer lists of numbers are carried as one array."""
 
 
-def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
+def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
     """The leaves of a value and the form around them.
 
     Args:
         value: anything.
         stack: lists as arrays along a leading axis, whatever their length.
     """
-    memory = context.current().memory
+    memory = ev.memory
     value = memory.content(value)
     if is_leaf(value):
         return [value], LEAF
@@ -52,23 +54,23 @@ def apart(value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
     if isinstance(value, Unbound):
         return [], MISSING
     if isinstance(value, Nullable):
-        leaves, form = apart(value.value, stack=stack)
+        leaves, form = apart(ev, value.value, stack=stack)
         return [*leaves, value.null], OrNone(form, value.unset)
-    if isinstance(value, listing().Growing):
+    if isinstance(value, Growing):
         return [*value.leaves, value.count], Buffer(value.form, value.added, value.tally, value.guess)
-    if isinstance(value, listing().Listing):
-        if stack or any(isinstance(p, listing().Stack) for p in value.parts):
-            return _rows(value)
-        value = list(value.items())
+    if isinstance(value, Listing):
+        if stack or any(isinstance(p, Stack) for p in value.parts):
+            return _rows(ev, value)
+        value = list(value.items(ev))
     if isinstance(value, list) and value and (stack or len(value) > LONGEST_LIST):
         try:
-            return _rows(listing().Listing.of(value))
+            return _rows(ev, Listing.of(value))
         except CannotRoll:
             pass
     if isinstance(value, list | tuple):
-        return _container(type(value), tuple(range(len(value))), value, stack)
+        return _container(ev, type(value), tuple(range(len(value))), value, stack)
     if isinstance(value, dict):
-        return _container(type(value), tuple(value), list(value.values()), stack)
+        return _container(ev, type(value), tuple(value), list(value.values()), stack)
     return _other(value)
 
 
@@ -79,27 +81,27 @@ def _other(value: Any) -> tuple[list[Any], Form]:
     return leaves, Tree(structure)
 
 
-def _container(kind: type, keys: tuple, values: Sequence[Any], stack: bool) -> tuple[list[Any], Form]:
+def _container(ev: Evaluation, kind: type, keys: tuple, values: Sequence[Any], stack: bool) -> tuple[list[Any], Form]:
     leaves, parts = [], []
     for v in values:
-        more, form = apart(v, stack=stack)
+        more, form = apart(ev, v, stack=stack)
         leaves += more
         parts.append(form)
     return leaves, Container(kind, keys, tuple(parts))
 
 
-def _rows(value: Any) -> tuple[list[Any], Form]:
-    whole = value.stacked()
+def _rows(ev: Evaluation, value: Any) -> tuple[list[Any], Form]:
+    whole = value.stacked(ev)
     return list(whole.leaves), Rows(whole.form, whole.count)
 
 
-def together(form: Form, leaves: Sequence[Any]) -> Any:
+def together(ev: Evaluation, form: Form, leaves: Sequence[Any]) -> Any:
     """The value of a form with these leaves."""
     rest = iter(leaves)
-    return _build(form, rest)
+    return _build(ev, form, rest)
 
 
-def _build(form: Form, rest: Iterator[Any]) -> Any:
+def _build(ev: Evaluation, form: Form, rest: Iterator[Any]) -> Any:
     match form:
         case Leaf():
             return next(rest)
@@ -113,39 +115,32 @@ def _build(form: Form, rest: Iterator[Any]) -> Any:
         case Tree(structure=structure):
             return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
         case OrNone(item=item, unset=unset):
-            value = _build(item, rest)
+            value = _build(ev, item, rest)
             return nullable.known(value, next(rest), unset)
         case Rows(item=item, count=count):
-            return _list_of_rows(item, count, rest)
+            return _list_of_rows(ev, item, count, rest)
         case Buffer(item=item, added=added, tally=tally, guess=guess):
             *leaves, count = [next(rest) for _ in leaves_in(form)]
-            return listing().Growing((), tuple(leaves), item, count, added, tally, guess)
+            return Growing((), tuple(leaves), item, count, added, tally, guess)
         case Container(kind=kind, keys=keys, parts=parts):
-            return _contain(kind, keys, [_build(p, rest) for p in parts])
+            return _contain(ev, kind, keys, [_build(ev, p, rest) for p in parts])
     raise AssertionError(form)
 
 
-def _list_of_rows(item: Form, count: int, rest: Iterator[Any]) -> list:
-    stack = listing().Stack(tuple(next(rest) for _ in leaves_in(item)), item, count)
-    memory = context.current().memory
+def _list_of_rows(ev: Evaluation, item: Form, count: int, rest: Iterator[Any]) -> list:
+    stack = Stack(tuple(next(rest) for _ in leaves_in(item)), item, count)
+    memory = ev.memory
     token: list = []
     memory.bear(token)
-    memory.write(token, listing().Listing((stack,)))
+    memory.write(token, Listing((stack,)))
     return token
 
 
-def _contain(kind: type, keys: tuple, values: list[Any]) -> Any:
+def _contain(ev: Evaluation, kind: type, keys: tuple, values: list[Any]) -> Any:
     if issubclass(kind, dict):
-        return context.current().memory.bear(kind(zip(keys, values, strict=True)))
+        return ev.memory.bear(kind(zip(keys, values, strict=True)))
     if kind is tuple:
         return tuple(values)
     if kind is list:
-        return context.current().memory.bear(values)
+        return ev.memory.bear(values)
     return kind(*values) if issubclass(kind, tuple) else kind(values)
-
-
-def listing() -> Any:
-    """The module of lists (it needs this one)."""
-    from gradmc.program.frontend import listing as module
-
-    return module

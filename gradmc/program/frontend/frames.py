@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import context, failing, tables, where
+from gradmc.program.frontend import failing, tables, where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll, Column, Labels, any_traced, is_traced
 from gradmc.program.tabular import is_frame, is_pandas, is_series, numbers
 
@@ -44,7 +45,7 @@ def involved(values: Sequence[Any]) -> bool:
     return columns or (any(map(is_pandas, values)) and any(map(is_traced, values)))
 
 
-def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
+def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
     """An operation entry by entry, on columns, Series, arrays of the same length and numbers.
 
     Raises:
@@ -58,16 +59,16 @@ def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
     if any(c.labels.index is not index and not index.equals(c.labels.index) for c in given[1:]):
         refuse("an operation on columns of different indices")
     missing = functools.reduce(np.logical_or, (c.labels.missing for c in given))
-    memory = context.current().memory
+    memory = ev.memory
     plain = [c.filled if isinstance(c, Column) else memory.content(c) for c in columns]
     if any(np.ndim(p) > 1 or (np.ndim(p) == 1 and len(p) != len(missing)) for p in plain):
         raise ValueError("operands of different lengths")
     return Column(operation(*plain), replace(given[0].labels, missing=missing))
 
 
-def compared(operation: Callable[..., Any], *operands: Any) -> Any:
+def compared(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
     """A comparison, entry by entry: what is missing compares as NaN does."""
-    result = elementwise(operation, *operands)
+    result = elementwise(ev, operation, *operands)
     return jnp.where(result.labels.missing, operation(np.nan, 0.0), result.filled)
 
 
@@ -123,11 +124,11 @@ class Place:
     by_label: bool
 
 
-def item(owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool = True) -> Any:
+def item(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool = True) -> Any:
     """`owner[key]`, of a column, or of a Series with a symbolic index."""
     labels = owner.labels if isinstance(owner, Column) else Labels(owner.index, np.zeros(len(owner), bool))
     if by_label and np.ndim(key) == 0 and not isinstance(key, slice):
-        key = _placed(labels, key, load)
+        key = _placed(ev, labels, key, load)
     if not isinstance(owner, Column):
         return load(numbers(owner), key)
     if isinstance(key, slice) or np.ndim(key):
@@ -138,7 +139,7 @@ def item(owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: boo
     return load(owner.values, key)
 
 
-def _placed(labels: Labels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
+def _placed(ev: Evaluation, labels: Labels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
     """The place of a label."""
     index = labels.index
     if not is_traced(key):
@@ -150,10 +151,10 @@ def _placed(labels: Labels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
         raise CannotRoll("a row of a frame is sought by its label", "Use iloc, or reset_index(drop=True) before.")
     places = np.full(np.ptp(known) + 1, -1)
     places[known - known.min()] = np.arange(len(known))
-    place = load(places, operators().binary("Sub", key, int(known.min())))
-    table = tables.known(place)
+    place = load(places, ev.binary("Sub", key, int(known.min())))
+    table = tables.known(ev, place)
     if table is None or (table.values < 0).any():
-        failing.note(place < 0)
+        failing.note(ev, place < 0)
     return place
 
 
@@ -161,20 +162,13 @@ WIDEST = 1_000_000
 """Labels that lie further apart are not looked up in a table."""
 
 
-def operators() -> Any:
-    """The module of operators (it needs this one)."""
-    from gradmc.program.frontend import operators as module
-
-    return module
-
-
-def cell(owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool) -> Any:
+def cell(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool) -> Any:
     """`df.iloc[i]`, `df.loc[i, "x"]` and the like, with a symbolic row."""
     row, column = key if isinstance(key, tuple) else (key, None)
     if is_traced(column):
         raise CannotRoll("a column of a frame is chosen by a symbolic index", REMEDY)
     if by_label:
-        row = _placed(Labels(owner.index, np.zeros(len(owner), bool)), row, load)
+        row = _placed(ev, Labels(owner.index, np.zeros(len(owner), bool)), row, load)
     if column is None:
         return Row(owner, row)
     return load(numbers(owner[column] if by_label else owner.iloc[:, column]), row)
@@ -197,14 +191,14 @@ class Row:
 ROWS = (Column, Row, Place)
 
 
-def load(owner: Any, key: Any, element: Callable[[Any, Any], Any]) -> Any:
+def load(ev: Evaluation, owner: Any, key: Any, element: Callable[[Any, Any], Any]) -> Any:
     """`owner[key]`, of an object of pandas or one of these."""
     if isinstance(owner, Row):
         return owner.entry(key, element)
     if isinstance(owner, Place):
-        return item(owner.owner, key, element, by_label=owner.by_label)
+        return item(ev, owner.owner, key, element, by_label=owner.by_label)
     if isinstance(owner, Column):
-        return item(owner, key, element)
+        return item(ev, owner, key, element)
     symbolic = any_traced(key)
     if not symbolic:
         return owner[as_array(key) if isinstance(key, Column) else key]
@@ -212,10 +206,10 @@ def load(owner: Any, key: Any, element: Callable[[Any, Any], Any]) -> Any:
     if name in LOCATORS:
         place = LOCATORS[name]
         if is_frame(owner.obj):
-            return cell(owner.obj, key, element, by_label=place)
-        return item(owner.obj, key, element, by_label=place)
+            return cell(ev, owner.obj, key, element, by_label=place)
+        return item(ev, owner.obj, key, element, by_label=place)
     if is_series(owner):
-        return item(owner, key, element)
+        return item(ev, owner, key, element)
     refuse(f"an item of a {name}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import is_traced
 from gradmc.program.tabular import is_frame, is_series, numbers
 
@@ -43,13 +43,12 @@ def among(data: Any) -> bool:
     return found(numbers(data) if is_series(data) else data)
 
 
-def of(value: Any) -> Gaps | None:
+def of(ev: Evaluation, value: Any) -> Gaps | None:
     """The other form of a value that has gaps."""
-    here = context.current()
-    if not here.missing:
+    if not ev.missing:
         return None
     if is_traced(value):
-        entry = here.gaps.get(id(value))
+        entry = ev.gaps.get(id(value))
         return entry[1] if entry is not None and entry[0] is value else None
     if isinstance(value, float):
         return Gaps(1.0, np.bool_(True)) if value != value else None
@@ -60,17 +59,17 @@ def of(value: Any) -> Gaps | None:
     return Gaps(np.where(missing, some[0] if some.size else 1.0, value), missing)
 
 
-def note(value: Any, gaps: Gaps) -> Any:
+def note(ev: Evaluation, value: Any, gaps: Gaps) -> Any:
     """Keep the other form of a value; returns the value."""
-    context.current().gaps[id(value)] = (value, gaps)
+    ev.gaps[id(value)] = (value, gaps)
     return value
 
 
-def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
+def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
     """An operation entry by entry, some of whose operands may have gaps; its result is traced."""
-    if not context.current().missing:
+    if not ev.missing:
         return operation(*operands)
-    forms = [of(o) for o in operands]
+    forms = [of(ev, o) for o in operands]
     gaps = [g for g in forms if g is not None]
     if not gaps or not any(map(is_traced, operands)):
         return operation(*operands)
@@ -80,18 +79,18 @@ def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
         missing = missing | other.missing
     if not jnp.issubdtype(filled.dtype, jnp.inexact):
         return operation(*operands)
-    return note(jnp.where(missing, jnp.nan, filled), Gaps(filled, missing))
+    return note(ev, jnp.where(missing, jnp.nan, filled), Gaps(filled, missing))
 
 
-def loaded(result: Any, content: Any, load: Callable[[Any], Any]) -> Any:
+def loaded(ev: Evaluation, result: Any, content: Any, load: Callable[[Any], Any]) -> Any:
     """Keep the other form of an element or part of an array with gaps; `load` takes the same of another array."""
-    gaps = of(content) if context.current().missing and is_traced(result) else None
-    return result if gaps is None else note(result, Gaps(load(gaps.filled), load(gaps.missing)))
+    gaps = of(ev, content) if ev.missing and is_traced(result) else None
+    return result if gaps is None else note(ev, result, Gaps(load(gaps.filled), load(gaps.missing)))
 
 
-def where(test: Any, yes: Any, no: Any) -> Any:
+def where(ev: Evaluation, test: Any, yes: Any, no: Any) -> Any:
     """`np.where`, where values may have gaps."""
-    forms = [of(yes), of(no)]
+    forms = [of(ev, yes), of(ev, no)]
     if not any(forms):
         return jnp.where(test, yes, no)
     filled = [v if g is None else g.filled for v, g in zip((yes, no), forms, strict=True)]
@@ -101,7 +100,7 @@ def where(test: Any, yes: Any, no: Any) -> Any:
     result = jnp.where(test, *filled)
     if not is_traced(left) and not left.any():
         return result
-    return note(jnp.where(left, jnp.nan, result), Gaps(result, left))
+    return note(ev, jnp.where(left, jnp.nan, result), Gaps(result, left))
 
 
 def _count(missing: Any, **over: Any) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradmc.program.frontend import context, failing
+from gradmc.program.frontend import failing
 from gradmc.program.frontend.convert import is_converted
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll, Nullable
 
 
@@ -21,6 +22,7 @@ from gradmc.program.frontend.values import CannotRoll, Nullable
 class Given:
     """A converted function as JAX calls it, with its failures in its results."""
 
+    ev: Evaluation
     function: Callable[..., Any]
 
     @property
@@ -29,21 +31,20 @@ class Given:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it."""
-        here = context.current()
-        here.given.append((len(here.memory.frames), []))
+        self.ev.given.append((len(self.ev.memory.frames), []))
         try:
             result = self.function(*args, **kwargs)
             if isinstance(result, Nullable):
-                failing.note(result.null, TypeError, AttributeError)
+                failing.note(self.ev, result.null, TypeError, AttributeError)
                 result = result.value
         finally:
-            _, failures = here.given.pop()
+            _, failures = self.ev.given.pop()
         return _failing(result, failing.any_of(failures)) if failures else result
 
 
-def to_jax(value: Any) -> Any:
+def to_jax(ev: Evaluation, value: Any) -> Any:
     """An argument of a function of JAX."""
-    return Given(value) if isinstance(value, FunctionType) and is_converted(value.__code__) else value
+    return Given(ev, value) if isinstance(value, FunctionType) and is_converted(value.__code__) else value
 
 
 def _failing(result: Any, failed: Any) -> Any:

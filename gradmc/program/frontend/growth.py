@@ -12,7 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context, forms, operators
+from gradmc.program.frontend import forms, operators
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Guess, Tally, blank
@@ -39,40 +40,40 @@ class Growth:
     guess: Guess | None = None
 
     @staticmethod
-    def of(token: list, tally: Tally | None = None) -> "Growth":
+    def of(ev: Evaluation, token: list, tally: Tally | None = None) -> "Growth":
         """What is to be expected of a list: one more item per iteration, like those it has."""
-        present = context.current().memory.listing(token)
+        present = ev.memory.listing(token)
         if present.grows or not present.length():
             return Growth(token, 1, LEAF, (blank(0.0),), tally, Guess())
-        stack = present.stacked()
+        stack = present.stacked(ev)
         return Growth(token, 1, stack.form, tuple(blank(leaf[0]) for leaf in stack.leaves), tally)
 
-    def room(self, n: int) -> tuple:
+    def room(self, ev: Evaluation, n: int) -> tuple:
         """The buffers: the present items in front, and room for those of `n` iterations."""
-        present = context.current().memory.listing(self.token)
+        present = ev.memory.listing(self.token)
         more = self.per * n
         if not present.length():
             return tuple(np.zeros((more, *leaf.shape), leaf.dtype) for leaf in self.leaves)
-        return tuple(_extended(front, more) for front in present.stacked().leaves)
+        return tuple(_extended(front, more) for front in present.stacked(ev).leaves)
 
-    def start(self) -> Any:
+    def start(self, ev: Evaluation) -> Any:
         """The count before the loop."""
-        return np.asarray(context.current().memory.listing(self.token).length())
+        return np.asarray(ev.memory.listing(self.token).length())
 
-    def during(self, buffers: Sequence[Any], i: Any) -> Growing:
+    def during(self, ev: Evaluation, buffers: Sequence[Any], i: Any) -> Growing:
         """The list at the start of iteration `i`."""
         if self.tally is not None:
             self.tally.appends = 0
             return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, self.guess)
-        before = context.current().memory.listing(self.token).length()
-        count = operators.binary("Add", before, operators.binary("Mult", self.per, i))
+        before = ev.memory.listing(self.token).length()
+        count = operators.binary(ev, "Add", before, operators.binary(ev, "Mult", self.per, i))
         return Growing((), tuple(buffers), self.form, count, 0, None, self.guess)
 
-    def after(self, buffers: Sequence[Any], n: int) -> Listing:
+    def after(self, ev: Evaluation, buffers: Sequence[Any], n: int) -> Listing:
         """The list after `n` iterations."""
         if self.tally is not None:
             return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, over=True)
-        count = context.current().memory.listing(self.token).length() + self.per * n
+        count = ev.memory.listing(self.token).length() + self.per * n
         return Listing((Stack(tuple(buffers), self.form, count),))
 
 
@@ -100,14 +101,14 @@ class Item:
     when: Sometimes | None = None
 
 
-def taken(item: Any) -> tuple[list, Item]:
+def taken(ev: Evaluation, item: Any) -> tuple[list, Item]:
     """An appended item as leaves, and what it is."""
     when = item if isinstance(item, Sometimes) else None
     value = item.value if isinstance(item, Sometimes) else item
     if isinstance(value, Listing):
-        stack = value.stacked()
+        stack = value.stacked(ev)
         return list(stack.leaves), Item(stack.form, stack.count, len(stack.leaves), False)
-    leaves, form = forms.apart(value)
+    leaves, form = forms.apart(ev, value)
     return leaves, Item(form, 1, len(leaves), True, when)
 
 

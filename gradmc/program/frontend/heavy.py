@@ -10,7 +10,7 @@ from typing import Any
 
 from jax import lax
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import is_traced
 
 LONG = frozenset(["ndtri", "erfinv", "ndtr", "log_ndtr", "betainc", "gammainc", "gammaincc"])
@@ -22,25 +22,25 @@ def is_long(function: Any) -> bool:
     return name in LONG and getattr(sys.modules.get("scipy.special"), name, None) is function
 
 
-def apart(function: Any, args: tuple) -> tuple:
+def apart(ev: Evaluation, function: Any, args: tuple) -> tuple:
     """The arguments of a function, kept apart from another long one that they are computed from, if it is one."""
     if not is_long(function):
         return args
-    return tuple(lax.optimization_barrier(a) if _follows(a) else a for a in args)
+    return tuple(lax.optimization_barrier(a) if _follows(ev, a) else a for a in args)
 
 
-def note(result: Any, *operands: Any) -> Any:
+def note(ev: Evaluation, result: Any, *operands: Any) -> Any:
     """Note that a number is computed from the result of a long function, if an operand is."""
-    if is_traced(result) and not result.ndim and any(map(_follows, operands)):
-        mark(result)
+    if is_traced(result) and not result.ndim and any(_follows(ev, o) for o in operands):
+        mark(ev, result)
     return result
 
 
-def mark(result: Any) -> Any:
+def mark(ev: Evaluation, result: Any) -> Any:
     """Note that a number is the result of a long function."""
-    context.current().heavy[id(result)] = result
+    ev.heavy[id(result)] = result
     return result
 
 
-def _follows(value: Any) -> bool:
-    return is_traced(value) and context.current().heavy.get(id(value)) is value
+def _follows(ev: Evaluation, value: Any) -> bool:
+    return is_traced(value) and ev.heavy.get(id(value)) is value

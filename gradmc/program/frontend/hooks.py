@@ -5,118 +5,120 @@ from types import CellType
 from typing import Any
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import context, nullable, where
-from gradmc.program.frontend.branches import choose, if_
-from gradmc.program.frontend.calls import (
-    attribute,
-    call,
-    delete_attribute,
-    method,
-    returned,
-    set_attribute,
-    subject,
+from gradmc.program.frontend import (
+    attributes,
+    branches,
+    calls,
+    comprehensions,
+    container_methods,
+    converting,
+    failing,
+    forms,
+    iterables,
+    library_calls,
+    loops,
+    methods,
+    nullable,
+    operators,
+    stores,
+    subscripts,
+    text,
+    trying,
+    where,
+    whiles,
 )
-from gradmc.program.frontend.comprehensions import comprehension, generate
-from gradmc.program.frontend.failing import assert_, raised
-from gradmc.program.frontend.iterables import iterate
-from gradmc.program.frontend.loops import for_
-from gradmc.program.frontend.operators import (
-    and_,
-    binary,
-    chain,
-    compare,
-    inplace,
-    made,
-    not_,
-    or_,
-    truth,
-    unary,
-)
-from gradmc.program.frontend.stores import delete_item, store, store_inplace
-from gradmc.program.frontend.subscripts import load, slice_, unpack
-from gradmc.program.frontend.text import formatted, joined
-from gradmc.program.frontend.trying import attempt, attempted, catching, step, suppressed, try_
-from gradmc.program.frontend.values import Nullable, Unbound
-from gradmc.program.frontend.whiles import while_
-
-__all__ = [
-    "and_",
-    "assert_",
-    "attempt",
-    "attempted",
-    "attribute",
-    "binary",
-    "bound",
-    "call",
-    "catching",
-    "chain",
-    "choose",
-    "compare",
-    "comprehension",
-    "delete_attribute",
-    "delete_item",
-    "for_",
-    "formatted",
-    "generate",
-    "if_",
-    "inplace",
-    "iterate",
-    "joined",
-    "load",
-    "made",
-    "method",
-    "not_",
-    "or_",
-    "owns",
-    "raised",
-    "returned",
-    "set_attribute",
-    "sets",
-    "slice_",
-    "step",
-    "store",
-    "store_inplace",
-    "subject",
-    "suppressed",
-    "truth",
-    "try_",
-    "unary",
-    "unbound",
-    "unpack",
-    "while_",
-]
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.memory import Memory
+from gradmc.program.frontend.values import Unbound
+from gradmc.program.ir import MAX_LOOP_ITERATIONS
 
 
-def unbound(name: str) -> Unbound:
-    """The value of a variable that is not set yet."""
-    return Unbound(name)
+class Hooks(Evaluation):
+    """One evaluation, as converted functions see it."""
 
+    apart = forms.apart
+    together = forms.together
+    and_ = operators.and_
+    binary = operators.binary
+    chain = operators.chain
+    compare = operators.compare
+    content = operators.content
+    inplace = operators.inplace
+    made = operators.made
+    not_ = operators.not_
+    or_ = operators.or_
+    truth = operators.truth
+    unary = operators.unary
+    bound = returned = nullable.bound
+    formatted = text.formatted
+    joined = staticmethod(text.joined)
+    element = subscripts.element
+    load = subscripts.load
+    slice_ = staticmethod(subscripts.slice_)
+    unpack = subscripts.unpack
+    delete_item = stores.delete_item
+    replace = stores.replace
+    store = stores.store
+    store_inplace = stores.store_inplace
+    iterate = iterables.iterate
+    choose = branches.choose
+    if_ = branches.if_
+    comprehension = comprehensions.comprehension
+    generate = comprehensions.generate
+    for_ = loops.for_
+    counted = whiles.counted
+    stopping = whiles.stopping
+    while_ = whiles.while_
+    attempt = trying.attempt
+    attempted = trying.attempted
+    catching = staticmethod(trying.catching)
+    step = trying.step
+    suppressed = staticmethod(trying.suppressed)
+    try_ = trying.try_
+    assert_ = failing.assert_
+    raised = staticmethod(failing.raised)
+    attribute = attributes.attribute
+    call = calls.call
+    delete_attribute = attributes.delete_attribute
+    list_method = container_methods.list_method
+    method = methods.method
+    present = library_calls.present
+    set_attribute = attributes.set_attribute
+    subject = staticmethod(calls.subject)
+    users_function = converting.users_function
 
-def owns(*variables: Callable[[], Any]) -> None:
-    """A function begins to run, some of whose variables functions inside of it set. Each is told by a lambda."""
-    for variable in variables:
-        context.current().memory.own_variable(_cell(variable))
+    def __init__(
+        self,
+        *,
+        missing: bool = False,
+        wavering: list[float] | None = None,
+        max_loop_iterations: int = MAX_LOOP_ITERATIONS,
+    ) -> None:
+        super().__init__(missing=missing, wavering=wavering, max_loop_iterations=max_loop_iterations)
+        self.memory = Memory(self)
 
+    @staticmethod
+    def unbound(name: str) -> Unbound:
+        """The value of a variable that is not set yet."""
+        return Unbound(name)
 
-def sets(*variables: Callable[[], Any]) -> None:
-    """The next statement sets variables of a function around the one that runs."""
-    for variable in variables:
-        name = variable.__code__.co_freevars[0]
-        if not context.current().memory.set_variable(_cell(variable), name):
-            raise ProgramError(
-                f"a function sets {name!r}, which was made outside of the program and outlasts its evaluation",
-                location=where.here(),
-                remedy="Make the function in the program, or pass the value as an argument and return the new one.",
-            )
+    def owns(self, *variables: Callable[[], Any]) -> None:
+        """A function begins to run, some of whose variables functions inside of it set. Each is told by a lambda."""
+        for variable in variables:
+            self.memory.own_variable(_cell(variable))
+
+    def sets(self, *variables: Callable[[], Any]) -> None:
+        """The next statement sets variables of a function around the one that runs."""
+        for variable in variables:
+            name = variable.__code__.co_freevars[0]
+            if not self.memory.set_variable(_cell(variable), name):
+                raise ProgramError(
+                    f"a function sets {name!r}, which was made outside of the program and outlasts its evaluation",
+                    location=where.here(),
+                    remedy="Make the function in the program, or pass the value as an argument and return the new one.",
+                )
 
 
 def _cell(variable: Callable[[], Any]) -> CellType:
     assert variable.__closure__ is not None
     return variable.__closure__[0]
-
-
-def bound(value: Any) -> Any:
-    """The value of a variable that may not be set."""
-    if isinstance(value, Unbound) or (isinstance(value, Nullable) and value.unset):
-        return nullable.used(value)
-    return value

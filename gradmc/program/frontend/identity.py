@@ -15,14 +15,16 @@ object. `settle` finds the cases in which it is not, at the end of a body:
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CellType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradmc.program.frontend.bodies import Outcome
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Memory
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
+
+if TYPE_CHECKING:
+    from gradmc.program.frontend.memory import Memory
 
 SHARED = "one array or list has several names here, and is stored into by one of them and read by another"
 PLAIN = frozenset({bool, int, float, str, type(None), np.bool_, np.int64, np.float64})
@@ -53,7 +55,7 @@ def has_identity(value: Any) -> bool:
     return isinstance(value, list) or is_array(value)
 
 
-def objects(value: Any, memory: Memory) -> Iterator[Any]:
+def objects(value: Any, memory: "Memory") -> Iterator[Any]:
     """The arrays and lists in a value, at any depth; for a part of one the whole, for a choice all it may be."""
     if has_identity(value):
         root = memory.root(value)
@@ -62,7 +64,7 @@ def objects(value: Any, memory: Memory) -> Iterator[Any]:
     yield from objects_inside(memory.peek(value), memory)
 
 
-def objects_inside(content: Any, memory: Memory) -> Iterator[Any]:
+def objects_inside(content: Any, memory: "Memory") -> Iterator[Any]:
     """The arrays and lists that are items of a content, or of its items."""
     if isinstance(content, Listing):
         content = [item for part in content.parts if isinstance(part, list) for item in part]
@@ -72,7 +74,7 @@ def objects_inside(content: Any, memory: Memory) -> Iterator[Any]:
             yield from objects(item, memory)
 
 
-def objects_in(token: Any, content: Any, memory: Memory) -> Iterator[Any]:
+def objects_in(token: Any, content: Any, memory: "Memory") -> Iterator[Any]:
     """The arrays and lists to which the content of a token leads."""
     return objects(content, memory) if isinstance(token, CellType) else objects_inside(content, memory)
 
@@ -134,7 +136,7 @@ class End:
     seen: Sequence[Any]
     outcome: Outcome
     tokens: dict[int, Any]
-    memory: Memory
+    memory: "Memory"
     peeled: int | None
 
     def settle(self) -> Identities:

@@ -12,7 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import choices, context, frames, nullable, operators, subscripts, tables
+from gradmc.program.frontend import choices, frames, nullable, operators, subscripts, tables
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_array, is_leaf, is_traced
 
@@ -47,11 +48,12 @@ class TracedRange:
 class Enumerated:
     """`enumerate`."""
 
+    ev: Evaluation
     source: Any
     start: Any = 0
 
     def __iter__(self) -> Iterator[Any]:
-        for k, item in enumerate(iterate(self.source)):
+        for k, item in enumerate(iterate(self.ev, self.source)):
             yield self.start + k, item
 
 
@@ -59,23 +61,25 @@ class Enumerated:
 class Zipped:
     """`zip`."""
 
+    ev: Evaluation
     sources: tuple
     strict: bool = False
 
     def __iter__(self) -> Iterator[Any]:
-        return zip(*(iterate(s) for s in self.sources), strict=self.strict)
+        return zip(*(iterate(self.ev, s) for s in self.sources), strict=self.strict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reversed:
     """`reversed`."""
 
+    ev: Evaluation
     source: Any
 
     def __iter__(self) -> Iterator[Any]:
-        source = rollable(self.source)
+        source = rollable(self.ev, self.source)
         if source is None:
-            return reversed(list(iterate(self.source)))
+            return reversed(list(iterate(self.ev, self.source)))
         return (source.item(source.length - 1 - k) for k in range(source.length))
 
 
@@ -83,87 +87,88 @@ class Reversed:
 class Mapped:
     """`map`."""
 
+    ev: Evaluation
     function: Callable[..., Any]
     sources: tuple
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.function(*items) for items in zip(*(iterate(s) for s in self.sources), strict=False))
+        return (self.function(*items) for items in zip(*(iterate(self.ev, s) for s in self.sources), strict=False))
 
 
-def iterate(source: Any) -> Iterable[Any]:
+def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
-    source = nullable.used(source)
+    source = nullable.used(ev, source)
     if isinstance(source, Choice):
-        return choices.parts(source)
+        return choices.parts(ev, source)
     source = source.values if isinstance(source, frames.Column) else source
-    content = context.current().memory.content(source)
+    content = ev.memory.content(source)
     if isinstance(content, Listing):
         count = content.length()
-        return content.items() if is_traced(count) else (subscripts.item(source, k) for k in range(count))
+        return content.items(ev) if is_traced(count) else (subscripts.item(ev, source, k) for k in range(count))
     if is_array(content):
-        return (subscripts.item(source, k) for k in range(content.shape[0]))
-    return advancing(content)
+        return (subscripts.item(ev, source, k) for k in range(content.shape[0]))
+    return advancing(ev, content)
 
 
-def advancing(source: Any) -> Any:
+def advancing(ev: Evaluation, source: Any) -> Any:
     """An iterator that is about to move on; one made outside of the loop or branch at hand must not."""
-    memory = context.current().memory
+    memory = ev.memory
     if isinstance(source, Iterator) and not memory.owns(source):
         raise CannotRoll("an iterator that was made before the loop or branch moves on inside it", ITERATOR_REMEDY)
     return source
 
 
-def rollable(source: Any) -> Rollable | None:
+def rollable(ev: Evaluation, source: Any) -> Rollable | None:
     """The source by index, if it has one form for every index."""
-    source = nullable.used(source)
+    source = nullable.used(ev, source)
     match source:
         case Rollable():
             return source
         case range():
-            return _range(source.start, len(source), source.step)
+            return _range(ev, source.start, len(source), source.step)
         case TracedRange():
-            return _traced_range(source)
+            return _traced_range(ev, source)
         case Enumerated():
-            inner = rollable(source.source)
+            inner = rollable(ev, source.source)
             start = source.start
-            return inner and Rollable(inner.length, lambda i: (_plus(start, i), inner.item(i)), inner.most)
+            return inner and Rollable(inner.length, lambda i: (_plus(ev, start, i), inner.item(i)), inner.most)
         case Zipped():
-            return _zip(source)
+            return _zip(ev, source)
         case Mapped(function=function):
-            inner = _zip(Zipped(source.sources))
+            inner = _zip(ev, Zipped(ev, source.sources))
             return inner and Rollable(inner.length, lambda i: function(*inner.item(i)), inner.most)
         case Reversed():
-            inner = rollable(source.source)
+            inner = rollable(ev, source.source)
             return inner and Rollable(
-                inner.length, lambda i: inner.item(operators.binary("Sub", inner.length - 1, i)), inner.most
+                inner.length, lambda i: inner.item(operators.binary(ev, "Sub", inner.length - 1, i)), inner.most
             )
     if frames.is_series(source) or isinstance(source, frames.Column):
         source = frames.as_array(source)
-    content = context.current().memory.content(source)
+    content = ev.memory.content(source)
     if isinstance(content, Growing) and content.over:
-        return Rollable(content.count, lambda i: subscripts.item(source, i), content.room)
+        return Rollable(content.count, lambda i: subscripts.item(ev, source, i), content.room)
     if isinstance(content, Listing):
-        stacked = _listing(content)
-        return stacked and Rollable(stacked.length, lambda i: subscripts.item(source, i))
+        stacked = _listing(ev, content)
+        return stacked and Rollable(stacked.length, lambda i: subscripts.item(ev, source, i))
     if is_array(content):
-        return Rollable(content.shape[0], lambda i: subscripts.item(source, i))
-    if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(content[0]):
-        stacked = _listing(Listing.of(content))
+        return Rollable(content.shape[0], lambda i: subscripts.item(ev, source, i))
+    if isinstance(content, list | tuple) and len(content) > LONG_LIST and _plain(ev, content[0]):
+        stacked = _listing(ev, Listing.of(content))
         if stacked is None and not any_traced(content):
-            return Rollable(len(content), lambda i: subscripts.item(source, i))
+            return Rollable(len(content), lambda i: subscripts.item(ev, source, i))
         return stacked and (
-            Rollable(len(content), lambda i: subscripts.item(source, i)) if _holds_lists(content[0]) else stacked
+            Rollable(len(content), lambda i: subscripts.item(ev, source, i)) if _holds_lists(content[0]) else stacked
         )
     if isinstance(content, str | list | tuple) and len(content) > LONG_LIST and not any_traced(content):
-        return Rollable(len(content), lambda i: subscripts.item(source, i))
+        return Rollable(len(content), lambda i: subscripts.item(ev, source, i))
     return None
 
 
-def _plain(item: Any) -> bool:
+def _plain(ev: Evaluation, item: Any) -> bool:
     """Whether an item is a number, or a tuple or list of numbers: the others of its list are likely to be so too."""
     if isinstance(item, tuple | list):
-        item = context.current().memory.peek(item)
-        return isinstance(item, tuple | list) and len(item) > 0 and all(map(_plain, item))
+        item = ev.memory.peek(item)
+        return isinstance(item, tuple | list) and len(item) > 0 and all(_plain(ev, v) for v in item)
     return is_leaf(item) and np.ndim(item) == 0
 
 
@@ -171,44 +176,44 @@ def _holds_lists(item: Any) -> bool:
     return isinstance(item, list) or (isinstance(item, tuple) and any(map(_holds_lists, item)))
 
 
-def materialised(source: Any) -> Any:
+def materialised(ev: Evaluation, source: Any) -> Any:
     """The items of an iterator of itertools, numpy or pandas, or of a view of a dict, in a list, to be indexed."""
     if isinstance(source, (*FINITE, np.ndindex)):
         return list(source)
     rows = isinstance(source, map) or getattr(source, "__qualname__", "") == "DataFrame.iterrows"
     views = isinstance(source, type({}.items()) | type({}.keys()) | type({}.values()))
-    if (rows and context.current().memory.owns(source)) or (views and len(source) > LONG_LIST):
+    if (rows and ev.memory.owns(source)) or (views and len(source) > LONG_LIST):
         return list(source)
     return source
 
 
-def _range(start: Any, length: Any, step: Any, most: int | None = None) -> Rollable:
+def _range(ev: Evaluation, start: Any, length: Any, step: Any, most: int | None = None) -> Rollable:
     def item(i: Any) -> Any:
-        scaled = i if step == 1 else operators.binary("Mult", step, i)
-        return scaled if isinstance(start, int) and start == 0 else operators.binary("Add", start, scaled)
+        scaled = i if step == 1 else operators.binary(ev, "Mult", step, i)
+        return scaled if isinstance(start, int) and start == 0 else operators.binary(ev, "Add", start, scaled)
 
     return Rollable(length, item, most)
 
 
-def _traced_range(source: TracedRange) -> Rollable:
+def _traced_range(ev: Evaluation, source: TracedRange) -> Rollable:
     """A range whose ends are traced: its length may be the same in all iterations around it, or bounded."""
     start, stop, step = source.start, source.stop, source.step
     if is_traced(step) or step == 0:
         raise CannotRoll("the step of the range is not known while compiling")
-    trips = stop if isinstance(start, int) and start == 0 else operators.binary("Sub", stop, start)
+    trips = stop if isinstance(start, int) and start == 0 else operators.binary(ev, "Sub", stop, start)
     if step != 1:
-        up = operators.binary("Add", trips, step - (1 if step > 0 else -1))
-        trips = operators.binary("FloorDiv", up, step)
-    length = tables.apply(jnp.maximum(trips, 0), lambda n: np.maximum(n, 0), trips)
-    table = tables.demand(length)
+        up = operators.binary(ev, "Add", trips, step - (1 if step > 0 else -1))
+        trips = operators.binary(ev, "FloorDiv", up, step)
+    length = tables.apply(ev, jnp.maximum(trips, 0), lambda n: np.maximum(n, 0), trips)
+    table = tables.demand(ev, length)
     if table is None:
-        return _range(start, length, step)
+        return _range(ev, start, length, step)
     one = tables.same(table)
-    return _range(start, length if one is None else one, step, int(table.values.max(initial=0)))
+    return _range(ev, start, length if one is None else one, step, int(table.values.max(initial=0)))
 
 
-def _zip(source: Zipped) -> Rollable | None:
-    inner = [rollable(s) for s in source.sources]
+def _zip(ev: Evaluation, source: Zipped) -> Rollable | None:
+    inner = [rollable(ev, s) for s in source.sources]
     if not inner or any(s is None for s in inner):
         return None
     sources = [s for s in inner if s is not None]
@@ -216,7 +221,7 @@ def _zip(source: Zipped) -> Rollable | None:
     if any(map(is_traced, lengths)):
         length = lengths[0]
         for other in lengths[1:]:
-            length = tables.apply(jnp.minimum(length, other), np.minimum, length, other)
+            length = tables.apply(ev, jnp.minimum(length, other), np.minimum, length, other)
     else:
         length = min(lengths)
         if source.strict and len(set(lengths)) > 1:
@@ -226,13 +231,13 @@ def _zip(source: Zipped) -> Rollable | None:
     return Rollable(length, lambda i: tuple(s.item(i) for s in sources), most)
 
 
-def _plus(start: Any, i: Any) -> Any:
-    return operators.binary("Add", start, i) if is_traced(start) or start else i
+def _plus(ev: Evaluation, start: Any, i: Any) -> Any:
+    return operators.binary(ev, "Add", start, i) if is_traced(start) or start else i
 
 
-def _listing(content: Listing) -> Rollable | None:
+def _listing(ev: Evaluation, content: Listing) -> Rollable | None:
     try:
-        stack = content.stacked()
+        stack = content.stacked(ev)
     except CannotRoll:
         return None
-    return Rollable(stack.count, stack.item)
+    return Rollable(stack.count, lambda i: stack.item(ev, i))

@@ -18,7 +18,9 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import context, source
+from gradmc.program.frontend import evaluation, source
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.users import is_users
 from gradmc.program.frontend.values import any_traced
 
 UNCHANGING = (
@@ -42,9 +44,9 @@ _filled: dict[int, Any] = {}
 """By identity, containers that evaluations have filled with what does not depend on parameters."""
 
 
-def note(function: FunctionType) -> None:
+def note(ev: Evaluation, function: FunctionType) -> None:
     """Note what a function of the user's reaches that was there before the program."""
-    known = context.current().lasting
+    known = ev.lasting
     if id(function) in known.noted:
         return
     known.noted[id(function)] = function
@@ -59,7 +61,7 @@ def note(function: FunctionType) -> None:
             known.awaited.setdefault(id(value), (value, name, line if filled else None))
 
 
-def _within(value: Any, known: context.Lasting) -> Iterator[Any]:
+def _within(value: Any, known: evaluation.Lasting) -> Iterator[Any]:
     """An object, and the objects in it."""
     found = set(known.reached)
     todo = [value]
@@ -79,8 +81,6 @@ def _within(value: Any, known: context.Lasting) -> Iterator[Any]:
 
 def _is_users(value: Any) -> bool:
     """Whether the class of an object (or the object, which is one) is the user's own."""
-    from gradmc.program.frontend.calls import is_users
-
     kind = value if isinstance(value, type) else type(value)
     return not isinstance(value, ModuleType) and any(
         isinstance(v, FunctionType) and is_users(v) for v in vars(kind).values()
@@ -134,31 +134,30 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def refuse(owner: Any, values: Any) -> None:
+def refuse(ev: Evaluation, owner: Any, values: Any) -> None:
     """Refuse a change of an object that outlasts the evaluation, if it stores anything traced.
 
     Raises:
         ProgramError: it does.
     """
-    here = context.current()
-    known, name, root = here.lasting.reached.get(id(owner), (None, "", 0))
+    known, name, root = ev.lasting.reached.get(id(owner), (None, "", 0))
     if known is not owner or owner is None:
         return
-    if here.memory.frames or any_traced(values):
+    if ev.memory.frames or any_traced(values):
         raise ProgramError(
             f"{name!r} was made outside of the program, outlasts its evaluation, and is changed by it", remedy=REMEDY
         )
-    if root in here.lasting.awaited:
-        _filled[root] = here.lasting.awaited[root][0]
+    if root in ev.lasting.awaited:
+        _filled[root] = ev.lasting.awaited[root][0]
 
 
-def check() -> None:
+def check(ev: Evaluation) -> None:
     """Refuse what was filled before the program ran, if the program shows a store into it that has not run.
 
     Raises:
         ProgramError: there is such an object.
     """
-    for key, (_, name, line) in context.current().lasting.awaited.items():
+    for key, (_, name, line) in ev.lasting.awaited.items():
         if key not in _filled and line is not None:
             raise ProgramError(
                 f"{name!r} was made and filled outside of the program, which would read it as a constant; but the "

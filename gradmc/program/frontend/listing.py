@@ -15,8 +15,9 @@ import numpy as np
 from jax.core import Tracer
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, forms, tables
-from gradmc.program.frontend.values import CannotRoll, Form, Guess, Guessed, Tally, beyond, fits, is_traced
+from gradmc.program.frontend import bounds, tables
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Guess, Guessed, Tally, beyond, fits, is_traced
 
 ENTRIES = "Read its items one by one (L[-1], for v in L) or by a sum(L); or store into an array that is made before."
 _PLAIN = frozenset({float, int, bool})
@@ -30,16 +31,16 @@ class Stack:
     form: Form
     count: int
 
-    def item(self, k: Any) -> Any:
+    def item(self, ev: Evaluation, k: Any) -> Any:
         """The item at an index within bounds."""
-        return forms.together(self.form, [row(leaf, k) for leaf in self.leaves])
+        return ev.together(self.form, [row(ev, leaf, k) for leaf in self.leaves])
 
 
-def row(leaf: Any, k: Any) -> Any:
+def row(ev: Evaluation, leaf: Any, k: Any) -> Any:
     """`leaf[k]` for an index within bounds."""
     if isinstance(leaf, np.ndarray) and not is_traced(k):
         return leaf[k]
-    return tables.look_up(ir.load(leaf, k), leaf, [k])
+    return tables.look_up(ev, ir.load(leaf, k), leaf, [k])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,13 @@ class Listing:
             k -= size
         return False
 
-    def item(self, k: Any) -> Any:
+    def item(self, ev: Evaluation, k: Any) -> Any:
         """The item at an index, Python's rules for negative ones."""
         if is_traced(k):
-            stack = self.stacked()
+            stack = self.stacked(ev)
             for leaf in stack.leaves:
-                bounds.check_element(leaf, [k])
-            return stack.item(k)
+                bounds.check_element(ev, leaf, [k])
+            return stack.item(ev, k)
         n = self.length()
         k = int(k)
         if not -n <= k < n:
@@ -95,43 +96,43 @@ class Listing:
         for p in self.parts:
             size = p.count if isinstance(p, Stack) else len(p)
             if k < size:
-                return p.item(k) if isinstance(p, Stack) else p[k]
+                return p.item(ev, k) if isinstance(p, Stack) else p[k]
             k -= size
         raise AssertionError
 
-    def items(self) -> Iterator[Any]:
+    def items(self, ev: Evaluation) -> Iterator[Any]:
         """All items, one after the other."""
         for p in self.parts:
             if isinstance(p, Stack):
-                yield from (p.item(k) for k in range(p.count))
+                yield from (p.item(ev, k) for k in range(p.count))
             else:
                 yield from p
 
-    def append(self, item: Any) -> "Listing":
+    def append(self, ev: Evaluation, item: Any) -> "Listing":
         """With one more item."""
         *before, last = self.parts or ([],)
         if isinstance(last, Stack):
             return Listing((*self.parts, [item]))
         return Listing((*before, [*last, item]))
 
-    def concatenate(self, other: "Listing") -> "Listing":
+    def concatenate(self, ev: Evaluation, other: "Listing") -> "Listing":
         """With all items of another listing."""
         return Listing(tuple(p for p in (*self.parts, *other.parts) if isinstance(p, Stack) or p))
 
-    def repeated(self, times: int) -> "Listing":
+    def repeated(self, ev: Evaluation, times: int) -> "Listing":
         """The items over and over again."""
         whole = Listing(())
         for _ in range(times):
-            whole = whole.concatenate(self)
+            whole = whole.concatenate(ev, self)
         return whole
 
-    def stacked(self) -> Stack:
+    def stacked(self, ev: Evaluation) -> Stack:
         """All items as one stack.
 
         Raises:
             CannotRoll: the items are not of one form and shape.
         """
-        parts = [p if isinstance(p, Stack) else _stack(p) for p in self.parts if isinstance(p, Stack) or p]
+        parts = [p if isinstance(p, Stack) else _stack(ev, p) for p in self.parts if isinstance(p, Stack) or p]
         if not parts:
             raise CannotRoll("the list is empty")
         if len(parts) == 1:
@@ -145,12 +146,12 @@ class Listing:
             raise CannotRoll("the list holds arrays of different shapes") from None
         return Stack(leaves, first.form, sum(p.count for p in parts))
 
-    def store(self, k: Any, value: Any) -> "Listing":
+    def store(self, ev: Evaluation, k: Any, value: Any) -> "Listing":
         """The listing with item `k` replaced."""
         if is_traced(k):
-            stack = self.stacked()
-            bounds.check(k, stack.count)
-            return Listing((_stored(stack, k, value),))
+            stack = self.stacked(ev)
+            bounds.check(ev, k, stack.count)
+            return Listing((_stored(ev, stack, k, value),))
         n = self.length()
         if not -n <= k < n:
             raise IndexError("list assignment index out of range")
@@ -159,18 +160,18 @@ class Listing:
         for m, p in enumerate(parts):
             size = p.count if isinstance(p, Stack) else len(p)
             if at < size:
-                parts[m] = _stored(p, at, value) if isinstance(p, Stack) else [*p[:at], value, *p[at + 1 :]]
+                parts[m] = _stored(ev, p, at, value) if isinstance(p, Stack) else [*p[:at], value, *p[at + 1 :]]
                 return Listing(tuple(parts))
             at -= size
         raise AssertionError
 
 
-def _stack(items: list) -> Stack:
+def _stack(ev: Evaluation, items: list) -> Stack:
     """Single items as one stack."""
     if set(map(type, items)) <= _PLAIN:
-        return Stack((_column(items),), forms.LEAF, len(items))
+        return Stack((_column(items),), LEAF, len(items))
     runs = [(kind, list(group)) for kind, group in itertools.groupby(items, type)]
-    taken = [forms.apart(item) for kind, run in runs for item in (run[:1] if kind in _PLAIN else run)]
+    taken = [ev.apart(item) for kind, run in runs for item in (run[:1] if kind in _PLAIN else run)]
     form = taken[0][1]
     if any(f != form for _, f in taken):
         raise CannotRoll("the list holds items of different structure")
@@ -179,7 +180,7 @@ def _stack(items: list) -> Stack:
     columns = list(zip(*(leaves for leaves, _ in taken), strict=True))
     if any(len({np.shape(v) for v in column}) > 1 for column in columns):
         raise CannotRoll("the list holds arrays of different shapes")
-    if form == forms.LEAF:
+    if form == LEAF:
         columns = [items]
     return Stack(tuple(_column(column) for column in columns), form, len(items))
 
@@ -215,8 +216,8 @@ def _unrounded(column: Any, runs: Sequence[tuple[type, list]]) -> Any:
     return column
 
 
-def _stored(stack: Stack, k: Any, value: Any) -> Stack:
-    leaves, form = forms.apart(value)
+def _stored(ev: Evaluation, stack: Stack, k: Any, value: Any) -> Stack:
+    leaves, form = ev.apart(value)
     if form != stack.form:
         raise CannotRoll("the list would hold items of different structure")
     new = []
@@ -266,16 +267,16 @@ class Growing(Listing):
         return True
 
     @override
-    def item(self, k: Any) -> Any:
-        bounds.check(k, self.count)
+    def item(self, ev: Evaluation, k: Any) -> Any:
+        bounds.check(ev, k, self.count)
         if not is_traced(k) and k < 0:
-            k = tables.apply(self.count + k, lambda n, k=k: n + k, self.count)
+            k = tables.apply(ev, self.count + k, lambda n, k=k: n + k, self.count)
         elif is_traced(k):
             k = jnp.where(k < 0, k + self.count, k)
-        return Stack(self.leaves, self.form, 0).item(k)
+        return Stack(self.leaves, self.form, 0).item(ev, k)
 
     @override
-    def items(self) -> Iterator[Any]:
+    def items(self, ev: Evaluation) -> Iterator[Any]:
         raise self._complaint()
 
     @override
@@ -293,23 +294,23 @@ class Growing(Listing):
         return self.leaves[0].shape[0]
 
     @override
-    def append(self, item: Any) -> "Growing":
+    def append(self, ev: Evaluation, item: Any) -> "Growing":
         if self.over:
             longer = tuple(jnp.concatenate([leaf, jnp.zeros_like(leaf[:1])]) for leaf in self.leaves)
-            return replace(replace(self, leaves=longer, over=False).append(item), over=True)
+            return replace(replace(self, leaves=longer, over=False).append(ev, item), over=True)
         if self.guess is not None:
-            self._check(self.guess, item)
+            self._check(ev, self.guess, item)
         if self.tally is not None:
             self.tally.appends += 1
-            grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
+            grown = _stored(ev, Stack(self.leaves, self.form, 0), self.count, item)
             return replace(self, leaves=grown.leaves, count=self.count + 1)
-        grown = _stored(Stack(self.leaves, self.form, 0), self.count, item)
-        count = tables.apply(self.count + 1, lambda n: n + 1, self.count)
+        grown = _stored(ev, Stack(self.leaves, self.form, 0), self.count, item)
+        count = tables.apply(ev, self.count + 1, lambda n: n + 1, self.count)
         return replace(self, leaves=grown.leaves, count=count, added=self.added + 1)
 
-    def _check(self, guess: Guess, item: Any) -> None:
+    def _check(self, ev: Evaluation, guess: Guess, item: Any) -> None:
         """Compare an item with what was taken for one; numbers may be whole at first and floats later."""
-        leaves, form = forms.apart(item)
+        leaves, form = ev.apart(item)
         if form == self.form and guess.made and all(map(_fits, self.leaves, leaves)):
             return
         kinds = [jnp.result_type(leaf) for leaf in leaves]
@@ -323,15 +324,15 @@ class Growing(Listing):
             raise Guessed(guess, form, blanks)
 
     @override
-    def concatenate(self, other: Listing) -> "Growing":
+    def concatenate(self, ev: Evaluation, other: Listing) -> "Growing":
         out = self
-        for item in other.items():
-            out = out.append(item)
+        for item in other.items(ev):
+            out = out.append(ev, item)
         return out
 
     @override
-    def store(self, k: Any, value: Any) -> "Growing":
-        bounds.check(k, self.count)
+    def store(self, ev: Evaluation, k: Any, value: Any) -> "Growing":
+        bounds.check(ev, k, self.count)
         if not is_traced(k) and k < 0:
             k = self.count + k
-        return replace(self, leaves=_stored(Stack(self.leaves, self.form, 0), k, value).leaves)
+        return replace(self, leaves=_stored(ev, Stack(self.leaves, self.form, 0), k, value).leaves)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.program.frontend import branches, context, operators, unrolling, where
+from gradmc.program.frontend import branches, operators, unrolling, where
 from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable, materialised, rollable
 from gradmc.program.frontend.rolling import Loop
 from gradmc.program.frontend.values import is_traced
@@ -25,6 +26,7 @@ MOST_COPIES = 16
 
 
 def for_(
+    ev: Evaluation,
     iterable: Any,
     body: Callable[[Any], object],
     state: State,
@@ -50,43 +52,42 @@ def for_(
         size: expression nodes in the body; negative if it holds a loop.
         origin: what tells it from other loops of its line: the code of a comprehension.
     """
-    iterable = materialised(iterable)
-    source = rollable(iterable)
+    iterable = materialised(ev, iterable)
+    source = rollable(ev, iterable)
     if source is None:
-        unrolling.unlike(iterable, body, ended)
+        unrolling.unlike(ev, iterable, body, ended)
     elif is_traced(source.length) and source.most is not None:
         names = (*carried, *after)
-        guarded = _Guarded(source, body, state, names)
-        for_(Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size, origin)
+        guarded = _Guarded(ev, source, body, state, names)
+        for_(ev, Rollable(source.most, lambda k: k), guarded, state, names, (), ended, stores, augmented, size, origin)
     elif is_traced(source.length):
-        from gradmc.program.frontend import whiles
-
-        whiles.counted(source, body, state, carried, after, augmented, stores)
+        ev.counted(source, body, state, carried, after, augmented, stores)
     elif source.length == 0:
         return
-    elif stays_in_python(source.length, size):
-        unrolling.short(source, body, ended)
+    elif stays_in_python(ev, source.length, size):
+        unrolling.short(ev, source, body, ended)
     else:
-        Loop(source, body, state, carried, after, augmented, stores, where.here(), ended, origin=origin).run()
+        Loop(ev, source, body, state, carried, after, augmented, stores, where.here(), ended, origin=origin).run()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Guarded:
     """The body of a loop that runs to the largest length it can have, and does nothing beyond its length."""
 
+    ev: Evaluation
     source: Rollable
     body: Callable[[Any], object]
     state: State
     names: tuple[str, ...]
 
     def __call__(self, k: Any) -> None:
-        within = operators.compare("Lt", k, self.source.length)
-        branches.if_(within, lambda: self.body(self.source.item(k)), None, self.state, self.names)
+        within = operators.compare(self.ev, "Lt", k, self.source.length)
+        branches.if_(self.ev, within, lambda: self.body(self.source.item(k)), None, self.state, self.names)
 
 
-def stays_in_python(length: int, size: int) -> bool:
+def stays_in_python(ev: Evaluation, length: int, size: int) -> bool:
     """Whether a loop is short and its body small. A negative size means that the body holds a loop itself."""
-    copies = context.current().copies
+    copies = ev.copies
     if size < 0:
         return length <= 1
     return length <= SHORT and size <= SMALL_BODY and copies * length <= MOST_COPIES

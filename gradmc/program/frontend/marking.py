@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.program import marks
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.sometimes import Sometimes, any_sometimes
 from gradmc.program.frontend.values import strong
 
@@ -20,28 +20,28 @@ type Made = list[tuple[str, str, list[Any]]]
 """Kind, name, and the values that one run of a body marked."""
 
 
-def pack(made: marks.Marks) -> tuple[Made, list[list[Any]]]:
+def pack(ev: Evaluation, made: marks.Marks) -> tuple[Made, list[list[Any]]]:
     """The marks of one run of a body, and their arrays, to be stacked along the loop."""
     names = [(kind, name, values) for kind in KINDS for name, values in getattr(made, kind).items()]
-    return names, [[strong(array(v)) for v in values] for _, _, values in names]
+    return names, [[strong(array(ev, v)) for v in values] for _, _, values in names]
 
 
-def array(value: Any) -> Any:
+def array(ev: Evaluation, value: Any) -> Any:
     """A marked value as an array."""
     if isinstance(value, Sometimes):
-        return array(value.value)
-    content = context.current().memory.content(value)
+        return array(ev, value.value)
+    content = ev.memory.content(value)
     return jnp.stack([jnp.asarray(v) for v in content]) if isinstance(content, list | tuple) else content
 
 
-def deliver(made: Made, stacked: Sequence[Sequence[Any]], loop: int) -> None:
+def deliver(ev: Evaluation, made: Made, stacked: Sequence[Sequence[Any]], loop: int) -> None:
     """Hand stacked marks to whoever listens around the loop."""
     for (kind, name, values), arrays in zip(made, stacked, strict=True):
         if any_sometimes(values):
             for value, along in zip(values, arrays, strict=True):
                 _mark(kind, name, value.stacked(along, loop) if isinstance(value, Sometimes) else along)
         else:
-            _mark(kind, name, arrays[0] if len(arrays) == 1 else joined(arrays, axis=1))
+            _mark(kind, name, arrays[0] if len(arrays) == 1 else joined(ev, arrays, axis=1))
 
 
 def _mark(kind: str, name: str, value: Any) -> None:
@@ -50,9 +50,9 @@ def _mark(kind: str, name: str, value: Any) -> None:
         getattr(listener, kind).setdefault(name, []).append(value)
 
 
-def joined(values: Sequence[Any], axis: int = 0) -> Any:
+def joined(ev: Evaluation, values: Sequence[Any], axis: int = 0) -> Any:
     """Several marks of one name as one array: stacked if they are alike, else one after the other."""
-    arrays = [jnp.asarray(strong(array(v))) for v in values]
+    arrays = [jnp.asarray(strong(array(ev, v))) for v in values]
     if len(arrays) == 1:
         return arrays[0]
     if len({a.shape for a in arrays}) == 1:
@@ -60,14 +60,14 @@ def joined(values: Sequence[Any], axis: int = 0) -> Any:
     return jnp.concatenate([a.reshape((*a.shape[:axis], -1)) for a in arrays], axis=axis)
 
 
-def finished(values: Sequence[Any]) -> Any:
+def finished(ev: Evaluation, values: Sequence[Any]) -> Any:
     """All marks of one name at the end of a program."""
     if not any_sometimes(values):
-        return joined(values)
-    return jnp.concatenate([jnp.ravel(v.kept() if isinstance(v, Sometimes) else array(v)) for v in values])
+        return joined(ev, values)
+    return jnp.concatenate([jnp.ravel(v.kept() if isinstance(v, Sometimes) else array(ev, v)) for v in values])
 
 
-def along(runs: Sequence[marks.Marks]) -> None:
+def along(ev: Evaluation, runs: Sequence[marks.Marks]) -> None:
     """Hand on the marks of a loop that ran in Python, one `Marks` for each iteration."""
     for kind in KINDS:
         for name in dict.fromkeys(name for run in runs for name in getattr(run, kind)):
@@ -77,7 +77,7 @@ def along(runs: Sequence[marks.Marks]) -> None:
                 for value in every:
                     _mark(kind, name, value)
             else:
-                _mark(kind, name, _even([joined(values) for values in per_run if values]))
+                _mark(kind, name, _even([joined(ev, values) for values in per_run if values]))
 
 
 def _even(entries: Sequence[Any]) -> Any:

@@ -20,15 +20,17 @@ any alias replaces the content of the token, so all aliases see it.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CellType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.identity import objects_inside, shared_always
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.sometimes import Sometimes
+from gradmc.program.frontend.subscripts import element
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
-
-if TYPE_CHECKING:
-    from gradmc.program.frontend.listing import Listing
 
 TOKENS = (list, dict, np.ndarray, jax.Array)
 
@@ -141,6 +143,7 @@ class Frame:
 class Memory:
     """The tokens of one evaluation."""
 
+    ev: Evaluation
     cells: dict[int, Cell | Variable] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     ties: dict[int, list[Tie]] = field(default_factory=dict)
@@ -163,9 +166,7 @@ class Memory:
         """`content` without noting that it was read."""
         view = self.parent(token)
         if view is not None and self.version(view.parent) != view.version:
-            from gradmc.program.frontend.subscripts import element
-
-            return element(self.peek(view.parent), view.index)
+            return element(self.ev, self.peek(view.parent), view.index)
         cell = self._cell(token) if isinstance(token, CellType) else self.cells.get(id(token))
         return cell.content if cell is not None and cell.token is token else token
 
@@ -312,8 +313,6 @@ class Memory:
 
     def copied(self, whole: list, items: Iterable[Any]) -> None:
         """Note that a list holds copies of objects from now on."""
-        from gradmc.program.frontend.identity import shared_always
-
         whole = self.root(whole)
         named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
         members = {id(o): o for o in named if o is not whole}
@@ -322,9 +321,6 @@ class Memory:
 
     def _note_copies(self, token: list, before: Any, now: Any) -> None:
         """Note the items of a list that have become rows of an array."""
-        from gradmc.program.frontend.identity import objects_inside
-        from gradmc.program.frontend.listing import Listing
-
         if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
             self.copied(token, objects_inside(before, self))
 
@@ -360,9 +356,6 @@ class Memory:
 
     def append(self, token: list, item: Any) -> None:
         """`token.append(item)`; an item may be a whole `Listing`, or one that is appended `Sometimes`."""
-        from gradmc.program.frontend.listing import Listing
-        from gradmc.program.frontend.sometimes import Sometimes
-
         view = self.parent(token)
         if view is not None:
             raise CannotRoll("a list inside of another list grows in the loop")
@@ -375,7 +368,7 @@ class Memory:
         if isinstance(item, Sometimes) and (loop is None or present.grows):
             raise OneSided(token)
         if loop is None or id(token) in self.frames[-1].saved or present.grows:
-            new = present.concatenate(item) if isinstance(item, Listing) else present.append(item)
+            new = present.concatenate(self.ev, item) if isinstance(item, Listing) else present.append(self.ev, item)
             self.write(token, new)
             return
         if id(token) in self.frames[loop].read:
@@ -391,7 +384,7 @@ class Memory:
         listing = self.listing(token)
         if listing.grows or self.parent(token) is not None:
             raise CannotRoll("a list is repeated in the loop that appends to it, or inside of another list")
-        self.write(token, listing.repeated(times))
+        self.write(token, listing.repeated(self.ev, times))
 
     def may_grow(self, token: list) -> None:
         """An item was read that a list does not have: if a loop around appends to it, it may have it later."""
@@ -408,10 +401,8 @@ class Memory:
                 return depth
         return None
 
-    def listing(self, token: Any) -> "Listing":
+    def listing(self, token: Any) -> Listing:
         """A list's content as a `Listing`."""
-        from gradmc.program.frontend.listing import Listing
-
         content = self.peek(token)
         return content if isinstance(content, Listing) else Listing.of(content)
 

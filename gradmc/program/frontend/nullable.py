@@ -14,10 +14,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.program.frontend import failing
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import Nullable, Selected, Spread, Unbound, is_traced
 
 
-def used(value: Any) -> Any:
+def used(ev: Evaluation, value: Any) -> Any:
     """A value that is about to be used for what it is: the program fails where it is None.
 
     Raises:
@@ -29,8 +30,15 @@ def used(value: Any) -> Any:
         if value.unset and (value.met or not is_traced(value.null)):  # one `if` alone has not covered all cases
             Unbound(value.unset, value.met).complain()
         kinds = (UnboundLocalError,) if value.unset else (TypeError, AttributeError)
-        failing.note(value.null, *kinds)
+        failing.note(ev, value.null, *kinds)
         return value.value
+    return value
+
+
+def bound(ev: Evaluation, value: Any) -> Any:
+    """The value of a variable that may not be set: it must not go on without a value."""
+    if isinstance(value, Unbound) or (isinstance(value, Nullable) and value.unset):
+        return used(ev, value)
     return value
 
 

@@ -12,20 +12,21 @@ from jax.core import Tracer
 
 from gradmc.program.exact import exactly
 from gradmc.program.frontend import (
-    branches,
     choices,
-    context,
     frames,
     gaps,
     heavy,
     nullable,
     partial,
     pythons,
+    risks,
     tables,
     text,
 )
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import TOKENS
+from gradmc.program.frontend.subscripts import fresh_list
 from gradmc.program.frontend.values import (
     CannotRoll,
     Choice,
@@ -75,101 +76,99 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def content(value: Any) -> Any:
+def content(ev: Evaluation, value: Any) -> Any:
     """The present content of a value, for an operation on it."""
     if isinstance(value, TOKENS):
-        here = context.current()
         if isinstance(value, Tracer):
-            here.traced += 1
-        return here.memory.content(value)
+            ev.traced += 1
+        return ev.memory.content(value)
     if isinstance(value, Choice):
         raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
-    return content(nullable.used(value)) if isinstance(value, Unbound | Nullable | Spread | Selected) else value
+    return content(ev, nullable.used(ev, value)) if isinstance(value, Unbound | Nullable | Spread | Selected) else value
 
 
-def made(value: Any) -> Any:
+def made(ev: Evaluation, value: Any) -> Any:
     """Note that an operation has made a new value."""
-    return context.current().memory.bear(value) if isinstance(value, TOKENS) else value
+    return ev.memory.bear(value) if isinstance(value, TOKENS) else value
 
 
-def applied(operation: Callable[..., Any], *operands: Any) -> Any:
+def applied(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
     """An operator on values; of known numbers it is a known number."""
     if any(map(is_plain_jax, operands)) and not any(map(is_traced, operands)):
         return at_once(operation, *operands)
     if any(map(is_traced, operands)):
-        return gaps.elementwise(operation, *operands)
+        return gaps.elementwise(ev, operation, *operands)
     return exactly(operation, *operands)
 
 
-def binary(op: str, a: Any, b: Any) -> Any:
+def binary(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     """`a op b`."""
     if choices.involved((a, b)):
-        return choices.mapped(lambda a, b: binary(op, a, b), a, b)
+        return choices.mapped(ev, lambda a, b: binary(ev, op, a, b), a, b)
     if partial.any_partial((a, b)):
-        return _partial_binary(op, a, b)
+        return _partial_binary(ev, op, a, b)
     if frames.involved((a, b)):
-        return frames.product(a, b) if op == "MatMult" else frames.elementwise(lambda a, b: binary(op, a, b), a, b)
+        return (
+            frames.product(a, b) if op == "MatMult" else frames.elementwise(ev, lambda a, b: binary(ev, op, a, b), a, b)
+        )
     tokens = a, b
-    a, b = content(a), content(b)
+    a, b = content(ev, a), content(ev, b)
     if isinstance(a, Listing) or isinstance(b, Listing):
-        return _lists(op, a, b)
+        return _lists(ev, op, a, b)
     if op == "Mod" and isinstance(a, str) and (any_traced(b) or text.is_untold((a, b))):
         return text.Untold(a)
     if op == "Pow" and (is_traced(a) or is_traced(b)):
-        result = gaps.elementwise(_power, a, b)
-        _watched(op, a, b, result)
-        return made(result)
-    users = users_operator(BINARY[op], a, b)
+        result = gaps.elementwise(ev, _power, a, b)
+        _watched(ev, op, a, b, result)
+        return made(ev, result)
+    users = users_operator(ev, BINARY[op], a, b)
     if users is not NotImplemented:
         return users
     if (is_traced(a) and _is_sparse(b)) or (is_traced(b) and _is_sparse(a)):
         from gradmc.program.frontend.libraries import scipy_sparse
 
-        return made(scipy_sparse.combined(op, a, b))
-    a, b = _beside(a, b), _beside(b, a)
+        return made(ev, scipy_sparse.combined(op, a, b))
+    a, b = _beside(ev, a, b), _beside(ev, b, a)
     if op not in ("BitAnd", "BitOr", "BitXor") and _is_bool(a) and _is_bool(b) and np.ndim(a) == np.ndim(b) == 0:
-        a, b = _counted(a), _counted(b)
+        a, b = _counted(ev, a), _counted(ev, b)
     a, b = _in_range(a, b), _in_range(b, a)
-    result = applied(BINARY[op], a, b)
+    result = applied(ev, BINARY[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
-        _watched(op, a, b, result)
-        return tables.apply(result, BINARY[op], a, b)
-    return made(partial.note(result, op, (a, b), tokens))
+        _watched(ev, op, a, b, result)
+        return tables.apply(ev, result, BINARY[op], a, b)
+    return made(ev, partial.note(ev, result, op, (a, b), tokens))
 
 
-def _watched(op: str, a: Any, b: Any, result: Any) -> None:
+def _watched(ev: Evaluation, op: str, a: Any, b: Any, result: Any) -> None:
     """Note whose number a result is, and where the operator raises."""
     if is_traced(result):
-        pythons.note(result, pythons.of_result(a, b))
-        heavy.note(result, a, b)
-        if context.current().attempts:
-            from gradmc.program.frontend import risks
-
-            risks.operator(op, a, b, result)
+        pythons.note(ev, result, pythons.of_result(ev, a, b))
+        heavy.note(ev, result, a, b)
+        if ev.attempts:
+            risks.operator(ev, op, a, b, result)
 
 
-def _partial_binary(op: str, a: Any, b: Any) -> Any:
+def _partial_binary(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     if op != "MatMult":
-        return partial.elementwise(lambda a, b: binary(op, a, b), a, b)
+        return partial.elementwise(ev, lambda a, b: binary(ev, op, a, b), a, b)
     if isinstance(a, Selected) and isinstance(b, Selected):
-        return partial.reduced(binary("Mult", a, b), "sum")
-    return binary(op, content(a), content(b))
+        return partial.reduced(binary(ev, "Mult", a, b), "sum")
+    return binary(ev, op, content(ev, a), content(ev, b))
 
 
 def _is_sparse(value: Any) -> bool:
     return type(value).__module__.startswith("scipy.sparse")
 
 
-def _beside(value: Any, other: Any) -> Any:
+def _beside(ev: Evaluation, value: Any, other: Any) -> Any:
     """A list beside an array as the array that it stands for."""
-    return as_array(value) if isinstance(value, list | tuple) and is_array(other) else value
+    return as_array(ev, value) if isinstance(value, list | tuple) and is_array(other) else value
 
 
-def as_array(values: Any) -> Any:
+def as_array(ev: Evaluation, values: Any) -> Any:
     """A list or tuple as an array."""
-    from gradmc.program.frontend.calls import present
-
-    return jnp.asarray(present(values)) if any_traced(values) else np.asarray(present(values))
+    present = ev.present(values)
+    return jnp.asarray(present) if any_traced(values) else np.asarray(present)
 
 
 def _in_range(value: Any, other: Any) -> Any:
@@ -181,24 +180,22 @@ def _in_range(value: Any, other: Any) -> Any:
     raise beyond(value)
 
 
-def _counted(value: Any) -> Any:
+def _counted(ev: Evaluation, value: Any) -> Any:
     """A truth value as the whole number that it is in arithmetic."""
-    return tables.apply(jnp.asarray(value, int), np.int64, value) if is_traced(value) else int(value)
+    return tables.apply(ev, jnp.asarray(value, int), np.int64, value) if is_traced(value) else int(value)
 
 
 PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
 
 
-def users_operator(operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+def users_operator(ev: Evaluation, operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     """The operator of a class that the user wrote; NotImplemented if there is none."""
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
         return NotImplemented
-    from gradmc.program.frontend.calls import users_function
-
     name = operation.__name__.strip("_")
     for owner, other, method in ((a, b, f"__{name}__"), (b, a, f"__r{name}__")):
         found = getattr(type(owner), method, None)
-        converted = users_function(found) if isinstance(found, FunctionType) else None
+        converted = ev.users_function(found) if isinstance(found, FunctionType) else None
         if converted is not None:
             result = converted(owner, other)
             if result is not NotImplemented:
@@ -215,55 +212,49 @@ def _power(a: Any, b: Any) -> Any:
     return a**b
 
 
-def _lists(op: str, a: Any, b: Any) -> Any:
-    from gradmc.program.frontend.subscripts import fresh_list
-
+def _lists(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     if op == "Add" and isinstance(a, Listing | list) and isinstance(b, Listing | list):
         first, second = (v if isinstance(v, Listing) else Listing.of(v) for v in (a, b))
-        return fresh_list(first.concatenate(second))
+        return fresh_list(ev, first.concatenate(ev, second))
     if op == "Mult":
         listing, times = (a, b) if isinstance(a, Listing) else (b, a)
         if isinstance(times, int | np.integer):
-            return fresh_list(listing.repeated(int(times)))
-    return BINARY[op](whole_array(a), whole_array(b))
+            return fresh_list(ev, listing.repeated(ev, int(times)))
+    return BINARY[op](whole_array(ev, a), whole_array(ev, b))
 
 
-def whole_array(value: Any) -> Any:
+def whole_array(ev: Evaluation, value: Any) -> Any:
     """A list of stacked items as the array it would make."""
     if not isinstance(value, Listing):
         return value
-    stack = value.stacked()
+    stack = value.stacked(ev)
     if isinstance(stack.form, OrNone) and len(stack.leaves) == 2:
-        return nullable.used(Nullable(stack.leaves[0], jnp.any(stack.leaves[1])))
+        return nullable.used(ev, Nullable(stack.leaves[0], jnp.any(stack.leaves[1])))
     if len(stack.leaves) != 1:
         raise CannotRoll("a list of tuples cannot be used as an array")
     return stack.leaves[0]
 
 
-def inplace(op: str, a: Any, b: Any) -> Any:
+def inplace(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     """`a op= b`: returns what the name is bound to afterwards."""
     if isinstance(a, list):
         if op == "Add":
-            from gradmc.program.frontend.calls import list_method
-
-            list_method(a, "extend", (b,))
+            ev.list_method(a, "extend", (b,))
             return a
         if op == "Mult":
-            context.current().memory.repeat(a, operator.index(content(b)))
+            ev.memory.repeat(a, operator.index(content(ev, b)))
             return a
-        return binary(op, a, b)
+        return binary(ev, op, a, b)
     if isinstance(a, Spread):
         a.complain()  # an array would be changed in place, a number would not
     if not is_array(a):
-        return binary(op, a, b)
-    from gradmc.program.frontend import stores
-
-    now = content(a)
-    other = _beside(content(b), now)
-    result = applied(BINARY[op], _in_range(now, other), _in_range(other, now))
+        return binary(ev, op, a, b)
+    now = content(ev, a)
+    other = _beside(ev, content(ev, b), now)
+    result = applied(ev, BINARY[op], _in_range(now, other), _in_range(other, now))
     if np.shape(result) != now.shape or _canonical(result) != _canonical(now):
-        return made(result)
-    stores.replace(a, result)
+        return made(ev, result)
+    ev.replace(a, result)
     return a
 
 
@@ -272,48 +263,52 @@ def _canonical(array: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(array.dtype)
 
 
-def unary(op: str, a: Any) -> Any:
+def unary(ev: Evaluation, op: str, a: Any) -> Any:
     """`op a`."""
     if isinstance(a, Choice):
-        return choices.mapped(lambda a: unary(op, a), a)
+        return choices.mapped(ev, lambda a: unary(ev, op, a), a)
     if partial.any_partial((a,)):
-        return partial.elementwise(lambda a: unary(op, a), a)
+        return partial.elementwise(ev, lambda a: unary(ev, op, a), a)
     if frames.involved((a,)):
-        return frames.elementwise(lambda a: unary(op, a), a)
-    token, a = a, content(a)
+        return frames.elementwise(ev, lambda a: unary(ev, op, a), a)
+    token, a = a, content(ev, a)
     if op != "Invert" and _is_bool(a) and not np.ndim(a):
-        a = _counted(a)
-    result = applied(UNARY[op], a)
-    pythons.note(result, pythons.of_result(a))
-    return tables.apply(result, UNARY[op], a) if tables.scalar(a) else made(partial.note(result, op, (a,), (token,)))
+        a = _counted(ev, a)
+    result = applied(ev, UNARY[op], a)
+    pythons.note(ev, result, pythons.of_result(ev, a))
+    return (
+        tables.apply(ev, result, UNARY[op], a)
+        if tables.scalar(a)
+        else made(ev, partial.note(ev, result, op, (a,), (token,)))
+    )
 
 
-def compare(op: str, a: Any, b: Any) -> Any:
+def compare(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     """`a op b` for one comparison."""
     if choices.involved((a, b)):
-        return choices.mapped(lambda a, b: compare(op, a, b), a, b)
+        return choices.mapped(ev, lambda a, b: compare(ev, op, a, b), a, b)
     if op in TAKE_NONE and (nullable.may_be_none(a) or nullable.may_be_none(b)):
-        return nullable.compared(op, a, b, compare)
+        return nullable.compared(op, a, b, lambda *operands: compare(ev, *operands))
     if op in ("Is", "IsNot"):
         return _same_object(op, a, b)
     if op not in ("In", "NotIn") and partial.any_partial((a, b)):
-        return partial.elementwise(lambda a, b: compare(op, a, b), a, b)
+        return partial.elementwise(ev, lambda a, b: compare(ev, op, a, b), a, b)
     if op not in ("In", "NotIn") and frames.involved((a, b)):
-        return frames.compared(lambda a, b: compare(op, a, b), a, b)
+        return frames.compared(ev, lambda a, b: compare(ev, op, a, b), a, b)
     tokens = a, b
-    a, b = content(a), content(b)
+    a, b = content(ev, a), content(ev, b)
     if op in ("In", "NotIn"):
-        found = _contains(a, b)
-        return found if op == "In" else not_(found)
+        found = _contains(ev, a, b)
+        return found if op == "In" else not_(ev, found)
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
-    a, b = _beside(a, b), _beside(b, a)
-    a, b = _comparable(a, b), _comparable(b, a)
+    a, b = _beside(ev, a, b), _beside(ev, b, a)
+    a, b = _comparable(ev, a, b), _comparable(ev, b, a)
     a, b = _placed(a, b), _placed(b, a)
-    result = applied(COMPARE[op], a, b)
+    result = applied(ev, COMPARE[op], a, b)
     if tables.scalar(a) and tables.scalar(b):
-        return tables.apply(result, COMPARE[op], a, b)
-    return made(partial.note(result, op, (a, b), tokens))
+        return tables.apply(ev, result, COMPARE[op], a, b)
+    return made(ev, partial.note(ev, result, op, (a, b), tokens))
 
 
 TAKE_NONE = ("Is", "IsNot", "Eq", "NotEq")
@@ -330,9 +325,9 @@ def _same_object(op: str, a: Any, b: Any) -> bool:
     return COMPARE[op](a, b)
 
 
-def _comparable(value: Any, other: Any) -> Any:
+def _comparable(ev: Evaluation, value: Any, other: Any) -> Any:
     if isinstance(value, Listing):
-        return whole_array(value) if not isinstance(other, Listing | list) else list(value.items())
+        return whole_array(ev, value) if not isinstance(other, Listing | list) else list(value.items(ev))
     return value
 
 
@@ -341,9 +336,9 @@ def _placed(value: Any, other: Any) -> Any:
     return value if fits(value) or not is_traced(other) else np.asarray(value).astype(float)
 
 
-def _contains(item: Any, container: Any) -> Any:
+def _contains(ev: Evaluation, item: Any, container: Any) -> Any:
     if isinstance(container, Listing):
-        container = whole_array(container)
+        container = whole_array(ev, container)
     if is_traced(item) or is_traced(container):
         if isinstance(container, range):
             inside = (item >= container.start) & (item < container.stop)
@@ -356,33 +351,33 @@ def _contains(item: Any, container: Any) -> Any:
     return item in container
 
 
-def chain(op: str, a: Any, b: Any, *rest: Any) -> Any:
+def chain(ev: Evaluation, op: str, a: Any, b: Any, *rest: Any) -> Any:
     """`a op b op c ...`: each operand once, and none after a comparison that fails."""
-    result = compare(op, a, b)
+    result = compare(ev, op, a, b)
     for k in range(0, len(rest), 2):
-        if not is_traced(result) and not truth(result):
+        if not is_traced(result) and not truth(ev, result):
             return result
         c = rest[k + 1]()
-        after = compare(rest[k], b, c)
-        result = both(result, after)
+        after = compare(ev, rest[k], b, c)
+        result = both(ev, result, after)
         b = c
     return result
 
 
-def both(a: Any, b: Any) -> Any:
+def both(ev: Evaluation, a: Any, b: Any) -> Any:
     """`a and b` of two truth values that have both been computed."""
     if is_traced(a) or is_traced(b):
-        return jnp.logical_and(truth(a), truth(b))
+        return jnp.logical_and(truth(ev, a), truth(ev, b))
     return a and b
 
 
-def truth(value: Any) -> Any:
+def truth(ev: Evaluation, value: Any) -> Any:
     """Whether a value counts as true: a bool, or a traced scalar of booleans."""
     if nullable.may_be_none(value):
-        return both(not_(value.null), truth(value.value))
+        return both(ev, not_(ev, value.null), truth(ev, value.value))
     if isinstance(value, Choice):
-        return choices.mapped(truth, value)
-    value = content(value)
+        return choices.mapped(ev, lambda v: truth(ev, v), value)
+    value = content(ev, value)
     if isinstance(value, Listing):
         length = value.length()
         return length > 0
@@ -394,18 +389,18 @@ def truth(value: Any) -> Any:
     return value if value.dtype == bool else value != 0
 
 
-def not_(a: Any) -> Any:
+def not_(ev: Evaluation, a: Any) -> Any:
     """`not a`."""
-    a = truth(a)
-    return tables.apply(jnp.logical_not(a), np.logical_not, a) if is_traced(a) else not a
+    a = truth(ev, a)
+    return tables.apply(ev, jnp.logical_not(a), np.logical_not, a) if is_traced(a) else not a
 
 
-def and_(a: Any, *rest: Callable[[], Any]) -> Any:
+def and_(ev: Evaluation, a: Any, *rest: Callable[[], Any]) -> Any:
     """`a and b and ...`."""
     for later in rest:
-        known = truth(a)
+        known = truth(ev, a)
         if is_traced(known):
-            a = _joined(a, known, later, stop_on=False)
+            a = _joined(ev, a, known, later, stop_on=False)
         elif not known:
             return a
         else:
@@ -413,12 +408,12 @@ def and_(a: Any, *rest: Callable[[], Any]) -> Any:
     return a
 
 
-def or_(a: Any, *rest: Callable[[], Any]) -> Any:
+def or_(ev: Evaluation, a: Any, *rest: Callable[[], Any]) -> Any:
     """`a or b or ...`."""
     for later in rest:
-        known = truth(a)
+        known = truth(ev, a)
         if is_traced(known):
-            a = _joined(a, known, later, stop_on=True)
+            a = _joined(ev, a, known, later, stop_on=True)
         elif known:
             return a
         else:
@@ -426,27 +421,26 @@ def or_(a: Any, *rest: Callable[[], Any]) -> Any:
     return a
 
 
-def _joined(a: Any, known: Any, later: Callable[[], Any], *, stop_on: bool) -> Any:
+def _joined(ev: Evaluation, a: Any, known: Any, later: Callable[[], Any], *, stop_on: bool) -> Any:
     """One step of and/or whose left side is traced: the right side counts only where the left does not decide.
 
     A right side that is a truth value, changes nothing and looks nothing up (`i + 1 < n and x[i + 1] > 0`) is
     computed beside the left.
     """
-    here = context.current()
-    frame = here.memory.enter(loop=False)
-    looked_up = here.looked_up
+    frame = ev.memory.enter(loop=False)
+    looked_up = ev.looked_up
     try:
         b = later()
-        harmless = not (frame.saved or frame.grown or frame.failures or here.looked_up > looked_up)
+        harmless = not (frame.saved or frame.grown or frame.failures or ev.looked_up > looked_up)
     finally:
-        here.memory.leave(frame)
+        ev.memory.leave(frame)
     if harmless and _is_bool(a) and _is_bool(b):
         combine, numpy = (jnp.logical_or, np.logical_or) if stop_on else (jnp.logical_and, np.logical_and)
-        return tables.apply(combine(known, b), numpy, known, b)
+        return tables.apply(ev, combine(known, b), numpy, known, b)
     if stop_on:
         taken = a.value if isinstance(a, Nullable) else a  # what counts as true is not None
-        return branches.choose(known, lambda: taken, later)
-    return branches.choose(known, later, lambda: a)
+        return ev.choose(known, lambda: taken, later)
+    return ev.choose(known, later, lambda: a)
 
 
 def _is_bool(value: Any) -> bool:

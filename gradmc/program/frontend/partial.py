@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing
 from gradmc.program.frontend.values import LEAF, Selected, Spread, is_traced
 
@@ -26,25 +26,27 @@ def any_partial(values: Sequence[Any]) -> bool:
     return any(isinstance(v, PARTIAL) for v in values)
 
 
-def elementwise(operation: Callable[..., Any], *operands: Any) -> Any:
+def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
     """An operation that works entry by entry, on operands some of which are of these."""
     chosen = [o for o in operands if isinstance(o, Selected)]
     result = operation(*(o.value if isinstance(o, PARTIAL) else o for o in operands))
     if chosen:
         first, *others = chosen
         rest = [o for o in operands if not isinstance(o, Selected)]
-        if any(o.key != first.key for o in others) or any(isinstance(o, Spread) or np.ndim(_array(o)) for o in rest):
+        if any(o.key != first.key for o in others) or any(
+            isinstance(o, Spread) or np.ndim(_array(ev, o)) for o in rest
+        ):
             first.complain()
         return Selected(result, first.mask, first.key)
-    smaller = np.broadcast_shapes(*(o.shape if isinstance(o, Spread) else np.shape(_array(o)) for o in operands))
+    smaller = np.broadcast_shapes(*(o.shape if isinstance(o, Spread) else np.shape(_array(ev, o)) for o in operands))
     if smaller == np.shape(result):
         return result
     spread = next(o for o in operands if isinstance(o, Spread))
     return Spread(result, smaller, spread.name, spread.why)
 
 
-def _array(value: Any) -> Any:
-    return context.current().memory.content(value)
+def _array(ev: Evaluation, value: Any) -> Any:
+    return ev.memory.content(value)
 
 
 def is_elementwise(function: Any) -> bool:
@@ -74,18 +76,18 @@ def counted(selected: Selected) -> Any:
     return jnp.sum(selected.mask)
 
 
-def select(content: Any, mask: Any) -> Selected:
+def select(ev: Evaluation, content: Any, mask: Any) -> Selected:
     """`content[mask]`, for a mask of the same shape."""
     flat, first = jnp.asarray(content).reshape(-1), jnp.argmax(mask.reshape(-1))
-    return Selected(jnp.where(mask, content, flat[first]), mask, key(mask))
+    return Selected(jnp.where(mask, content, flat[first]), mask, key(ev, mask))
 
 
-def of_list(value: Any) -> Any:
+def of_list(ev: Evaluation, value: Any) -> Any:
     """A list of numbers whose length depends on parameters, as the part of an array that it fills; others as they are.
 
     A loop that may end early, or appends on one side of a branch, leaves such lists.
     """
-    content = context.current().memory.content(value) if isinstance(value, list) else value
+    content = ev.memory.content(value) if isinstance(value, list) else value
     if not isinstance(content, Growing) or not content.over or content.form != LEAF or content.leaves[0].ndim != 1:
         return value
     (numbers,) = content.leaves
@@ -93,9 +95,9 @@ def of_list(value: Any) -> Any:
     return Selected(jnp.where(mask, numbers, numbers[0]), mask, ("list", id(content.count)))
 
 
-def stored(content: Any, mask: Any, value: Selected) -> Any:
+def stored(ev: Evaluation, content: Any, mask: Any, value: Selected) -> Any:
     """`content` after `content[mask] = value`."""
-    if value.key != key(mask) or mask.shape != content.shape:
+    if value.key != key(ev, mask) or mask.shape != content.shape:
         value.complain()
     array = jnp.asarray(content)
     return jnp.where(mask, value.value.astype(array.dtype), array)
@@ -104,13 +106,13 @@ def stored(content: Any, mask: Any, value: Selected) -> Any:
 # --- which mask is which -------------------------------------------------------------------------
 
 
-def key(value: Any) -> Any:
+def key(ev: Evaluation, value: Any) -> Any:
     """What tells masks apart: how they were made, of which values."""
-    entry = context.current().masks.get(id(value))
+    entry = ev.masks.get(id(value))
     return entry[1] if entry is not None and entry[0] is value else ("is", id(value))
 
 
-def note(mask: Any, op: str, operands: Sequence[Any], tokens: Sequence[Any]) -> Any:
+def note(ev: Evaluation, mask: Any, op: str, operands: Sequence[Any], tokens: Sequence[Any]) -> Any:
     """Note how a mask was made; returns it.
 
     Args:
@@ -120,10 +122,10 @@ def note(mask: Any, op: str, operands: Sequence[Any], tokens: Sequence[Any]) -> 
         tokens: the operands.
     """
     if is_traced(mask) and mask.ndim and mask.dtype == bool:
-        memory = context.current().memory
+        memory = ev.memory
         parts = tuple(
-            ("value", type(v), v) if isinstance(v, int | float) else (key(v), memory.version(t))
+            ("value", type(v), v) if isinstance(v, int | float) else (key(ev, v), memory.version(t))
             for v, t in zip(operands, tokens, strict=True)
         )
-        context.current().masks[id(mask)] = (mask, (op, *parts), (*operands, *tokens))
+        ev.masks[id(mask)] = (mask, (op, *parts), (*operands, *tokens))
     return mask

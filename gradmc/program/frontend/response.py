@@ -17,6 +17,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.frontend.flows import Body
+from gradmc.program.jaxprs import walk
 
 SEED = 20260101
 MOST = 200
@@ -55,8 +56,8 @@ def following(body: Body, candidates: Iterable[int]) -> set[int]:
 
 def _may_not_end(jaxpr: Jaxpr) -> bool:
     """Whether it holds a loop of JAX's own, to which no bound is given."""
-    inner = [body for eqn in jaxpr.eqns for body in (eqn.params[name] for name in _nested(eqn))]
-    return any(eqn.primitive is jp.while_p for eqn in jaxpr.eqns) or any(map(_may_not_end, inner))
+    eqns = walk(jaxpr, lambda eqn: [eqn.params[name] for name in _nested(eqn)])
+    return any(eqn.primitive is jp.while_p for eqn in eqns)
 
 
 def _nested(eqn: JaxprEqn) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import context, failing, pythons, where
+from gradmc.program.frontend import failing, pythons, where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.names import told
 from gradmc.program.frontend.partial import is_elementwise
 from gradmc.program.frontend.values import is_traced
@@ -162,21 +163,21 @@ def _of_normal(result: Any, *args: Any) -> list[Risk]:
     return [(jnp.any(jnp.isnan(result)) & _finite(*args), ValueError)]
 
 
-def note(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+def note(ev: Evaluation, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
     """Note where a function raises.
 
     Raises:
         ProgramError: that is not known.
     """
-    risk = _risk(function)
+    risk = _risk(ev, function)
     if risk is None:
         return
     for condition, kind in risk(result, *args):
-        if failing.waits_for(kind):
-            failing.note(jnp.any(condition), kind)
+        if failing.waits_for(ev, kind):
+            failing.note(ev, jnp.any(condition), kind)
 
 
-def _risk(function: Any) -> Callable[..., list[Risk]] | None:
+def _risk(ev: Evaluation, function: Any) -> Callable[..., list[Risk]] | None:
     """The conditions under which a function raises; None if it never does."""
     place = getattr(function, "__module__", None) or type(getattr(function, "__self__", function)).__module__ or ""
     name, root = getattr(function, "__name__", ""), place.split(".")[0]
@@ -195,7 +196,7 @@ def _risk(function: Any) -> Callable[..., list[Risk]] | None:
         return _of_normal
     elif (root == "scipy" and place.startswith(("scipy.special", "scipy.fft", "scipy.signal"))) or root != "scipy":
         return None
-    _refuse(told(function))
+    _refuse(ev, told(function))
     return None
 
 
@@ -203,10 +204,10 @@ HARMLESS = frozenset(["numpy", "jax", "jaxlib", "numpyro", "gradmc", "statistics
 """Packages whose functions do not raise because of the values that they are given (apart from numpy.linalg)."""
 
 
-def _refuse(what: str) -> None:
-    attempts = context.current().attempts
+def _refuse(ev: Evaluation, what: str) -> None:
+    attempts = ev.attempts
     caught = {kind.__name__ for attempt in attempts for kind in attempt.kinds if issubclass(kind, Exception)}
-    if any(failing.waits_for(kind) for kind in (ValueError, ArithmeticError, RuntimeError, SINGULAR)):
+    if any(failing.waits_for(ev, kind) for kind in (ValueError, ArithmeticError, RuntimeError, SINGULAR)):
         raise ProgramError(
             f"a try waits for {', '.join(sorted(caught)) or 'any exception'}, and where {what} raises is not known "
             "while compiling",
@@ -218,14 +219,14 @@ def _refuse(what: str) -> None:
 DIVIDING = ("Div", "FloorDiv", "Mod")
 
 
-def operator(op: str, a: Any, b: Any, result: Any) -> None:
+def operator(ev: Evaluation, op: str, a: Any, b: Any, result: Any) -> None:
     """Note where an operator on numbers raises."""
     if op not in (*DIVIDING, "Pow") or np.ndim(a) or np.ndim(b) or not (is_traced(a) or is_traced(b)):
         return
-    by_zero, beyond = failing.waits_for(ZeroDivisionError), failing.waits_for(OverflowError) and op == "Pow"
+    by_zero, beyond = failing.waits_for(ev, ZeroDivisionError), failing.waits_for(ev, OverflowError) and op == "Pow"
     if not (by_zero or beyond) or (op in DIVIDING and not is_traced(b) and b != 0):
         return
-    whose = [pythons.of(a), pythons.of(b)]
+    whose = [pythons.of(ev, a), pythons.of(ev, b)]
     if False in whose:
         return
     if None in whose:
@@ -236,10 +237,10 @@ def operator(op: str, a: Any, b: Any, result: Any) -> None:
             remedy="Make one of Python's: float(x); or test the divisor by an if.",
         )
     if op in DIVIDING:
-        failing.note(jnp.asarray(b) == 0, ZeroDivisionError)
+        failing.note(ev, jnp.asarray(b) == 0, ZeroDivisionError)
         return
     x, y = jnp.asarray(a), jnp.asarray(b)
     if by_zero:
-        failing.note((x == 0) & (y < 0), ZeroDivisionError)
+        failing.note(ev, (x == 0) & (y < 0), ZeroDivisionError)
     if beyond:
-        failing.note(jnp.isinf(result) & jnp.isfinite(x) & jnp.isfinite(y) & (x != 0), OverflowError)
+        failing.note(ev, jnp.isinf(result) & jnp.isfinite(x) & jnp.isfinite(y) & (x != 0), OverflowError)

@@ -4,6 +4,7 @@ A function is looked up by itself, never by its name: `numpy.emath.sqrt` is not 
 counterpart is refused by name.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import array
+from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.mirrored import jaxs
-from gradmc.program.frontend.libraries.names import told
+from gradmc.program.frontend.libraries.names import random_refused, told
 from gradmc.program.frontend.values import any_traced, is_traced
 
 LISTS_OF_ARRAYS = frozenset(
@@ -55,7 +58,7 @@ JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, 
 """Those of them that take one list of arrays, each of which may be a list."""
 
 
-def counterpart(function: Any) -> Callable[..., Any] | None:
+def counterpart(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
     """What to call in place of a library function when an argument is traced; None: the function itself.
 
     Raises:
@@ -66,10 +69,10 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
     if isinstance(owner, np.ufunc):
         return _ufunc_method(owner, function.__name__)
     if isinstance(function, np.vectorize):
-        from gradmc.program.frontend.calls import present
-
-        return jnp.vectorize(present(function.pyfunc))
+        return jnp.vectorize(ev.present(function.pyfunc))
     found = registry.find(function)
+    if isinstance(found, Evaluated):
+        found = functools.partial(found.function, ev)
     if found is not None:
         return _adapted(function, found) if found is jaxs(function) else _without_out(found, function)
     places = [getattr(function, "__module__", None) or "", type(function).__module__, type(owner).__module__]
@@ -159,15 +162,6 @@ def refuse_random(function: Any) -> None:
     places = [getattr(function, "__module__", None) or "", type(owner).__module__]
     if not isinstance(function, type) and any(p == r or p.startswith(f"{r}.") for p in places for r in RANDOM):
         raise random_refused()
-
-
-def random_refused() -> ProgramError:
-    """The error for random numbers."""
-    return ProgramError(
-        "a program must not draw random numbers: it is compiled once and evaluated many times",
-        location=where.here(),
-        remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
-    )
 
 
 def full_like(content: Any, value: Any) -> Any:

@@ -15,8 +15,9 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
 from gradmc.program import marks
-from gradmc.program.frontend import bodies, context, failing, forms, nullable, sometimes, tables, where
+from gradmc.program.frontend import bodies, complaints, failing, forms, nullable, sometimes, tables, where
 from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.memory import Fields, OneSided
@@ -76,7 +77,7 @@ class Side:
         return jaxpr_as_fun(self.jaxpr)()
 
 
-def trace(body: Callable[[], object], state: State, count: int) -> Side:
+def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) -> Side:
     """Trace one side, of whose shared variables the first `count` matter."""
     side = Side()
     entry = bodies.get(state)
@@ -85,11 +86,11 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side:
         leaves: list[Any] = []
 
         def take(value: Any) -> tuple[Form, int, int]:
-            more, form = forms.apart(value)
+            more, form = forms.apart(ev, value)
             leaves.extend(strong(leaf) for leaf in more)
             return form, len(leaves) - len(more), len(leaves)
 
-        memory = context.current().memory
+        memory = ev.memory
         if side.error is not None:
             outcome = Outcome(entry, [], [], marks.Marks(), outcome.failures)
         for key, value in _left(outcome, entry, count, side.subjects):
@@ -110,31 +111,26 @@ def trace(body: Callable[[], object], state: State, count: int) -> Side:
         try:
             body()
         except Exception as error:
-            if not (failing.was_raised(error) or (failing.waits_for(type(error)) and not trying().is_internal(error))):
+            if not (
+                failing.was_raised(error) or (failing.waits_for(ev, type(error)) and not complaints.is_internal(error))
+            ):
                 raise
             side.error = error
-            failing.note(np.True_, type(error))
+            failing.note(ev, np.True_, type(error))
 
-    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(watched, state, lambda: None, finish, loop=False))()
+    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(ev, watched, state, lambda: None, finish, loop=False))()
     return side
 
 
-def trying() -> Any:
-    """The module of `try` (it needs this one)."""
-    from gradmc.program.frontend import trying as module
-
-    return module
-
-
-def kept(both: Sequence[Side], key: Key, before: Any) -> list[Any]:
+def kept(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[Any]:
     """The objects from outside of the branch that a variable may hold after it."""
-    held = [side.kept.get(key) if key in side.found else context.current().memory.root(before) for side in both]
+    held = [side.kept.get(key) if key in side.found else ev.memory.root(before) for side in both]
     return list({id(o): o for o in held if has_identity(o)}.values())
 
 
-def held(both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
+def held(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
     """The arrays and lists in the values of one key, on each side that has one; `before` is what others leave."""
-    memory = context.current().memory
+    memory = ev.memory
     return [side.held[key] if key in side.held else list(objects_inside(before, memory)) for side in both]
 
 
@@ -185,28 +181,28 @@ class Merged:
     met: str = ""
     spread: Spread | None = None
 
-    def value(self, leaves: list[Any]) -> Any:
+    def value(self, ev: Evaluation, leaves: list[Any]) -> Any:
         """The value with these leaves."""
         if self.unbound is not None:
             return self.unbound
-        value = forms.together(self.form, leaves)
+        value = forms.together(ev, self.form, leaves)
         if self.spread is not None:
             return replace(self.spread, value=value)
         if isinstance(value, Nullable):
-            value = self._nullable(value)
+            value = self._nullable(ev, value)
         if self.when is None:
             return value
         inner = self.before if isinstance(self.before, Sometimes) else None
         if inner is None:
             return Sometimes(value, self.when)
-        return sometimes.within(Sometimes(value, inner.when, inner.axes), self.when)
+        return sometimes.within(ev, Sometimes(value, inner.when, inner.axes), self.when)
 
-    def _nullable(self, value: Nullable) -> Any:
+    def _nullable(self, ev: Evaluation, value: Nullable) -> Any:
         """A value that may be None, or what it is if data tell it."""
         same = tables.same(self.null)
         if same is not None:
             return nullable.known(value.value, same, value.unset)
-        tables.note(value.null, self.null)
+        tables.note(ev, value.null, self.null)
         plain = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
         return replace(value, met=self.met, at=where.here()) if plain and self.met else value
 
@@ -224,6 +220,7 @@ class Common:
         first: whether what `yes` assigns has a value whenever `no` is taken, though it may seem to have none.
     """
 
+    ev: Evaluation
     yes: Side
     no: Side
     names: tuple[str, ...]
@@ -285,7 +282,7 @@ class Common:
         if (place := side.found.get(key, side.under.get(key))) is not None:
             form, a, b = place
             return Term(form, list(range(a, b)), list(side.jaxpr.out_avals[a:b]))
-        leaves, form = forms.apart(self._before(key))
+        leaves, form = forms.apart(self.ev, self._before(key))
         leaves = [strong(leaf) for leaf in leaves]
         return Term(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
 
@@ -306,7 +303,7 @@ class Common:
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""
         for side in (self.yes, self.no):
-            before = objects(self._before(key), context.current().memory)
+            before = objects(self._before(key), self.ev.memory)
             held = [side.kept.get(key), *side.held[key]] if key in side.found else before
             if any(o is not None for o in held):
                 return True
@@ -314,9 +311,9 @@ class Common:
 
     def _null(self, key: Key) -> Table | None:
         """Where a value that may be None is None, if data tell it."""
-        found = [_null_of(self._value(side, key)) for side in (self.yes, self.no)]
+        found = [_null_of(self.ev, self._value(side, key)) for side in (self.yes, self.no)]
         known = [t for t in (self.test, *found) if t is not None]
-        return tables.combine(np.where, known) if len(known) == len(found) + 1 else None
+        return tables.combine(self.ev, np.where, known) if len(known) == len(found) + 1 else None
 
     def _before(self, key: Key) -> Any:
         match key:
@@ -324,7 +321,7 @@ class Common:
                 before = self.entry[k]
                 return before.late if self.first and isinstance(before, Unbound) and before.late is not None else before
             case ("token", token):
-                memory = context.current().memory
+                memory = self.ev.memory
                 subject = {**self.yes.subjects, **self.no.subjects}[token]
                 other = self.yes.values.get(key, self.no.values.get(key))
                 return memory.present_fields(subject, other) if isinstance(other, Fields) else memory.peek(subject)
@@ -352,8 +349,8 @@ class Common:
         return Merged(key, term.form, blank, term.leaves, None, when, here.values[key])
 
 
-def _null_of(value: Any) -> Table | None:
-    return tables.known(value.null if isinstance(value, Nullable) else value is None or isinstance(value, Unbound))
+def _null_of(ev: Evaluation, value: Any) -> Table | None:
+    return tables.known(ev, value.null if isinstance(value, Nullable) else value is None or isinstance(value, Unbound))
 
 
 def picked(side: Side, wanted: Sequence[tuple[Sequence[Leaf], Spread | None]]) -> Callable[[], list[Any]]:

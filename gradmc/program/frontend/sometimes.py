@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.program.frontend import tables
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.tables import Table
 
 
@@ -50,11 +51,11 @@ class Sometimes:
         return self.value.reshape((-1, *rest))[self.places()]
 
 
-def within(value: Any, condition: Table) -> Sometimes | None:
+def within(ev: Evaluation, value: Any, condition: Table) -> Sometimes | None:
     """A value, or one that exists sometimes, under one more condition; None if the conditions are too large."""
     if not isinstance(value, Sometimes):
         return Sometimes(value, condition)
-    both = tables.combine(np.logical_and, [value.when, condition])
+    both = tables.combine(ev, np.logical_and, [value.when, condition])
     return None if both is None else replace(value, when=both)
 
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, choices, context, lasting, nullable, partial, where, windows
+from gradmc.program.frontend import bounds, choices, lasting, nullable, operators, partial, where, windows
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -29,54 +30,56 @@ from gradmc.program.frontend.subscripts import (
 from gradmc.program.frontend.values import CannotRoll, Selected, Unbound, any_traced, is_array, is_traced
 
 
-def store(owner: Any, index: Any, value: Any) -> None:
+def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
-    memory = context.current().memory
-    index = present_index(index)
-    owner = nullable.used(owner)
+    memory = ev.memory
+    index = present_index(ev, index)
+    owner = nullable.used(ev, owner)
     if isinstance(value, Unbound):
         value.complain()
-    lasting.refuse(owner, value)
+    lasting.refuse(ev, owner, value)
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
-        _store_in_list(owner, index, value)
+        _store_in_list(ev, owner, index, value)
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
-        replace(owner, partial.stored(memory.content(owner), index, value))
+        replace(ev, owner, partial.stored(ev, memory.content(owner), index, value))
     elif is_array(owner):
         content = memory.content(owner)
-        replace(owner, _stored(content, index, operand(value), owned=content is not owner and memory.owns(owner)))
+        replace(
+            ev,
+            owner,
+            _stored(ev, content, index, operand(ev, value), owned=content is not owner and memory.owns(owner)),
+        )
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
     elif isinstance(owner, dict):
-        with changed(owner, index) as content:
+        with changed(ev, owner, index) as content:
             content[index] = value
     else:
-        _store_in_object(owner, index, value)
+        _store_in_object(ev, owner, index, value)
 
 
-def operand(value: Any) -> Any:
+def operand(ev: Evaluation, value: Any) -> Any:
     """A value to be stored: a list becomes the array it stands for."""
-    from gradmc.program.frontend.operators import as_array, content, whole_array
-
-    whole = whole_array(content(value))
-    return as_array(whole) if isinstance(whole, list | tuple) else whole
+    whole = operators.whole_array(ev, operators.content(ev, value))
+    return operators.as_array(ev, whole) if isinstance(whole, list | tuple) else whole
 
 
-def replace(owner: Any, content: Any) -> None:
+def replace(ev: Evaluation, owner: Any, content: Any) -> None:
     """Give an array new content; a view passes it on to what it is a part of."""
-    memory = context.current().memory
+    memory = ev.memory
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, content)
     elif isinstance(view.index, Rearranged):
-        replace(view.parent, view.index.back(content))
+        replace(ev, view.parent, view.index.back(content))
     else:
         if isinstance(view.parent, list) and any_traced(view.index):
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
             memory.store_inside(memory.root(view.parent))
-        store(view.parent, view.index, content)
+        store(ev, view.parent, view.index, content)
 
 
 def _check_distinct(rows: list) -> None:
@@ -86,8 +89,8 @@ def _check_distinct(rows: list) -> None:
         raise shared_always()
 
 
-def _store_in_list(owner: list, index: Any, value: Any) -> None:
-    memory = context.current().memory
+def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
+    memory = ev.memory
     present = memory.peek(owner)
     plain = present is owner and memory.parent(owner) is None
     if plain and memory.owns(owner) and not any_traced(index):
@@ -98,18 +101,18 @@ def _store_in_list(owner: list, index: Any, value: Any) -> None:
         raise CannotRoll("a slice of a list is replaced")
     memory.content(owner)
     listing = memory.listing(owner)
-    new = listing.store(index, value)
+    new = listing.store(ev, index, value)
     view = memory.parent(owner)
     if view is None:
         memory.write(owner, new)
     else:
-        replace(owner, fresh_list(new))
+        replace(ev, owner, fresh_list(ev, new))
     if listing.stacks(index):
         memory.copied(owner, objects(value, memory))
 
 
-def _store_in_object(owner: Any, index: Any, value: Any) -> None:
-    memory = context.current().memory
+def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
+    memory = ev.memory
     if any_traced(index):
         raise CannotRoll(f"a {type(owner).__name__} {KEYED}", KEYED_REMEDY)
     if memory.frames and id(owner) not in memory.frames[-1].born:
@@ -117,13 +120,13 @@ def _store_in_object(owner: Any, index: Any, value: Any) -> None:
     owner[index] = value
 
 
-def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
+def _stored(ev: Evaluation, content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     """The content after a store."""
     if isinstance(content, np.ndarray) and not symbolic_index(index) and not is_traced(value):
         new = content if owned else content.copy()
         new[index] = value
         return new
-    context.current().traced += 1
+    ev.traced += 1
     if is_mask(index) and np.ndim(value) == 0:
         return _masked(content, index, value)
     parts = parts_of(content, index)
@@ -131,12 +134,12 @@ def _stored(content: Any, index: Any, value: Any, *, owned: bool) -> Any:
     if all(map(is_full, parts)):
         return jnp.broadcast_to(value, content.shape).astype(content.dtype)
     if all(map(is_integer, parts)):
-        bounds.check_places(content, parts)
+        bounds.check_places(ev, content, parts)
         return ir.store(content, value, *parts, source=where.here())
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
-        return windows.store(content, parts, value)
+        return windows.store(ev, content, parts, value)
     if all(is_integer(p) or isinstance(p, slice) for p in parts) and any_traced(parts):
-        return _store_moved(content, parts, value)
+        return _store_moved(ev, content, parts, value)
     value = jnp.asarray(value)
     array = jnp.asarray(content)
     return array.at[tuple(parts)].set(value.astype(array.dtype))
@@ -151,57 +154,53 @@ def _masked(content: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask, jnp.asarray(value).astype(array.dtype), array)
 
 
-def _store_moved(content: Any, parts: Sequence[Any], value: Any) -> Any:
+def _store_moved(ev: Evaluation, content: Any, parts: Sequence[Any], value: Any) -> Any:
     """Store along the axes of the integers, which are moved to the front."""
     if any(isinstance(p, slice) and not is_full(p) for p in parts):
         return jnp.asarray(content).at[tuple(parts)].set(value)
     axes = [k for k, p in enumerate(parts) if is_integer(p)]
     front = list(range(len(axes)))
     moved = jnp.moveaxis(jnp.asarray(content), axes, front)
-    bounds.check_places(moved, [parts[k] for k in axes])
+    bounds.check_places(ev, moved, [parts[k] for k in axes])
     new = ir.store(moved, value, *(parts[k] for k in axes), source=where.here())
     return jnp.moveaxis(new, front, axes)
 
 
-def store_inplace(op: str, owner: Any, index: Any, value: Any) -> None:
+def store_inplace(ev: Evaluation, op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
-    from gradmc.program.frontend.operators import BINARY, applied, binary, inplace
-
-    content, mask = context.current().memory.content(owner), present_index(index)
+    content, mask = ev.memory.content(owner), present_index(ev, index)
     if isinstance(value, Selected) and is_mask(mask) and is_array(content):
-        store(owner, mask, binary(op, load(owner, mask), value))
+        store(ev, owner, mask, operators.binary(ev, op, load(ev, owner, mask), value))
         return
-    number = operand(value)
+    number = operand(ev, value)
     if is_mask(mask) and is_array(content) and np.ndim(number) == 0:
-        replace(owner, _masked(content, mask, applied(BINARY[op], content, number)))
+        replace(ev, owner, _masked(content, mask, operators.applied(ev, operators.BINARY[op], content, number)))
         return
-    was = load(owner, index)
-    now = inplace(op, was, value)
-    if now is not was or context.current().memory.parent(was) is None:
-        store(owner, index, now)
+    was = load(ev, owner, index)
+    now = operators.inplace(ev, op, was, value)
+    if now is not was or ev.memory.parent(was) is None:
+        store(ev, owner, index, now)
 
 
-def delete_item(owner: Any, index: Any) -> None:
+def delete_item(ev: Evaluation, owner: Any, index: Any) -> None:
     """`del owner[index]`."""
-    from gradmc.program.frontend.calls import list_method
-
     if isinstance(owner, list):
-        list_method(owner, "__delitem__", (present_index(index),))
+        ev.list_method(owner, "__delitem__", (present_index(ev, index),))
         return
     if isinstance(owner, dict):
-        with changed(owner, index) as content:
+        with changed(ev, owner, index) as content:
             del content[index]
         return
-    memory = context.current().memory
+    memory = ev.memory
     if memory.frames and id(owner) not in memory.frames[-1].born:
         raise CannotRoll(f"an item of a {type(owner).__name__} is deleted inside the loop or branch")
     del owner[index]
 
 
 @contextmanager
-def changed(owner: dict, key: Any = None) -> Iterator[dict]:
+def changed(ev: Evaluation, owner: dict, key: Any = None) -> Iterator[dict]:
     """The dict to change in place of `owner`: itself, or a copy that becomes its content."""
-    memory = context.current().memory
+    memory = ev.memory
     if any_traced(key):
         raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
     present = memory.content(owner)

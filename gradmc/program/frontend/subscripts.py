@@ -11,7 +11,6 @@ from gradmc.program import ir
 from gradmc.program.frontend import (
     bounds,
     choices,
-    context,
     frames,
     gaps,
     nullable,
@@ -21,6 +20,7 @@ from gradmc.program.frontend import (
     where,
     windows,
 )
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.rearranging import Rearranged
@@ -40,46 +40,45 @@ KEYED = "is indexed by a value that is not known while compiling"
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
 
 
-def load(owner: Any, index: Any) -> Any:
+def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     """`owner[index]`."""
-    here = context.current()
-    owner = nullable.used(owner)
+    owner = nullable.used(ev, owner)
     if isinstance(owner, Choice) and is_traced(index):
-        return choices.item(owner, index)
+        return choices.item(ev, owner, index)
     places = index if isinstance(index, tuple) else (index,)
     if choices.involved((owner, *places)):
         if is_array(owner):
             raise CannotRoll("an array is indexed by something that is no number", choices.REMEDY)
         if not isinstance(index, tuple):
-            return choices.mapped(load, owner, index)
-        return choices.mapped(lambda o, *parts: load(o, parts), owner, *index)
+            return choices.mapped(ev, lambda o, k: load(ev, o, k), owner, index)
+        return choices.mapped(ev, lambda o, *parts: load(ev, o, parts), owner, *index)
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
-        return frames.load(owner, index, load)
-    content = here.memory.content(owner)
-    index = present_index(index)
+        return frames.load(ev, owner, index, lambda o, k: load(ev, o, k))
+    content = ev.memory.content(owner)
+    index = present_index(ev, index)
     if type(owner) in JOINING and any_traced(index):
-        return here.memory.bear(_joined(JOINING[type(owner)], index))
+        return ev.memory.bear(_joined(JOINING[type(owner)], index))
     if isinstance(content, Listing):
-        result = _from_listing(owner, content, index)
+        result = _from_listing(ev, owner, content, index)
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
-            _part(result, owner, index)
+            _part(ev, result, owner, index)
         return result
     if is_array(content):
-        result = _element(content, index)
+        result = _element(ev, content, index)
         if is_array(result):
-            here.memory.bear(result)
+            ev.memory.bear(result)
             if _is_basic(index):
-                here.memory.view(result, owner, index)
+                ev.memory.view(result, owner, index)
         return result
     if isinstance(content, list) and not symbolic_index(index):
         try:
             return content[index]
         except IndexError:
-            here.memory.may_grow(owner)  # pyright: ignore[reportArgumentType]
+            ev.memory.may_grow(owner)  # pyright: ignore[reportArgumentType]
             raise
     if not symbolic_index(index):
         return content[index]
-    return _symbolic(owner, content, index)
+    return _symbolic(ev, owner, content, index)
 
 
 JOINING = {type(np.r_): jnp.r_, type(np.c_): jnp.c_}
@@ -91,85 +90,87 @@ def _joined(joining: Any, index: Any) -> Any:
     return joining[tuple(array(p) if isinstance(p, list) else p for p in parts)]
 
 
-def _part(result: Any, owner: Any, index: Any) -> None:
+def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
     """Note that a value just made from a part of its owner stands for that part: stores into it reach the owner."""
-    memory = context.current().memory
+    memory = ev.memory
     memory.bear(result)
     memory.view(result, owner, index)
 
 
-def _symbolic(owner: Any, content: Any, index: Any) -> Any:
+def _symbolic(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index."""
-    if isinstance(content, str | list | tuple) and content and not _stacks(content):
-        bounds.check(index, len(content))
-        return choices.pick(content, jnp.where(index < 0, index + len(content), index) if _negative(index) else index)
+    if isinstance(content, str | list | tuple) and content and not _stacks(ev, content):
+        bounds.check(ev, index, len(content))
+        return choices.pick(
+            ev, content, jnp.where(index < 0, index + len(content), index) if _negative(ev, index) else index
+        )
     if isinstance(content, list | tuple) and content:
-        result = Listing.of(content).item(index)
+        result = Listing.of(content).item(ev, index)
         if isinstance(content, list) and (is_array(result) or isinstance(result, list)):
-            _part(result, owner, index)
+            _part(ev, result, owner, index)
         return result
     if isinstance(content, range):
         return content.start + content.step * index
     raise CannotRoll(f"a {type(content).__name__} {KEYED}", KEYED_REMEDY)
 
 
-def _negative(index: Any) -> bool:
-    table = tables.known(index)
+def _negative(ev: Evaluation, index: Any) -> bool:
+    table = tables.known(ev, index)
     return table is None or bool((table.values < 0).any())
 
 
-def _stacks(content: Any) -> bool:
+def _stacks(ev: Evaluation, content: Any) -> bool:
     """Whether the items of a list are numbers or arrays, or lists and tuples of them, of one form."""
     if isinstance(content, str) or any(isinstance(v, str | dict) for v in content):
         return False
     try:
-        Listing.of(content).stacked()
+        Listing.of(content).stacked(ev)
     except CannotRoll:
         return any_traced(content)
     return True
 
 
-def _from_listing(owner: Any, content: Listing, index: Any) -> Any:
+def _from_listing(ev: Evaluation, owner: Any, content: Listing, index: Any) -> Any:
     if isinstance(index, slice):
         n = content.length()
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
-            return windows.of_listing(content, index)
+            return windows.of_listing(ev, content, index)
         picked = range(*index.indices(n))
-        return fresh_list(Listing.of([load(owner, k) for k in picked]))
-    return content.item(index)
+        return fresh_list(ev, Listing.of([load(ev, owner, k) for k in picked]))
+    return content.item(ev, index)
 
 
-def item(owner: Any, k: Any) -> Any:
+def item(ev: Evaluation, owner: Any, k: Any) -> Any:
     """Item `k` of an array or list that a loop runs over; `k` is within bounds."""
-    return load(owner, k)
+    return load(ev, owner, k)
 
 
-def element(content: Any, index: Any) -> Any:
+def element(ev: Evaluation, content: Any, index: Any) -> Any:
     """`content[index]` for an array or a listing."""
     if isinstance(index, Rearranged):
         return index.there(content)
     if isinstance(content, Listing):
-        return content.item(index)
+        return content.item(ev, index)
     if isinstance(content, list):
-        return Listing.of(content).item(index)
-    return _element(content, index)
+        return Listing.of(content).item(ev, index)
+    return _element(ev, content, index)
 
 
-def fresh_list(content: Listing) -> list:
+def fresh_list(ev: Evaluation, content: Listing) -> list:
     """A new list with this content."""
-    memory = context.current().memory
+    memory = ev.memory
     token: list = []
     memory.bear(token)
     memory.write(token, content)
     return token
 
 
-def present_index(index: Any) -> Any:
+def present_index(ev: Evaluation, index: Any) -> Any:
     """An index with the present contents of lists and arrays in it."""
-    memory = context.current().memory
-    index = nullable.used(index)
+    memory = ev.memory
+    index = nullable.used(ev, index)
     if isinstance(index, tuple):
-        return tuple(present_index(part) for part in index)
+        return tuple(present_index(ev, part) for part in index)
     if isinstance(index, list | np.ndarray | jax.Array):
         content = memory.content(index)
         return np.asarray(content) if isinstance(content, list) and not any_traced(content) else content
@@ -219,44 +220,44 @@ def parts_of(content: Any, index: Any) -> list[Any]:
     return parts
 
 
-def _element(content: Any, index: Any) -> Any:
+def _element(ev: Evaluation, content: Any, index: Any) -> Any:
     if isinstance(content, np.ndarray) and not symbolic_index(index):
         return content[index]
     if is_plain_jax(content) and not symbolic_index(index):
         return at_once(lambda: content[index])
-    context.current().traced += 1
+    ev.traced += 1
     parts = parts_of(content, index)
     if any(map(is_mask, parts)):
         if len(parts) > 1 or parts[0].shape != content.shape:
             Selected(None, None, None).complain()
-        return partial.select(content, parts[0])
+        return partial.select(ev, content, parts[0])
     check_bounds(content, parts)
     representable(content)
     if all(map(is_integer, parts)):
         if not parts:
             return content
-        context.current().looked_up += any_traced(parts)
-        bounds.check_element(content, parts)
-        result = _loaded(content, parts)
-        return gaps.loaded(result, content, lambda other: _loaded(other, parts))
+        ev.looked_up += any_traced(parts)
+        bounds.check_element(ev, content, parts)
+        result = _loaded(ev, content, parts)
+        return gaps.loaded(ev, result, content, lambda other: _loaded(ev, other, parts))
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
-        context.current().looked_up += 1
-        return windows.load(content, parts)
+        ev.looked_up += 1
+        return windows.load(ev, content, parts)
     if not any_traced(parts):
-        result = pythons.note(content[tuple(parts)], False)
-        return gaps.loaded(result, content, lambda other: other[tuple(parts)])
+        result = pythons.note(ev, content[tuple(parts)], False)
+        return gaps.loaded(ev, result, content, lambda other: other[tuple(parts)])
     if all(is_integer(p) or isinstance(p, slice) for p in parts):
-        result = _integers_first(content, parts)
-        return gaps.loaded(result, content, lambda other: _integers_first(other, parts))
+        result = _integers_first(ev, content, parts)
+        return gaps.loaded(ev, result, content, lambda other: _integers_first(ev, other, parts))
     return jnp.asarray(content)[tuple(parts)]
 
 
-def _loaded(content: Any, parts: Sequence[Any]) -> Any:
-    result = pythons.note(ir.load(content, *parts, source=where.here()), False)
-    return tables.look_up(result, content, parts)
+def _loaded(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
+    result = pythons.note(ev, ir.load(content, *parts, source=where.here()), False)
+    return tables.look_up(ev, result, content, parts)
 
 
-def _integers_first(content: Any, parts: Sequence[Any]) -> Any:
+def _integers_first(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
     """Integers and plain slices: slice, then load along the axes of the integers."""
     axes = [k for k, p in enumerate(parts) if is_integer(p)]
     slices = tuple(slice(None) if k in axes else p for k, p in enumerate(parts))
@@ -264,7 +265,7 @@ def _integers_first(content: Any, parts: Sequence[Any]) -> Any:
         content = content[slices]
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axes, range(len(axes)))
-    bounds.check_element(moved, [parts[k] for k in axes])
+    bounds.check_element(ev, moved, [parts[k] for k in axes])
     return ir.load(moved, *(parts[k] for k in axes), source=where.here())
 
 
@@ -287,11 +288,9 @@ def slice_(start: Any, stop: Any, step: Any) -> slice:
     return slice(start, stop, step)
 
 
-def unpack(value: Any, before: int, after: int | None) -> Any:
+def unpack(ev: Evaluation, value: Any, before: int, after: int | None) -> Any:
     """The right side of `a, b, *c = value`."""
-    from gradmc.program.frontend.iterables import iterate
-
-    items = list(iterate(value))
+    items = list(ev.iterate(value))
     if after is None:
         if len(items) != before:
             many = "too many" if len(items) > before else "not enough"

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.exact import unbounded
-from gradmc.program.frontend import context
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import is_traced
 
 LARGEST = 2_000_000
@@ -50,10 +50,10 @@ class Table:
             return np.asarray(self.compute())
 
 
-def known(value: Any) -> Table | None:
+def known(ev: Evaluation, value: Any) -> Table | None:
     """The table of a value; plain numbers have one too."""
     if is_traced(value):
-        entry = context.current().tables.get(id(value))
+        entry = ev.tables.get(id(value))
         return entry[1] if entry is not None and entry[0] is value else None
     if isinstance(value, bool | int | float | np.bool_ | np.number):
         return Table.of(value)
@@ -62,66 +62,65 @@ def known(value: Any) -> Table | None:
     return None
 
 
-def plain(value: Any) -> Any:
+def plain(ev: Evaluation, value: Any) -> Any:
     """A traced number that does not depend on any loop's index, as a plain one; other values as they are."""
-    table = known(value) if is_traced(value) and not value.ndim else None
+    table = known(ev, value) if is_traced(value) and not value.ndim else None
     return value if table is None or table.loops else table.values.item()
 
 
-def note(value: Any, table: Table | None) -> Any:
+def note(ev: Evaluation, value: Any, table: Table | None) -> Any:
     """Note the table of a traced value; returns the value."""
     if table is not None and is_traced(value):
-        context.current().tables[id(value)] = (value, table)
+        ev.tables[id(value)] = (value, table)
     return value
 
 
-def index(i: Any, length: int, loop: int) -> None:
+def index(ev: Evaluation, i: Any, length: int, loop: int) -> None:
     """Note the index of a loop that is being traced."""
-    here = context.current()
-    here.indices[loop] = i
-    here.lengths[loop] = length
-    here.pythons[id(i)] = (i, True)
+    ev.indices[loop] = i
+    ev.lengths[loop] = length
+    ev.pythons[id(i)] = (i, True)
     if length <= LARGEST:
-        note(i, Table((loop,), lambda: np.arange(length)))
+        note(ev, i, Table((loop,), lambda: np.arange(length)))
 
 
-def apply(result: Any, operation: Callable[..., Any], *operands: Any) -> Any:
+def apply(ev: Evaluation, result: Any, operation: Callable[..., Any], *operands: Any) -> Any:
     """Note the table of the result of an operation, if it is traced and all operands are known."""
     if not is_traced(result) or result.ndim or result.dtype.kind not in KINDS:
         return result
-    tables = [known(o) for o in operands]
+    tables = [known(ev, o) for o in operands]
     if all(t is not None for t in tables):
-        return note(result, combine(operation, [t for t in tables if t is not None]))
-    waiting = [_pending(o) for o, t in zip(operands, tables, strict=True) if t is None]
+        return note(ev, result, combine(ev, operation, [t for t in tables if t is not None]))
+    waiting = [_pending(ev, o) for o, t in zip(operands, tables, strict=True) if t is None]
     if all(waiting):
-        context.current().pending[id(result)] = (result, frozenset().union(*waiting))
+        ev.pending[id(result)] = (result, frozenset().union(*waiting))
     return result
 
 
-def wait(value: Any, loop: int, leaf: int) -> None:
+def wait(ev: Evaluation, value: Any, loop: int, leaf: int) -> None:
     """Note that a whole number is carried by a loop: what it is in every iteration can be found out on demand."""
-    context.current().pending[id(value)] = (value, frozenset({(loop, leaf)}))
+    ev.pending[id(value)] = (value, frozenset({(loop, leaf)}))
 
 
-def _pending(value: Any) -> frozenset[tuple[int, int]]:
-    entry = context.current().pending.get(id(value))
+def _pending(ev: Evaluation, value: Any) -> frozenset[tuple[int, int]]:
+    entry = ev.pending.get(id(value))
     return entry[1] if entry is not None and entry[0] is value else frozenset()
 
 
-def demand(value: Any) -> Table | None:
+def demand(ev: Evaluation, value: Any) -> Table | None:
     """The table of a value. If it depends on numbers that loops carry, those loops will be traced again with
     their tables, where they can be had.
     """
-    table = known(value)
+    table = known(ev, value)
     if table is None:
-        context.current().demands.update(_pending(value))
+        ev.demands.update(_pending(ev, value))
     return table
 
 
-def combine(operation: Callable[..., Any], given: Sequence[Table]) -> Table | None:
+def combine(ev: Evaluation, operation: Callable[..., Any], given: Sequence[Table]) -> Table | None:
     """An operation on known numbers; None if the table would be too large."""
     loops = tuple(sorted({loop for t in given for loop in t.loops}))
-    lengths = context.current().lengths
+    lengths = ev.lengths
     if int(np.prod([lengths[loop] for loop in loops])) > LARGEST:
         return None
     return Table(loops, lambda: unbounded(operation, *(_spread(t, loops) for t in given)))
@@ -133,20 +132,20 @@ def side_by_side(given: Sequence[Table]) -> tuple[tuple[int, ...], list[np.ndarr
     return loops, list(np.broadcast_arrays(*(_spread(t, loops) for t in given))) if given else []
 
 
-def look(table: Table) -> Any:
+def look(ev: Evaluation, table: Table) -> Any:
     """A table as a traced number: its value at the present iteration."""
     if not table.loops:
         return table.values.item()
-    indices = [context.current().indices[loop] for loop in table.loops]
+    indices = [ev.indices[loop] for loop in table.loops]
     values = table.values if table.values.dtype != object else table.values.astype(np.int64)
-    return note(ir.load(values, *indices), table)
+    return note(ev, ir.load(values, *indices), table)
 
 
 def _spread(table: Table, loops: tuple[int, ...]) -> np.ndarray:
     return np.expand_dims(table.values, tuple(k for k, loop in enumerate(loops) if loop not in table.loops))
 
 
-def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:
+def look_up(ev: Evaluation, result: Any, array: Any, indices: Sequence[Any]) -> Any:
     """Note the table of an element of a constant array."""
     if isinstance(array, np.ndarray) and array.dtype.kind in KINDS and len(indices) == array.ndim:
 
@@ -155,7 +154,7 @@ def look_up(result: Any, array: Any, indices: Sequence[Any]) -> Any:
             return array[tuple(inside)]
 
         if array.size:
-            apply(result, element, *indices)
+            apply(ev, result, element, *indices)
     return result
 
 

@@ -7,7 +7,8 @@ in `observe(f"y_{k}", ...)`), the loop is unrolled if the text is of its index; 
 
 from typing import Any, NoReturn
 
-from gradmc.program.frontend import context, operators, where
+from gradmc.program.frontend import where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced
 
 TEXT = "the text of a value is needed that is not known while compiling"
@@ -40,17 +41,17 @@ class Untold(str):
         return Untold(other + str.__str__(self))
 
 
-def shown(value: Any) -> Any:
+def shown(ev: Evaluation, value: Any) -> Any:
     """A value as text is made of it."""
     if isinstance(value, Choice):
         return Untold(GAP)
-    value = operators.content(value)
+    value = ev.content(value)
     return Untold(GAP) if any_traced(value) else value
 
 
-def formatted(value: Any, conversion: str = "", spec: str = "") -> str:
+def formatted(ev: Evaluation, value: Any, conversion: str = "", spec: str = "") -> str:
     """What stands between the braces of an f-string."""
-    value = shown(value)
+    value = shown(ev, value)
     if isinstance(value, Untold) or isinstance(spec, Untold):
         return Untold(value)
     convert = {"s": str, "r": repr, "a": ascii}.get(conversion)
@@ -83,12 +84,12 @@ def method(owner: str, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     return Untold(f"{str.__str__(owner)}{GAP}")
 
 
-def printed(*values: Any, **options: Any) -> None:
+def printed(ev: Evaluation, *values: Any, **options: Any) -> None:
     """`print`: what is known is printed while compiling; in a loop or branch that is being traced, or of values that
     are not known, it is left to plain Python.
     """
-    shows = list(map(shown, values))
-    if context.current().memory.frames or is_untold(shows):
+    shows = [shown(ev, v) for v in values]
+    if ev.memory.frames or is_untold(shows):
         where.warn(
             "this print is left out of the compiled program, which is made before its values are known; "
             "to look at values while sampling use gm.record, or jax.debug.print",

@@ -19,9 +19,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gradmc.errors import GradmcError, ProgramError
-from gradmc.program.frontend import bodies, branches, complaints, context, failing, operators, stores, text, where
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import bodies, branches, complaints, failing, operators, stores, text, where
 from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.failing import Failure, Kinds
 from gradmc.program.frontend.identity import objects
 from gradmc.program.frontend.scanning import OF_ANYTHING, OF_NUMBERS, OF_PLACES
@@ -85,6 +86,7 @@ class Rehearsal:
 
 
 def try_(
+    ev: Evaluation,
     body: Callable[[], object],
     handlers: tuple[Handler, ...],
     otherwise: Callable[[], object] | None,
@@ -106,13 +108,13 @@ def try_(
     """
     caught = [(BaseException if kind is None else kind(), run) for kind, run in handlers]
     classes = tuple(k for kinds, _ in caught for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
-    rehearsal = _rehearsed(body, state, names, classes)
+    rehearsal = _rehearsed(ev, body, state, names, classes)
     if rehearsal is None:
-        _in_python(body, caught, otherwise, Attempt(classes, state), once=True)
+        _in_python(ev, body, caught, otherwise, Attempt(classes, state), once=True)
         return
-    taken = _by_handler(rehearsal.failures, caught)
+    taken = _by_handler(ev, rehearsal.failures, caught)
     if not taken:
-        _in_python(body, caught, otherwise, Attempt(classes, state))
+        _in_python(ev, body, caught, otherwise, Attempt(classes, state))
         return
     if not all(ends and _takes_nan(token) for token in rehearsal.changed):
         raise ProgramError(
@@ -122,14 +124,15 @@ def try_(
         )
 
     def goes_on() -> None:
-        _in_python(body, caught, otherwise, Attempt(classes, state), again=True)
+        _in_python(ev, body, caught, otherwise, Attempt(classes, state), again=True)
 
     for (condition, kind), run in reversed(taken):
-        goes_on = _branch(condition, kind, run, goes_on, state, names[:results], rehearsal)
+        goes_on = _branch(ev, condition, kind, run, goes_on, state, names[:results], rehearsal)
     goes_on()
 
 
 def _branch(
+    ev: Evaluation,
     condition: Any,
     kind: type[BaseException],
     run: Callable[[Any], object],
@@ -143,14 +146,14 @@ def _branch(
     def handle() -> None:
         bodies.put(state, rehearsal.before)
         for token in rehearsal.changed:
-            stores.replace(token, jnp.full_like(context.current().memory.peek(token), jnp.nan))
+            stores.replace(ev, token, jnp.full_like(ev.memory.peek(token), jnp.nan))
         error = failing.raised(_stand_in(kind))
         try:
             raise error
         except kind:
             run(error)
 
-    return lambda: branches.if_(condition, handle, otherwise, state, names)
+    return lambda: branches.if_(ev, condition, handle, otherwise, state, names)
 
 
 def _takes_nan(token: Any) -> bool:
@@ -169,47 +172,47 @@ def _stand_in(kind: type[BaseException]) -> BaseException:
 # --- the first run -------------------------------------------------------------------------------
 
 
-def _rehearsed(body: Callable[[], object], state: State, names: tuple[str, ...], classes: Kinds) -> Rehearsal | None:
+def _rehearsed(
+    ev: Evaluation, body: Callable[[], object], state: State, names: tuple[str, ...], classes: Kinds
+) -> Rehearsal | None:
     """Run a body, and undo it; None if it does what cannot be undone."""
-    here = context.current()
     attempt = Attempt(classes, state)
-    told, looked = len(here.python_loops), here.looked_up
+    told, looked = len(ev.python_loops), ev.looked_up
 
     def watched() -> None:
         try:
             body()
         except Exception as error:
-            if is_internal(error):
+            if complaints.is_internal(error):
                 raise
-        step(simple=True)
+        step(ev, simple=True)
 
     def finish(outcome: Outcome) -> Rehearsal:
         tokens = [token for token, _ in (*outcome.written, *outcome.grown)]
-        before, changed = _before(attempt.steps, names)
+        before, changed = _before(ev, attempt.steps, names)
         return Rehearsal(outcome.failures, before, tokens if changed else [])
 
     try:
-        here.attempts.append(attempt)
-        return bodies.run(watched, state, lambda: None, finish, loop=False)
+        ev.attempts.append(attempt)
+        return bodies.run(ev, watched, state, lambda: None, finish, loop=False)
     except CannotRoll:
         return None
     finally:
-        here.attempts.remove(attempt)
-        del here.python_loops[told:]
-        here.looked_up = looked
+        ev.attempts.remove(attempt)
+        del ev.python_loops[told:]
+        ev.looked_up = looked
 
 
-def step(*, simple: bool) -> None:
+def step(ev: Evaluation, *, simple: bool) -> None:
     """The body of the innermost `try` goes on to a statement, or has come to its end."""
-    here = context.current()
-    attempt = here.attempts[-1]
-    if attempt.kinds and here.memory.frames:
-        frame = here.memory.frames[-1]
+    attempt = ev.attempts[-1]
+    if attempt.kinds and ev.memory.frames:
+        frame = ev.memory.frames[-1]
         changed = bool(frame.saved or frame.grown)
         attempt.steps.append(Step(len(frame.failures), simple, changed, bodies.get(attempt.state)))
 
 
-def _before(steps: Sequence[Step], names: tuple[str, ...]) -> tuple[list[Any], bool]:
+def _before(ev: Evaluation, steps: Sequence[Step], names: tuple[str, ...]) -> tuple[list[Any], bool]:
     """The variables when the body raised, and whether anything else may have been changed by then."""
     seen: list[Step] = []
     for now, after in itertools.pairwise(steps):
@@ -218,15 +221,17 @@ def _before(steps: Sequence[Step], names: tuple[str, ...]) -> tuple[list[Any], b
     if not seen:
         return [], False
     columns = zip(*(s.values for s in seen), strict=True)
-    values = [_agreed(name, column, first) for name, column, first in zip(names, columns, steps[0].values, strict=True)]
+    values = [
+        _agreed(ev, name, column, first) for name, column, first in zip(names, columns, steps[0].values, strict=True)
+    ]
     return values, any(s.changed for s in seen)
 
 
-def _agreed(name: str, values: Sequence[Any], first: Any) -> Any:
+def _agreed(ev: Evaluation, name: str, values: Sequence[Any], first: Any) -> Any:
     """What a variable is at all of several places, if that is known."""
     value = values[0]
     same = all(v is value for v in values)
-    if same and (value is first or not any(True for _ in objects(value, context.current().memory))):
+    if same and (value is first or not any(True for _ in objects(value, ev.memory))):
         return value
     if all(isinstance(v, Unbound) for v in values):
         return first
@@ -234,7 +239,7 @@ def _agreed(name: str, values: Sequence[Any], first: Any) -> Any:
 
 
 def _by_handler(
-    failures: Sequence[Failure], caught: Sequence[tuple[Any, Callable[[Any], object]]]
+    ev: Evaluation, failures: Sequence[Failure], caught: Sequence[tuple[Any, Callable[[Any], object]]]
 ) -> list[tuple[tuple[Any, type[BaseException]], Callable[[Any], object]]]:
     """For each handler that catches something: where, what, and its body. What none catches is noted."""
     conditions: dict[int, list[Any]] = {}
@@ -245,20 +250,20 @@ def _by_handler(
         mine = failure.condition
         for other, condition in earlier:
             if other != k:
-                mine = operators.both(mine, operators.not_(condition))
+                mine = operators.both(ev, mine, operators.not_(ev, condition))
         earlier.append((k, failure.condition))
         if k < 0:
-            failing.note(mine, *failure.kinds)
+            failing.note(ev, mine, *failure.kinds)
         else:
             conditions.setdefault(k, []).append(mine)
             kinds.setdefault(k, failure.kinds[0])
-    return [((_any(c), kinds[k]), caught[k][1]) for k, c in conditions.items()]
+    return [((_any(ev, c), kinds[k]), caught[k][1]) for k, c in conditions.items()]
 
 
-def _any(conditions: Sequence[Any]) -> Any:
+def _any(ev: Evaluation, conditions: Sequence[Any]) -> Any:
     result = conditions[0]
     for other in conditions[1:]:
-        result = operators.not_(operators.both(operators.not_(result), operators.not_(other)))
+        result = operators.not_(ev, operators.both(ev, operators.not_(ev, result), operators.not_(ev, other)))
     return result
 
 
@@ -279,6 +284,7 @@ def _handler_of(kinds: Kinds, caught: Sequence[tuple[Any, Callable[[Any], object
 
 
 def _in_python(
+    ev: Evaluation,
     body: Callable[[], object],
     caught: Sequence[tuple[Any, Callable[[Any], object]]],
     otherwise: Callable[[], object] | None,
@@ -297,14 +303,14 @@ def _in_python(
         again: whether the conditions that come up are known already not to hold.
         once: whether the body cannot be run a second time: conditions that a handler catches must not come up.
     """
-    attempts, noted = context.current().attempts, failing.noted()
+    attempts, noted = ev.attempts, failing.noted(ev)
     known, depth = len(noted), len(attempts)
     attempts.append(attempt)
     try:
         body()
     except Exception as error:
         del attempts[depth:]
-        if is_internal(error):
+        if complaints.is_internal(error):
             raise
         for kinds, run in caught:
             if isinstance(error, kinds):
@@ -325,13 +331,6 @@ def _in_python(
         otherwise()
 
 
-def is_internal(error: BaseException) -> bool:
-    """Whether the compiler threw an exception: no handler of the program may catch it."""
-    if isinstance(error, GradmcError) or not isinstance(error, Exception):
-        return True
-    return complaints.is_concretization(error) or isinstance(error, RecursionError)
-
-
 def suppressed(function: Any, *kinds: Any) -> tuple[Any, ...]:
     """What `with suppress(*kinds)` catches."""
     if function is not contextlib.suppress:
@@ -345,22 +344,21 @@ def suppressed(function: Any, *kinds: Any) -> tuple[Any, ...]:
 def catching(kind: Any = BaseException) -> Any:
     """What `except kind` catches: nothing, if the compiler threw the exception."""
     error = sys.exception()
-    return () if error is not None and is_internal(error) and type(error).__module__ != "builtins" else kind
+    return () if error is not None and complaints.is_internal(error) and type(error).__module__ != "builtins" else kind
 
 
-def attempt() -> tuple[int, int, int]:
+def attempt(ev: Evaluation) -> tuple[int, int, int]:
     """How much has been done with traced values before the body of a `try`."""
-    here = context.current()
-    return here.traced, here.looked_up, here.noted
+    return ev.traced, ev.looked_up, ev.noted
 
 
-def attempted(before: tuple[int, int, int], caught: tuple[str, ...]) -> None:
+def attempted(ev: Evaluation, before: tuple[int, int, int], caught: tuple[str, ...]) -> None:
     """After the body of a `try` around a `yield`: refuse it if it waits for errors of values that are not known.
 
     Raises:
         ProgramError: the handlers catch what compiled code does not raise.
     """
-    traced, looked_up, noted = (now > then for now, then in zip(attempt(), before, strict=True))
+    traced, looked_up, noted = (now > then for now, then in zip(attempt(ev), before, strict=True))
     for name in caught:
         if noted or (looked_up if name in OF_PLACES else traced and name in OF_NUMBERS | OF_ANYTHING):
             raise ProgramError(

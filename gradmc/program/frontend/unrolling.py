@@ -10,7 +10,8 @@ from typing import Any
 
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, context, marking, where
+from gradmc.program.frontend import complaints, marking, where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import LONG_LIST, Rollable, iterate
 from gradmc.program.frontend.values import CannotRoll, is_traced
 
@@ -59,6 +60,7 @@ class Unrolled:
         remedy: what to do if that is too often.
     """
 
+    ev: Evaluation
     why: str
     copies: int = 1
     remedy: str = REMEDY
@@ -68,18 +70,17 @@ class Unrolled:
 
     def iteration(self, body: Callable[[], object]) -> None:
         """Run the body once."""
-        here = context.current()
-        traced, copies = here.traced, here.copies
-        here.copies = copies * max(self.copies, 1)
+        traced, copies = self.ev.traced, self.ev.copies
+        self.ev.copies = copies * max(self.copies, 1)
         listening = marks.collector.get() is not None
         try:
             with marks.collecting() if listening else nullcontext(marks.Marks()) as made:
                 body()
         finally:
-            here.copies = copies
+            self.ev.copies = copies
         self.made.append(made)
         self.trips += 1
-        if here.traced > traced and self.why not in (SHORT, DATA, FIRST):
+        if self.ev.traced > traced and self.why not in (SHORT, DATA, FIRST):
             self.busy += 1
             self._watch(copies)
 
@@ -98,13 +99,14 @@ class Unrolled:
 
     def end(self) -> None:
         """Note what was done, and hand the marks on, collected along the loop."""
-        here = context.current()
-        here.python_loops.append(PythonLoop(where.here(), self.trips, self.why))
+        self.ev.python_loops.append(PythonLoop(where.here(), self.trips, self.why))
         if marks.collector.get() is not None:
-            marking.along(self.made)
+            marking.along(self.ev, self.made)
 
 
-def run(items: Iterable[Any], body: Callable[[Any], object], ended: Callable[[], Any] | None, loop: Unrolled) -> None:
+def run(
+    ev: Evaluation, items: Iterable[Any], body: Callable[[Any], object], ended: Callable[[], Any] | None, loop: Unrolled
+) -> None:
     """Run a `for` in Python."""
     for item in items:
         loop.iteration(lambda item=item: body(item))
@@ -117,19 +119,19 @@ def _sure(flag: Any) -> bool:
     return not is_traced(flag) and bool(flag)
 
 
-def short(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
+def short(ev: Evaluation, source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a short loop in Python."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled(SHORT, source.length))
+    run(ev, map(source.item, range(source.length)), body, ended, Unrolled(ev, SHORT, source.length))
 
 
-def plain(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
+def plain(ev: Evaluation, source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over data in Python: what it computes stays plain numbers."""
-    run(map(source.item, range(source.length)), body, ended, Unrolled(DATA))
+    run(ev, map(source.item, range(source.length)), body, ended, Unrolled(ev, DATA))
 
 
-def begun(source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> int:
+def begun(ev: Evaluation, source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> int:
     """Run a loop in Python for as long as it depends on data only; returns how many iterations have been run."""
-    loop, here = Unrolled(DATA), context.current()
+    loop, here = Unrolled(ev, DATA), ev
     for k in range(source.length):
         traced = here.traced
         loop.iteration(lambda k=k: body(source.item(k)))
@@ -142,20 +144,24 @@ def begun(source: Rollable, body: Callable[[Any], object], ended: Callable[[], A
     return source.length
 
 
-def unlike(source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
+def unlike(ev: Evaluation, source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over a few items, or over things that have no common form: a list of strings, a dict, a generator."""
     kind = type(source).__name__
     few = isinstance(source, list | tuple) and len(source) <= LONG_LIST
     why = f"it runs over a {kind} of few items" if few else f"its items (of a {kind}) have no common form"
-    run(iterate(source), body, ended, Unrolled(why))
+    run(ev, iterate(ev, source), body, ended, Unrolled(ev, why))
 
 
 def instead(
-    source: Rollable, body: Callable[[Any], object], ended: Callable[[], Any] | None, obstacle: BaseException
+    ev: Evaluation,
+    source: Rollable,
+    body: Callable[[Any], object],
+    ended: Callable[[], Any] | None,
+    obstacle: BaseException,
 ) -> None:
     """Run a loop in Python that could not be traced once."""
     remedy = PADDED if complaints.is_concretization(obstacle) else REMEDY
-    run(map(source.item, range(source.length)), body, ended, Unrolled(reason(obstacle), source.length, remedy))
+    run(ev, map(source.item, range(source.length)), body, ended, Unrolled(ev, reason(obstacle), source.length, remedy))
 
 
 def is_obstacle(error: BaseException) -> bool:

@@ -20,7 +20,6 @@ from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.frontend import (
     bodies,
-    context,
     control,
     failing,
     identity,
@@ -32,9 +31,12 @@ from gradmc.program.frontend import (
 )
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.crossing import Again, Crossing
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable
-from gradmc.program.frontend.rolling import INTERNAL, DataOnly, Loop, Trial
+from gradmc.program.frontend.loop_state import INTERNAL, Statement
+from gradmc.program.frontend.rolling import Loop
 from gradmc.program.frontend.tables import Table
+from gradmc.program.frontend.trial import DataOnly, Trial
 from gradmc.program.frontend.values import CannotRoll, Nullable, Unbound, is_traced
 
 ACTS = "the test of this while changes something"
@@ -46,6 +48,7 @@ UNKNOWN = "the number of iterations is not known while compiling"
 
 
 def while_(
+    ev: Evaluation,
     test: Callable[[], Any],
     body: Callable[[], object],
     state: State,
@@ -58,44 +61,44 @@ def while_(
 ) -> None:
     """Run a `while` statement; the arguments are those of `for_`, with a test in place of the iterable."""
     del ended  # the test includes the flags that end the loop
-    decided = _decided(test)
+    decided = _decided(ev, test)
     if isinstance(decided, CannotRoll):
-        if not _in_python(test, body, unrolling.Unrolled(str(decided))):
+        if not _in_python(ev, test, body, unrolling.Unrolled(ev, str(decided))):
             raise decided
         return
     if not is_traced(decided) and not decided:
         test()  # for what it notes
         return
-    loop = Loop(_ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
+    loop = Loop(ev, _ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
     try:
         attempts: list[_While] = []
         runs = not is_traced(decided)
-        loop.settle(lambda crossing: attempts.append(_While(loop, crossing, lambda _: test(), runs=runs)))
+        loop.settle(lambda crossing: attempts.append(_While(ev, loop, crossing, lambda _: test(), runs=runs)))
         counts = attempts[-1].trips()
         if counts is None:
             attempts[-1].emit()
             return
         length = tables.same(counts)
-        if length is not None and loops.stays_in_python(length, size):
-            _in_python(test, body, unrolling.Unrolled(unrolling.SHORT, length))
+        if length is not None and loops.stays_in_python(ev, length, size):
+            _in_python(ev, test, body, unrolling.Unrolled(ev, unrolling.SHORT, length))
             return
         names = (*carried, *after)
         if length is None:
-            source = Rollable(tables.look(counts), lambda i: i, int(counts.values.max(initial=0)))
-            loops.for_(source, lambda _: body(), state, names, (), None, stores, augmented, size)
+            source = Rollable(tables.look(ev, counts), lambda i: i, int(counts.values.max(initial=0)))
+            loops.for_(ev, source, lambda _: body(), state, names, (), None, stores, augmented, size)
             return
         source = Rollable(length, lambda i: i)
-        Loop(source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
+        Loop(ev, source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
     except DataOnly:
-        _in_python(test, body, unrolling.Unrolled(unrolling.DATA))
+        _in_python(ev, test, body, unrolling.Unrolled(ev, unrolling.DATA))
     except (Exception, CannotRoll) as obstacle:
         if is_traced(decided) or not unrolling.is_obstacle(obstacle):
             raise
-        if not _in_python(test, body, unrolling.Unrolled(unrolling.reason(obstacle))):
+        if not _in_python(ev, test, body, unrolling.Unrolled(ev, unrolling.reason(obstacle))):
             raise
 
 
-def _decided(test: Callable[[], Any]) -> Any:
+def _decided(ev: Evaluation, test: Callable[[], Any]) -> Any:
     """The truth value of the test, with what it changes undone: an obstacle if it changes anything."""
     decided = []
 
@@ -103,15 +106,17 @@ def _decided(test: Callable[[], Any]) -> Any:
         return CannotRoll(ACTS, ACTS_REMEDY) if outcome.written or outcome.grown else decided[0]
 
     try:
-        return bodies.run(lambda: decided.append(operators.truth(test())), None, lambda: None, finish, loop=False)
+        return bodies.run(
+            ev, lambda: decided.append(operators.truth(ev, test())), None, lambda: None, finish, loop=False
+        )
     except CannotRoll as obstacle:
         return obstacle
 
 
-def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> bool:
+def _in_python(ev: Evaluation, test: Callable[[], Any], body: Callable[[], object], loop: unrolling.Unrolled) -> bool:
     """Run the loop in Python; False if its test turns out to be traced."""
     while True:
-        decided = operators.truth(test())
+        decided = operators.truth(ev, test())
         if is_traced(decided):
             return False
         if not decided:
@@ -121,6 +126,7 @@ def _in_python(test: Callable[[], Any], body: Callable[[], object], loop: unroll
 
 
 def counted(
+    ev: Evaluation,
     source: Rollable,
     body: Callable[[Any], object],
     state: State,
@@ -131,21 +137,21 @@ def counted(
 ) -> None:
     """Run a `for` whose number of iterations is traced."""
     names = (*carried, *after)
-    loop = Loop(source, body, state, names, (), augmented, stores, where.here())
-    loop.settle(lambda crossing: _While(loop, crossing, lambda i: i < source.length).emit())
+    loop = Loop(ev, source, body, state, names, (), augmented, stores, where.here())
+    loop.settle(lambda crossing: _While(ev, loop, crossing, lambda i: i < source.length).emit())
 
 
-def stopping(loop: Loop) -> bool:
+def stopping(ev: Evaluation, loop: Loop) -> bool:
     """Run a `for` that a condition on parameters may end as a `while`; False if it does what a `while` cannot."""
     ended, n = loop.ended, loop.source.length
     names = (*loop.carried, *loop.after)
     alone = replace(loop, carried=names, after=(), whole=True)
 
     def goes_on(i: Any) -> Any:
-        return i < n if ended is None else operators.both(i < n, operators.not_(ended()))
+        return i < n if ended is None else operators.both(ev, i < n, operators.not_(ev, ended()))
 
     try:
-        alone.settle(lambda crossing: _While(alone, crossing, goes_on, runs=True, most=n).emit())
+        alone.settle(lambda crossing: _While(ev, alone, crossing, goes_on, runs=True, most=n).emit())
     except (CannotRoll, ProgramError):
         return False
     return True
@@ -180,14 +186,20 @@ class _While(Trial):
     """
 
     def __init__(
-        self, loop: Loop, crossing: Crossing, test: Callable[[Any], Any], *, runs: bool = False, most: int | None = None
+        self,
+        ev: Evaluation,
+        loop: Statement,
+        crossing: Crossing,
+        test: Callable[[Any], Any],
+        *,
+        runs: bool = False,
+        most: int | None = None,
     ) -> None:
         self.known = most
-        super().__init__(loop, crossing)
+        super().__init__(ev, loop, crossing)
         self.test = test
         self.runs = runs
-        here = context.current()
-        self.bound = None if most is not None or here.endless else here.max_loop_iterations
+        self.bound = None if most is not None or self.ev.endless else self.ev.max_loop_iterations
         self.may_fail = False
         self.stops = False
         start = np.zeros((), jax.dtypes.canonicalize_dtype(np.int64))
@@ -197,7 +209,7 @@ class _While(Trial):
 
     def trips(self) -> Table | None:
         """The number of iterations, if it depends on data only."""
-        return control.trips(self.jaxpr, self.inputs)
+        return control.trips(self.ev, self.jaxpr, self.inputs)
 
     def emit(self) -> None:
         """Run the loop, and set everything it changes; an iteration that fails is the last."""
@@ -209,10 +221,10 @@ class _While(Trial):
         jaxpr = self.jaxpr if self.bound is None else _bounded(self.jaxpr, self.bound)
         _, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
         if self.bound is not None:
-            failing.note(out.pop())
+            failing.note(self.ev, out.pop())
         if self.may_fail:
             for k, kinds in enumerate(self.kinds):
-                failing.note(failed == k + 1, *kinds)
+                failing.note(self.ev, failed == k + 1, *kinds)
         self.assign(out)
 
     def _while(self, *inputs: Any) -> list[Any]:
@@ -226,11 +238,10 @@ class _While(Trial):
         i, failed, *leaves = carry
         decided = []
 
-        here = context.current()
-        around, here.endless = here.endless, True
+        around, self.ev.endless = self.ev.endless, True
 
         def test() -> None:
-            decided.append(operators.truth(self.test(i)))
+            decided.append(operators.truth(self.ev, self.test(i)))
 
         def finish(outcome: Outcome) -> Any:
             if {id(token) for token, _ in outcome.written} - set(self.crossing.tokens) or outcome.grown:
@@ -242,7 +253,7 @@ class _While(Trial):
         try:
             more = self.within(test, i, leaves, finish)
         finally:
-            here.endless = around
+            self.ev.endless = around
         return jnp.logical_and(more, failed == 0) if self.stops else more
 
     def _once(self, carry: Sequence[Any]) -> list[Any]:
@@ -284,7 +295,7 @@ class _While(Trial):
         if outcome.grown:
             if self.most is None:
                 raise self._grows()
-            raise Again(self.crossing.with_growing(outcome.grown[0][0], counted=True))
+            raise Again(self.crossing.with_growing(self.ev, outcome.grown[0][0], counted=True))
         if outcome.marks.observe or outcome.marks.record:
             raise ProgramError(
                 f"observe() and record() cannot collect along this loop: {UNKNOWN}",

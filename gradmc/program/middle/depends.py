@@ -14,11 +14,6 @@ from jax.extend.core import Jaxpr, JaxprEqn, Var
 from gradmc.program import ir
 
 
-def producers(body: Jaxpr) -> dict[Var, tuple[JaxprEqn, int]]:
-    """For each variable that an equation defines: the equation and the position among its results."""
-    return {v: (eqn, k) for eqn in body.eqns for k, v in enumerate(eqn.outvars)}
-
-
 def needed(body: Jaxpr, outs: Iterable[Any]) -> set[Var]:
     """All variables of `body` (its inputs among them) on which the atoms `outs` depend."""
     found = {a for a in outs if isinstance(a, Var)}

@@ -16,8 +16,9 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import deeper, producers
 from gradmc.program.middle.cost import weigh
-from gradmc.program.middle.depends import needed, operands, producers, prune, restrict, spread_from
+from gradmc.program.middle.depends import needed, operands, prune, restrict, spread_from
 from gradmc.program.middle.normal import normal
 from gradmc.program.middle.plan import plan
 
@@ -26,10 +27,9 @@ def with_distribution(body: Jaxpr) -> Jaxpr:
     """The same jaxpr with the inner loops of every sequential loop divided, at any depth."""
     eqns = []
     for eqn in body.eqns:
-        names = ir.BODIES.get(eqn.primitive, ())
         if eqn.primitive is ir.for_p and eqn.params["length"] > 1:
             eqn = _distributed(eqn)
-        eqns.append(eqn.replace(params=eqn.params | {n: with_distribution(eqn.params[n]) for n in names}))
+        eqns.append(deeper(eqn, with_distribution))
     return body.replace(eqns=eqns)
 
 

@@ -15,6 +15,8 @@ from jax.extend.core import Jaxpr, JaxprEqn, Primitive, Var, new_jaxpr_eqn, no_e
 from jax.extend.core import primitives as jp
 from jax.interpreters import ad, batching, mlir
 
+from gradmc.program.jaxprs import everywhere
+
 settled_p = Primitive("settled")
 
 
@@ -23,7 +25,7 @@ def with_settled_extremes(body: Jaxpr) -> Jaxpr:
     eqns: list[JaxprEqn] = []
     differentiated = _differentiated(body)
     for eqn in body.eqns:
-        eqn = eqn.replace(params={name: _inner(value) for name, value in eqn.params.items()})
+        eqn = everywhere(eqn, with_settled_extremes)
         if eqn.primitive in (jp.reduce_max_p, jp.reduce_min_p) and eqn.outvars[0] in differentiated:
             (operand,) = eqn.invars
             settled = Var(operand.aval)
@@ -44,15 +46,6 @@ def _differentiated(body: Jaxpr) -> set[Var]:
 
 def _real(atoms: Sequence[Any]) -> set[Var]:
     return {a for a in atoms if isinstance(a, Var) and jnp.issubdtype(a.aval.dtype, jnp.floating)}
-
-
-def _inner(value: Any) -> Any:
-    if isinstance(value, Jaxpr):
-        return with_settled_extremes(value)
-    if isinstance(value, tuple) and value and all(isinstance(v, Jaxpr) for v in value):
-        inner = map(with_settled_extremes, value)
-        return tuple(inner) if type(value) is tuple else type(value)(*inner)  # a linear solve has named ones
-    return value
 
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

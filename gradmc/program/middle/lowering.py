@@ -1,6 +1,6 @@
-"""Lowering: a jaxpr with IR primitives becomes one with JAX's own."""
+"""Lowering: a jaxpr with IR primitives becomes one with JAX's own, by the passes of one list (`PASSES`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import walk
 from gradmc.program.middle import branches, dots, gathers, loads, loops, stores, whiles  # noqa: F401  (their rules)
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
@@ -31,18 +32,60 @@ def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
 
 def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
     """The lowered function, and what was decided about its loops."""
-    body = normal(closed)
-    body = with_safe_selections(without_shifts(prune(body, range(len(body.outvars)))))
-    body = with_reciprocals(merged(shortened(with_windows(shortened(body)))))
-    body = with_distribution(with_early_stops(body))
-    context = Context(options, [])
+    notes: list[Note] = []
+    *_, (_, lowered) = stages(closed, options, notes)
+    return lowered, notes
+
+
+def _pruned(body: Jaxpr) -> Jaxpr:
+    return prune(body, range(len(body.outvars)))
+
+
+PASSES: tuple[tuple[str, Callable[[Jaxpr], Jaxpr]], ...] = (
+    ("normal form", normal),
+    ("unused equations dropped", _pruned),
+    ("shifts of log-sum-exps as constants", without_shifts),
+    ("selections made safe", with_safe_selections),
+    ("short loops written out", shortened),
+    ("windows of arrays that loops fill", with_windows),
+    ("short loops written out, once more", shortened),
+    ("equal equations merged", merged),
+    ("reciprocals in place of divisions", with_reciprocals),
+    ("maxima of constants stopped early", with_early_stops),
+    ("inner loops distributed", with_distribution),
+)
+"""What is done to a program in the loop IR before its loops are scheduled, in this order."""
+
+AFTERWARDS: tuple[tuple[str, Callable[[Jaxpr], Jaxpr]], ...] = (
+    ("maxima settled", with_settled_extremes),
+    ("unused equations dropped, at the end", _pruned),
+)
+"""What is done to the program in JAX's own primitives."""
+
+SCHEDULED = "loops scheduled"
+
+
+def stages(closed: Jaxpr, options: Options, notes: list[Note]) -> Iterator[tuple[str, Jaxpr]]:
+    """The program after each pass, with the pass's name; what is decided about its loops goes into `notes`."""
+    body = closed
+    for name, rewrite in PASSES:
+        body = rewrite(body)
+        yield name, body
+    body = _scheduled(body, Context(options, notes))
+    yield SCHEDULED, body
+    for name, rewrite in AFTERWARDS:
+        body = rewrite(body)
+        yield name, body
+
+
+def _scheduled(body: Jaxpr, context: Context) -> Jaxpr:
+    """A program in the loop IR as one in JAX's own primitives."""
 
     def scheduled(*args: Any) -> list[Any]:
         values = [value_of(a, v.aval) for a, v in zip(args, body.invars, strict=True)]
         return [traced(v) for v in run(body, values, context)]
 
-    lowered = with_settled_extremes(jax.make_jaxpr(scheduled)(*ir.types(closed.in_avals)))
-    return prune(lowered, range(len(lowered.outvars))), context.notes
+    return jax.make_jaxpr(scheduled)(*ir.types(body.in_avals))
 
 
 PLAIN = {
@@ -85,11 +128,4 @@ def _apply(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
 
 def holds_ir(closed: Jaxpr) -> bool:
     """Whether IR primitives occur in a jaxpr, at any depth."""
-    return any(eqn.primitive in ir.PRIMITIVES or any(map(holds_ir, _jaxprs(eqn))) for eqn in closed.eqns)
-
-
-def _jaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
-    found = []
-    for value in eqn.params.values():
-        found += [v for v in (value if isinstance(value, tuple | list) else [value]) if isinstance(v, Jaxpr)]
-    return found
+    return any(eqn.primitive in ir.PRIMITIVES for eqn in walk(closed))

@@ -14,6 +14,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import deeper
 
 Atom = Any  # Var | Literal
 
@@ -50,8 +51,7 @@ def copied(closed: Jaxpr, args: Sequence[Atom], eqns: list[JaxprEqn]) -> list[At
             constants = [Literal(c, v.aval) for c, v in zip(inner.consts, inner.constvars, strict=True)]
             env |= zip(eqn.outvars, copied(inner, [*constants, *inputs], eqns), strict=True)
             continue
-        names = ir.BODIES.get(eqn.primitive, ())
-        params = eqn.params | {name: normal(eqn.params[name]) for name in names}
+        params = deeper(eqn, normal).params
         if eqn.primitive is ir.if_p:
             env |= zip(eqn.outvars, _branch(eqn, params, inputs, eqns), strict=True)
             continue
@@ -73,13 +73,12 @@ def merged(body: Jaxpr) -> Jaxpr:
     eqns = []
     for eqn in body.eqns:
         inputs = [named(names, a) for a in eqn.invars]
-        params = eqn.params | {n: merged(eqn.params[n]) for n in ir.BODIES.get(eqn.primitive, ())}
         key = _key(eqn, inputs)
         if key in seen:
             names |= zip(eqn.outvars, seen[key], strict=True)
             continue
         seen[key] = list(eqn.outvars)
-        eqns.append(eqn.replace(invars=inputs, params=params))
+        eqns.append(deeper(eqn.replace(invars=inputs), merged))
     return body.replace(eqns=eqns, outvars=[named(names, a) for a in body.outvars])
 
 

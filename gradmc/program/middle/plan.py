@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
+from gradmc.program.jaxprs import producers
 from gradmc.program.middle.depends import needed, operands, restrict
 from gradmc.program.middle.roles import Role, roles
 
@@ -123,7 +124,7 @@ def _free(atom: object, inside: tuple[Var, ...], members: tuple[int, ...], carri
 
 def _demand(body: Jaxpr, wanted: list, sequential: set[Var]) -> set[Var]:
     """Variables that the vectorised parts of the loop read, those that a group computes among them."""
-    made_by = {v: (e, k) for e in body.eqns for k, v in enumerate(e.outvars)}
+    made_by = producers(body)
     demand: set[Var] = set()
     todo = [a for a in wanted if not isinstance(a, Literal)]
     while todo:

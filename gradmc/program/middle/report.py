@@ -7,6 +7,7 @@ from typing import Any
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.lowering import lower_noting
 from gradmc.program.middle.normal import normal
@@ -72,11 +73,7 @@ def report(closed: Jaxpr, options: Options | None = None) -> list[LoopReport]:
 
 def _resolved(body: Jaxpr) -> Jaxpr:
     """The same with loads of what was just stored resolved, at any depth: `x[i] += v` is then one store."""
-    eqns = []
-    for eqn in body.eqns:
-        names = ir.BODIES.get(eqn.primitive, ())
-        eqns.append(eqn.replace(params=eqn.params | {n: _resolved(eqn.params[n]) for n in names}))
-    body = forwarded(body.replace(eqns=eqns))
+    body = forwarded(body.replace(eqns=[deeper(eqn, _resolved) for eqn in body.eqns]))
     return prune(body, range(len(body.outvars)))
 
 

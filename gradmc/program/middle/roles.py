@@ -21,7 +21,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
-from gradmc.program.middle.depends import producers
+from gradmc.program.jaxprs import producers
 
 # Operation, and whether the running value must be the first operand.
 _STEPS = {

@@ -15,7 +15,8 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
 from jax.extend.core import primitives as jp
 
-from gradmc.program import ir
+from gradmc.program import ir, jaxprs
+from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.normal import named
 from gradmc.program.middle.roles import chain
 
@@ -23,14 +24,11 @@ from gradmc.program.middle.roles import chain
 def without_shifts(body: Jaxpr) -> Jaxpr:
     """The same jaxpr, the shifts of its log-sum-exps constants of differentiation, at any depth."""
     eqns: list[JaxprEqn] = []
-    users = _users(body)
+    users = jaxprs.users(body)
     constant: dict[Var, Var] = {}
     for eqn in body.eqns:
-        names = ir.BODIES.get(eqn.primitive, ())
-        eqn = eqn.replace(
-            invars=[constant.get(a, a) if isinstance(a, Var) else a for a in eqn.invars],
-            params=eqn.params | {n: without_shifts(eqn.params[n]) for n in names},
-        )
+        eqn = eqn.replace(invars=[constant.get(a, a) if isinstance(a, Var) else a for a in eqn.invars])
+        eqn = deeper(eqn, without_shifts)
         eqns.append(eqn)
         for var in eqn.outvars:
             if np.issubdtype(var.aval.dtype, np.floating) and _is_shift(var, users):
@@ -44,12 +42,11 @@ def with_early_stops(body: Jaxpr) -> Jaxpr:
 
     JAX's rule for the derivative of a maximum is twenty equations long, which would be written only to be dropped.
     """
-    users = _users(body)
+    users = jaxprs.users(body)
     eqns: list[JaxprEqn] = []
     constant: set[Var] = set()
     for eqn in reversed(body.eqns):
-        names = ir.BODIES.get(eqn.primitive, ())
-        eqn = eqn.replace(params=eqn.params | {n: with_early_stops(eqn.params[n]) for n in names})
+        eqn = deeper(eqn, with_early_stops)
         uses = users.get(eqn.outvars[0], ())
         if eqn.primitive is jp.max_p and uses and all(_stops(u, constant) for u in uses):
             constant.add(eqn.outvars[0])
@@ -77,7 +74,7 @@ def _without_idle_stops(body: Jaxpr, constant: set[Var]) -> Jaxpr:
 
 def shift_maxima(body: Jaxpr) -> set[Var]:
     """The maxima in a body that shift log-sum-exps and do nothing else: the result has no corner where they have."""
-    users = _users(body)
+    users = jaxprs.users(body)
     found: set[Var] = set()
     for eqn in reversed(body.eqns):
         if eqn.primitive in (jp.max_p, jp.reduce_max_p):
@@ -93,19 +90,6 @@ def _stops(eqn: JaxprEqn | None, constant: set[Var]) -> bool:
     if eqn is None:
         return False
     return eqn.primitive is jp.stop_gradient_p or (eqn.primitive is jp.max_p and eqn.outvars[0] in constant)
-
-
-def _users(body: Jaxpr) -> dict[Var, list[JaxprEqn | None]]:
-    """The equations that read each variable, once per operand; None stands for a result of the body."""
-    users: dict[Var, list[JaxprEqn | None]] = {}
-    for eqn in body.eqns:
-        for atom in eqn.invars:
-            if isinstance(atom, Var):
-                users.setdefault(atom, []).append(eqn)
-    for atom in body.outvars:
-        if isinstance(atom, Var):
-            users.setdefault(atom, []).append(None)
-    return users
 
 
 def _is_shift(top: Var, users: dict[Var, list[JaxprEqn | None]]) -> bool:
@@ -157,7 +141,7 @@ def _terms(eqn: JaxprEqn, top: Var, users: dict) -> list[Var] | None:
 def _summed(loop: JaxprEqn, top: Var) -> int | None:
     """The carried value to which a loop adds exp(x - top), if it does nothing else with `top`."""
     body, n = loop.params["body"], loop.params["n_consts"]
-    users = _users(body)
+    users = jaxprs.users(body)
     terms: list[Var] = []
     for eqn in users.get(top, ()):
         found = None if eqn is None else _terms(eqn, top, users)

@@ -12,6 +12,7 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.cost import size
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.elements import taken_apart
@@ -43,11 +44,8 @@ def shortened(body: Jaxpr, depth: int = 0) -> Jaxpr:
 
 
 def _inside(eqn: JaxprEqn, depth: int) -> JaxprEqn:
-    names = ir.BODIES.get(eqn.primitive, ())
-    if not names:
-        return eqn
-    deeper = depth + (eqn.primitive is not ir.if_p)
-    return eqn.replace(params=eqn.params | {name: shortened(eqn.params[name], deeper) for name in names})
+    below = depth + (eqn.primitive is not ir.if_p)
+    return deeper(eqn, lambda body: shortened(body, below))
 
 
 def _short(eqn: JaxprEqn) -> bool:

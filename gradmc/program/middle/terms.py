@@ -17,7 +17,8 @@ from jax.extend.core import primitives as jp
 from gradmc.errors import SourceLocation
 from gradmc.program import ir
 from gradmc.program.blame.origin import origin
-from gradmc.program.middle.depends import producers, prune
+from gradmc.program.jaxprs import producers
+from gradmc.program.middle.depends import prune
 
 ADDITIONS = {"add", "sub", "add_any"}
 PASSING = {"neg", "convert_element_type", "copy", "reshape", "squeeze"}

@@ -14,7 +14,8 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_effects
 from jax.extend.core import primitives as jp
 
-from gradmc.program import ir
+from gradmc.program import ir, jaxprs
+from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.cost import equation_size, tame_equation
 from gradmc.program.middle.guard import guard_p
 from gradmc.program.middle.known import ELEMENTWISE
@@ -28,23 +29,13 @@ def with_safe_selections(body: Jaxpr) -> Jaxpr:
     """The same jaxpr, every selection in it safe, at any depth."""
     eqns: list[JaxprEqn] = []
     made_by: dict[Var, JaxprEqn] = {}
-    users = _users(body)
+    users = {v: len(found) for v, found in jaxprs.users(body).items()}
     for eqn in body.eqns:
-        names = ir.BODIES.get(eqn.primitive, ())
-        eqn = eqn.replace(params=eqn.params | {n: with_safe_selections(eqn.params[n]) for n in names})
+        eqn = deeper(eqn, with_safe_selections)
         new = _safe(body, eqn, made_by, users) if eqn.primitive is jp.select_n_p and len(eqn.invars) == 3 else [eqn]
         eqns += new
         made_by |= {v: e for e in new for v in e.outvars}
     return body.replace(eqns=eqns)
-
-
-def _users(body: Jaxpr) -> dict[Var, int]:
-    """How often each variable is read."""
-    count: dict[Var, int] = {}
-    for atom in [*(a for e in body.eqns for a in e.invars), *body.outvars]:
-        if isinstance(atom, Var):
-            count[atom] = count.get(atom, 0) + 1
-    return count
 
 
 def _safe(body: Jaxpr, eqn: JaxprEqn, made_by: dict[Var, JaxprEqn], users: dict[Var, int]) -> list[JaxprEqn]:

@@ -19,6 +19,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Var, new_jaxpr_eqn, no_effects
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.roles import roles
 from gradmc.program.middle.rows import rewritten
@@ -36,16 +37,9 @@ def with_windows(body: Jaxpr) -> Jaxpr:
             eqns += ends[array].load(eqn)
         else:
             eqns += _rewritten(eqn, ends) if eqn.primitive is ir.for_p else [eqn]
-    eqns = [_deeper(eqn) for eqn in eqns]
+    eqns = [deeper(eqn, with_windows) for eqn in eqns]
     body = body.replace(eqns=eqns)
     return prune(body, range(len(body.outvars)))
-
-
-def _deeper(eqn: JaxprEqn) -> JaxprEqn:
-    names = ir.BODIES.get(eqn.primitive, ())
-    if not names:
-        return eqn
-    return eqn.replace(params=eqn.params | {name: with_windows(eqn.params[name]) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

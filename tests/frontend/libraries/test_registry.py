@@ -32,6 +32,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.compiler import evaluate
 from gradmc.program.exact import is_hashable
 from gradmc.program.frontend import builtin, routing
+from gradmc.program.frontend.hooks import Hooks
 from gradmc.program.frontend.libraries import mirrored, registry
 
 SKIPPED = ("test", "_", "conftest", "f2py", "distutils")
@@ -71,7 +72,7 @@ def test_every_function_goes_to_its_own_counterpart_or_is_refused(library: Modul
             if function in builtin.HANDLERS or not _is_of(function, library):
                 continue
             with pytest.raises(ProgramError, match=r"cannot be applied|must not draw|cannot have values"):
-                routing.counterpart(function)
+                routing.counterpart(Hooks(), function)
             refused += 1
         elif found is not None and found is mirrored.jaxs(function):
             home = homes[id(function)]
@@ -149,7 +150,7 @@ CALLS: list[tuple[Any, tuple]] = [
 def test_counterparts_give_the_same_values() -> None:
     with jax.enable_x64(True):
         for function, args in CALLS:
-            got, want = routing.counterpart(function)(*args), function(*args)  # type: ignore[misc]
+            got, want = routing.counterpart(Hooks(), function)(*args), function(*args)  # type: ignore[misc]
             for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
                 assert np.shape(one) == np.shape(other), function
                 np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12, err_msg=str(function))
@@ -163,7 +164,7 @@ def test_distributions_are_looked_up_by_themselves() -> None:
     with jax.enable_x64(True):
         own = jax.jit(lambda p: evaluate(lambda x: Doubled(name="norm").logpdf(x), (p,), {})[0])(0.3)
     np.testing.assert_allclose(own, -2.0 * 0.3 * 0.3, rtol=1e-12)
-    density = routing.counterpart(scipy.stats.norm.logpdf)
+    density = routing.counterpart(Hooks(), scipy.stats.norm.logpdf)
     assert density is not None
     np.testing.assert_allclose(density(0.3, 0.1, 2.0), scipy.stats.norm.logpdf(0.3, 0.1, 2.0), rtol=1e-5)
 

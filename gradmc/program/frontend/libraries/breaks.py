@@ -24,6 +24,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.frontend import where
 from gradmc.program.frontend.libraries.functions import Function
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.jaxprs import nested, walk
 
 COMPARISONS = (jp.lt_p, jp.le_p, jp.gt_p, jp.ge_p)
 STEPS = (jp.floor_p, jp.ceil_p, jp.round_p, jp.sign_p, jp.rem_p)
@@ -179,14 +180,11 @@ def _steps(eqn: JaxprEqn) -> bool:
 
 def _bodies(eqn: JaxprEqn) -> list[Jaxpr]:
     """The jaxprs that an equation holds; a library's computation, with a derivative of its own, is not looked into."""
-    if eqn.primitive.name in WITH_DERIVATIVES:
-        return []
-    values = [v for p in eqn.params.values() for v in (p if isinstance(p, tuple | list) else [p])]
-    return [v for v in values if isinstance(v, Jaxpr)]
+    return [] if eqn.primitive.name in WITH_DERIVATIVES else nested(eqn)
 
 
 def _holds_comparison(body: Jaxpr) -> bool:
-    return any(_compares(e) or any(map(_holds_comparison, _bodies(e))) for e in body.eqns)
+    return any(map(_compares, walk(body, _bodies)))
 
 
 def _compares_time(eqn: JaxprEqn, seen: Sequence[Seen]) -> bool:

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Var, jaxpr_as_fun
 
 from gradmc.program import ir
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.given import Given
 from gradmc.program.frontend.values import any_traced
+from gradmc.program.middle import lower
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,16 +51,14 @@ class Function:
         return ir.types(self.body.out_avals)[0].shape
 
 
-def compiled(function: Callable[..., Any], *examples: Any) -> Function:
+def compiled(ev: Evaluation, function: Callable[..., Any], *examples: Any) -> Function:
     """A function of the user's on float arrays of the shapes of `examples`; its value is one array of floats."""
-    from gradmc.program.frontend.calls import call, present
-    from gradmc.program.middle import lower
 
     def values(*args: Any) -> Any:
-        return as_array(present(call(function, *args)))
+        return as_array(ev.present(ev.call(function, *args)))
 
     shapes = [jax.ShapeDtypeStruct(jnp.shape(e), jnp.result_type(float)) for e in examples]
-    body, operands = ir.closed(Given(values), *shapes)
+    body, operands = ir.closed(Given(ev, values), *shapes)
     return _hoisted(lower(body), operands)
 
 

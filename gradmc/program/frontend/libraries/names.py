@@ -1,8 +1,11 @@
-"""What a library's function is called in errors."""
+"""What a library's function is called in errors, and the errors for what is not followed."""
 
 from typing import Any
 
 import numpy as np
+
+from gradmc.errors import ProgramError
+from gradmc.program.frontend import where
 
 
 def told(function: Any) -> str:
@@ -15,3 +18,17 @@ def told(function: Any) -> str:
         return f"{'numpy' if getattr(np, function.__name__, None) is function else 'scipy.special'}.{function.__name__}"
     module = getattr(function, "__module__", None) or type(function).__module__
     return f"{module}.{name}" if name else f"an object of {type(function).__module__}.{type(function).__qualname__}"
+
+
+def refuse(what: str, remedy: str) -> ProgramError:
+    """The error for an option that is not followed."""
+    return ProgramError(f"{what} is not compiled", location=where.here(), remedy=remedy)
+
+
+def random_refused() -> ProgramError:
+    """The error for random numbers."""
+    return ProgramError(
+        "a program must not draw random numbers: it is compiled once and evaluated many times",
+        location=where.here(),
+        remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
+    )

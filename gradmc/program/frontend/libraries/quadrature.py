@@ -17,6 +17,7 @@ from jax import lax
 from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.frontend import where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.breaks import breaks
 from gradmc.program.frontend.libraries.forward import forward
@@ -153,20 +154,14 @@ def integral(function: Function, a: Any, b: Any, points: Any = None) -> tuple[An
     return ir.as_one(forward(values), *ends, *(real(function.operands[k]) for k in moving))
 
 
-def _called(function: Any, *args: Any) -> Any:
-    from gradmc.program.frontend.calls import call
-
-    return call(function, *args)
-
-
-def quad(
+def quad(ev: Evaluation,
     func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0, epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8,
     limit: int = 50, points: Any = None, weight: Any = None, wvar: Any = None, wopts: Any = None,
     maxp1: int = 50, limlst: int = 50, complex_func: bool = False,
 ) -> Any:  # fmt: skip
     """`scipy.integrate.quad`."""
     more = args if isinstance(args, tuple) else (args,)
-    function = compiled(lambda x: jnp.reshape(real(_present(_called(func, x, *more))), ()), 0.0)
+    function = compiled(ev, lambda x: jnp.reshape(real(ev.present(ev.call(func, x, *more))), ()), 0.0)
     if not function.traced and not any_traced((a, b)):
         return scipy.integrate.quad(func, a, b, args, full_output, epsabs, epsrel, limit, points, weight, wvar, wopts)
     if weight is not None or complex_func or full_output:
@@ -178,44 +173,40 @@ def quad(
     return integral(function, a, b, points)
 
 
-def _present(value: Any) -> Any:
-    from gradmc.program.frontend.calls import present
-
-    return present(value)
-
-
-def quad_vec(f: Any, a: Any, b: Any, *_: Any, args: Any = (), points: Any = None, **__: Any) -> Any:
+def quad_vec(ev: Evaluation, f: Any, a: Any, b: Any, *_: Any, args: Any = (), points: Any = None, **__: Any) -> Any:
     """`scipy.integrate.quad_vec`."""
-    return integral(compiled(lambda x: _called(f, x, *args), 0.0), a, b, points)
+    return integral(compiled(ev, lambda x: ev.call(f, x, *args), 0.0), a, b, points)
 
 
-def fixed_quad(func: Any, a: Any, b: Any, args: Any = (), n: int = 5) -> tuple[Any, None]:
+def fixed_quad(ev: Evaluation, func: Any, a: Any, b: Any, args: Any = (), n: int = 5) -> tuple[Any, None]:
     """`scipy.integrate.fixed_quad`: Gauss and Legendre's rule, the integrand called with all nodes at once."""
     nodes, weights = np.polynomial.legendre.leggauss(int(n))
     y = (b - a) * (nodes + 1) / 2.0 + a
-    return (b - a) / 2.0 * jnp.sum(weights * real(_present(_called(func, y, *args))), axis=-1), None
+    return (b - a) / 2.0 * jnp.sum(weights * real(ev.present(ev.call(func, y, *args))), axis=-1), None
 
 
-def _bound(bound: Any, *args: Any) -> Any:
-    return _called(bound, *args) if callable(bound) else bound
+def _bound(ev: Evaluation, bound: Any, *args: Any) -> Any:
+    return ev.call(bound, *args) if callable(bound) else bound
 
 
-def dblquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, args: Any = (), **_: Any) -> Any:
+def dblquad(ev: Evaluation, func: Any, a: Any, b: Any, gfun: Any, hfun: Any, args: Any = (), **_: Any) -> Any:
     """`scipy.integrate.dblquad`."""
 
     def inner(x: Any) -> Any:
-        return quad(lambda y: _called(func, y, x, *args), _bound(gfun, x), _bound(hfun, x))[0]
+        return quad(ev, lambda y: ev.call(func, y, x, *args), _bound(ev, gfun, x), _bound(ev, hfun, x))[0]
 
-    return quad(inner, a, b)
+    return quad(ev, inner, a, b)
 
 
-def tplquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, qfun: Any, rfun: Any, args: Any = (), **_: Any) -> Any:
+def tplquad(
+    ev: Evaluation, func: Any, a: Any, b: Any, gfun: Any, hfun: Any, qfun: Any, rfun: Any, args: Any = (), **_: Any
+) -> Any:
     """`scipy.integrate.tplquad`."""
 
     def inner(y: Any, x: Any) -> Any:
-        return quad(lambda z: _called(func, z, y, x, *args), _bound(qfun, x, y), _bound(rfun, x, y))[0]
+        return quad(ev, lambda z: ev.call(func, z, y, x, *args), _bound(ev, qfun, x, y), _bound(ev, rfun, x, y))[0]
 
-    return dblquad(inner, a, b, gfun, hfun)
+    return dblquad(ev, inner, a, b, gfun, hfun)
 
 
 GIVEN: dict[Any, Callable[..., Any]] = {

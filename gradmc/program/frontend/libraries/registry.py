@@ -4,12 +4,13 @@ A name says little: `numpy.emath.sqrt` is not `numpy.sqrt`, `math.remainder` is 
 a program can have imported has a module here (`MODULES`), with
 
     TABLE      function: what to call in its place when an argument is traced
-    GIVEN      functions that are given functions of the user's, and what to call in their place: the values that those
-               close over may be traced, whatever the other arguments are
+    GIVEN      functions that are given functions of the user's, and what to call in their place, with the evaluation
+               first: the values that those close over may be traced, whatever the other arguments are
     OBJECTS    type of an object that can be called (a spline made of data): from the object, what to call in its place
     METHODS    type of an object: from the object and its bound method, what to call in its place
     FOLLOWED   names of modules whose functions are compiled along like the user's own
 
+An entry that needs the evaluation (it notes where the program fails, or calls functions of the user's) is `Evaluated`.
 A module is imported when a program calls a function of its library. What JAX mirrors under the same name stands in
 `mirrored`.
 """
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.program.exact import is_hashable
+from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.mirrored import jaxs
 
 HERE = "gradmc.program.frontend.libraries"
@@ -66,7 +68,7 @@ def _modules(function: Any) -> Iterator[ModuleType]:
         yield importlib.import_module(f"{HERE}.{module}")
 
 
-def find(function: Any) -> Callable[..., Any] | None:
+def find(function: Any) -> Callable[..., Any] | Evaluated | None:
     """What to call in place of a library function when an argument is traced; None: nothing is known."""
     owner = getattr(function, "__self__", None)
     for module in _modules(function):
@@ -82,7 +84,7 @@ def find(function: Any) -> Callable[..., Any] | None:
 
 
 def given_functions(function: Any) -> Callable[..., Any] | None:
-    """What to call in place of a library function that is given functions of the user's."""
+    """What to call in place of a library function that is given functions of the user's, the evaluation first."""
     if not is_hashable(function) or library_of(function) not in ("scipy.integrate", "scipy.optimize"):
         return None
     for module in _modules(function):

@@ -10,22 +10,18 @@ from jax import lax
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import context, where
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import quadrature, rules, runge_kutta, stiff
 from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.breaks import Breaks, breaks
 from gradmc.program.frontend.libraries.forward import forward
 from gradmc.program.frontend.libraries.functions import Function, compiled
+from gradmc.program.frontend.libraries.names import refuse
 from gradmc.program.frontend.values import any_traced
 
 TIGHT_RTOL, TIGHT_ATOL = 1e-11, 1e-13
 """Tolerances of what stands in for LSODA, which the compiled program does not follow step for step."""
 ATTEMPTS = 5_000
-
-
-def refuse(what: str, remedy: str) -> ProgramError:
-    """The error for an option that is not followed."""
-    return ProgramError(f"{what} is not compiled", location=where.here(), remedy=remedy)
 
 
 class Result:
@@ -134,6 +130,7 @@ TIGHT = runge_kutta.Control(TIGHT_RTOL, TIGHT_ATOL, most=ATTEMPTS, until_stiff=T
 
 
 def solve_ivp(
+    ev: Evaluation,
     fun: Any,
     t_span: Any,
     y0: Any,
@@ -149,7 +146,7 @@ def solve_ivp(
     name = method if isinstance(method, str) else getattr(method, "__name__", "")
     (t0, t1), y0 = t_span, real(y0)
     more = tuple(args) if args is not None else ()
-    rhs = compiled(lambda t, y: _called(fun, t, y, *more), 0.0, y0)
+    rhs = compiled(ev, lambda t, y: ev.call(fun, t, y, *more), 0.0, y0)
     if not rhs.traced and not any_traced((t0, t1, y0, t_eval, list(options.values()))):
         return _plainly(scipy.integrate.solve_ivp, fun, t_span, np.asarray(y0), method, t_eval, dense_output, events,
                         vectorized, args, **options)  # fmt: skip
@@ -164,7 +161,7 @@ def solve_ivp(
     jumps = breaks(rhs, "the right-hand side")
     out, last, good = _solution(name, rhs, t0, t1, y0, times, control, jumps)
     if name not in runge_kutta.METHODS or jumps is not None:
-        out, last = (within_tolerance(v, control.rtol, control.atol) for v in (out, last))
+        out, last = (within_tolerance(ev, v, control.rtol, control.atol) for v in (out, last))
     success = good > 0
 
     def dense(t: Any) -> Any:
@@ -184,7 +181,7 @@ def solve_ivp(
     )
 
 
-def odeint(
+def odeint(ev: Evaluation,
     func: Any, y0: Any, t: Any, args: Any = (), Dfun: Any = None, col_deriv: Any = 0, full_output: Any = 0,
     ml: Any = None, mu: Any = None, rtol: Any = None, atol: Any = None, tcrit: Any = None, h0: Any = 0.0,
     hmax: Any = 0.0, hmin: Any = 0.0, ixpr: Any = 0, mxstep: Any = 0, mxhnil: Any = 0, mxordn: Any = 12,
@@ -195,31 +192,25 @@ def odeint(
     start, times = jnp.atleast_1d(real(y0)), real(t)
 
     def rate(t: Any, y: Any) -> Any:
-        return _called(func, t, y, *more) if tfirst else _called(func, y, t, *more)
+        return ev.call(func, t, y, *more) if tfirst else ev.call(func, y, t, *more)
 
-    rhs = compiled(rate, 0.0, start)
+    rhs = compiled(ev, rate, 0.0, start)
     if not rhs.traced and not any_traced((y0, t)):
         return _plainly(scipy.integrate.odeint, func, y0, t, args, full_output=full_output, rtol=rtol, atol=atol,
                         tcrit=tcrit, h0=h0, hmax=hmax, hmin=hmin, mxstep=mxstep, tfirst=tfirst)  # fmt: skip
     out, _, _ = _solution("LSODA", rhs, times[0], times[-1], start, times, TIGHT, breaks(rhs, "the right-hand side"))
-    out = within_tolerance(out, 1.49e-8 if rtol is None else rtol, 1.49e-8 if atol is None else atol)
+    out = within_tolerance(ev, out, 1.49e-8 if rtol is None else rtol, 1.49e-8 if atol is None else atol)
     return (out, {"message": "Integration successful."}) if full_output else out
 
 
-def within_tolerance(solution: Any, rtol: Any, atol: Any) -> Any:
+def within_tolerance(ev: Evaluation, solution: Any, rtol: Any, atol: Any) -> Any:
     """A solution that plain Python has to a tolerance only; moved by it where the program is traced for the effect."""
-    noted = context.current().wavering
+    noted = ev.wavering
     if noted is None:
         return solution
     noted.append(float(np.max(rtol)))
     signs = np.random.default_rng(0).choice([-1.0, 1.0], np.shape(solution))
     return solution + signs * (atol + rtol * jnp.abs(solution))
-
-
-def _called(function: Any, *args: Any) -> Any:
-    from gradmc.program.frontend.calls import call
-
-    return call(function, *args)
 
 
 def _plainly(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

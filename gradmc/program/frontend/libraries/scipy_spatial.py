@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import distance
 
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.scipy_integrate import refuse
+from gradmc.program.frontend.libraries.names import refuse
 
 
 def _root(square: Any) -> Any:

@@ -21,11 +21,14 @@ from scipy.stats._distn_infrastructure import _isintegral, rv_continuous, rv_dis
 
 from gradmc.errors import ProgramError
 from gradmc.lpdf._special import log1mexp, log_beta, log_ndtr
-from gradmc.program.frontend import routing, where
+from gradmc.program.frontend import where
 from gradmc.program.frontend.densities import log_density
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import incomplete, scipy_multivariate, scipy_special
 from gradmc.program.frontend.libraries.arrays import real
+from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.functions import compiled
+from gradmc.program.frontend.libraries.names import random_refused
 
 FOLLOWED = frozenset(["scipy.stats._continuous_distns", "scipy.stats._discrete_distns", "scipy.stats._constants"])
 """Modules whose functions are compiled along."""
@@ -48,7 +51,7 @@ OF_PROBABILITY = {"_ppf": "_isf", "_isf": "_ppf"}
 """The method that gives another one's value at 1 - q."""
 
 
-def standard(law: Any, name: str, x: Any, shapes: tuple, *, inherited: bool = False) -> Any:
+def standard(ev: Evaluation, law: Any, name: str, x: Any, shapes: tuple, *, inherited: bool = False) -> Any:
     """A method of the standard law (loc 0, scale 1), by the law's own formula or from another method.
 
     Args:
@@ -62,17 +65,18 @@ def standard(law: Any, name: str, x: Any, shapes: tuple, *, inherited: bool = Fa
     if own is not None:
         return own(x, *shapes)
     if name in OF_PROBABILITY and type(law) in INVERTED:
-        return _inverted(law, name)(*shapes, x)
+        return _inverted(ev, law, name)(*shapes, x)
     if _defines(law, name) and not inherited:
         formula = getattr(law, name)
-        return _followed(formula, x, *shapes) if jnp.ndim(x) else _followed(formula, x[None], *shapes).reshape(x.shape)
+        found = _followed(ev, formula, x if jnp.ndim(x) else x[None], *shapes)
+        return found if jnp.ndim(x) else found.reshape(x.shape)
     for other, made in FROM.get(name, ()):
         if (type(law), other) in OWN or _defines(law, other):
-            return made(standard(law, other, x, shapes))
+            return made(standard(ev, law, other, x, shapes))
     if name in OF_PROBABILITY and _defines(law, OF_PROBABILITY[name]):
-        return standard(law, OF_PROBABILITY[name], 1.0 - x, shapes)
+        return standard(ev, law, OF_PROBABILITY[name], 1.0 - x, shapes)
     if name in OF_PROBABILITY and isinstance(law, rv_continuous):
-        return _inverted(law, name)(*shapes, x)
+        return _inverted(ev, law, name)(*shapes, x)
     raise ProgramError(
         f"scipy.stats.{law.name}.{name.removeprefix('_')} has no formula that could be differentiated",
         location=where.here(),
@@ -80,14 +84,12 @@ def standard(law: Any, name: str, x: Any, shapes: tuple, *, inherited: bool = Fa
     )
 
 
-def _followed(function: Any, *args: Any) -> Any:
+def _followed(ev: Evaluation, function: Any, *args: Any) -> Any:
     """What a function of scipy's in Python returns, compiled along."""
-    from gradmc.program.frontend.calls import call, present
-
-    return present(call(function, *args))
+    return ev.present(ev.call(function, *args))
 
 
-def _inverted(law: Any, name: str) -> Callable[..., Any]:
+def _inverted(ev: Evaluation, law: Any, name: str) -> Callable[..., Any]:
     """A quantile: scipy's own, with the derivative that the distribution function has by implicit differentiation."""
     forward = "_cdf" if name == "_ppf" else "_sf"
 
@@ -96,7 +98,7 @@ def _inverted(law: Any, name: str) -> Callable[..., Any]:
 
     def inverse(*args: Any) -> Any:
         given = jnp.broadcast_arrays(*map(real, args))
-        distribution = compiled(lambda *a: standard(law, forward, a[-1], a[:-1]), *given)  # while the program is traced
+        distribution = compiled(ev, lambda *a: standard(ev, law, forward, a[-1], a[:-1]), *given)
         return incomplete.inverse(value, distribution)(*given)
 
     return inverse
@@ -108,17 +110,17 @@ def _defines(law: Any, name: str) -> bool:
     return module in FOLLOWED or not module.startswith("scipy.")
 
 
-def _support(law: Any, shapes: tuple) -> tuple[Any, Any]:
+def _support(ev: Evaluation, law: Any, shapes: tuple) -> tuple[Any, Any]:
     if _defines(law, "_get_support"):
-        low, high = _followed(law._get_support, *shapes)
+        low, high = _followed(ev, law._get_support, *shapes)
     else:
         low, high = law.a, law.b
     return real(low), real(high)
 
 
-def _allowed(law: Any, shapes: tuple) -> Any:
+def _allowed(ev: Evaluation, law: Any, shapes: tuple) -> Any:
     if _defines(law, "_argcheck") and type(law) is not type(stats.erlang):  # it warns of shapes between integers
-        return _followed(law._argcheck, *shapes)
+        return _followed(ev, law._argcheck, *shapes)
     return functools.reduce(jnp.logical_and, (s > 0 for s in shapes), jnp.asarray(True))
 
 
@@ -129,7 +131,7 @@ def _within(low: Any, high: Any) -> Any:
     return jnp.where(below, inner, jnp.where(above, high - 1.0, 0.0))
 
 
-def of_law(law: Any, name: str, *given: Any, **options: Any) -> Any:
+def of_law(ev: Evaluation, law: Any, name: str, *given: Any, **options: Any) -> Any:
     """A method of a law at traced values, parameters as scipy takes them."""
     x = options.pop("q" if name in ("ppf", "isf") else "k" if "k" in options else "x", None)
     x, args = (given[0], given[1:]) if x is None else (x, given)
@@ -138,21 +140,21 @@ def of_law(law: Any, name: str, *given: Any, **options: Any) -> Any:
     found = _density(law, name) if name in LOG_DENSITIES else None
     if found is not None:
         return found(x, *shapes, loc) if name in ("logpmf", "pmf") else found(x, *shapes, loc, scale)
-    allowed = jnp.logical_and(_allowed(law, shapes), scale > 0)
+    allowed = jnp.logical_and(_allowed(ev, law, shapes), scale > 0)
     if name in ("ppf", "isf"):
         inside = (x > 0) & (x < 1)
-        low, high = _support(law, shapes)
+        low, high = _support(ev, law, shapes)
         ends = (low, high) if name == "ppf" else (high, low)
-        found = standard(law, f"_{name}", jnp.where(inside, x, 0.5), shapes)
+        found = standard(ev, law, f"_{name}", jnp.where(inside, x, 0.5), shapes)
         at_ends = jnp.where(x == 0, ends[0], jnp.where(x == 1, ends[1], jnp.nan))
         return jnp.where(allowed, jnp.where(inside, found, at_ends) * scale + loc, jnp.nan)
     y = (x - loc) / scale
-    low, high = _support(law, shapes)
+    low, high = _support(ev, law, shapes)
     if isinstance(law, rv_discrete):
-        return _discrete(law, name, y, low, high, shapes, allowed)
+        return _discrete(ev, law, name, y, low, high, shapes, allowed)
     inside = (y >= low) & (y <= high) if name in LOG_DENSITIES else (y > low) & (y < high)
     safe = jnp.where(inside, y, _within(low, high))
-    found = standard(law, f"_{name}", safe, shapes)
+    found = standard(ev, law, f"_{name}", safe, shapes)
     if name in LOG_DENSITIES:
         found = found - jnp.log(scale) if name == "logpdf" else found / scale
     outside = _beyond(name, y >= high)
@@ -163,41 +165,41 @@ SUMMARIES = frozenset(["mean", "var", "std", "median", "entropy", "interval", "s
 """What a law is, and not at which place."""
 
 
-def summary(law: Any, name: str, *given: Any, **options: Any) -> Any:
+def summary(ev: Evaluation, law: Any, name: str, *given: Any, **options: Any) -> Any:
     """The mean, variance or the like of a law, parameters as scipy takes them."""
     level = options.pop("confidence", None)
     if name == "interval" and level is None:
         level, *given = given  # type: ignore[assignment]
     shapes, loc, scale = law._parse_args(*given, **options)
     shapes, loc, scale = tuple(map(real, shapes)), real(loc), real(scale)
-    allowed = jnp.logical_and(_allowed(law, shapes), scale > 0)
+    allowed = jnp.logical_and(_allowed(ev, law, shapes), scale > 0)
     match name:
         case "median" | "interval":
             tails = (0.5,) if level is None else (0.5 * (1.0 - level), 0.5 * (1.0 + level))
-            found = tuple(of_law(law, "ppf", p, *given, **options) for p in tails)
+            found = tuple(of_law(ev, law, "ppf", p, *given, **options) for p in tails)
             return found if level is not None else found[0]
         case "support":
-            return tuple(jnp.where(allowed, scale * end + loc, jnp.nan) for end in _support(law, shapes))
+            return tuple(jnp.where(allowed, scale * end + loc, jnp.nan) for end in _support(ev, law, shapes))
         case "entropy":
-            value = _formula(law, "_entropy", shapes) + (jnp.log(scale) if isinstance(law, rv_continuous) else 0.0)
+            value = _formula(ev, law, "_entropy", shapes) + (jnp.log(scale) if isinstance(law, rv_continuous) else 0.0)
         case "mean":
-            value = loc + scale * _moment(law, 0, shapes)
+            value = loc + scale * _moment(ev, law, 0, shapes)
         case _:
-            variance = scale * scale * _moment(law, 1, shapes)
+            variance = scale * scale * _moment(ev, law, 1, shapes)
             value = variance if name == "var" else jnp.sqrt(variance)
     return jnp.where(allowed, value, jnp.nan)
 
 
-def _moment(law: Any, k: int, shapes: tuple) -> Any:
+def _moment(ev: Evaluation, law: Any, k: int, shapes: tuple) -> Any:
     """Mean (0) or variance (1) of the standard law."""
-    found = (_formula(law, "_stats", shapes) if _defines(law, "_stats") else (None, None))[k]
+    found = (_formula(ev, law, "_stats", shapes) if _defines(law, "_stats") else (None, None))[k]
     if found is not None:
         return real(found)
-    first = _formula(law, "_munp", (1, *shapes))
-    return first if k == 0 else _formula(law, "_munp", (2, *shapes)) - first * first
+    first = _formula(ev, law, "_munp", (1, *shapes))
+    return first if k == 0 else _formula(ev, law, "_munp", (2, *shapes)) - first * first
 
 
-def _formula(law: Any, name: str, args: tuple) -> Any:
+def _formula(ev: Evaluation, law: Any, name: str, args: tuple) -> Any:
     if not _defines(law, name):
         told = {"_entropy": "entropy"}.get(name, "mean and variance")
         raise ProgramError(
@@ -205,7 +207,7 @@ def _formula(law: Any, name: str, args: tuple) -> Any:
             location=where.here(),
             remedy="Write the formula, or give a function of your own to gm.external, with its gradient.",
         )
-    return _followed(getattr(law, name), *args)
+    return _followed(ev, getattr(law, name), *args)
 
 
 def _beyond(name: str, above: Any) -> Any:
@@ -224,7 +226,7 @@ def _beyond(name: str, above: Any) -> Any:
     return jnp.where(above, -np.inf, 0.0)
 
 
-def _discrete(law: Any, name: str, k: Any, low: Any, high: Any, shapes: tuple, allowed: Any) -> Any:
+def _discrete(ev: Evaluation, law: Any, name: str, k: Any, low: Any, high: Any, shapes: tuple, allowed: Any) -> Any:
     if name in LOG_DENSITIES:
         inside = (k >= low) & (k <= high) & (k == jnp.floor(k))
         above: Any = False
@@ -232,7 +234,7 @@ def _discrete(law: Any, name: str, k: Any, low: Any, high: Any, shapes: tuple, a
         k = jnp.floor(k)
         inside, above = (k >= low) & (k < high), k >= high
     safe = jnp.where(inside, k, jnp.where(jnp.isfinite(low), low, 0.0))
-    found = standard(law, f"_{name}", safe, shapes)
+    found = standard(ev, law, f"_{name}", safe, shapes)
     return jnp.where(allowed, jnp.where(inside, found, _beyond(name, above)), jnp.nan)
 
 
@@ -253,15 +255,17 @@ BETTER_IN_SCIPY = frozenset(["nbinom", "wrapcauchy", "vonmises", "gennorm", "t",
 METHOD_NAMES = frozenset(["logpdf", "logpmf", "pdf", "pmf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf"])
 
 
-def _method(law: Any, method: Any) -> Callable[..., Any] | None:
+def _method(law: Any, method: Any) -> Callable[..., Any] | Evaluated | None:
     name = method.__name__
     if name in METHOD_NAMES:
-        return functools.partial(of_law, law, name)
+        return Evaluated(lambda ev, *args, **options: of_law(ev, law, name, *args, **options))
     if name in SUMMARIES:
-        return functools.partial(summary, law, name)
+        return Evaluated(lambda ev, *args, **options: summary(ev, law, name, *args, **options))
     if name in NUMERICAL:
         inherited = method.__module__ == rv_generic.__module__
-        return lambda x, *shapes: standard(law, name, real(x), tuple(map(real, shapes)), inherited=inherited)
+        return Evaluated(
+            lambda ev, x, *shapes: standard(ev, law, name, real(x), tuple(map(real, shapes)), inherited=inherited)
+        )
     if name == "_get_support":
         return lambda *shapes: (law.a, law.b)
     return None
@@ -270,24 +274,25 @@ def _method(law: Any, method: Any) -> Callable[..., Any] | None:
 class Frozen:
     """A law with parameters, which may be traced."""
 
-    def __init__(self, law: Any, args: tuple, options: dict[str, Any]) -> None:
+    def __init__(self, ev: Evaluation, law: Any, args: tuple, options: dict[str, Any]) -> None:
+        self.ev = ev
         self.dist, self.args, self.kwds = law, args, options
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return _of_frozen(self, name)
+        return _of_frozen(self.ev, self, name)
 
 
-def _of_frozen(frozen: Any, name: str) -> Callable[..., Any]:
+def _of_frozen(ev: Evaluation, frozen: Any, name: str) -> Callable[..., Any]:
     """A method of a law with parameters."""
     law, given, options = frozen.dist, frozen.args, frozen.kwds
     if name in METHOD_NAMES:
-        return lambda x: of_law(law, name, x, *given, **options)
+        return lambda x: of_law(ev, law, name, x, *given, **options)
     if name == "interval":
-        return lambda confidence: summary(law, name, *given, confidence=confidence, **options)
+        return lambda confidence: summary(ev, law, name, *given, confidence=confidence, **options)
     if name in SUMMARIES:
-        return lambda: summary(law, name, *given, **options)
+        return lambda: summary(ev, law, name, *given, **options)
     if name == "rvs":
-        raise routing.random_refused()
+        raise random_refused()
     raise ProgramError(
         f"scipy.stats.{law.name}(...).{name} with parameters in it is not compiled",
         location=where.here(),
@@ -295,13 +300,15 @@ def _of_frozen(frozen: Any, name: str) -> Callable[..., Any]:
     )
 
 
-def _frozen_method(frozen: Any, method: Any) -> Callable[..., Any] | None:
+def _frozen_method(frozen: Any, method: Any) -> Evaluated | None:
     name = method.__name__
-    return _of_frozen(frozen, name) if name in METHOD_NAMES | SUMMARIES else None
+    if name not in METHOD_NAMES | SUMMARIES:
+        return None
+    return Evaluated(lambda ev, *args, **options: _of_frozen(ev, frozen, name)(*args, **options))
 
 
-def _frozen(law: Any) -> Callable[..., Any]:
-    return lambda *args, **options: Frozen(law, args, options)
+def _frozen(law: Any) -> Evaluated:
+    return Evaluated(lambda ev, *args, **options: Frozen(ev, law, args, options))
 
 
 # --- laws whose methods call compiled code ---------------------------------------------------------
@@ -426,17 +433,19 @@ OWN: dict[tuple[type, str], Callable[..., Any]] = {
 """Methods of standard laws whose formula in scipy is compiled code or loses digits."""
 
 
-def _apply_where(cond: Any, args: Any, f1: Any, f2: Any = None, *, fill_value: Any = None, **_: Any) -> Any:
+def _apply_where(
+    ev: Evaluation, cond: Any, args: Any, f1: Any, f2: Any = None, *, fill_value: Any = None, **_: Any
+) -> Any:
     given = args if isinstance(args, tuple | list) else (args,)
-    yes = _followed(f1, *given)
-    no = fill_value if f2 is None else _followed(f2, *given)
+    yes = _followed(ev, f1, *given)
+    no = fill_value if f2 is None else _followed(ev, f2, *given)
     return jnp.where(cond, yes, no)
 
 
-def _lazy_select(conditions: Any, functions: Any, arrays: Any, default: Any = 0) -> Any:
+def _lazy_select(ev: Evaluation, conditions: Any, functions: Any, arrays: Any, default: Any = 0) -> Any:
     value = default
     for condition, function in list(zip(conditions, functions, strict=True)):  # a later one that holds counts
-        value = jnp.where(condition, _followed(function, *arrays), value)
+        value = jnp.where(condition, _followed(ev, function, *arrays), value)
     return value
 
 
@@ -446,15 +455,15 @@ def _promoted(*args: Any, broadcast: bool = False, force_floating: bool = False,
     return tuple(jnp.broadcast_to(a, shape) if broadcast and a is not None else a for a in made)
 
 
-TABLE: dict[Any, Callable[..., Any]] = {
-    apply_where: _apply_where,
-    _lazyselect: _lazy_select,
+TABLE: dict[Any, Callable[..., Any] | Evaluated] = {
+    apply_where: Evaluated(_apply_where),
+    _lazyselect: Evaluated(_lazy_select),
     xp_promote: _promoted,
     _isintegral: lambda x: x == jnp.round(x),
     **scipy_multivariate.TABLE,
 }
-OBJECTS: dict[type, Callable[[Any], Callable[..., Any]]] = {rv_generic: _frozen}
-METHODS: dict[type, Callable[[Any, Any], Callable[..., Any] | None]] = {
+OBJECTS: dict[type, Callable[[Any], Callable[..., Any] | Evaluated]] = {rv_generic: _frozen}
+METHODS: dict[type, Callable[[Any, Any], Callable[..., Any] | Evaluated | None]] = {
     rv_frozen: _frozen_method,
     rv_generic: _method,
     **scipy_multivariate.METHODS,

@@ -11,27 +11,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.frontend import failing, tables
+from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
+from gradmc.program.frontend.libraries.evaluated import Evaluated
 
 
 def _log_factorial(n: Any) -> Any:
     return _special().gammaln(n + 1.0)
 
 
+def _log_binomial(n: Any, k: Any) -> Any:
+    return _log_factorial(n) - _log_factorial(k) - _log_factorial(n - k)
+
+
 MOST_COUNTED = 10_000
 """Entries of a table of factorials that is made exactly."""
 
 
-def _counting(function: Callable[..., int], log: Callable[..., Any], *numbers: Any) -> Any:
+def _counting(ev: Evaluation, function: Callable[..., int], log: Callable[..., Any], *numbers: Any) -> Any:
     """A factorial or binomial coefficient: exact where its arguments depend on loops and data only."""
-    given = [tables.known(n) for n in numbers]
+    given = [tables.known(ev, n) for n in numbers]
     if all(t is not None for t in given):
         loops, columns = tables.side_by_side([t for t in given if t is not None])
         if columns[0].size <= MOST_COUNTED and all((c >= 0).all() for c in columns):
             exact = np.asarray([function(*map(int, row)) for row in zip(*map(np.ravel, columns), strict=True)], object)
             exact = exact.reshape(columns[0].shape)
             fits = max(exact.flat, default=0) < 1 << 62
-            return tables.look(tables.Table.of(exact.astype(np.int64 if fits else float), loops))
+            return tables.look(ev, tables.Table.of(exact.astype(np.int64 if fits else float), loops))
     value = jnp.exp(log(*numbers))
     return jnp.where(value < 1e12, jnp.round(value), value)
 
@@ -46,8 +52,8 @@ def _log(x: Any, base: Any = None) -> Any:
     return jnp.log(x) if base is None else jnp.log(x) / jnp.log(base)
 
 
-def _whole(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: failing.whole(function(jnp.asarray(x)))
+def _whole(function: Callable[[Any], Any]) -> Evaluated:
+    return Evaluated(lambda ev, x: failing.whole(ev, function(jnp.asarray(x))))
 
 
 def _spread(values: Any, center: Any, ddof: int) -> Any:
@@ -56,7 +62,7 @@ def _spread(values: Any, center: Any, ddof: int) -> Any:
     return jnp.sum(deviations**2) / (numbers.size - ddof)
 
 
-MATH: dict[Any, Callable[..., Any]] = {
+MATH: dict[Any, Callable[..., Any] | Evaluated] = {
     math.log: _log,
     math.pow: lambda x, y: jnp.power(jnp.asarray(x, float), y),
     math.fabs: jnp.abs,
@@ -67,10 +73,8 @@ MATH: dict[Any, Callable[..., Any]] = {
     math.gamma: lambda x: _special().gamma(x),
     math.erf: lambda x: _special().erf(x),
     math.erfc: lambda x: _special().erfc(x),
-    math.factorial: lambda n: _counting(math.factorial, lambda n: _log_factorial(n), n),
-    math.comb: lambda n, k: _counting(
-        math.comb, lambda n, k: _log_factorial(n) - _log_factorial(k) - _log_factorial(n - k), n, k
-    ),
+    math.factorial: Evaluated(lambda ev, n: _counting(ev, math.factorial, _log_factorial, n)),
+    math.comb: Evaluated(lambda ev, n, k: _counting(ev, math.comb, _log_binomial, n, k)),
     math.gcd: lambda *xs: functools.reduce(jnp.gcd, xs, 0),
     math.lcm: lambda *xs: functools.reduce(jnp.lcm, xs, 1),
     math.sumprod: lambda p, q: jnp.sum(array(p) * array(q)),

@@ -1,14 +1,18 @@
 """The evaluation in progress: its memory, its options, and what it has learned on the way."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradmc.errors import SourceLocation
-from gradmc.program.frontend.memory import Memory
+from gradmc.program.frontend.values import Form
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
+
+if TYPE_CHECKING:
+    from gradmc.program.frontend.iterables import Rollable
+    from gradmc.program.frontend.memory import Memory
+    from gradmc.program.frontend.rolling import Loop
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +31,7 @@ class Lasting:
 
 
 @dataclass(slots=True, eq=False)
-class Context:
+class Evaluation(ABC):
     """One evaluation of a program.
 
     Attributes:
@@ -61,7 +65,7 @@ class Context:
             much, and the tolerance noted here.
     """
 
-    memory: Memory = field(default_factory=Memory)
+    memory: "Memory" = field(init=False)
     copies: int = 1
     traced: int = 0
     python_loops: list[Any] = field(default_factory=list)
@@ -89,20 +93,91 @@ class Context:
     masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
     caches: dict[int, Any] = field(default_factory=dict)
 
+    # --- what files below call of those above ---------------------------------------------------------
 
-_current: ContextVar[Context] = ContextVar("gradmc_evaluation")
+    @abstractmethod
+    def apart(self, /, value: Any, *, stack: bool = False) -> tuple[list[Any], Form]:
+        """The leaves of a value and the form around them (`forms`)."""
 
+    @abstractmethod
+    def together(self, /, form: Form, leaves: Sequence[Any]) -> Any:
+        """The value of a form with these leaves (`forms`)."""
 
-def current() -> Context:
-    """The evaluation in progress."""
-    return _current.get()
+    @abstractmethod
+    def content(self, /, value: Any) -> Any:
+        """What an array or list holds now; other values as they are (`operators`)."""
 
+    @abstractmethod
+    def truth(self, /, value: Any) -> Any:
+        """The truth value of a value (`operators`)."""
 
-@contextmanager
-def evaluating(context: Context) -> Iterator[Context]:
-    """Make `context` the evaluation in progress."""
-    token = _current.set(context)
-    try:
-        yield context
-    finally:
-        _current.reset(token)
+    @abstractmethod
+    def binary(self, /, op: str, a: Any, b: Any) -> Any:
+        """`a op b` (`operators`)."""
+
+    @abstractmethod
+    def element(self, /, content: Any, index: Any) -> Any:
+        """`content[index]` for an array or a listing (`subscripts`)."""
+
+    @abstractmethod
+    def iterate(self, /, source: Any) -> Iterable[Any]:
+        """The items, one after the other, in Python (`iterables`)."""
+
+    @abstractmethod
+    def replace(self, /, owner: Any, content: Any) -> None:
+        """Give an array new content (`stores`)."""
+
+    @abstractmethod
+    def choose(self, /, test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        """A conditional expression (`branches`)."""
+
+    @abstractmethod
+    def for_(
+        self,
+        /,
+        iterable: Any,
+        body: Callable[[Any], object],
+        state: Any,
+        carried: tuple[str, ...],
+        after: tuple[str, ...],
+        ended: Callable[[], Any] | None,
+        stores: tuple[Callable[[], Any], ...],
+        augmented: tuple[str, ...],
+        size: int,
+        origin: Any = None,
+    ) -> None:
+        """Run a `for` statement (`loops`)."""
+
+    @abstractmethod
+    def counted(
+        self,
+        /,
+        source: "Rollable",
+        body: Callable[[Any], object],
+        state: Any,
+        carried: tuple[str, ...],
+        after: tuple[str, ...],
+        augmented: tuple[str, ...],
+        stores: tuple[Callable[[], Any], ...],
+    ) -> None:
+        """Run a `for` whose number of iterations is traced (`whiles`)."""
+
+    @abstractmethod
+    def stopping(self, /, loop: "Loop") -> bool:
+        """Run a `for` that a condition on parameters may end as a `while`; False if that cannot be (`whiles`)."""
+
+    @abstractmethod
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """`function(*args, **kwargs)` (`calls`)."""
+
+    @abstractmethod
+    def users_function(self, /, function: Any) -> Callable[..., Any] | None:
+        """The converted form of a function that the user wrote; None for a library's (`converting`)."""
+
+    @abstractmethod
+    def list_method(self, /, owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+        """A method of a list (`container_methods`)."""
+
+    @abstractmethod
+    def present(self, /, value: Any) -> Any:
+        """What a library function is to see of a value (`library_calls`)."""

@@ -1,0 +1,100 @@
+"""Attributes: reading, setting and deleting them.
+
+What a traced loop or branch sets stays in the memory of the evaluation (`Fields`) until the loop or branch is over.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.program.frontend import choices, frames, lasting, nullable, operators, partial
+from gradmc.program.frontend.array_methods import array_method, member
+from gradmc.program.frontend.container_methods import is_shared
+from gradmc.program.frontend.converting import users_function
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.memory import TOKENS, Fields
+from gradmc.program.frontend.subscripts import load
+from gradmc.program.frontend.values import CannotRoll, Choice, Column, Unbound, is_array
+
+
+def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
+    """`owner.name`."""
+    if isinstance(owner, partial.Selected) and name == "size":
+        return partial.counted(owner)
+    if isinstance(owner, Choice):
+        return choices.mapped(ev, lambda o: attribute(ev, o, name), owner)
+    if isinstance(owner, Column):
+        return frames.attribute(owner, name)
+    if isinstance(owner, frames.Row):
+        return owner.entry(name, lambda *parts: load(ev, *parts))
+    owner = nullable.used(ev, owner)
+    if name == "T" and is_array(owner):
+        return array_method(ev, owner, "transpose", (), {})
+    if isinstance(owner, TOKENS):
+        owner = operators.content(ev, owner)
+        if isinstance(owner, Listing):
+            return getattr([], name)
+    changed_fields = ev.memory.fields(owner)
+    if name in changed_fields:
+        if isinstance(changed_fields[name], Unbound):
+            raise _unset(owner, name)
+        return changed_fields[name]
+    found = getattr(type(owner), name, None)
+    if isinstance(found, property) and (getter := users_function(ev, found.fget)) is not None:
+        return getter(owner)
+    if isinstance(found, functools.cached_property) and name not in vars(owner):
+        return ev.call(found.func, owner)  # anew each time: it may be another in the loop or branch at hand
+    return member(owner, name) if isinstance(owner, np.ndarray | jax.Array) else getattr(owner, name)
+
+
+def _unset(owner: Any, name: str) -> CannotRoll:
+    return CannotRoll(
+        f"attribute {name!r} of a {type(owner).__name__} is read in the loop or branch, and may not be set there",
+        "Set the attribute before it, so that it has a value on every path.",
+    )
+
+
+def has_attribute(ev: Evaluation, owner: Any, name: str) -> bool:
+    """`hasattr`: what the loop or branch at hand has set counts, too."""
+    changed_fields = ev.memory.fields(owner)
+    if name not in changed_fields:
+        return hasattr(owner, name)
+    value = changed_fields[name]
+    if isinstance(value, Unbound) and value.late is not None:
+        raise _unset(owner, name)
+    return not isinstance(value, Unbound)
+
+
+def set_attribute(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
+    """`owner.name = value`."""
+    owner = nullable.used(ev, owner)
+    if isinstance(owner, Choice):
+        raise CannotRoll(f"attribute {name!r} is set at a symbolic place", choices.REMEDY)
+    lasting.refuse(ev, owner, value)
+    memory = ev.memory
+    if not is_shared(ev, owner):
+        setattr(owner, name, value)
+    else:
+        memory.write(owner, Fields({**memory.fields(owner), name: nullable.bound(ev, value)}))
+
+
+def delete_attribute(ev: Evaluation, owner: Any, name: str) -> None:
+    """`del owner.name`."""
+    if is_shared(ev, owner):
+        raise CannotRoll(f"attribute {name!r} of a {type(owner).__name__} is deleted inside the loop or branch")
+    delattr(owner, name)
+
+
+def get_attribute(ev: Evaluation, owner: Any, name: str, *default: Any) -> Any:
+    """`getattr(owner, name, default)`."""
+    if default and not has_attribute(ev, owner, name):
+        return default[0]
+    try:
+        return attribute(ev, owner, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise

@@ -1,0 +1,78 @@
+"""Methods of lists and dicts. Sets and the like are not followed: they must not change in a traced loop or branch."""
+
+import collections
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradmc.program.frontend import builtin, operators
+from gradmc.program.frontend.comprehensions import Generation
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.lasting import CHANGING
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.stores import changed
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, fresh_list
+from gradmc.program.frontend.values import CannotRoll, is_traced
+
+UNFOLLOWED = (set, collections.deque, bytearray)
+"""Containers that are changed as they are: in a traced loop or branch they must not be."""
+
+
+def is_container(value: Any) -> bool:
+    """Whether a value is an array, or a container of Python's that can change."""
+    return type(value) is list or isinstance(value, (dict, np.ndarray, jax.Array, *UNFOLLOWED))
+
+
+def is_shared(ev: Evaluation, owner: Any) -> bool:
+    """Whether an object was made outside of the loop or branch at hand."""
+    frames = ev.memory.frames
+    return bool(frames) and id(owner) not in frames[-1].born
+
+
+def dict_method(ev: Evaluation, owner: dict, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a dict."""
+    if name in CHANGING:
+        key = args[0] if args and name in ("pop", "setdefault") else None
+        with changed(ev, owner, key) as content:
+            return getattr(content, name)(*args, **kwargs)
+    if args and is_traced(args[0]):
+        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
+    return operators.made(ev, getattr(ev.memory.content(owner), name)(*args, **kwargs))
+
+
+def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+    """A method of a list."""
+    memory = ev.memory
+    if name == "append":
+        memory.append(owner, *args)
+        return None
+    if name == "extend":
+        (more,) = args
+        content = memory.content(more)
+        if isinstance(content, Listing):
+            memory.append(owner, content)
+        elif isinstance(more, Generation):
+            more.run(lambda value: memory.append(owner, value), None, ())
+        else:
+            for value in list(iterate(ev, more)):
+                memory.append(owner, value)
+        return None
+    content = memory.content(owner)
+    if name == "sort":
+        return builtin.sort(ev, owner, *args, **(kwargs or {}))
+    reads = name in ("copy", "index", "count")
+    if content is owner and (memory.owns(owner) or reads):
+        if not reads:
+            memory.note_change(owner)
+        return operators.made(ev, getattr(owner, name)(*args, **(kwargs or {})))
+    if name == "copy":
+        return fresh_list(ev, memory.listing(owner))
+    listing = memory.listing(owner)
+    if is_traced(listing.length()):
+        raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")
+    items = list(listing.items(ev))
+    result = getattr(items, name)(*args, **(kwargs or {}))
+    memory.write(owner, Listing.of(items))
+    return result

@@ -1,0 +1,186 @@
+"""Calls of functions that are not the user's: what they see of the arguments, and what is called in their place.
+
+Functions of math, numpy and scipy have a counterpart (`routing`) where an argument is traced. Others are called as they
+are, with the present contents of arrays and lists, and with converted functions for function arguments.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from gradmc.program import exact
+from gradmc.program.frontend import (
+    choices,
+    columns,
+    frames,
+    gaps,
+    given,
+    heavy,
+    nullable,
+    operators,
+    partial,
+    pythons,
+    risks,
+    routing,
+    tables,
+)
+from gradmc.program.frontend.comprehensions import Generation, as_list
+from gradmc.program.frontend.converting import users_function
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.libraries import registry
+from gradmc.program.frontend.libraries.arrays import like
+from gradmc.program.frontend.libraries.standard_library import MATH
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.memory import TOKENS
+from gradmc.program.frontend.values import CannotRoll, Choice, Column, any_traced, at_once
+
+
+def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call a function that is not the user's."""
+    args = tuple(partial.of_list(ev, a) for a in args)
+    if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
+        return _of_partial(ev, function, args, kwargs)
+    if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
+        return _of_columns(ev, function, args, kwargs)
+    plain_args = tuple(present(ev, a) for a in args)
+    plain_kwargs = {k: present(ev, v) for k, v in kwargs.items()}
+    if _is_jaxs(function):
+        plain_args = tuple(given.to_jax(ev, a) for a in plain_args)
+        plain_kwargs = {k: given.to_jax(ev, v) for k, v in plain_kwargs.items()}
+    given_functions = registry.given_functions(function)
+    if given_functions is not None:
+        if ev.attempts:
+            risks.note(ev, function, plain_args, plain_kwargs, None)
+        return new(ev, given_functions(ev, *plain_args, **plain_kwargs), args)
+    traced = any_traced(plain_args) or any_traced(plain_kwargs)
+    ev.traced += traced
+    if traced:
+        plain_args = tuple(map(like, plain_args)) if _computes(function) else plain_args
+        other = routing.counterpart(ev, function)
+        if other is not None:
+            plain_args = heavy.apart(ev, function, plain_args)
+            computed = _with_gaps(ev, function, other, plain_args, plain_kwargs)
+            if ev.attempts:
+                risks.note(ev, function, plain_args, plain_kwargs, computed)
+            if heavy.is_long(function):
+                heavy.mark(ev, computed)
+            whose = getattr(function, "__module__", None) == "math"
+            return new(ev, pythons.note(ev, computed, whose), args)
+        if ev.attempts:
+            risks.note(ev, function, plain_args, plain_kwargs, None)
+    else:
+        routing.refuse_random(function)
+        if _is_jaxs(function) and not any(map(callable, plain_args)):
+            return new(ev, at_once(function, *plain_args, **plain_kwargs), args)
+        if getattr(function, "__module__", None) in ON_PYTHONS:
+            return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
+        return new(ev, exact.exactly(function, *plain_args, **plain_kwargs), args)
+    return new(ev, function(*plain_args, **plain_kwargs), args)
+
+
+def _computes(function: Any) -> bool:
+    """Whether a function takes ranges and lists as arrays: a log density of scipy's."""
+    return partial.is_elementwise(function) and function is not np.where
+
+
+def _with_gaps(ev: Evaluation, function: Any, other: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The counterpart of a library function, where NaN may be among the data."""
+    if not ev.missing:
+        return other(*args, **kwargs)
+    if function is np.where and len(args) == 3:
+        return gaps.where(ev, *args)
+    if function in gaps.SKIPPING and args and (form := gaps.of(ev, args[0])) is not None:
+        return gaps.SKIPPING[function](form, *args[1:], **kwargs)
+    if not kwargs and (partial.is_elementwise(function) or function in MATH):
+        if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
+            return other(*args)
+        return gaps.elementwise(ev, other, *args)
+    return other(*args, **kwargs)
+
+
+def _of_partial(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of an array whose shape is not known."""
+    if partial.is_elementwise(function) and kwargs.get("out") is None:
+        given = [*args, *kwargs.values()]
+
+        def operation(*values: Any) -> Any:
+            named = dict(zip(kwargs, values[len(args) :], strict=True))
+            return library(ev, function, tuple(values[: len(args)]), named)
+
+        return partial.elementwise(ev, operation, *given)
+    if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected):
+        if function in partial.SUMS:
+            return partial.reduced(args[0], partial.SUMS[function])
+        if function in (np.array, np.asarray):
+            return args[0]
+    return library(
+        ev,
+        function,
+        tuple(nullable.used(ev, a) for a in args),
+        {k: nullable.used(ev, v) for k, v in kwargs.items()},
+    )
+
+
+def _of_columns(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function of columns of a frame, some of traced values."""
+    if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
+        return frames.elementwise(ev, lambda *values: library(ev, function, values, {}), *args)
+    if function in columns.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+        return columns.method(ev, args[0], *columns.FUNCTIONS[function], kwargs)
+    return library(ev, function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
+
+
+ON_PYTHONS = ("math", "statistics", "fractions", "decimal")
+"""Modules of Python's whose functions compute with whole numbers one by one."""
+
+
+def _is_jaxs(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).split(".")[0] == "jax"
+
+
+def new(ev: Evaluation, result: Any, args: tuple) -> Any:
+    """Note that a call made its result, unless it returned one of its arguments."""
+    if isinstance(result, TOKENS) and all(result is not a for a in args):
+        return ev.memory.bear(result)
+    return fresh(ev, result, args)
+
+
+def fresh(ev: Evaluation, result: Any, args: tuple) -> Any:
+    """Note that a call made the iterator that it returned."""
+    if isinstance(result, Iterator) and all(result is not a for a in args):
+        return ev.memory.bear_object(result)
+    return result
+
+
+def present(ev: Evaluation, value: Any) -> Any:
+    """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
+    value = nullable.used(ev, value)
+    if isinstance(value, Choice):
+        raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
+    if isinstance(value, Generation):
+        value = as_list(ev, value)
+    if isinstance(value, TOKENS):
+        content = ev.memory.content(value)
+        if isinstance(content, Listing):
+            return _whole(ev, content)
+        if isinstance(content, list):
+            new = [present(ev, v) for v in content]
+            return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
+        if type(content) is dict:
+            return {k: present(ev, v) for k, v in content.items()}
+        return tables.plain(ev, content)
+    if type(value) is tuple:
+        return tuple(present(ev, v) for v in value)
+    if isinstance(value, FunctionType):
+        return users_function(ev, value) or value
+    return value
+
+
+def _whole(ev: Evaluation, content: Listing) -> Any:
+    try:
+        return operators.whole_array(ev, content)
+    except CannotRoll:
+        return list(content.items(ev))

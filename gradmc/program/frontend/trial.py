@@ -1,0 +1,378 @@
+"""One attempt at tracing a loop: its body is traced once, on what is known to cross from one iteration to the next.
+
+    before the loop          the trace of the body                     after the loop
+
+    entry --- leaves --->    seen --- body ---> outcome --- leaves     values --> variables, tokens
+                              ^                             |            ^
+                              +----- the next iteration ----+------------+
+
+If the body needs to know more it raises `Again`, and the loop is traced anew (`Loop.settle`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from gradmc.program import ir
+from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
+from gradmc.program.frontend.bodies import Outcome, Pack
+from gradmc.program.frontend.crossing import Again, Crossing, foreseen
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.identity import (
+    End,
+    Identities,
+    Peel,
+    Place,
+    Shared,
+    has_identity,
+    objects,
+    objects_in,
+    objects_inside,
+    same_variables,
+    shared_always,
+    shared_first,
+)
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.loop_state import INTERNAL, LoopState, Statement
+from gradmc.program.frontend.memory import Fields, OneSided, Retry
+from gradmc.program.frontend.sometimes import Sometimes
+from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Unbound, is_traced
+from gradmc.program.middle.whole import exceeds
+
+IN_PYTHON = 1000
+"""A loop over data is run by Python up to this length (some ms), and compiled and run at once beyond it."""
+ENDING = ("__gm_break", "__gm_returned")
+
+
+class Stops(BaseException):
+    """A condition on parameters may end the loop early."""
+
+
+class DataOnly(BaseException):
+    """The loop depends on data only: its results are plain values, which later code may need as such."""
+
+
+class Trial(LoopState):
+    """One attempt at tracing a loop."""
+
+    def __init__(self, ev: Evaluation, loop: Statement, crossing: Crossing) -> None:
+        super().__init__(ev, loop, crossing)
+        self.groups: list[list[int]] = []
+        self.identities = Identities()
+        self.seen: list[Any] = []
+        self.grown: list[tuple[list, list[growth.Item]]] = []
+        self.copies: list[tuple[list, list]] = []
+        self.inside: set[int] = set()
+        self.marks: Any = None
+        self.kinds: list[failing.Kinds] = []
+        self.whose: list[bool | None] = []
+        self.asked = 0
+
+    def run(self) -> None:
+        """Trace the loop and take what it leaves.
+
+        Raises:
+            DataOnly: nothing in the loop is traced but its index, and it is short enough for Python.
+        """
+        n = self.loop.source.length
+        jaxpr, shapes = jax.make_jaxpr(self._for, return_shape=True)(*self.pack.leaves)
+        self._tabulate(jaxpr)
+        if self.loop.may_stop() and self._ends_early(jaxpr):
+            raise Stops
+        if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
+            flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+        elif n <= IN_PYTHON or self._exceeds(jaxpr):
+            raise DataOnly
+        else:
+            flat = _now(jaxpr, self.pack.leaves)
+        out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
+        self._note_ends(jaxpr, out)
+        self._take(out, grown)
+        for whole, held in self.copies:
+            self.memory.copied(whole, held)
+        marking.deliver(self.ev, self.marks, marked, self.label)
+        for kinds, condition in zip(self.kinds, failed, strict=True):
+            failing.note(self.ev, jnp.any(condition), *kinds)
+
+    def _exceeds(self, jaxpr: Any) -> bool:
+        """Whether whole numbers in the loop may leave 64 bits: Python's do not, what JAX computes of them now would."""
+        return exceeds(jaxpr, self.pack.leaves)
+
+    def _ends_early(self, jaxpr: Any) -> bool:
+        """Whether what ends the loop depends on parameters."""
+        flags = [k for k, name in enumerate(self.names) if name.startswith(ENDING)]
+        leaves = [k for flag in flags for k in range(*self.pack.spans[flag])]
+        return any(control.Carried.of(jaxpr, self.pack.leaves, k) is None for k in leaves)
+
+    def _tabulate(self, jaxpr: Any) -> None:
+        """If what a carried number is in every iteration was asked for, find out and trace again."""
+        demands = self.ev.demands
+        wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
+        if wanted:
+            slices = {k: control.Carried.of(jaxpr, self.pack.leaves, k) for k in wanted}
+            if self._exceeds(jaxpr):
+                slices = dict.fromkeys(wanted)
+            found = {k: carried.along()[:-1] if carried else None for k, carried in slices.items()}
+            raise Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
+
+    def _note_ends(self, jaxpr: Any, out: Sequence[Any]) -> None:
+        """Note what carried whole numbers are after the loop, where data tell."""
+        if not any(map(tables.whole, out)) or self._exceeds(jaxpr):
+            return
+        for k, leaf in enumerate(out):
+            carried = control.Carried.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
+            if carried is not None:
+                tables.note(self.ev, leaf, tables.Table((), lambda carried=carried: carried.along()[-1]))
+
+    def _take(self, out: Sequence[Any], grown: Sequence[Any]) -> None:
+        """Set what the loop carries and what it appends to, all of it or nothing.
+
+        A list that cannot take its new items sends the loop to Python, which must begin where the loop began.
+        """
+        added = [
+            (token, Listing((growth.after(items, leaves, self.loop.source.length, self.label),)))
+            for (token, items), leaves in zip(self.grown, grown, strict=True)
+        ]
+        tokens = [*self.tokens, *(token for token, _ in added)]
+        variables, contents = bodies.get(self.loop.state), [self.memory.peek(token) for token in tokens]
+        try:
+            self.assign(out)
+            for token, items in added:
+                self.memory.append(token, items)
+        except CannotRoll:
+            bodies.put(self.loop.state, variables)
+            for token, content in zip(tokens, contents, strict=True):
+                self.memory.write(token, content)
+            raise
+
+    def assign(self, out: Sequence[Any]) -> None:
+        """Set variables and tokens to what was carried out of the loop."""
+        values = self.pack.values(out)
+        now = []
+        for k, (name, value, before) in enumerate(zip(self.names, values, self.entry, strict=False)):
+            if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
+                now.append(before)
+            else:
+                now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+                if self.whose[k] == pythons.of_result(self.ev, before):
+                    pythons.note(self.ev, now[-1], self.whose[k])
+        for group in self.groups:
+            first = min(group, key=lambda k: k not in self.identities.moved)
+            for k in group:
+                now[k] = now[first]
+        bodies.put(self.loop.state, now)
+        for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
+            self.memory.write(token, self._after(token, value))
+        self._tie_after(now)
+
+    def _object(self, k: int, value: Any) -> Any:
+        """The object that variable `k` holds after the loop: a new one if nothing else is known."""
+        if k in self.identities.moved and self.iterations is not None:
+            before = self.entry[self.identities.source(k, self.iterations)]
+            stores.replace(self.ev, before, self.memory.peek(value))
+            return before
+        return self.identities.after.get(k, value)
+
+    def _tie_after(self, now: Sequence[Any]) -> None:
+        """Note which objects have a content that stands for another's."""
+        for shared in self.identities.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
+            if len(members) > 1:
+                self.memory.tie(list(members.values()), shared_always)
+        for before, value in zip(self.entry, now, strict=True):
+            self._stack(before, value)
+        for k in self.identities.lost:
+            self.memory.spoil(self.entry[k], shared_always)
+
+    def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
+        tokens = self.crossing.tokens
+        return [
+            o
+            for place in places
+            for o in (
+                objects(variables[place], self.memory)
+                if isinstance(place, int)
+                else objects_in(tokens[place[1]], self.memory.peek(tokens[place[1]]), self.memory)
+            )
+        ]
+
+    def _for(self, *leaves: Any) -> tuple[Any, Any]:
+        n = self.loop.source.length
+        try:
+            return ir.for_loop(n, self._body, list(leaves), source=self.loop.place, names=self._leaf_names())
+        except ir.CarryError as error:
+            raise Peel(self.told(error)) from None
+
+    def _leaf_names(self) -> list[str]:
+        """What the carried leaves are called in the source, for explanations; "" where they have no name."""
+        stored: dict[int, str] = {}
+        for read in self.loop.stores:
+            name = (*read.__code__.co_freevars, *read.__code__.co_names, "")[0]
+            stored |= dict.fromkeys(foreseen(self.ev, (read,)), name)
+        names = [*self.names, *(stored.get(id(token), "") for token in self.tokens)]
+        return [name for name, (a, b) in zip(names, self.pack.spans, strict=True) for _ in range(a, b)]
+
+    def _body(self, i: Any, leaves: Sequence[Any]) -> tuple[list[Any], Any]:
+        def body() -> None:
+            self.loop.body(self.loop.source.item(i))
+
+        tables.index(self.ev, i, self.loop.source.length, self.label)
+        return self.within(body, i, leaves, self._finish)
+
+    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
+        """Run the body (or the test) of the loop on carried leaves."""
+
+        def begin() -> None:
+            self._note_tables(leaves)
+            values = self.pack.values(leaves)
+            seen = []
+            for name, value, before in zip(self.names, values, self.entry, strict=False):
+                late = name in self.crossing.late and not name.startswith(INTERNAL) and not isinstance(value, Nullable)
+                seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
+            for value in seen:
+                if not has_identity(value) or all(value is not e for e in self.entry):
+                    self.memory.bear(value)
+            self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
+            self._note_pythons()
+            bodies.put(self.loop.state, self.seen)
+            for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
+                self._begin_token(token, value, i)
+            self._tie()
+            self.inside = set(self.memory.inside)
+
+        depth = len(self.memory.frames)
+        try:
+            return bodies.run(self.ev, body, self.loop.state, begin, finish, loop=True)
+        except Retry as retry:
+            if retry.depth != depth:
+                raise
+            raise Again(self.crossing.with_growing(self.ev, retry.token, counted=self.iterations is None)) from None
+        except Guessed as found:
+            mine = {key: g for key, g in self.crossing.growing.items() if g.guess is found.guess}
+            if not mine:
+                raise
+            learnt = {k: replace(g, form=found.form, leaves=found.leaves, guess=Guess(True)) for k, g in mine.items()}
+            raise Again(replace(self.crossing, growing={**self.crossing.growing, **learnt})) from None
+        except OneSided as growing:
+            if self.iterations is not None or self.most is None or id(growing.token) in self.crossing.growing:
+                raise
+            raise Again(self.crossing.with_growing(self.ev, growing.token, counted=True)) from None
+
+    def _note_pythons(self) -> None:
+        """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
+        self.asked = self.ev.asked
+        for name, before, value in zip(self.names, self.entry, self.seen, strict=True):
+            if name not in self.crossing.unsure:
+                pythons.note(self.ev, value, pythons.of_result(self.ev, before))
+
+    def _tie(self) -> None:
+        """Note which of the copies that the body sees stand for one object."""
+        for before, value in zip(self.entry, self.seen, strict=True):
+            for one, copy in zip(objects(before, self.memory), objects(value, self.memory), strict=False):
+                if one is not copy:
+                    self.memory.tie([one, copy], shared_first)
+            self._stack(before, value)
+        for shared in self.crossing.shared:
+            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
+            self.memory.tie(list(members.values()), shared_always)
+
+    def _stack(self, before: Any, value: Any) -> None:
+        """Note what the list that a variable holds has copies of, if its items have become rows of an array."""
+        if not isinstance(before, list) or not isinstance(value, list) or value is before:
+            return
+        stored = id(before) in self.memory.inside
+        if stored or isinstance(self.memory.peek(value), Listing):
+            self.memory.copied(value, objects_inside(self.memory.peek(before), self.memory))
+        if stored:
+            self.memory.store_inside(value)
+
+    def _note_tables(self, leaves: Sequence[Any]) -> None:
+        for k, leaf in enumerate(leaves):
+            table = self.crossing.tabled.get(k)
+            if table is not None:
+                tables.note(self.ev, leaf, tables.Table.of(table, (self.label,)))
+            elif k not in self.crossing.tabled and tables.whole(leaf):
+                tables.wait(self.ev, leaf, self.label, k)
+
+    def _begin_token(self, token: Any, value: Any, i: Any) -> None:
+        grows = self.crossing.growing.get(id(token))
+        if made := self.crossing.made.get(id(token)):
+            value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
+        self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(self.ev, value, i))
+
+    def _finish(self, outcome: Outcome) -> tuple[list[Any], Any]:
+        """The carried leaves at the body's end; appended items, marks and failures, to be stacked."""
+        leaves = self.leaving(outcome)
+        grown = []
+        self.grown = []
+        for token, items in outcome.grown:
+            taken = [growth.taken(self.ev, item) for item in items]
+            self.grown.append((token, [item for _, item in taken]))
+            grown.append([leaf for leaves, _ in taken for leaf in leaves])
+        self.marks, marked = marking.pack(self.ev, outcome.marks)
+        failures = failing.by_kinds(outcome.failures)
+        self.kinds, failed = list(failures), list(failures.values())
+        return leaves, (grown, marked, failed)
+
+    def leaving(self, outcome: Outcome) -> list[Any]:
+        """The carried leaves at the body's end."""
+        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.memory, self.peeled)
+        self.identities = end.settle()
+        self.groups = same_variables(outcome.values)
+        out, new = Pack(self.ev), self.crossing
+        self.whose = [pythons.of_result(self.ev, v) for v in outcome.values]
+        changed = {
+            n for n, b, w in zip(self.names, self.entry, self.whose, strict=True) if w != pythons.of_result(self.ev, b)
+        }
+        if self.ev.asked > self.asked and changed - new.unsure:
+            new = replace(new, unsure=new.unsure | changed)
+        kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
+        if kept - self.crossing.kept:
+            new = replace(new, kept=new.kept | kept)
+        for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
+            new = self._leaving(k, name, value, out, new)
+        contents = {id(token): content for token, content in outcome.written}
+        more = {id(t): t for t, _ in outcome.written if id(t) not in self.crossing.tokens}
+        fields = {id(t): tuple(c) for t, c in outcome.written if isinstance(c, Fields)}
+        if more or fields != self.crossing.fields:
+            new = replace(new, tokens={**new.tokens, **more}, fields=fields)
+        for k, token in enumerate(self.tokens):
+            content = contents.get(id(token), self.memory.peek(token))
+            new = self._leaving_token(len(self.names) + k, token, content, out, new)
+        shared = self.identities.shared
+        if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
+            new = replace(new, shared=shared)
+        if new is not self.crossing or self._stored_inside():
+            raise Again(new)
+        self.memory.check_copies()
+        self.copies = self.memory.copies()
+        for token, items in outcome.grown:
+            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.memory)
+            self.copies.append((token, list(filter(self.memory.is_outside, held))))
+        return out.leaves
+
+    def _stored_inside(self) -> bool:
+        """Whether the body stores into rows of a list of which it has read copies, as if nobody stored into them."""
+        memory = self.memory
+        new = set(memory.inside) - self.inside
+        for before, value in zip(self.entry, self.seen, strict=True):
+            if id(value) in memory.inside:
+                memory.store_inside(before)
+        return any(id(whole) in new and memory.trusts(whole) for whole in (*self.tokens, *self.seen))
+
+    def _after(self, token: Any, value: Any) -> Any:
+        """The content of a token after the loop."""
+        grows = self.crossing.growing.get(id(token))
+        return self.memory.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
+
+
+def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
+    """The results of a loop over data, computed now."""
+    with jax.ensure_compile_time_eval():
+        out = jax.jit(jaxpr_as_fun(jaxpr))(*leaves)
+    return [np.asarray(v)[()] for v in out]
