@@ -31,8 +31,9 @@ _cache_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The executables of a run, for a lane of chains (`gradmc.run.executor`)."""
+    """The executables of a run, for a block of chains (`gradmc.run.executor`)."""
 
+    block: int  # chains
     advance: Callable[..., tuple[State, Buffer]]
     expand: Callable[..., dict[str, dict[str, jax.Array]]]
     capacity: int
@@ -62,7 +63,7 @@ def compile_run(
     capacity: int,
     meanwhile: Callable[[], None] | None = None,
 ) -> Compiled:
-    """Trace and compile for lanes like `states` and `points`.
+    """Trace and compile for blocks like `states` and `points`.
 
     `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
     """
@@ -81,6 +82,7 @@ def compile_run(
             meanwhile()
         compiled_advance = compiling.result()
         return Compiled(
+            block=chains,
             advance=compiled_advance,
             expand=compiled_expand.result(),
             capacity=capacity,

@@ -30,8 +30,8 @@ class Evaluator:
 
     Args:
         plan: of the run.
-        state: of any lane, for its shapes.
-        points: of any lane, likewise.
+        state: of any block, for its shapes.
+        points: of any block, likewise.
         pool: evaluates on several cores, if there are several workers; how they share the points changes no bit of the
             answers.
         workers: of the pool.
@@ -68,7 +68,7 @@ class Evaluator:
         return len(self.points)
 
     def _answer(self, points: np.ndarray) -> Answer:
-        """One call; the points are shared out among the chains of a lane."""
+        """One call; the points are shared out among the chains of a block."""
         compiled = self.plan.compiled
         shares = np.array_split(points, self._chains)
         tables = np.zeros((self._chains, *self.points.shape[-2:]), self.points.dtype)
