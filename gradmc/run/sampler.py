@@ -260,11 +260,10 @@ class Sampler:
         return float(value), gradient if good else np.full_like(gradient, np.nan)
 
     def _evaluator(self, pool: ThreadPoolExecutor | None, between: Callable[[], None]) -> Evaluator:
-        lane, block = self.lanes[0], slice(self.plan.compiled.block)
+        lane = self.lanes[0]
         workers = 1 if pool is None else self.settings.threads
-        state = jax.tree.map(lambda leaf: np.asarray(leaf)[block], lane.state)
         return Evaluator(
-            plan=self.plan, state=state, points=lane.points[block], pool=pool, workers=workers, between=between
+            plan=self.plan, state=lane.state, points=lane.points, pool=pool, workers=workers, between=between
         )
 
     def save(self, lane: Lane) -> dict[str, np.ndarray]:

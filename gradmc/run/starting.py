@@ -30,8 +30,8 @@ class Evaluator:
 
     Args:
         plan: of the run.
-        state: of any block, for its shapes.
-        points: of any block, likewise.
+        state: of any lane, for its shapes.
+        points: of any lane, likewise.
         pool: evaluates on several cores, if there are several workers; how they share the points changes no bit of the
             answers.
         workers: of the pool.
@@ -47,7 +47,9 @@ class Evaluator:
     seconds: float = 0.0  # that a point took in the last round
 
     def __post_init__(self) -> None:
-        blank = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), self.state)
+        chains = self.plan.compiled.block
+        self.points = self.points[:chains]
+        blank = jax.tree.map(lambda leaf: np.zeros((chains, *np.shape(leaf)[1:]), leaf.dtype), self.state)
         phase = np.full_like(blank.chain.phase, EVALUATE)
         with self.plan.scope():
             self.state = jax.device_put(dataclasses.replace(blank, chain=dataclasses.replace(blank.chain, phase=phase)))

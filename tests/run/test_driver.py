@@ -288,7 +288,7 @@ class TestFailures:
         sampler = prepare(NORMAL, Settings(seed=1, chains=3, draws=2**29, cores=2))
         sink, progress = Sink(), Quiet()
         if where == "sink":
-            sink.append = fail  # type: ignore[method-assign]
+            sink.put = fail  # type: ignore[method-assign]
         if where == "progress":
             progress.update = fail  # type: ignore[method-assign]
         before = threading.active_count()
