@@ -16,13 +16,15 @@ import jax
 import numpy as np
 
 from gradmc.adaptation.pooled import Pooled
+from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
 from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
+from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
-from gradmc.run.executor import MANY, Expand, repeated, stacked, suited
+from gradmc.run.executor import MANY, Executor, Expand, repeated, stacked, suited
 from gradmc.run.machine import FAILED, START, Machine, State
 from gradmc.run.parts import name_of
 from gradmc.run.progress import Progress
@@ -33,6 +35,7 @@ from gradmc.starts.start import SUPERCHAINS, Found, Start
 from gradmc.starts.start import Point as StartingPoint
 
 MAX_ATTEMPTS = 100
+FEWEST_POOLED = 16  # chains that may adapt together: with fewer there is too little to pool
 MAX_POINTS = 64  # evaluated per call while starting points are looked for
 FIRST_POINTS = "first_points"
 COUNTS = ("done", "divergences", "gradients", "restarts")
@@ -322,11 +325,8 @@ def prepare(
         raise UsageError("the density has 0 unconstrained coordinates, so there is nothing to sample")
     began = time.perf_counter()
     with density.scope():
-        executor = suited(settings.chains) if settings.executor == "auto" else settings.part("executor")
+        executor, machine = _engine(density, settings)
         groups = executor.lanes(settings.chains)
-        machine = _machine(density, settings, together=len(groups) == 1 and settings.chains >= MANY)
-        if machine.adaptation.pooled and len(groups) > 1:
-            raise UsageError(f'{machine.adaptation!r} adapts all chains together: use executor="batch"')
         schedule = dataclasses.replace(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
             search=np.bool_(settings.step_size is None),
@@ -405,17 +405,29 @@ def _with_unconstrained(density: SampledDensity) -> Expand:
     return expand
 
 
-def _machine(density: SampledDensity, settings: Settings, *, together: bool) -> Machine:
-    usual = Pooled if together else Warmup
-    own = settings.adaptation
-    return Machine(
+def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Machine]:
+    """What moves the chains, and how they adapt: each by itself, or many together."""
+    kernel, adaptation, chains = settings.part("kernel"), settings.adaptation, settings.chains
+    many = chains >= MANY or isinstance(kernel, Chees) or (adaptation is not None and adaptation.pooled)
+    executor = suited(MANY if many else chains) if settings.executor == "auto" else settings.part("executor")
+    together = many and len(executor.lanes(chains)) == 1
+    if adaptation is None:
+        usual = TrajectoryLength if isinstance(kernel, Chees) else Pooled if together else Warmup
+        adaptation = usual(settings.part("metric"), settings.target_accept)
+    if adaptation.pooled and (not together or chains < FEWEST_POOLED):
+        raise UsageError(
+            f"{name_of('kernel', kernel)} with {type(adaptation).__name__} adapts all chains together: it needs "
+            f'executor="batch" and at least {FEWEST_POOLED} chains; there are {chains}'
+        )
+    machine = Machine(
         log_density=density.logdensity,
-        kernel=settings.part("kernel"),
-        adaptation=usual(settings.part("metric"), settings.target_accept) if own is None else own,
+        kernel=kernel,
+        adaptation=adaptation,
         dim=density.dim,
         dtype=np.dtype(density.dtype),
         narrowed=_narrowed(density),
     )
+    return executor, machine
 
 
 def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
