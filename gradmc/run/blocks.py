@@ -39,7 +39,7 @@ def over_blocks(
     leaves = [np.asarray(leaf) for leaf in leaves]
 
     def of_block(first: int) -> tuple[list[np.ndarray], Any]:
-        parts = [_filled_up(leaf[first : first + block], block) for leaf in leaves]
+        parts = [filled_up(leaf[first : first + block], block) for leaf in leaves]
         with scope():
             result, shape = jax.tree.flatten(call(*jax.tree.unflatten(tree, parts)))
         return [np.asarray(leaf) for leaf in result], shape
@@ -49,6 +49,7 @@ def over_blocks(
     return jax.tree.unflatten(pieces[0][1], joined)
 
 
-def _filled_up(rows: np.ndarray, block: int) -> np.ndarray:
+def filled_up(rows: np.ndarray, block: int) -> np.ndarray:
+    """Rows of a block, the last of which is repeated until there are as many."""
     missing = block - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

@@ -14,7 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Float, Int
+
+from gradmc.arguments import check_whole
 
 MANY = 64
 """From so many chains on they share a lane, unless threads are asked for."""
@@ -85,13 +88,20 @@ class Batch:
     """All chains in one lane, for hundreds of them.
 
     On an accelerator all chains take each step together, vectorised.  A core is better off moving one chain after the
-    other, each by one native function (measured: docs/performance.md), and the cores share the chains out.
+    other, each by one native function (measured: docs/performance.md), and the cores share the chains out.  Several
+    devices share the vectorised chains out too; none waits for another, and nothing is gathered on one of them.
 
     Args:
         vectorised: one or the other; None takes what suits JAX's backend.
+        devices: how many devices of this machine vectorised chains are shared out among; None takes all.
     """
 
     vectorised: bool | None = None
+    devices: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.devices is not None:
+            check_whole("devices", self.devices, 1, jax.local_device_count())
 
     @property
     def together(self) -> bool:
@@ -104,12 +114,37 @@ class Batch:
 
     def block(self, chains: int) -> int:
         """The whole lane, or what a core moves in a call."""
-        return chains if self.together else int(np.clip(chains // BLOCKS, 1, LARGEST_BLOCK))
+        if self.together:
+            return -(-chains // self._count) * self._count
+        return int(np.clip(chains // BLOCKS, 1, LARGEST_BLOCK))
+
+    @property
+    def _count(self) -> int:
+        return self.devices or jax.local_device_count()
+
+    def _shared_out(self, function: Callable[..., Any], own: Sequence[bool]) -> Callable[..., Any]:
+        """A function of chains on several devices; `own` says which arguments have an axis of chains."""
+        if self._count == 1:
+            return function
+        mesh = jax.make_mesh(
+            (self._count,), ("chains",), axis_types=(AxisType.Auto,), devices=jax.local_devices()[: self._count]
+        )
+        chains = PartitionSpec("chains")
+        specs = tuple(chains if each else PartitionSpec() for each in own)
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=chains, check_vma=False)
 
     def advance(self, one: Callable[..., Any]) -> Callable[..., Any]:
         """Vectorised over chains, or one after the other."""
-        if self.together:
-            return jax.vmap(one, in_axes=(0, None, None, 0, None, None, 0))
+
+        def vectorised(
+            states: Any, schedule: Any, arguments: Any, draws: Any, ticks: Any, capacity: int, points: Any
+        ) -> Any:
+            def of_device(states: Any, schedule: Any, arguments: Any, draws: Any, ticks: Any, points: Any) -> Any:
+                every = jax.vmap(one, in_axes=(0, None, None, 0, None, None, 0))
+                return every(states, schedule, arguments, draws, ticks, capacity, points)
+
+            call = self._shared_out(of_device, (True, False, False, True, False, True))
+            return call(states, schedule, arguments, draws, ticks, points)
 
         def advance(
             states: Any, schedule: Any, arguments: Any, draws: Any, ticks: Any, capacity: int, points: Any
@@ -120,19 +155,23 @@ class Batch:
 
             return lax.map(of_chain, (states, draws, points))
 
-        return advance
+        return vectorised if self.together else advance
 
     def expand(self, one: Expand) -> Callable[..., Any]:
         """Row after row; rows beyond a chain's own count hold values of no meaning."""
 
-        def expand(positions: Float[Array, "chains capacity dim"], counts: Int[Array, "chains"], arguments: Any) -> Any:
-            if not self.together:
-                return lax.map(lambda own: _over_rows(lambda x: one(x, arguments), *own), (positions, counts))
-            every = jax.vmap(lambda x: one(x, arguments))
-            rows = _over_rows(every, jnp.swapaxes(positions, 0, 1), jnp.max(counts))
-            return jax.tree.map(lambda r: jnp.swapaxes(r, 0, 1), rows)
+        def vectorised(positions: Any, counts: Any, arguments: Any) -> Any:
+            def of_device(positions: Any, counts: Any, arguments: Any) -> Any:
+                every = jax.vmap(lambda x: one(x, arguments))
+                rows = _over_rows(every, jnp.swapaxes(positions, 0, 1), jnp.max(counts))
+                return jax.tree.map(lambda r: jnp.swapaxes(r, 0, 1), rows)
 
-        return expand
+            return self._shared_out(of_device, (True, True, False))(positions, counts, arguments)
+
+        def expand(positions: Float[Array, "chains capacity dim"], counts: Int[Array, "chains"], arguments: Any) -> Any:
+            return lax.map(lambda own: _over_rows(lambda x: one(x, arguments), *own), (positions, counts))
+
+        return vectorised if self.together else expand
 
 
 def suited(chains: int) -> Executor:

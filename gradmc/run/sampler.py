@@ -22,6 +22,7 @@ from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
+from gradmc.run.blocks import filled_up
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
 from gradmc.run.executor import MANY, Executor, Expand, repeated, stacked, suited
@@ -352,8 +353,9 @@ def prepare(
         leaders = [restarts.random_point(chain, 0) for chain in range(min(settings.chains, SUPERCHAINS))]
         firsts = [leaders[k % SUPERCHAINS] for k in range(settings.chains)] if initial is None else initial
         lanes = [_lane(first, settings, chains, rows, firsts) for chains in groups]
-        block = slice(executor.block(together))
-        states, points = jax.tree.map(lambda leaf: np.asarray(leaf)[block], (lanes[0].state, lanes[0].points))
+        block = executor.block(together)
+        own = (lanes[0].state, lanes[0].points)
+        states, points = jax.tree.map(lambda leaf: filled_up(np.asarray(leaf)[:block], block), own)
         key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, points.shape)
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()

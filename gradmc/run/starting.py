@@ -47,8 +47,7 @@ class Evaluator:
     seconds: float = 0.0  # that a point took in the last round
 
     def __post_init__(self) -> None:
-        chains = self.plan.compiled.block
-        self.points = self.points[:chains]
+        chains = self._chains
         blank = jax.tree.map(lambda leaf: np.zeros((chains, *np.shape(leaf)[1:]), leaf.dtype), self.state)
         phase = np.full_like(blank.chain.phase, EVALUATE)
         with self.plan.scope():
@@ -67,7 +66,7 @@ class Evaluator:
 
     @property
     def _chains(self) -> int:
-        return len(self.points)
+        return self.plan.compiled.block
 
     def _answer(self, points: np.ndarray) -> Answer:
         """One call; the points are shared out among the chains of a block."""

@@ -14,7 +14,9 @@ def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
     return {"posterior": {"square": x**2 * arguments, "first": x[0], "count": jnp.int32(3)}}
 
 
-@pytest.mark.parametrize(("executor", "counts"), [(Threads(), [5]), (Batch(True), [5, 2, 0]), (Batch(False), [5, 2, 0])])
+@pytest.mark.parametrize(
+    ("executor", "counts"), [(Threads(), [5]), (Batch(True), [5, 2, 0]), (Batch(False), [5, 2, 0])]
+)
 def test_expansion_row_by_row(executor: Executor, counts: list[int], rng: np.random.Generator, x64: None) -> None:
     positions = rng.standard_normal((len(counts), 8, 3))
     rows = jax.jit(executor.expand(expand))(positions, np.asarray(counts, np.int32), 2.0)["posterior"]
