@@ -23,6 +23,7 @@ import numpy as np
 from gradmc.adaptation.schedule import Schedule
 from gradmc.run.blocks import over_blocks
 from gradmc.run.compiling import Compiled
+from gradmc.run.device_memory import explaining_memory
 from gradmc.run.machine import FAILED, RUN, SEARCH, Buffer, Machine, State
 from gradmc.run.progress import ChainStatus, Progress
 from gradmc.run.restarting import Restarts, next_look, stand_still
@@ -225,8 +226,9 @@ class Driver:
         def call(state: State, limits: np.ndarray, points: Any) -> tuple[State, Buffer]:
             return plan.compiled.advance(state, plan.schedule, plan.arguments, limits, ticks, points)
 
-        own = (lane.state, limits, lane.points)
-        return over_blocks(call, own, block=plan.compiled.block, pool=self._pool, scope=plan.scope)
+        own, compiled = (lane.state, limits, lane.points), plan.compiled
+        with explaining_memory(len(lane.chains), compiled.bytes_per_chain):
+            return over_blocks(call, own, block=compiled.block, pool=self._pool, scope=plan.scope)
 
     def _limits(self, lane: Lane) -> np.ndarray:
         """How many transitions each chain may make in the next chunk."""

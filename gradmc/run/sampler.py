@@ -407,9 +407,21 @@ def _with_unconstrained(density: SampledDensity) -> Expand:
     return expand
 
 
+def suited_kernel(chains: int) -> str:
+    """The kernel that suits so many chains and JAX's backend.
+
+    ChEES has as many effective draws per gradient as NUTS or more (docs/performance.md), and steps without branches,
+    which is what an accelerator is quick at.
+    """
+    return "nuts" if chains < MANY or jax.default_backend() == "cpu" else "chees"
+
+
 def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Machine]:
     """What moves the chains, and how they adapt: each by itself, or many together."""
-    kernel, adaptation, chains = settings.part("kernel"), settings.adaptation, settings.chains
+    adaptation, chains = settings.adaptation, settings.chains
+    if settings.kernel == "auto":
+        settings = dataclasses.replace(settings, kernel=suited_kernel(chains))
+    kernel = settings.part("kernel")
     many = chains >= MANY or isinstance(kernel, Chees) or (adaptation is not None and adaptation.pooled)
     executor = suited(MANY if many else chains) if settings.executor == "auto" else settings.part("executor")
     together = many and len(executor.lanes(chains)) == 1
