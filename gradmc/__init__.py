@@ -45,6 +45,7 @@ _HOME = {
     "Targets": "gradmc.run.stopping",
     **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
     "Batch": "gradmc.run.executor",
+    "Chees": "gradmc.kernels.chees",
     "Dense": "gradmc.adaptation.windowed",
     "Diagonal": "gradmc.adaptation.diagonal",
     "Hmc": "gradmc.kernels.hmc",
@@ -52,7 +53,9 @@ _HOME = {
     "Microcanonical": "gradmc.kernels.microcanonical",
     "Nuts": "gradmc.kernels.nuts",
     "Pathfinder": "gradmc.starts.pathfinder",
+    "Pooled": "gradmc.adaptation.pooled",
     "Threads": "gradmc.run.executor",
+    "TrajectoryLength": "gradmc.adaptation.trajectory",
     "Uniform": "gradmc.starts.uniform",
     "Warmup": "gradmc.adaptation.warmup",
     "calibrate": "gradmc.calibration",
@@ -79,6 +82,8 @@ _HOME = {
 if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for editors and type checkers
     from gradmc import lpdf
     from gradmc.adaptation.diagonal import Diagonal
+    from gradmc.adaptation.pooled import Pooled
+    from gradmc.adaptation.trajectory import TrajectoryLength
     from gradmc.adaptation.warmup import Warmup
     from gradmc.adaptation.windowed import Dense, LowRank
     from gradmc.background import Handle, start
@@ -88,6 +93,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.density.prior import prior_density
     from gradmc.diagnostics import diagnose
     from gradmc.foreign import from_logdensity, from_numpyro
+    from gradmc.kernels.chees import Chees
     from gradmc.kernels.hmc import Hmc
     from gradmc.kernels.microcanonical import Microcanonical
     from gradmc.kernels.nuts import Nuts
@@ -127,6 +133,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
 
 __all__ = [
     "Batch",
+    "Chees",
     "CholeskyCorr",
     "CholeskyCov",
     "Circular",
@@ -147,6 +154,7 @@ __all__ = [
     "Nuts",
     "Ordered",
     "Pathfinder",
+    "Pooled",
     "Positive",
     "PositiveOrdered",
     "Real",
@@ -154,6 +162,7 @@ __all__ = [
     "Simplex",
     "Targets",
     "Threads",
+    "TrajectoryLength",
     "Uniform",
     "UnitInterval",
     "UnitVector",

@@ -44,7 +44,7 @@ def sample(
     chains: int = 4,
     warmup: int = 1000,
     draws: int = 1000,
-    kernel: Literal["nuts", "hmc", "microcanonical"] | Kernel[Any, Any] = "nuts",
+    kernel: Literal["nuts", "hmc", "microcanonical", "chees", "auto"] | Kernel[Any, Any] = "nuts",
     metric: Literal["low_rank", "diagonal", "dense"] | MetricAdaptation[Any, Any] = "low_rank",
     adaptation: Adaptation | None = None,
     target_accept: float = 0.8,
@@ -75,12 +75,14 @@ def sample(
         chains: number of chains; they run at the same time on `cores` cores.
         warmup: transitions per chain that adapt step size and mass matrix and are not draws.
         draws: draws per chain.
-        kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017), "hmc" (jittered fixed integration time) or
-            "microcanonical" (constant speed; Robnik et al. 2023, 2025), or an object such as
-            `gm.Nuts(max_tree_depth=12)`.
+        kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017), "hmc" (jittered fixed integration time),
+            "microcanonical" (constant speed; Robnik et al. 2023, 2025), "chees" (HMC for at least 16 chains, which
+            adapt its length together; Hoffman, Radul & Sountsov 2021) or "auto" ("chees" for 64 chains or more on an
+            accelerator, else "nuts"), or an object such as `gm.Nuts(max_tree_depth=12)`.
         metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense", or an object such
             as `gm.LowRank(rank=32)`.
-        adaptation: an object in place of the usual adaptation, `gm.Warmup(metric, target_accept)`.
+        adaptation: an object in place of the usual adaptation: `gm.Warmup(metric, target_accept)` of each chain by
+            itself; for 64 chains or more in a batch `gm.Pooled(metric, target_accept)` of all chains together.
         target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
         step_size: the first step size, positive; None searches for one.  Warmup adapts it.
         max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw ("nuts"), 1 to 20.
@@ -94,8 +96,8 @@ def sample(
             not name start at random, uniform(-2, 2) on the unconstrained scale.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
-        executor: "threads" (one chain per call, on several cores), "batch" (all chains in one call), or "auto", which
-            is threads on a CPU.
+        executor: "threads" (one chain per call, on several cores), "batch" (all chains together; vectorised on an
+            accelerator), or "auto", which is threads for fewer than 64 chains on a CPU (docs/howto/many-chains.md).
         cores: threads that run chains; None takes all cores.
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference

@@ -116,7 +116,10 @@ class Job:
             sampler.settings, sampler.plan = self.settings, dataclasses.replace(sampler.plan, draws=draws)
             watch = None
             if session.watched or self.targets.any:
-                monitor, posterior = Monitor(self.targets, began=began), MemoryPosterior(store)
+                monitor, posterior = (
+                    Monitor(self.targets, sampler.superchains, chains, began=began),
+                    MemoryPosterior(store),
+                )
                 watch = Watch(session.requests, monitor, store, chains, posterior, self.display)
             sampling_began = time.perf_counter()
             try:

@@ -7,7 +7,11 @@ names, by `next_update`, the transitions after which the host loop stops the cha
 a function of transitions alone, however a run is cut into chunks.  Numbers that a user may change without compiling
 anew go into the `Schedule`.
 
-The usual one, for every kernel that has an acceptance rate, is `gradmc.adaptation.warmup.Warmup`.
+A *pooled* adaptation adapts all chains together: the host loop lets them wait for each other at the transitions that
+`next_update` names, and asks `on_host` once for all.  Its chains share a lane (`gradmc.run.executor`).
+
+The usual one, for every kernel that has an acceptance rate, is `gradmc.adaptation.warmup.Warmup`, or, for many chains,
+`gradmc.adaptation.pooled.Pooled`.
 """
 
 from typing import Any, Protocol
@@ -34,6 +38,11 @@ class Adapted:
 
 class Adaptation(Protocol):
     """Adapts step size and metric."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether all chains adapt together."""
+        ...
 
     def schedule(self, warmup: int, *, metric_stays: bool = False, dtype: np.dtype) -> Schedule:
         """The data of `warmup` transitions; `metric_stays` says that only the step size may change."""
@@ -63,8 +72,11 @@ class Adaptation(Protocol):
         """Rows of the history (`gradmc.adaptation.metric_adaptation`) that `on_host` wants; 0 for none."""
         ...
 
-    def on_host(self, adapted: Any, history: Any, transition: int, warmup: int) -> Metric | None:
-        """The metric after `transition` transitions, from NumPy arrays; None where the present one should stay."""
+    def on_host(self, adapted: Any, history: Any, transition: int, warmup: int) -> Any:
+        """The `Metric` after `transition` transitions, from NumPy arrays; None where the present one should stay.
+
+        If `pooled`: all that is `Adapted`, of all chains, from arrays with a leading axis of chains.
+        """
         ...
 
     def metric_of(self, spectrum: Spectrum, dtype: np.dtype) -> Metric:

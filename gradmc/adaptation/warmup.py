@@ -33,6 +33,11 @@ class Warmup:
     def __post_init__(self) -> None:
         check_real("target_accept", self.target_accept, 0, 1)
 
+    @property
+    def pooled(self) -> bool:
+        """No: each chain adapts by itself."""
+        return False
+
     def schedule(self, warmup: int, *, metric_stays: bool = False, dtype: np.dtype) -> Schedule:
         """The phases of warmup; where the metric stays, there is but the last."""
         return make_schedule(warmup, target_accept=self.target_accept, metric_stays=metric_stays, dtype=dtype)

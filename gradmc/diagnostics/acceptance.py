@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.diagnostics.disagreement import named
 from gradmc.diagnostics.verdict import Check
 
 GAP = 0.2
@@ -30,6 +31,8 @@ def check_acceptance(tree: Any) -> Check | None:
     if target is None or statistics is None or not {"acceptance_rate", "step_size"} <= set(statistics.data_vars):
         return None
     rates, steps = statistics["acceptance_rate"].values, statistics["step_size"].values
+    if rates.size >= MIN_DRAWS > rates.shape[1] and np.all(steps[:, -1] == steps[0, -1]):
+        rates, steps = rates.reshape(1, -1), steps[:1]  # many short chains with one step size
     if rates.shape[1] < MIN_DRAWS:
         return None
     target = float(target)
@@ -63,5 +66,4 @@ def _judge(rates: np.ndarray, steps: np.ndarray, *, target: float, limit: float,
 
 
 def _chains(bad: np.ndarray) -> str:
-    numbers = [str(chain) for chain in np.flatnonzero(bad)]
-    return f"chain{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+    return named(np.flatnonzero(bad))

@@ -5,7 +5,7 @@ saturated tree, BFMI at least 0.3 (Betancourt 2016, https://arxiv.org/abs/1604.0
 the one that warmup aimed at (`gradmc.diagnostics.acceptance`).
 """
 
-import itertools
+import hashlib
 import math
 from typing import Any
 
@@ -22,9 +22,13 @@ from gradmc.results.statistics import lost_draws
 
 R_HAT_MAX = 1.01
 ESS_PER_CHAIN = 100
+MOST_ESS = 400
+"""Effective draws that many short chains need, however many they are: what four chains need."""
 BFMI_MIN = 0.3
 DIVERGENT_SHARE = 1e-3
 """Up to this share divergences are a note: what such draws leave out is less than what 400 effective draws can tell."""
+MANY_CHAINS = 64
+"""From so many chains on BFMI is that of all of them together."""
 ONE_CHAIN = 0.9
 """Share of the divergences from which on those of one chain are told as its own."""
 
@@ -88,8 +92,13 @@ def check_copies(tree: Any) -> Check | None:
     values = [array.transpose("chain", "draw", ...).values for array in tree["posterior"].data_vars.values()]
     if "sample_stats" in tree.children and "energy" in tree["sample_stats"].data_vars:
         values.insert(0, tree["sample_stats"]["energy"].values)  # chains that both stand still differ in it
-    for other, chain in itertools.combinations(range(tree["posterior"].sizes["chain"]), 2):
-        same = all(np.array_equal(array[other], array[chain]) for array in values)
+    seen: dict[bytes, int] = {}
+    for chain in range(tree["posterior"].sizes["chain"]):
+        digest = hashlib.blake2b(digest_size=16)
+        for array in values:
+            digest.update(np.ascontiguousarray(array[chain]) + 0)  # both zeros are equal
+        other = seen.setdefault(digest.digest(), chain)
+        same = other != chain and all(np.array_equal(array[other], array[chain]) for array in values)
         if same and any(np.any(array[chain] != array[chain][:1]) for array in values):
             finding = f"chains {other} and {chain} have the same draws: one is a copy of the other"
             return Check("copies", False, 1.0, 0.0, finding, "draw each chain with a number or a seed of its own")
@@ -107,10 +116,11 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
     rows.sort(key=lambda row: -row["r_hat"])
     worst, largest = rows[0], rows[0]["r_hat"]
     bad = [row.name for row in rows if row["r_hat"] > R_HAT_MAX]
+    what = f"nested R-hat of {summary.superchains} superchains" if summary.superchains else "R-hat"
     if not bad:
-        return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree (R-hat at most {largest:.3f})")
+        return Check("r_hat", True, largest, R_HAT_MAX, f"the chains agree ({what} at most {largest:.3f})")
     where = f" for {worst.name}" if len(bad) > 1 else ""
-    finding = f"the chains disagree about {_names(bad)} (R-hat {largest:.3f}{where})"
+    finding = f"the chains disagree about {_names(bad)} ({what} {largest:.3f}{where})"
     chains, bounds = tree["posterior"].to_dataset()["chain"].values, tree.attrs.get("start_elbo")
     known = bounds is not None and len(bounds) == len(chains)
     statistics = tree["sample_stats"].data_vars if "sample_stats" in tree.children else {}
@@ -126,7 +136,7 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
 
 def check_ess(summary: Summary) -> Check:
     """There must be enough effective draws to trust the estimates, R-hat and intervals."""
-    limit = float(ESS_PER_CHAIN * summary.chains)
+    limit = float(MOST_ESS if summary.superchains else ESS_PER_CHAIN * summary.chains)
     rows = [(min(r["ess_bulk"], r["ess_tail"]), r) for r in _judged(summary, "ess_bulk", "ess_tail")]
     if not rows:
         return Check("ess", None, None, limit, "effective sample sizes cannot be computed")
@@ -191,15 +201,17 @@ def check_energy(energy: np.ndarray) -> Check:
     """Momentum draws must reach the whole range of energies (BFMI)."""
     steps = np.mean(np.diff(energy, axis=1) ** 2, axis=1)
     spread = np.var(energy, axis=1, ddof=1)
+    if energy.shape[0] >= MANY_CHAINS:  # a single short chain says nothing of the spread; all together do
+        steps, spread = np.mean(steps, keepdims=True), np.var(energy, ddof=1, keepdims=True)[:, 0]
     with np.errstate(all="ignore"):
         bfmi = steps / spread
     if not np.all(np.isfinite(bfmi)):
         return Check("bfmi", None, None, BFMI_MIN, "BFMI cannot be computed")
     least = float(np.min(bfmi))
-    bad = [str(chain) for chain in np.flatnonzero(bfmi < BFMI_MIN)]
-    if not bad:
+    bad = np.flatnonzero(bfmi < BFMI_MIN)
+    if not len(bad):
         return Check("bfmi", True, least, BFMI_MIN, f"energies are explored well (BFMI at least {least:.2f})")
-    finding = f"chain{'s' if len(bad) > 1 else ''} {', '.join(bad)} explored the energies slowly (BFMI {least:.2f})"
+    finding = f"{named(bad)} explored the energies slowly (BFMI {least:.2f})"
     advice = "the tails are heavy or a scale varies widely: reparameterise (non-centred), or use lighter tails"
     return Check("bfmi", False, least, BFMI_MIN, finding, advice)
 

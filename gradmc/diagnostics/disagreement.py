@@ -154,9 +154,11 @@ def drifting(values: np.ndarray, chains: np.ndarray) -> np.ndarray:
     return chains[np.abs(shift) > DRIFT * np.where(within > 0, within, np.inf)]
 
 
-def named(numbers: np.ndarray) -> str:
-    """`chain 2`, `chains 0, 1`."""
-    listed = ", ".join(str(number) for number in numbers)
+def named(numbers: np.ndarray, limit: int = 12) -> str:
+    """`chain 2`, `chains 0, 1`, `chains 0, 1, 2 and 93 more`."""
+    listed = ", ".join(str(number) for number in numbers[:limit])
+    if len(numbers) > limit:
+        listed += f" and {len(numbers) - limit:,} more"
     return f"chain {listed}" if len(numbers) == 1 else f"chains {listed}"
 
 

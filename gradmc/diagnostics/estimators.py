@@ -21,26 +21,27 @@ MIN_DRAWS = 4
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat", "mcse_mean", "mcse_sd")
 
 
-def estimates(draws: np.ndarray, *, probability: float) -> dict[str, np.ndarray]:
+def estimates(draws: np.ndarray, *, probability: float, superchains: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The columns of the summary table after the mean and its kin, each of shape (quantity,).
 
     Args:
         draws: shape (quantity, chain, draw).
         probability: of the interval; tails are what lies outside of it on either side.
+        superchains: for each chain the number of its superchain, for nested R-hat; None for the usual one.
     """
     size = max(1, BATCH // max(draws.shape[1] * draws.shape[2], 1))
     pieces = [draws[first : first + size] for first in range(0, len(draws), size)] or [draws]
     with ThreadPoolExecutor(min(len(pieces), available_cores())) as pool:
-        parts = list(pool.map(_batch, pieces, itertools.repeat(probability)))
+        parts = list(pool.map(_batch, pieces, itertools.repeat(probability), itertools.repeat(superchains)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _batch(draws: np.ndarray, probability: float) -> dict[str, np.ndarray]:
+def _batch(draws: np.ndarray, probability: float, superchains: np.ndarray | None) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
-        return _finite_batch(np.ascontiguousarray(draws, float), probability)
+        return _finite_batch(np.ascontiguousarray(draws, float), probability, superchains)
 
 
-def _finite_batch(draws: np.ndarray, probability: float) -> dict[str, np.ndarray]:
+def _finite_batch(draws: np.ndarray, probability: float, superchains: np.ndarray | None) -> dict[str, np.ndarray]:
     flat = draws.reshape(len(draws), -1)
     mean, sd = flat.mean(axis=1), flat.std(axis=1, ddof=1 if flat.shape[1] > 1 else 0)
     edge = (1.0 - probability) / 2.0
@@ -54,7 +55,7 @@ def _finite_batch(draws: np.ndarray, probability: float) -> dict[str, np.ndarray
     diagnostics = {
         "ess_bulk": ess(ranked),
         "ess_tail": np.minimum(*tails),
-        "r_hat": _r_hat(split, ranked) if draws.shape[1] > 1 else np.full(len(draws), np.nan),
+        "r_hat": _r_hat(split, ranked, superchains) if draws.shape[1] > 1 else np.full(len(draws), np.nan),
         "mcse_mean": sd / np.sqrt(ess(split)),
         "mcse_sd": _error_of_sd(draws - mean[:, None, None]),
     }
@@ -89,12 +90,41 @@ def _z_scores(draws: np.ndarray) -> np.ndarray:
     return found.reshape(draws.shape)
 
 
-def _r_hat(split: np.ndarray, ranked: np.ndarray) -> np.ndarray:
+def _r_hat(split: np.ndarray, ranked: np.ndarray, superchains: np.ndarray | None) -> np.ndarray:
     """The larger one of R-hat of the ranks, and of those of distances from the median."""
     medians = np.median(split.reshape(len(split), -1), axis=1)
     folded = _z_scores(np.abs(split - medians[:, None, None]))
-    bulk, tail = _plain_r_hat(ranked), _plain_r_hat(folded)
+    if superchains is None:
+        bulk, tail = _plain_r_hat(ranked), _plain_r_hat(folded)
+    else:
+        halves = np.concatenate([superchains, superchains])
+        bulk, tail = nested_r_hat(ranked, halves), nested_r_hat(folded, halves)
     return np.where(tail > bulk, tail, bulk)
+
+
+def nested_r_hat(draws: np.ndarray, superchains: np.ndarray) -> np.ndarray:
+    """R-hat of superchains, whose chains began at one point (Margossian et al. 2024, equations 4 to 8).
+
+    Many chains may be so short that the means of single ones say little; those of superchains do.
+
+    Args:
+        draws: shape (quantity, chain, draw).
+        superchains: for each chain the number of its superchain.
+    """
+    _, own, sizes = np.unique(superchains, return_inverse=True, return_counts=True)
+    members = (own[:, None] == np.arange(len(sizes))).astype(float)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.einsum("qc,ck->qk", values, members / sizes)
+
+    means = draws.mean(axis=2)
+    centre = mean(means)
+    single = np.maximum(sizes - 1, 1)
+    between_chains = np.einsum("qc,ck->qk", (means - centre[:, own]) ** 2, members) / single
+    within_chains = mean(np.var(draws, axis=2, ddof=1)) if draws.shape[2] > 1 else 0.0
+    within = np.mean(between_chains + within_chains, axis=1)
+    with np.errstate(all="ignore"):
+        return np.sqrt(1.0 + np.var(centre, axis=1, ddof=1) / within)
 
 
 def _plain_r_hat(draws: np.ndarray) -> np.ndarray:

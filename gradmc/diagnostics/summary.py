@@ -34,20 +34,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The table, and how many draws it is made of; `left_out` are the chains that were left out by hand."""
+    """The table, and how many draws it is made of.
+
+    `left_out` are the chains that were left out by hand.  With `superchains`, R-hat is the nested one of so many.
+    """
 
     chains: int
     draws: int
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     left_out: tuple[int, ...] = ()
+    superchains: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The table as JSON; numbers that do not exist are null."""
         rows = [{"name": row.name, **{k: _finite(v) for k, v in row.values.items()}} for row in self.rows]
         counts = {"chains": self.chains, "draws": self.draws}
         left_out = {"left_out": list(self.left_out)} if self.left_out else {}
-        return {**counts, **left_out, "columns": list(self.columns), "rows": rows}
+        nested = {"superchains": self.superchains} if self.superchains else {}
+        return {**counts, **left_out, **nested, "columns": list(self.columns), "rows": rows}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Summary":
@@ -61,7 +66,14 @@ class Summary:
             for row in content["rows"]
         )
         left_out = tuple(content.get("left_out", ()))
-        return cls(chains=content["chains"], draws=content["draws"], columns=columns, rows=rows, left_out=left_out)
+        return cls(
+            chains=content["chains"],
+            draws=content["draws"],
+            columns=columns,
+            rows=rows,
+            left_out=left_out,
+            superchains=content.get("superchains", 0),
+        )
 
 
 def is_empty(tree: Any, group: str) -> bool:
@@ -89,20 +101,35 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
     dataset = tree[group].to_dataset()
     chosen = list(dataset.data_vars) if variables is None else list(variables)
     probability = float(rcParams["stats.ci_prob"])
+    superchains = superchains_of(tree, dataset["chain"].values)
     names: list[str] = []
     found: list[dict[str, Any]] = []
     for variable in chosen:
         array = _as_real(dataset[variable]).transpose("chain", "draw", ...)
         names += _names(array)
         draws = array.values.reshape(*array.shape[:2], -1)
-        found.append(columns(estimates(np.moveaxis(draws, -1, 0), probability=probability), probability))
+        told = estimates(np.moveaxis(draws, -1, 0), probability=probability, superchains=superchains)
+        found.append(columns(told, probability))
     table = {name: np.concatenate([part[name] for part in found]).tolist() for name in found[0]} if found else {}
     lines = zip(*table.values(), strict=True)
     rows = tuple(
         Row(name=name, values=dict(zip(table, line, strict=True))) for name, line in zip(names, lines, strict=True)
     )
     sizes = dataset.sizes
-    return Summary(chains=sizes["chain"], draws=sizes["draw"], columns=tuple(table), rows=rows, left_out=left_out(tree))
+    return Summary(
+        chains=sizes["chain"],
+        draws=sizes["draw"],
+        columns=tuple(table),
+        rows=rows,
+        left_out=left_out(tree),
+        superchains=0 if superchains is None else len(np.unique(superchains)),
+    )
+
+
+def superchains_of(tree: Any, chains: np.ndarray) -> np.ndarray | None:
+    """For each chain, given by its number, the superchain; None where chains are too few to share starting points."""
+    count = int(tree.attrs.get("superchains", 0))
+    return chains % count if count and len(chains) >= 2 * count else None
 
 
 def _names(array: Any) -> list[str]:

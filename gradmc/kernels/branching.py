@@ -7,9 +7,12 @@ of the others, so that rare events (a subtree is complete, a transition ends) st
 For one chain `loop` is `lax.while_loop`.  Under `vmap` that would select, at every tick, between the old and the new
 value of everything it carries, large tables of draws too.  Here the batch goes on until *no* chain wants to; what a
 chain carries is selected, but tables are written in place, a row at a time.
+
+Rows that are read or written by number would be gathers and scatters for a batch, each a loop over the chains; of a
+table of two rows they are selections.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -55,6 +58,80 @@ def _select(predicate: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
 def pick[S](predicate: jax.Array, new: S, old: S) -> S:
     """`new` where the scalar `predicate` holds, else `old`, leaf by leaf; both sides are computed."""
     return jax.tree.map(lambda a, b: jnp.where(predicate, a, b), new, old)
+
+
+def choose[R](index: jax.Array, branches: Sequence[Callable[..., R]], *operands: Any) -> R:
+    """`branches[index](*operands)`; a batch takes the branches that any chain needs.
+
+    The branches are functions of their arguments alone.
+    """
+
+    @custom_vmap
+    def one(index: jax.Array, operands: tuple[Any, ...]) -> R:
+        return lax.switch(index, branches, *operands)
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, index: jax.Array, operands: tuple[Any, ...]) -> tuple[R, Any]:
+        index = _whole(size)(index, batched[0])
+        axes = jax.tree.map(lambda b: 0 if b else None, batched[1])
+        shapes = jax.eval_shape(jax.vmap(branches[0], in_axes=axes, axis_size=size), *operands)
+        result: Any = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        for k, side in enumerate(branches):
+            mine = index == k
+
+            def taken(result: R, mine: jax.Array, operands: tuple[Any, ...], side: Callable[..., R] = side) -> R:
+                new = jax.vmap(side, in_axes=axes, axis_size=size)(*operands)
+                return jax.tree.map(lambda a, b: _select(mine, a, b), new, result)
+
+            result = lax.cond(jnp.any(mine), taken, lambda result, *_: result, result, mine, operands)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return one(index, operands)
+
+
+def read_rows[S](tables: S, row: jax.Array) -> S:
+    """Row `row` of each table of a tree."""
+
+    @custom_vmap
+    def one(tables: S, row: jax.Array) -> S:
+        return jax.tree.map(lambda table: lax.dynamic_index_in_dim(table, row, 0, keepdims=False), tables)
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, tables: S, row: jax.Array) -> tuple[S, Any]:
+        tables, row = jax.tree.map(_whole(size), (tables, row), tuple(batched))
+
+        def read(table: jax.Array) -> jax.Array:
+            if table.shape[1] == 2:
+                return _select(row == 0, table[:, 0], table[:, 1])
+            return table[jnp.arange(size), row]
+
+        rows = jax.tree.map(read, tables)
+        return rows, jax.tree.map(lambda _: True, rows)
+
+    return one(tables, row)
+
+
+def write_rows[S](tables: S, values: S, row: jax.Array) -> S:
+    """The tables of a tree with row `row` of each written."""
+
+    @custom_vmap
+    def one(tables: S, values: S, row: jax.Array) -> S:
+        return jax.tree.map(lambda table, new: lax.dynamic_update_index_in_dim(table, new, row, 0), tables, values)
+
+    @one.def_vmap
+    def many(size: int, batched: tuple, tables: S, values: S, row: jax.Array) -> tuple[S, Any]:
+        tables, values, row = jax.tree.map(_whole(size), (tables, values, row), tuple(batched))
+
+        def write(table: jax.Array, new: jax.Array) -> jax.Array:
+            if table.shape[1] == 2:
+                first = row == 0
+                return jnp.stack([_select(first, new, table[:, 0]), _select(first, table[:, 1], new)], axis=1)
+            return table.at[jnp.arange(size), row].set(new)
+
+        tables = jax.tree.map(write, tables, values)
+        return tables, jax.tree.map(lambda _: True, tables)
+
+    return one(tables, values, row)
 
 
 def write_row(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> jax.Array:
@@ -119,8 +196,8 @@ def loop[S, T, C](
 ) -> tuple[S, T]:
     """`state, tables = step(state, tables, constants, True)` while `unfinished(state, constants)`.
 
-    `step` writes tables by `write_row` alone, and only where its last argument holds.  Both functions are of their
-    arguments alone (they may not close over traced values).
+    Where its last argument does not hold, `step` changes in the tables only what is written again before it is read.
+    Both functions are of their arguments alone (they may not close over traced values).
     """
 
     @custom_vmap

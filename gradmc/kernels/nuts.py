@@ -26,7 +26,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from gradmc.arguments import check_real, check_whole
-from gradmc.kernels.branching import branch, pick
+from gradmc.kernels.branching import branch, pick, read_rows, write_rows
 from gradmc.kernels.hamiltonian import Hamiltonian, Phase, Point, energy
 from gradmc.kernels.kernel import STATISTICS, Draw, Info, Tally, count, draw_at, new_tally, summarise
 from gradmc.kernels.random import Event, uniform
@@ -81,7 +81,7 @@ class NutsTrajectory:
     @property
     def moving(self) -> Phase:
         """The end that grows."""
-        return _row(self.ends, self.side)
+        return read_rows(self.ends, self.side)
 
     @property
     def direction(self) -> Float[Array, ""]:
@@ -122,14 +122,6 @@ def _side(bits: UInt32[Array, ""], depth: Int[Array, ""]) -> Int[Array, ""]:
     return ((bits >> depth.astype(jnp.uint32)) & np.uint32(1)).astype(jnp.int32)
 
 
-def _row[S](table: S, row: Int[Array, ""]) -> S:
-    return jax.tree.map(lambda rows: lax.dynamic_index_in_dim(rows, row, 0, keepdims=False), table)
-
-
-def _write[S](table: S, value: S, row: Int[Array, ""]) -> S:
-    return jax.tree.map(lambda rows, new: lax.dynamic_update_index_in_dim(rows, new, row, 0), table, value)
-
-
 def _twice[S](value: S) -> S:
     return jax.tree.map(lambda x: jnp.stack([x, x]), value)
 
@@ -153,13 +145,13 @@ def _subtree_is_turning(
 
     def check(carry: tuple[Int[Array, ""], Bool[Array, ""]]) -> tuple[Int[Array, ""], Bool[Array, ""]]:
         row = carry[0] - 1
-        rho_start, rho_middle = _row(checkpoints.rho_before, row), _row(checkpoints.rho_before, row + 1)
+        first, middle = read_rows(checkpoints, row), read_rows(checkpoints, row + 1)
         turning = halves_are_turning(
-            rho_middle - rho_start,
-            rho - rho_middle,
-            _row(checkpoints.momentum, row),
-            _row(checkpoints.previous, row + 1),
-            _row(checkpoints.momentum, row + 1),
+            middle.rho_before - first.rho_before,
+            rho - middle.rho_before,
+            first.momentum,
+            middle.previous,
+            middle.momentum,
             momentum,
         )
         return row, turning
@@ -201,10 +193,10 @@ def _merge(doubling: _Doubling, complete: _Complete) -> _Doubling:
     turning = halves_are_turning(
         tree.rho,
         complete.rho,
-        first=_row(complete.ends, 1 - doubling.side),
+        first=read_rows(complete.ends, 1 - doubling.side),
         end_left=checkpoints.previous[0],
         start_right=checkpoints.momentum[0],
-        last=_row(complete.ends, doubling.side),
+        last=read_rows(complete.ends, doubling.side),
     )
     depth = tree.depth + 1
     return _Doubling(
@@ -282,7 +274,7 @@ class Nuts(Hamiltonian):
         rho = rho_before + point.momentum
 
         row = lax.population_count(subtree.leaf)
-        checkpoints = _write(
+        checkpoints = write_rows(
             workspace,
             Checkpoints(
                 momentum=point.momentum,
@@ -295,9 +287,9 @@ class Nuts(Hamiltonian):
         broken = turning | tally.diverging
         leaf = subtree.leaf + 1
         full = ~broken & (leaf >= jnp.int32(1) << tree.depth)
-        ends = _write(trajectory.ends, point.phase, trajectory.side)
+        ends = write_rows(trajectory.ends, point.phase, trajectory.side)
         spare = 1 - trajectory.chosen
-        proposal = pick(take, draw_at(point, end_energy), _row(trajectory.proposals, spare))
+        proposal = pick(take, draw_at(point, end_energy), read_rows(trajectory.proposals, spare))
         doubling = branch(
             full,
             _merge,
@@ -320,7 +312,7 @@ class Nuts(Hamiltonian):
         grown = NutsTrajectory(
             ends=ends,
             side=doubling.side,
-            proposals=_write(trajectory.proposals, proposal, spare),
+            proposals=write_rows(trajectory.proposals, proposal, spare),
             chosen=doubling.chosen,
             directions=trajectory.directions,
             tally=tally,
@@ -334,5 +326,5 @@ class Nuts(Hamiltonian):
         """The tree's proposal; a broken subtree gives no draw and does not count in `tree_depth`."""
         tree, tally = trajectory.tree, trajectory.tally
         saturated = (tree.depth >= self.max_tree_depth) & ~tree.turning & ~tally.diverging
-        draw = _row(trajectory.proposals, trajectory.chosen)
+        draw = read_rows(trajectory.proposals, trajectory.chosen)
         return draw, NutsInfo(**vars(summarise(tally, draw)), tree_depth=tree.depth, reached_max_treedepth=saturated)

@@ -2,10 +2,30 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
 from gradmc.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the kept draws of a chunk of several chains come from, and where they go.
+
+    Args:
+        rows: (chain, row) of the chunk, as indices of NumPy.
+        places: (chain, draw) of all that is kept, likewise.
+        end: draws at least that there must be room for.
+    """
+
+    rows: Any
+    places: Any
+    end: int
+
+    def copy(self, values: np.ndarray, room: np.ndarray) -> None:
+        """Copy the draws of a chunk (chain, row, ...) into an array (chain, draw, ...)."""
+        room[self.places] = values[self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +57,20 @@ class Keep:
             return True
         wanted = self.variables is None or any(_matches(p, group, name) for p in self.variables)
         return wanted and not any(_matches(p, group, name) for p in self.exclude)
+
+    def places(self, received: np.ndarray, first: np.ndarray, last: np.ndarray) -> "Places":
+        """Which of the rows `first[i]` to `last[i]` of each chain are kept, after `received[i]` earlier draws."""
+        if np.all(received == received[0]) and np.all(first == first[0]) and np.all(last == last[0]):
+            kept = self.rows(int(received[0]), int(last[0] - first[0]))
+            rows = slice(int(first[0]) + kept.start, int(last[0]), self.thin)
+            begin = self.kept(int(received[0]))
+            end = self.kept(int(received[0] + last[0] - first[0]))
+            return Places((slice(None), rows), (slice(None), slice(begin, end)), end)
+        rows = np.arange(int(last.max(initial=0)))
+        number = received[:, None] + rows - first[:, None]  # of a draw among those of its chain
+        chain, row = np.nonzero((rows >= first[:, None]) & (rows < last[:, None]) & (number % self.thin == 0))
+        place = number[chain, row] // self.thin
+        return Places((chain, row), (chain, place), int(place.max(initial=-1)) + 1)
 
     def rows(self, received: int, count: int) -> slice:
         """Which of `count` new draws are kept, after `received` earlier ones."""

@@ -1,14 +1,15 @@
-"""Draws kept in memory, in arrays of shape (draws, ...) per chain that grow by doubling."""
+"""Draws kept in memory, in arrays of shape (chains, draws, ...) that grow by doubling."""
 
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradmc.results.attributes import standard_attributes
-from gradmc.results.keep import Keep
+from gradmc.results.keep import Keep, Places
 from gradmc.results.labels import Labels
 from gradmc.results.lengths import Rectangle, largest
 from gradmc.results.store import Checksums, Groups
@@ -30,44 +31,50 @@ class MemoryStore:
         self.labels = labels or Labels()
         self.keep = keep or Keep()
         self._expected = max(1, expected)
-        self._columns: list[dict[tuple[str, str], _Column]] = [{} for _ in range(chains)]
-        self._received = {True: [0] * chains, False: [0] * chains}
+        self._chains = chains
+        self._columns: dict[tuple[str, str], _Column] = {}
+        self._received = {warmup: np.zeros(chains, np.int64) for warmup in (True, False)}
         self._attributes = standard_attributes(self.labels)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
         """Keep the next draws of a chain."""
         count = chunk_length(groups)
-        if not warmup or self.keep.warmup:
-            rows = self.keep.rows(self._received[warmup][chain], count)
-            for group, variables in groups.items():
-                for name, values in variables.items():
-                    if self.keep.wants(group, name):
-                        self._column(chain, warmup_name(group, warmup), name, values).extend(values[rows])
-        self._received[warmup][chain] += count
+        lane = {group: {name: values[None] for name, values in of.items()} for group, of in groups.items()}
+        self.put((chain,), warmup, lane, np.zeros(1, np.int64), np.asarray([count]))
+
+    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
+        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
+        own = slice(chains[0], chains[-1] + 1)
+        with self._lock:
+            received = self._received[warmup][own]
+            if not warmup or self.keep.warmup:
+                taken = self.keep.places(received, first, last)
+                for group, variables in groups.items():
+                    for name, values in variables.items():
+                        if self.keep.wants(group, name):
+                            self._column(warmup_name(group, warmup), name, values).put(own, taken, values)
+            self._received[warmup][own] = received + (last - first)
 
     def chain_length(self, chain: int, warmup: bool) -> int:
         """Draws received from a chain so far."""
-        return self._received[warmup][chain]
+        return int(self._received[warmup][chain])
 
     def truncate(self, chain: int, warmup: bool, length: int) -> None:
         """Forget the draws of a chain beyond `length`."""
         self._received[warmup][chain] = min(length, self._received[warmup][chain])
-        for (group, _), column in self._columns[chain].items():
-            if group.startswith("warmup_") == warmup:
-                column.length = min(column.length, self.keep.kept(length))
 
     def flush(self, chain: int) -> None:
         """Nothing to do: memory is never durable."""
 
     def checksums(self, chain: int) -> Checksums:
         """What tells the draws that are kept of a chain from those of others."""
-        columns = self._columns[chain].items()
-        return {
-            f"{group}/{name}": [column.length, zlib.crc32(column.values.tobytes())]
-            for (group, name), column in columns
-            if column.length
-        }
+        found: Checksums = {}
+        for (group, name), column in self._columns.items():
+            length = self.keep.kept(self.chain_length(chain, group.startswith("warmup_")))
+            if length:
+                found[f"{group}/{name}"] = [length, zlib.crc32(column.room[chain, :length].tobytes())]
+        return found
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:
         """Add attributes to the results."""
@@ -89,49 +96,36 @@ class MemoryStore:
 
         groups: dict[str, dict[str, np.ndarray]] = {}
         chains: dict[str, Rectangle] = {}
-        for warmup in (False, True):
-            shown = largest([self.keep.kept(n) for n in self._received[warmup]])
-            for group, name in self._names(warmup):
-                arrays = [self._columns[c][group, name].values[: shown.draws] for c in shown.chains]
-                groups.setdefault(group, {})[name] = np.stack(arrays)
-                chains[group] = shown
+        with self._lock:
+            for warmup in (False, True):
+                shown = largest([self.keep.kept(n) for n in self._received[warmup].tolist()])
+                for (group, name), column in self._columns.items():
+                    if group.startswith("warmup_") == warmup:
+                        groups.setdefault(group, {})[name] = column.room[list(shown.chains), : shown.draws]
+                        chains[group] = shown
         return build_tree(groups, chains=chains, labels=labels, attributes=attributes)
 
-    def _names(self, warmup: bool) -> list[tuple[str, str]]:
-        names: dict[tuple[str, str], None] = {}
-        for columns in self._columns:
-            names.update({key: None for key in list(columns) if key[0].startswith("warmup_") == warmup})
-        return list(names)
-
-    def _column(self, chain: int, group: str, name: str, values: np.ndarray) -> "_Column":
-        columns = self._columns[chain]
-        if (group, name) not in columns:
+    def _column(self, group: str, name: str, values: np.ndarray) -> "_Column":
+        if (group, name) not in self._columns:
             dtype = self.keep.dtype(values.dtype)
-            columns[group, name] = _Column(np.empty((self._expected, *values.shape[1:]), dtype))
-        return columns[group, name]
+            self._columns[group, name] = _Column(np.empty((self._chains, self._expected, *values.shape[2:]), dtype))
+        return self._columns[group, name]
 
 
+@dataclass(slots=True)
 class _Column:
-    """An array that grows along its first axis."""
+    """An array (chain, draw, ...) with room along its second axis."""
 
-    __slots__ = ("_room", "length")
+    room: np.ndarray
 
-    def __init__(self, room: np.ndarray) -> None:
-        self._room = room
-        self.length = 0
-
-    @property
-    def values(self) -> np.ndarray:
-        return self._room[: self.length]
-
-    def extend(self, rows: np.ndarray) -> None:
-        end = self.length + len(rows)
-        if end > len(self._room):
-            room = np.empty((max(end, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
-            room[: self.length] = self.values
-            self._room = room
-        self._room[self.length : end] = rows
-        self.length = end
+    def put(self, chains: slice, taken: Places, values: np.ndarray) -> None:
+        """Put draws of some chains to their places."""
+        if taken.end > self.room.shape[1]:
+            size = max(taken.end, 2 * self.room.shape[1])
+            room = np.empty((len(self.room), size, *self.room.shape[2:]), self.room.dtype)
+            room[:, : self.room.shape[1]] = self.room
+            self.room = room
+        taken.copy(values, self.room[chains])
 
 
 def warmup_name(group: str, warmup: bool) -> str:

@@ -5,7 +5,7 @@ back an ArviZ DataTree. Vocabulary: a *group* is an ArviZ group (`posterior`, `s
 a *chunk* is a number of successive draws of one chain; *length* counts draws received.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,10 @@ class Store(Protocol):
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
         """Keep the next draws of a chain."""
+        ...
+
+    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
+        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
         ...
 
     def chain_length(self, chain: int, warmup: bool) -> int:

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,14 @@ class ZarrStore:
         self._received[warmup][chain] += count
         if time.monotonic() >= self._next_flush[chain]:
             self._show(chain)
+
+    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
+        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
+        for i, chain in enumerate(chains):
+            rows = slice(int(first[i]), int(last[i]))
+            if rows.stop > rows.start:
+                own = {group: {name: v[i, rows] for name, v in of.items()} for group, of in groups.items()}
+                self.append(chain, warmup, own)
 
     def add(self, group: str, chain: int, values: Mapping[str, np.ndarray]) -> None:
         """Add rows to a group that is made from draws (`DERIVED`); resuming the run deletes such groups."""

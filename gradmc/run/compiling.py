@@ -20,6 +20,7 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from gradmc.adaptation.schedule import Schedule
+from gradmc.run.device_memory import bytes_per_chain, explaining_memory
 from gradmc.run.executor import Executor, Expand
 from gradmc.run.machine import Buffer, Machine, State
 
@@ -31,12 +32,14 @@ _cache_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The executables of a run, for a lane of chains (`gradmc.run.executor`)."""
+    """The executables of a run, for a block of chains (`gradmc.run.executor`)."""
 
+    block: int  # chains
     advance: Callable[..., tuple[State, Buffer]]
     expand: Callable[..., dict[str, dict[str, jax.Array]]]
     capacity: int
     text: Callable[[], str | None]  # the optimised HLO of `advance`
+    bytes_per_chain: float | None = None  # that `advance` takes on the device
 
 
 def buffer_capacity(dim: int, columns: int, itemsize: int, chains: int = 1) -> int:
@@ -62,7 +65,7 @@ def compile_run(
     capacity: int,
     meanwhile: Callable[[], None] | None = None,
 ) -> Compiled:
-    """Trace and compile for lanes like `states` and `points`.
+    """Trace and compile for blocks like `states` and `points`.
 
     `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
     """
@@ -79,12 +82,15 @@ def compile_run(
         compiling = pool.submit(_compile, lowered, scope)
         if meanwhile is not None:
             meanwhile()
-        compiled_advance = compiling.result()
+        with explaining_memory(chains, None):
+            compiled_advance = compiling.result()
         return Compiled(
+            block=chains,
             advance=compiled_advance,
             expand=compiled_expand.result(),
             capacity=capacity,
             text=compiled_advance.as_text,
+            bytes_per_chain=bytes_per_chain(compiled_advance, chains),
         )
 
 

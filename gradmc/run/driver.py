@@ -1,6 +1,6 @@
 """The host loop: chains advance chunk by chunk until each has its draws.
 
-A *lane* is what one call of the compiled `advance` moves (`gradmc.run.executor`).  Workers (threads; XLA releases the
+A *lane* is a group of chains that advance together (`gradmc.run.executor`).  Workers (threads; XLA releases the
 GIL) take lanes from a queue, run one chunk, hand the draws to the store, and put the lane back.  Everything that a user
 sees of a run (progress, stopping, streaming, checkpoints) happens between chunks.
 
@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -20,21 +21,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.schedule import Schedule
+from gradmc.run.blocks import over_blocks
 from gradmc.run.compiling import Compiled
-from gradmc.run.machine import FAILED, RUN, SEARCH, Machine, State
+from gradmc.run.device_memory import explaining_memory
+from gradmc.run.machine import FAILED, RUN, SEARCH, Buffer, Machine, State
 from gradmc.run.progress import ChainStatus, Progress
-from gradmc.run.restarting import Restarts, next_look, stands_still
+from gradmc.run.restarting import Restarts, next_look, stand_still
 
 CHUNK_SECONDS = 0.3
 FIRST_TICKS = 16
 MAX_GROWTH = 16.0
+MOST_SHOWN = 16
+"""Chains of a lane that are shown one by one."""
 
 
 class DrawSink(Protocol):
     """Where draws go (see `gradmc.results.store`)."""
 
-    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        """Keep the next draws of a chain."""
+    def put(
+        self,
+        chains: Sequence[int],
+        warmup: bool,
+        groups: Mapping[str, Mapping[str, np.ndarray]],
+        first: np.ndarray,
+        last: np.ndarray,
+    ) -> None:
+        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
         ...
 
 
@@ -60,7 +72,13 @@ class Plan:
 
     def next_update(self, transition: int) -> int | None:
         """The first number of transitions above `transition` after which the adaptation needs the host."""
-        return None if self.metric_stays else self.machine.adaptation.next_update(transition, self.warmup)
+        needless = self.metric_stays and not self.pooled  # the step size of a chain adapts without the host
+        return None if needless else self.machine.adaptation.next_update(transition, self.warmup)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether all chains adapt together."""
+        return self.machine.adaptation.pooled
 
     def next_look(self, transition: int) -> int | None:
         """The first number of transitions above `transition` after which chains that stand still are looked for."""
@@ -123,6 +141,7 @@ class Driver:
         self._lock = threading.Lock()
         self._pending = 0
         self._idle = threading.Event()
+        self._pool = ThreadPoolExecutor(workers)  # of blocks; starts threads when it has some
 
     def stop(self) -> None:
         """Let every lane finish its chunk and then stop."""
@@ -161,6 +180,7 @@ class Driver:
             self._queue.put(None)
         for thread in threads:
             thread.join()
+        self._pool.shutdown()
 
     def _work(self) -> None:
         while (lane := self._queue.get()) is not None:
@@ -186,8 +206,7 @@ class Driver:
         limits = self._limits(lane)
         began = time.perf_counter()
         ticks = np.int32(min(lane.ticks, 2**31 - 1))
-        schedule, arguments = self.plan.schedule, self.plan.arguments
-        state, buffer = self.plan.compiled.advance(lane.state, schedule, arguments, limits, ticks, lane.points)
+        state, buffer = self._advanced(lane, limits, ticks)
         filled = np.asarray(buffer.filled)
         elapsed = time.perf_counter() - began
         lane.ticks = resized(lane.ticks, int(np.max(np.asarray(buffer.ticks))), elapsed)
@@ -201,83 +220,126 @@ class Driver:
             self._after_chunk(lane)
         self._report(lane)
 
+    def _advanced(self, lane: Lane, limits: np.ndarray, ticks: np.int32) -> tuple[State, Buffer]:
+        plan = self.plan
+
+        def call(state: State, limits: np.ndarray, points: Any) -> tuple[State, Buffer]:
+            return plan.compiled.advance(state, plan.schedule, plan.arguments, limits, ticks, points)
+
+        own, compiled = (lane.state, limits, lane.points), plan.compiled
+        with explaining_memory(len(lane.chains), compiled.bytes_per_chain):
+            return over_blocks(call, own, block=compiled.block, pool=self._pool, scope=plan.scope)
+
     def _limits(self, lane: Lane) -> np.ndarray:
         """How many transitions each chain may make in the next chunk."""
         room = np.minimum(self.plan.total - lane.done, self.plan.compiled.capacity)
-        for i, done in enumerate(lane.done):
-            for due in (self.plan.next_update(int(done)), self.plan.next_look(int(done))):
+        for done in np.unique(lane.done).tolist():
+            own = lane.done == done
+            for due in (self.plan.next_update(done), self.plan.next_look(done)):
                 if due is not None:
-                    room[i] = min(room[i], due - done)
+                    room[own] = np.minimum(room[own], due - done)
+        if self.plan.pooled:  # those in front wait
+            due = self.plan.next_update(int(lane.done.min()))
+            room = room if due is None else np.minimum(room, due - lane.done)
         return np.maximum(room, 0).astype(np.int32)
+
+    def _come_to(self, lane: Lane, filled: np.ndarray, due: Callable[[int], int | None]) -> np.ndarray:
+        """Which chains have just come to a number of transitions after which something is due, (chains,)."""
+        come = np.zeros(len(filled), bool)
+        for done in np.unique(lane.done).tolist():
+            if due(done - 1) == done:
+                come |= lane.done == done
+        return come & (filled > 0)
 
     def _restarted(self, lane: Lane, state: State, filled: np.ndarray) -> State:
         """Let chains start again that have come to a transition where one looks, and stand still."""
         restarts = self.plan.restarts
-        for i, done in enumerate(lane.done):
-            looks = filled[i] and self.plan.next_look(int(done) - 1) == done
-            if restarts is None or not looks or not stands_still(state.chain, i):
-                continue
+        if restarts is None:
+            return state
+        for i in np.flatnonzero(self._come_to(lane, filled, self.plan.next_look) & stand_still(state.chain)).tolist():
             state, position = restarts.restarted(state, i, lane.chains[i], int(lane.restarts[i]))
             lane.points = point_table(lane.points, {i: position})
             lane.restarts[i] += 1
+            done = lane.done[i]
             self._progress.note(f"chain {lane.chains[i]} stands still after {done} transitions and starts again")
         return state
 
     def _adapt_on_host(self, lane: Lane, state: State, filled: np.ndarray) -> State:
-        """Compute the metric of chains that have come to a transition where one is due."""
-        for i, done in enumerate(lane.done):
-            moves = np.asarray(state.chain.phase)[i] == RUN
-            if filled[i] and moves and self.plan.next_update(int(done) - 1) == done:
-                state = self._with_new_metric(state, i, int(done))
-        return state
-
-    def _with_new_metric(self, state: State, row: int, done: int) -> State:
-        chain = state.chain
-        own, history = jax.tree.map(lambda leaf: np.asarray(leaf)[row], (chain.adapted, state.history))
-
-        def put(leaf: Any, value: Any) -> np.ndarray:
-            changed = np.array(leaf)
-            changed[row] = value
-            return changed
-
-        metric = self.plan.machine.adaptation.on_host(own, history, done, self.plan.warmup)
-        if metric is None:
+        """Adapt chains that have come to a transition where that is due."""
+        if self.plan.pooled:
+            return self._adapt_together(lane, state, filled)
+        due = self._come_to(lane, filled, self.plan.next_update) & (np.asarray(state.chain.phase) == RUN)
+        if not np.any(due):
             return state
-        adapted = dataclasses.replace(chain.adapted, metric=jax.tree.map(put, chain.adapted.metric, metric))
-        return dataclasses.replace(
-            state, chain=dataclasses.replace(chain, adapted=adapted, phase=put(chain.phase, SEARCH))
-        )
+        chain = state.chain
+        own, history = jax.tree.map(np.asarray, (chain.adapted, state.history))
+        changed: dict[int, Any] = {}
+        for row in np.flatnonzero(due).tolist():
+            mine, past = jax.tree.map(lambda leaf, row=row: leaf[row], (own, history))
+            metric = self.plan.machine.adaptation.on_host(mine, past, int(lane.done[row]), self.plan.warmup)
+            if metric is not None:
+                changed[row] = metric
+        if not changed:
+            return state
+        rows = list(changed)
 
-    def _hand_over(self, lane: Lane, buffer: Any, filled: np.ndarray) -> None:
+        def put(leaf: Any, *values: Any) -> np.ndarray:
+            copy = np.array(leaf)
+            copy[rows] = np.stack([np.asarray(value) for value in values])
+            return copy
+
+        adapted = dataclasses.replace(chain.adapted, metric=jax.tree.map(put, own.metric, *changed.values()))
+        phase = put(chain.phase, *[SEARCH] * len(rows))
+        return dataclasses.replace(state, chain=dataclasses.replace(chain, adapted=adapted, phase=phase))
+
+    def _adapt_together(self, lane: Lane, state: State, filled: np.ndarray) -> State:
+        """Adapt all chains if the last one has come to a transition where that is due."""
+        done, plan = int(lane.done.min()), self.plan
+        if np.any(lane.done != done) or not np.any(filled) or plan.next_update(done - 1) != done:
+            return state
+        chain = state.chain
+        own, history = jax.tree.map(np.asarray, (chain.adapted, state.history))
+        adapted = plan.machine.adaptation.on_host(own, history, done, plan.warmup)
+        if plan.metric_stays:
+            adapted = dataclasses.replace(adapted, metric=own.metric)
+        pairs = zip(jax.tree.leaves(own.metric), jax.tree.leaves(adapted.metric), strict=True)
+        phase = np.array(chain.phase)
+        if not all(np.array_equal(before, after) for before, after in pairs):
+            phase[phase == RUN] = SEARCH  # trajectories that have begun have forces by the metric before
+        chain = dataclasses.replace(chain, adapted=adapted, phase=phase, keep_metric=np.ones_like(phase, bool))
+        return dataclasses.replace(state, chain=chain)
+
+    def _hand_over(self, lane: Lane, buffer: Buffer, filled: np.ndarray) -> None:
         """Give the draws of the chunk to the sink, warmup and sampling apart."""
-        warm = np.clip(self.plan.warmup - lane.done, 0, filled)
-        if np.any(filled > (0 if self.plan.keep_warmup else warm)):
-            groups = groups_of(self.plan, buffer.positions, buffer.statistics, filled)
-            for i, chain in enumerate(lane.chains):
-                own = {group: {name: v[i] for name, v in of.items()} for group, of in groups.items()}
-                self._append(chain, own, int(warm[i]), int(filled[i]))
-                lane.divergences[i] += int(own["sample_stats"]["diverging"][warm[i] : filled[i]].sum())
+        warm, nothing = np.clip(self.plan.warmup - lane.done, 0, filled), np.zeros_like(filled)
+        keep_warmup = self.plan.keep_warmup
+        if np.any(filled > (0 if keep_warmup else warm)):
+            groups = groups_of(self.plan, buffer.positions, buffer.statistics, filled, self._pool)
+            for warmup, first, last in ((True, nothing, warm), (False, warm, filled)):
+                if np.any(last > first) and (keep_warmup or not warmup):
+                    self._sink.put(lane.chains, warmup, groups, first, last)
+            diverging = groups["sample_stats"]["diverging"]
+            rows = np.arange(diverging.shape[1])
+            lane.divergences += (diverging & (rows >= warm[:, None]) & (rows < filled[:, None])).sum(axis=1)
         lane.done += filled
 
-    def _append(self, chain: int, groups: Mapping[str, Mapping[str, np.ndarray]], warm: int, count: int) -> None:
-        for warmup, rows in ((True, slice(0, warm)), (False, slice(warm, count))):
-            if rows.stop > rows.start and (self.plan.keep_warmup or not warmup):
-                self._sink.append(chain, warmup, {g: {n: v[rows] for n, v in of.items()} for g, of in groups.items()})
-
     def _report(self, lane: Lane) -> None:
+        """Say where the lane stands: every chain, or many of them together."""
         steps = np.asarray(lane.state.chain.adapted.step.value)
-        for i, chain in enumerate(lane.chains):
-            done = int(lane.done[i])
+        together = len(lane.chains) > MOST_SHOWN
+        for rows in [slice(None)] if together else [slice(i, i + 1) for i in range(len(lane.chains))]:
+            done = int(lane.done[rows].min())
             phase = "done" if done >= self.plan.total else "warmup" if done < self.plan.warmup else "sampling"
             self._progress.update(
                 ChainStatus(
-                    chain=chain,
+                    chain=lane.chains[rows][0],
                     phase=phase,
                     done=done,
                     total=self.plan.total,
-                    divergences=int(lane.divergences[i]),
-                    step_size=float(steps[i]),
-                    n_leapfrog=int(lane.gradients[i]),
+                    divergences=int(lane.divergences[rows].sum()),
+                    step_size=float(np.median(steps[rows])),
+                    n_leapfrog=int(lane.gradients[rows].sum()),
+                    chains=len(lane.chains[rows]),
                 )
             )
 
@@ -290,9 +352,17 @@ def point_table(table: Any, firsts: Mapping[int, np.ndarray]) -> jax.Array:
     return jnp.asarray(changed)
 
 
-def groups_of(plan: Plan, positions: Any, statistics: Any, counts: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+def groups_of(
+    plan: Plan, positions: Any, statistics: Any, counts: np.ndarray, pool: ThreadPoolExecutor | None = None
+) -> dict[str, dict[str, np.ndarray]]:
     """All that the results hold of the first `counts` rows of a lane, (chains, capacity, ...), by group and name."""
-    values = plan.compiled.expand(positions, counts, plan.arguments)
+    values = over_blocks(
+        lambda positions, counts: plan.compiled.expand(positions, counts, plan.arguments),
+        (positions, counts),
+        block=plan.compiled.block,
+        pool=pool,
+        scope=plan.scope,
+    )
     groups = {group: {name: np.asarray(v) for name, v in of.items()} for group, of in values.items()}
     columns, table = plan.machine.statistics, np.asarray(statistics)
     groups["sample_stats"] = {name: table[..., i].astype(dtype) for i, (name, dtype) in enumerate(columns.items())}

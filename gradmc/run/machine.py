@@ -15,7 +15,6 @@ called with any sequence of limits and gives the same chain.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ from gradmc.adaptation.adaptation import Adaptation, Adapted
 from gradmc.adaptation.metric_adaptation import History
 from gradmc.adaptation.schedule import Schedule
 from gradmc.adaptation.step_size import FIRST_STEP
-from gradmc.kernels.branching import branch, event, loop, pick, write_row
+from gradmc.kernels.branching import branch, choose, event, loop, pick, write_row
 from gradmc.kernels.hamiltonian import Point
 from gradmc.kernels.kernel import Draw, Info, Kernel, Trajectory
 from gradmc.kernels.random import LEAF, TRAJECTORY, Event, start_vector, threefry
@@ -190,23 +189,29 @@ class Machine:
             statistics=jnp.zeros((capacity, len(self.statistics)), self.dtype),
             history=state.history,
         )
-        start = (state.workspace, state.chain, Count(ticks=jnp.int32(0), filled=jnp.int32(0)))
+        start = (state.chain, Count(ticks=jnp.int32(0), filled=jnp.int32(0)))
         constants = (state.key, schedule, arguments, points, draws, ticks)
-        (workspace, chain, count), tables = loop(self._unfinished, self._tick, start, tables, constants)
+        # A chain of a batch waits between two transitions, where nothing is read of the workspace: no need to save it.
+        written = (state.workspace, tables)
+        (chain, count), (workspace, tables) = loop(self._unfinished, self._tick, start, written, constants)
         buffer = Buffer(
             ticks=count.ticks, filled=count.filled, positions=tables.positions, statistics=tables.statistics
         )
         return State(key=state.key, chain=chain, workspace=workspace, history=tables.history), buffer
 
-    def _unfinished(self, state: tuple[Any, Chain, Count], constants: tuple[Any, ...]) -> Bool[Array, ""]:
-        _, chain, count = state
+    def _unfinished(self, state: tuple[Chain, Count], constants: tuple[Any, ...]) -> Bool[Array, ""]:
+        chain, count = state
         *_, draws, ticks = constants
         return (count.filled < draws) & (count.ticks < ticks) & (chain.phase != FAILED)
 
     def _tick(
-        self, state: tuple[Any, Chain, Count], tables: Tables, constants: tuple[Any, ...], active: Bool[Array, ""]
-    ) -> tuple[tuple[Any, Chain, Count], Tables]:
-        workspace, chain, count = state
+        self,
+        state: tuple[Chain, Count],
+        written: tuple[Any, Tables],
+        constants: tuple[Any, ...],
+        active: Bool[Array, ""],
+    ) -> tuple[tuple[Chain, Count], tuple[Any, Tables]]:
+        (chain, count), (workspace, tables) = state, written
         key, schedule, arguments, points, *_ = constants
         trajectory = chain.trajectory
         still = (chain.phase == START) | (chain.phase == EVALUATE)
@@ -225,7 +230,7 @@ class Machine:
         count = dataclasses.replace(count, ticks=count.ticks + 1)
         due = active & (done | (chain.phase != RUN))
         (chain, count), tables = event(due, self._finish, (chain, count), tables, (key, point, schedule, points))
-        return (workspace, chain, count), tables
+        return (chain, count), (workspace, tables)
 
     def _finish(
         self,
@@ -238,10 +243,10 @@ class Machine:
         chain, count = state
         key, point, schedule, points = arguments
         draw, info = self.kernel.conclude(chain.trajectory)
-        after = [functools.partial(self._after_start, points), self._after_search, self._after_transition]
+        after = [self._after_start, self._after_search, self._after_transition]
         if points is not None:
-            after.append(functools.partial(self._after_evaluation, points))
-        chain, count, draw, entry = lax.switch(chain.phase, after, chain, count, draw, info, key, point, schedule)
+            after.append(self._after_evaluation)
+        chain, count, draw, entry = choose(chain.phase, after, points, chain, count, draw, info, key, point, schedule)
         return (self._begin(chain, draw, key), count), self._written(tables, entry, when)
 
     def _written(self, tables: Tables, entry: Entry, when: Bool[Array, ""]) -> Tables:
@@ -325,6 +330,7 @@ class Machine:
 
     def _after_search(
         self,
+        points: Float[Array, "points dim"] | None,
         chain: Chain,
         count: Count,
         draw: Draw,
@@ -333,13 +339,14 @@ class Machine:
         point: Point,
         schedule: Schedule,
     ) -> tuple[Chain, Count, Draw, Entry]:
-        del key, point
+        del points, key, point
         adapted, over = self.adaptation.search(chain.adapted, info, schedule)
         chain = dataclasses.replace(chain, adapted=adapted, phase=jnp.where(over, RUN, SEARCH))
         return chain, count, draw, self._no_entry(draw)
 
     def _after_transition(
         self,
+        points: Float[Array, "points dim"] | None,
         chain: Chain,
         count: Count,
         draw: Draw,
@@ -348,7 +355,7 @@ class Machine:
         point: Point,
         schedule: Schedule,
     ) -> tuple[Chain, Count, Draw, Entry]:
-        del key, point
+        del points, key, point
         warm = chain.transition < schedule.warmup
         told = {"lp": draw.log_density, "step_size": chain.adapted.step.value}
         statistics = [told[name] if name in told else getattr(info, name) for name in self.statistics]

@@ -17,6 +17,7 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "nuts": "gradmc.kernels.nuts:Nuts",
         "hmc": "gradmc.kernels.hmc:Hmc",
         "microcanonical": "gradmc.kernels.microcanonical:Microcanonical",
+        "chees": "gradmc.kernels.chees:Chees",
     },
     "metric": {
         "low_rank": "gradmc.adaptation.windowed:LowRank",

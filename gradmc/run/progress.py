@@ -26,6 +26,8 @@ class ChainStatus:
         divergences: divergent transitions after warmup.
         step_size: present step size.
         n_leapfrog: gradient evaluations so far.
+        chains: how many chains this is about, from that one on: the least that one of them has done, the sum of what
+            is counted and the middle step size.
     """
 
     chain: int
@@ -35,6 +37,12 @@ class ChainStatus:
     divergences: int = 0
     step_size: float = float("nan")
     n_leapfrog: int = 0
+    chains: int = 1
+
+    @property
+    def name(self) -> str:
+        """Which chain, or chains."""
+        return str(self.chain) if self.chains == 1 else f"all {self.chains:,}"
 
 
 class Progress(Protocol):

@@ -63,7 +63,7 @@ def _row(status: ChainStatus, board: Board) -> str:
     warn = " style='color:#dc322f;font-weight:bold'" if status.divergences else ""
     left = "" if status.phase == "done" else duration(board.seconds_left(status.chain))
     cells = (
-        f"<td>{status.chain}</td><td style='color:{color}'>{status.phase}</td><td>{bar}</td>"
+        f"<td>{status.name}</td><td style='color:{color}'>{status.phase}</td><td>{bar}</td>"
         f"<td>{status.done}/{status.total}</td><td{warn}>{status.divergences}</td>"
         f"<td>{status.step_size:.3g}</td><td>{status.n_leapfrog:,}</td><td>{left}</td>"
     )

@@ -97,7 +97,7 @@ def _total(widths: dict[str, int]) -> int:
 def _row(status: ChainStatus, board: Board) -> dict[str, Text | ProgressBar]:
     color = COLORS[status.phase]
     return {
-        "chain": Text(str(status.chain)),
+        "chain": Text(status.name),
         "phase": Text(status.phase, style=color),
         "": ProgressBar(total=status.total, completed=status.done, complete_style=color, finished_style=color),
         "draws": Text(f"{status.done}/{status.total}"),

@@ -21,7 +21,7 @@ from gradmc.run.progress import Progress
 from gradmc.run.recorder import Recorder
 from gradmc.run.sampler import Sampler
 from gradmc.run.signals import Requests
-from gradmc.run.stopping import MIN_DRAWS, Monitor, Targets, smallest_ess
+from gradmc.run.stopping import Monitor, Targets, first_look, smallest_ess
 
 ESS_SECONDS = 3.0
 ESS_SHARE = 0.01
@@ -119,7 +119,7 @@ class Watch:
     def show_ess(self) -> None:
         """Estimate the ESS of the draws so far, rarely enough to cost nothing that matters."""
         began = time.monotonic()
-        posterior = self.posterior() if self.draws() >= MIN_DRAWS else None
+        posterior = self.posterior() if self.draws() >= first_look(self.monitor.superchains) else None
         if posterior is not None:
             self.progress.show_ess(smallest_ess(posterior))
         ended = time.monotonic()
@@ -159,7 +159,7 @@ def run_recorded(
     if resume:
         recorder.restore_all()
     chains = sum(len(lane.chains) for lane in sampler.lanes)
-    monitor = Monitor(targets or Targets(), began=began)
+    monitor = Monitor(targets or Targets(), sampler.superchains, chains, began=began)
     watch = Watch(requests, monitor, store, chains, posterior, progress)
     requests.watched = True
     sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)

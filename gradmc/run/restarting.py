@@ -33,10 +33,9 @@ def next_look(transition: int, warmup: int) -> int | None:
     return due if due <= LAST_LOOK * warmup else None
 
 
-def stands_still(chain: Chain, row: int) -> bool:
-    """Whether a chain of a lane does not move, or by so little that it might as well not."""
-    still, step = np.asarray(chain.still)[row], np.asarray(chain.adapted.step.value)[row]
-    return bool(still >= STILL or step < COLLAPSED)
+def stand_still(chain: Chain) -> np.ndarray:
+    """Which chains of a lane do not move, or by so little that they might as well not, (chains,)."""
+    return (np.asarray(chain.still) >= STILL) | (np.asarray(chain.adapted.step.value) < COLLAPSED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

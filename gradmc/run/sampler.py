@@ -15,23 +15,28 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from gradmc.adaptation.pooled import Pooled
+from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
 from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
+from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
+from gradmc.run.blocks import filled_up
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
-from gradmc.run.executor import Expand, stacked, suited
+from gradmc.run.executor import MANY, Executor, Expand, repeated, stacked, suited
 from gradmc.run.machine import FAILED, START, Machine, State
 from gradmc.run.parts import name_of
 from gradmc.run.progress import Progress
 from gradmc.run.restarting import Restarts
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator, Stopped
-from gradmc.starts.start import Found, Start
+from gradmc.starts.start import SUPERCHAINS, Found, Start
 from gradmc.starts.start import Point as StartingPoint
 
 MAX_ATTEMPTS = 100
+FEWEST_POOLED = 16  # chains that may adapt together: with fewer there is too little to pool
 MAX_POINTS = 64  # evaluated per call while starting points are looked for
 FIRST_POINTS = "first_points"
 COUNTS = ("done", "divergences", "gradients", "restarts")
@@ -134,7 +139,7 @@ class Sampler:
 
     def no_draws(self) -> dict[str, dict[str, np.ndarray]]:
         """What the results hold of draws, of which there are none: names, shapes and types."""
-        machine, chains = self.plan.machine, len(self.lanes[0].chains)
+        machine, chains = self.plan.machine, self.plan.compiled.block
         positions = np.zeros((chains, self.plan.compiled.capacity, machine.dim), machine.dtype)
         statistics = np.zeros((chains, 0, len(machine.statistics)), machine.dtype)
         with self.density.scope():
@@ -149,16 +154,23 @@ class Sampler:
         name = name_of("start", self.start)
         if not self.sought:
             return {}
+        superchains = {"superchains": self.superchains} if self.superchains else {}
         if self.found is None:
             note = {} if name == "uniform" else {"start_note": "no search found a place to start from"}
-            return {"start": "uniform", **note}
+            return {"start": "uniform", **note, **superchains}
         return {
             "start": name,
             "start_note": self.found.note,
             "start_gradients": self.found.gradients,
             "start_path": [point.path for point in self.found.points],
             "start_elbo": [point.elbo for point in self.found.points],
+            **superchains,
         }
+
+    @property
+    def superchains(self) -> int:
+        """How many groups of chains begin at one point each, for nested R-hat; 0 where chains are too few."""
+        return SUPERCHAINS if self.start is not None and self.settings.chains >= 2 * SUPERCHAINS else 0
 
     def find_starts(self, driver: Driver, look: Callable[[], None] | None = None) -> bool:
         """Give the lanes that have not begun their starting points; False if the run was asked to stop meanwhile.
@@ -177,17 +189,19 @@ class Sampler:
                 raise Stopped
 
         chains = [chain for lane in waiting for chain in lane.chains]
+        leaders = sorted({chain % SUPERCHAINS for chain in chains})
         assert self.settings.seed is not None
         with ThreadPoolExecutor(self.settings.threads) as pool:
             evaluate = self._evaluator(pool, between)
             try:
-                self.found = self.start.find(evaluate, self._radius, self.settings.seed, chains)
+                self.found = self.start.find(evaluate, self._radius, self.settings.seed, leaders)
             except Stopped:
                 return False
         self.sought = True
         if self.found is not None:
             with self.density.scope():
-                self._begin_at(waiting, dict(zip(chains, self.found.points, strict=True)))
+                points = dict(zip(leaders, self.found.points, strict=True))
+                self._begin_at(waiting, {chain: points[chain % SUPERCHAINS] for chain in chains})
         return True
 
     @property
@@ -217,8 +231,11 @@ class Sampler:
             chain = lane.state.chain
             if np.all(chain.keep_metric):  # that of an earlier run
                 continue
-            covariances = [points[number].normal.covariance for number in lane.chains]
-            metric = stacked([machine.adaptation.metric_of(covariance, machine.dtype) for covariance in covariances])
+            normals = {points[number].path: points[number].normal for number in lane.chains}  # many share one
+            metrics = [machine.adaptation.metric_of(own.covariance, machine.dtype) for own in normals.values()]
+            order = {path: row for row, path in enumerate(normals)}
+            rows = [order[points[number].path] for number in lane.chains]
+            metric = jax.tree.map(lambda leaf, rows=rows: leaf[rows], stacked(metrics))
             adapted = dataclasses.replace(chain.adapted, metric=metric)
             chain = dataclasses.replace(chain, adapted=adapted, keep_metric=np.ones(len(lane.chains), bool))
             lane.state = dataclasses.replace(lane.state, chain=chain)
@@ -309,14 +326,13 @@ def prepare(
         raise UsageError("the density has 0 unconstrained coordinates, so there is nothing to sample")
     began = time.perf_counter()
     with density.scope():
-        machine = _machine(density, settings)
+        executor, machine = _engine(density, settings)
+        groups = executor.lanes(settings.chains)
         schedule = dataclasses.replace(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
             search=np.bool_(settings.step_size is None),
             max_attempts=np.int32(MAX_ATTEMPTS if initial is None else 1),
         )
-        executor = suited() if settings.executor == "auto" else settings.part("executor")
-        groups = executor.lanes(settings.chains)
         columns, together = len(machine.statistics), len(groups[0])
         capacity = buffer_capacity(density.dim, columns, density.dtype.itemsize, together)
         rows = min(capacity, MAX_POINTS)
@@ -334,9 +350,13 @@ def prepare(
             step_size=settings.step_size,
             another=lambda chain, before: sampler.another(chain, before),
         )
-        firsts = [restarts.random_point(chain, 0) for chain in range(settings.chains)] if initial is None else initial
+        leaders = [restarts.random_point(chain, 0) for chain in range(min(settings.chains, SUPERCHAINS))]
+        firsts = [leaders[k % SUPERCHAINS] for k in range(settings.chains)] if initial is None else initial
         lanes = [_lane(first, settings, chains, rows, firsts) for chains in groups]
-        key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, lanes[0].points.shape)
+        block = executor.block(together)
+        own = (lanes[0].state, lanes[0].points)
+        states, points = jax.tree.map(lambda leaf: filled_up(np.asarray(leaf)[:block], block), own)
+        key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, points.shape)
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()
 
@@ -345,9 +365,9 @@ def prepare(
                 machine,
                 _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
                 density.arguments,
-                lanes[0].state,
+                states,
                 schedule,
-                lanes[0].points,
+                points,
                 executor=executor,
                 scope=density.scope,
                 capacity=capacity,
@@ -387,16 +407,41 @@ def _with_unconstrained(density: SampledDensity) -> Expand:
     return expand
 
 
-def _machine(density: SampledDensity, settings: Settings) -> Machine:
-    usual = settings.adaptation is None
-    return Machine(
+def suited_kernel(chains: int) -> str:
+    """The kernel that suits so many chains and JAX's backend.
+
+    ChEES has as many effective draws per gradient as NUTS or more (docs/performance.md), and steps without branches,
+    which is what an accelerator is quick at.
+    """
+    return "nuts" if chains < MANY or jax.default_backend() == "cpu" else "chees"
+
+
+def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Machine]:
+    """What moves the chains, and how they adapt: each by itself, or many together."""
+    adaptation, chains = settings.adaptation, settings.chains
+    if settings.kernel == "auto":
+        settings = dataclasses.replace(settings, kernel=suited_kernel(chains))
+    kernel = settings.part("kernel")
+    many = chains >= MANY or isinstance(kernel, Chees) or (adaptation is not None and adaptation.pooled)
+    executor = suited(MANY if many else chains) if settings.executor == "auto" else settings.part("executor")
+    together = many and len(executor.lanes(chains)) == 1
+    if adaptation is None:
+        usual = TrajectoryLength if isinstance(kernel, Chees) else Pooled if together else Warmup
+        adaptation = usual(settings.part("metric"), settings.target_accept)
+    if adaptation.pooled and (not together or chains < FEWEST_POOLED):
+        raise UsageError(
+            f"{name_of('kernel', kernel)} with {type(adaptation).__name__} adapts all chains together: it needs "
+            f'executor="batch" and at least {FEWEST_POOLED} chains; there are {chains}'
+        )
+    machine = Machine(
         log_density=density.logdensity,
-        kernel=settings.part("kernel"),
-        adaptation=Warmup(settings.part("metric"), settings.target_accept) if usual else settings.adaptation,
+        kernel=kernel,
+        adaptation=adaptation,
         dim=density.dim,
         dtype=np.dtype(density.dtype),
         narrowed=_narrowed(density),
     )
+    return executor, machine
 
 
 def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
@@ -407,14 +452,14 @@ def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
 def _lane(first: State, settings: Settings, chains: tuple[int, ...], rows: int, firsts: Sequence[np.ndarray]) -> Lane:
     """A lane before its first tick, with room for `rows` points of each chain; `first` is the state of any chain."""
     assert settings.seed is not None
-    states = [dataclasses.replace(first, key=chain_key(settings.seed, chain)) for chain in chains]
+    keys = np.stack([chain_key(settings.seed, chain) for chain in chains])
     position = first.chain.trajectory.moving.position
     nowhere = np.zeros((len(chains), rows, *position.shape), position.dtype)
     points = point_table(nowhere, dict(enumerate(firsts[chain] for chain in chains)))
     done, divergences, gradients, restarts = np.zeros((4, len(chains)), np.int64)
     return Lane(
         chains=chains,
-        state=stacked(states),
+        state=dataclasses.replace(repeated(first, len(chains)), key=keys),
         done=done,
         divergences=divergences,
         gradients=gradients,

@@ -45,7 +45,7 @@ class Settings:
         UsageError: a value is outside its range.
     """
 
-    kernel: Annotated[Part, Option("transition kernel", "nuts", part="kernel")] = "nuts"
+    kernel: Annotated[Part, Option("transition kernel", "nuts", part="kernel", also=("auto",))] = "nuts"
     chains: Annotated[int, Option("number of chains", 4, 1, 100_000)] = 4
     warmup: Annotated[int, Option("warmup transitions per chain", 1000, 0, 2**30)] = 1000
     draws: Annotated[int, Option("draws per chain after warmup", 1000, 0, 2**30)] = 1000
@@ -109,7 +109,7 @@ class Settings:
                     raise UsageError(f"{name} is a setting of the {kind} here: give it to {made!r} instead")
 
     def part(self, kind: str) -> Any:
-        """The object of a kind of part that these settings ask for; not for an executor `auto`."""
+        """The object of a kind of part that these settings ask for; not for `auto`."""
         given = getattr(self, kind)
         settings = {"max_tree_depth": self.max_tree_depth, "integration_time": self.integration_time}
         return make_part(kind, given, settings)

@@ -47,7 +47,8 @@ class Evaluator:
     seconds: float = 0.0  # that a point took in the last round
 
     def __post_init__(self) -> None:
-        blank = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), self.state)
+        chains = self._chains
+        blank = jax.tree.map(lambda leaf: np.zeros((chains, *np.shape(leaf)[1:]), leaf.dtype), self.state)
         phase = np.full_like(blank.chain.phase, EVALUATE)
         with self.plan.scope():
             self.state = jax.device_put(dataclasses.replace(blank, chain=dataclasses.replace(blank.chain, phase=phase)))
@@ -65,10 +66,10 @@ class Evaluator:
 
     @property
     def _chains(self) -> int:
-        return len(self.points)
+        return self.plan.compiled.block
 
     def _answer(self, points: np.ndarray) -> Answer:
-        """One call; the points are shared out among the chains of a lane."""
+        """One call; the points are shared out among the chains of a block."""
         compiled = self.plan.compiled
         shares = np.array_split(points, self._chains)
         tables = np.zeros((self._chains, *self.points.shape[-2:]), self.points.dtype)

@@ -2,8 +2,8 @@
 
 A rule looks at the draws of all chains between chunks, with ArviZ's estimators. Stopping when an estimate
 crosses a bound favours runs in which the estimate is too good by chance; the remedy is to look rarely: first
-after `MIN_DRAWS` draws per chain, then each time the number of draws has grown by `GROWTH`. Coverage of
-intervals stays nominal to the accuracy of simulation (see `docs/stopping.md`).
+after `MIN_DRAWS` draws per chain (`FEWEST_DRAWS` of many chains), then each time the number of draws has grown by
+`GROWTH`. Coverage of intervals stays nominal to the accuracy of simulation (see `docs/stopping.md`).
 """
 
 import dataclasses
@@ -18,6 +18,9 @@ from gradmc.arguments import check_real
 from gradmc.errors import UsageError
 
 MIN_DRAWS = 100
+FEWEST_DRAWS = 8
+"""With superchains, which need no long chains."""
+
 GROWTH = 1.25
 SHARE = 0.1
 """Largest share of the run time that looking at the draws may take."""
@@ -98,13 +101,20 @@ class Monitor:
 
     Args:
         targets: what has to be reached.
+        superchains: how many the chains make up, for nested R-hat; 0 for the usual one.
+        chains: how many there are, where that is known.
     """
 
     targets: Targets
+    superchains: int = 0
+    chains: int = 0
     began: float = field(default_factory=time.monotonic)
-    next_draws: int = MIN_DRAWS
+    next_draws: int = 0
     not_before: float = 0.0
     last: Reached | None = None
+
+    def __post_init__(self) -> None:
+        self.next_draws = first_look(self.superchains)
 
     def out_of_time(self) -> bool:
         """Whether the time budget is used up."""
@@ -117,14 +127,31 @@ class Monitor:
     def look(self, posterior: Mapping[str, np.ndarray]) -> bool:
         """Look at the draws (chain, draw, ...) of all variables; tells whether all targets are reached."""
         before = time.monotonic()
-        self.last = estimate(posterior, self.targets)
+        if self.superchains and any(len(values) != self.chains for values in posterior.values()):
+            return False  # some chains lag so far behind that they are not shown
+        self.last = estimate(posterior, self.targets, self.superchains)
         after = time.monotonic()
         self.next_draws = int(self.last.draws * GROWTH) + 1
         self.not_before = after + (after - before) / SHARE
         return self.last.satisfies(self.targets)
 
 
-def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
+def first_look(superchains: int) -> int:
+    """Draws of every chain before they are judged for the first time."""
+    return FEWEST_DRAWS if superchains else MIN_DRAWS
+
+
+def _r_hat(draws: np.ndarray, superchains: int) -> Any:
+    """R-hat of quantities, shape (quantity, chain, draw)."""
+    from arviz_stats.base.array import array_stats
+
+    if not superchains:
+        return array_stats.rhat(draws)
+    whole = draws.shape[1] // superchains * superchains
+    return array_stats.rhat_nested(draws[:, :whole], superchain_ids=np.arange(whole) % superchains)
+
+
+def estimate(posterior: Mapping[str, np.ndarray], targets: Targets, superchains: int = 0) -> Reached:
     """The worst estimates over all scalar quantities that vary."""
     from arviz_base import rcParams
     from arviz_stats.base.array import array_stats
@@ -144,7 +171,7 @@ def estimate(posterior: Mapping[str, np.ndarray], targets: Targets) -> Reached:
                 ess.append(_worst(np.min, array_stats.ess(flat, method="bulk")))
                 ess.append(_worst(np.min, array_stats.ess(flat, method="tail", prob=tail)))
             if targets.r_hat is not None:
-                r_hat.append(_worst(np.max, array_stats.rhat(flat)))
+                r_hat.append(_worst(np.max, _r_hat(flat, superchains)))
             if name in targets.mcse:
                 mcse[name] = _worst(np.max, array_stats.mcse(flat, method="mean"))
     return Reached(draws=draws, ess=min(ess), r_hat=max(r_hat), mcse=mcse)

@@ -25,10 +25,10 @@ from gradmc.arguments import check_whole
 from gradmc.starts.asking import Evaluate, Search, together
 from gradmc.starts.lbfgs import Ascent, Place, look
 from gradmc.starts.normal import NormalApproximation, approximation, by_fisher_divergence
-from gradmc.starts.start import Found, Point
+from gradmc.starts.start import SUPERCHAINS, Found, Point
 
 PATHS = 8  # in the pool; as many again are run where these disagree
-MOST_PATHS = 64  # chains from this one on have no path of their own
+MOST_PATHS = SUPERCHAINS  # chains from this one on have no path of their own
 ATTEMPTS = 100  # at a point with finite density and gradient, per path
 MOST_STEPS = 400
 STALE = 40  # steps without a better approximation before a path ends

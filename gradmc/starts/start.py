@@ -15,6 +15,13 @@ import numpy as np
 from gradmc.starts.asking import Evaluate
 from gradmc.starts.normal import NormalApproximation
 
+SUPERCHAINS = 64
+"""Starting points of a run at most: chain k begins where chain k modulo this number does.
+
+Chains that begin at one point are a superchain, by which nested R-hat tells whether the starting points are forgotten
+(Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari & Gelman 2024).
+"""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Point:

@@ -11,6 +11,7 @@ import resource
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -34,10 +35,10 @@ class Timed(ZarrStore):
     seconds = 0.0
     mutex = threading.Lock()
 
-    def append(self, chain: int, warmup: bool, groups: Groups) -> None:
-        """Append, and take the time."""
+    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
+        """Put, and take the time."""
         began = time.thread_time()
-        super().append(chain, warmup, groups)
+        super().put(chains, warmup, groups, first, last)
         with self.mutex:
             self.seconds += time.thread_time() - began
 

@@ -1,7 +1,7 @@
 """Stand-ins for what surrounds the driver, and runs of small targets to the end."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,21 @@ class Sink:
         self.chunks: dict[tuple[int, bool], list[Mapping[str, Mapping[str, np.ndarray]]]] = {}
         self._lock = threading.Lock()
 
-    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def put(
+        self,
+        chains: Sequence[int],
+        warmup: bool,
+        groups: Mapping[str, Mapping[str, np.ndarray]],
+        first: np.ndarray,
+        last: np.ndarray,
+    ) -> None:
         """Keep a chunk."""
         with self._lock:
-            self.chunks.setdefault((chain, warmup), []).append(groups)
+            for i, chain in enumerate(chains):
+                rows = slice(int(first[i]), int(last[i]))
+                if rows.stop > rows.start:
+                    own = {group: {name: v[i, rows] for name, v in of.items()} for group, of in groups.items()}
+                    self.chunks.setdefault((chain, warmup), []).append(own)
 
     def draws(self, chain: int, *, warmup: bool = False, group: str = "posterior", name: str = "x") -> np.ndarray:
         """All draws of a variable."""

@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.schedule import final_start
-from gradmc.errors import ResumeError, StartError
+from gradmc.adaptation.trajectory import TrajectoryLength
+from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.nuts import Nuts
 from gradmc.run import driver as driver_module
 from gradmc.run.driver import Driver, Lane, resized
+from gradmc.run.executor import Batch
 from gradmc.run.machine import RUN, SEARCH
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
@@ -82,28 +85,78 @@ class TestBatches:
     def test_a_batch_equals_its_chains(self) -> None:
         """On independent normals, where rounding errors do not grow, over whole chains."""
         threads, _ = run(UNIT, metric="diagonal", chains=2)
-        batch, sampler = run(UNIT, metric="diagonal", chains=2, executor="batch")
+        batch, sampler = run(UNIT, metric="diagonal", chains=2, executor=Batch(vectorised=True))
         assert len(sampler.lanes) == 1
         for chain in range(2):
             np.testing.assert_allclose(whole(batch, chain), whole(threads, chain), rtol=1e-7, atol=1e-8)
 
     def test_the_first_transitions_of_a_batch_equal_those_of_its_chains(self) -> None:
         threads, _ = run(FUNNEL, metric="diagonal", chains=2, warmup=20, draws=0)
-        batch, _ = run(FUNNEL, metric="diagonal", chains=2, warmup=20, draws=0, executor="batch")
+        batch, _ = run(FUNNEL, metric="diagonal", chains=2, warmup=20, draws=0, executor=Batch(vectorised=True))
         for chain in range(2):
             np.testing.assert_allclose(whole(batch, chain), whole(threads, chain), rtol=1e-5, atol=1e-6)
+
+    def test_native_blocks_make_the_very_draws_of_threads(self) -> None:
+        """Blocks of three chains, the last one filled up; each chain by itself, bit by bit."""
+        threads, _ = run(FUNNEL, metric="diagonal", chains=2, warmup=20, draws=5)
+        native, sampler = run(
+            FUNNEL, metric="diagonal", chains=25, warmup=20, draws=5, executor=Batch(vectorised=False)
+        )
+        assert (len(sampler.lanes), sampler.plan.compiled.block) == (1, 3)
+        for chain in range(2):
+            np.testing.assert_array_equal(whole(native, chain), whole(threads, chain))
+        assert len({whole(native, chain).tobytes() for chain in range(25)}) == 25
 
     @pytest.mark.slow
     @pytest.mark.parametrize("metric", ["low_rank", "dense"])
     def test_metrics_computed_on_the_host(self, metric: str) -> None:
         """The windows of each chain of a batch are its own."""
         threads, one = run(NORMAL, metric=metric, chains=2, warmup=24, draws=6)
-        batch, both = run(NORMAL, metric=metric, chains=2, warmup=24, draws=6, executor="batch")
+        batch, both = run(NORMAL, metric=metric, chains=2, warmup=24, draws=6, executor=Batch(vectorised=True))
         for chain in range(2):
             np.testing.assert_allclose(whole(batch, chain), whole(threads, chain), rtol=1e-4, atol=1e-5)
             alone = jax.tree.leaves(one.lanes[chain].state.chain.adapted.metric)
             together = jax.tree.leaves(both.lanes[0].state.chain.adapted.metric)
             np.testing.assert_allclose(together[0][chain], alone[0][0], rtol=1e-5)
+
+
+class TestTogether:
+    """Chains that adapt together."""
+
+    @pytest.mark.parametrize("kernel", ["nuts", "chees"])
+    def test_one_step_size_and_metric_however_the_run_is_cut(
+        self, kernel: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings: dict[str, Any] = {"chains": 20, "warmup": 30, "draws": 5, "kernel": kernel, "start": "uniform"}
+        adaptation = TrajectoryLength() if kernel == "chees" else Pooled()
+        large, sampler = run(NORMAL, executor="batch", adaptation=adaptation, **settings)
+        adapted = sampler.lanes[0].state.chain.adapted
+        for leaf in [*jax.tree.leaves(adapted.metric), adapted.step.value]:
+            np.testing.assert_array_equal(leaf, np.broadcast_to(np.asarray(leaf)[:1], np.shape(leaf)))
+        monkeypatch.setattr(driver_module, "CHUNK_SECONDS", 1e-9)
+        saved: list[dict[str, np.ndarray]] = []
+        small, cut = run(
+            NORMAL,
+            executor="batch",
+            adaptation=adaptation,
+            after_chunk=lambda lane: saved.append(sampler.save(lane)),
+            **settings,
+        )
+        for chain in (0, 19):
+            np.testing.assert_array_equal(whole(small, chain), whole(large, chain))
+        # From a checkpoint in the middle of warmup, where some chains wait for others, the same draws follow.
+        middle = next(arrays for arrays in saved if 10 <= arrays["done"].min() < arrays["done"].max() <= 25)
+        cut.restore(cut.lanes[0], middle)
+        again = Sink()
+        cut.run(again, Quiet())
+        for chain in (0, 19):
+            np.testing.assert_array_equal(again.draws(chain), large.draws(chain))
+
+    def test_few_chains_or_threads_are_refused(self) -> None:
+        with pytest.raises(UsageError, match="adapts all chains together"):
+            run(NORMAL, kernel="chees", chains=4)
+        with pytest.raises(UsageError, match='executor="batch"'):
+            run(NORMAL, adaptation=Pooled(), chains=20, executor="threads")
 
 
 class TestPrecision:
@@ -288,7 +341,7 @@ class TestFailures:
         sampler = prepare(NORMAL, Settings(seed=1, chains=3, draws=2**29, cores=2))
         sink, progress = Sink(), Quiet()
         if where == "sink":
-            sink.append = fail  # type: ignore[method-assign]
+            sink.put = fail  # type: ignore[method-assign]
         if where == "progress":
             progress.update = fail  # type: ignore[method-assign]
         before = threading.active_count()

@@ -14,7 +14,9 @@ def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
     return {"posterior": {"square": x**2 * arguments, "first": x[0], "count": jnp.int32(3)}}
 
 
-@pytest.mark.parametrize(("executor", "counts"), [(Threads(), [5]), (Batch(), [5, 2, 0])])
+@pytest.mark.parametrize(
+    ("executor", "counts"), [(Threads(), [5]), (Batch(True), [5, 2, 0]), (Batch(False), [5, 2, 0])]
+)
 def test_expansion_row_by_row(executor: Executor, counts: list[int], rng: np.random.Generator, x64: None) -> None:
     positions = rng.standard_normal((len(counts), 8, 3))
     rows = jax.jit(executor.expand(expand))(positions, np.asarray(counts, np.int32), 2.0)["posterior"]
@@ -32,7 +34,7 @@ def test_every_chain_is_in_one_lane(executor: Executor) -> None:
     assert len({len(lane) for lane in lanes}) == 1
 
 
-@pytest.mark.parametrize(("executor", "chains"), [(Threads(), 1), (Batch(), 3)])
+@pytest.mark.parametrize(("executor", "chains"), [(Threads(), 1), (Batch(True), 3), (Batch(False), 3)])
 def test_a_lane_advances_its_chains(executor: Executor, chains: int) -> None:
     def one(state: Any, schedule: Any, arguments: Any, draws: Any, ticks: Any, capacity: int, points: Any) -> Any:
         assert points.shape == (capacity, 2)
@@ -47,6 +49,7 @@ def test_a_lane_advances_its_chains(executor: Executor, chains: int) -> None:
 
 def test_auto_suits_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert suited() == Threads()
+    assert suited(4) == Threads()
+    assert suited(64) == Batch()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert suited() == Batch()
+    assert suited(4) == Batch()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from gradmc.kernels import nuts
+from gradmc.kernels.chees import Chees
 from gradmc.kernels.hmc import Hmc
 from gradmc.kernels.metric import DenseMetric
 from gradmc.kernels.microcanonical import Microcanonical
@@ -34,6 +35,7 @@ KERNELS = {
     "saturated": Nuts(max_tree_depth=2),
     "hmc": Hmc(integration_time=1.2, jitter=0.5, max_steps=64),
     "microcanonical": Microcanonical(integration_time=1.2, jitter=0.5, max_steps=64),
+    "chees": Chees(integration_time=1.2, max_steps=64),
 }
 # Large steps, so that rejection, divergence and the weights within trees all matter.
 STEP_SIZES = {"normal": 0.9, "funnel": 0.8, "wall": 0.7, "misled": 0.5}
@@ -67,7 +69,9 @@ def prepared() -> Callable[[str], Prepared]:
 
 
 @pytest.mark.parametrize("law", STEP_SIZES)
-@pytest.mark.parametrize("kernel", ["nuts", "hmc", "microcanonical", pytest.param("saturated", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kernel", ["nuts", "hmc", "microcanonical", "chees", pytest.param("saturated", marks=pytest.mark.slow)]
+)
 def test_exact_draws_stay_exact(
     kernel: str, law: str, prepared: Callable[[str], Prepared], rng: np.random.Generator, seed: int, x64: None
 ) -> None:

@@ -79,7 +79,7 @@ def test_looks_come_early_enough_to_adapt_afterwards() -> None:
     assert next_look(0, 60) is None
 
 
-def test_a_chain_that_stands_still_starts_again(undisturbed: tuple[Sink, Sampler]) -> None:
+def test_a_chain_that_stand_still_starts_again(undisturbed: tuple[Sink, Sampler]) -> None:
     sink, sampler = undisturbed
     assert counts(sampler) == [0, 1, 0]
     warm = whole(sink, 1)[: SIZES["warmup"], 0]
