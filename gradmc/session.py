@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,17 @@ class SamplingWarning(UserWarning):
     """The run has ended, but its draws need a second look."""
 
 
+def _warn(text: str) -> None:
+    """Warn at the line of the user that called."""
+    warnings.warn(text, SamplingWarning, skip_file_prefixes=HERE)
+
+
 @dataclass(slots=True)
 class Session:
     """Where a job stands.
 
     Args:
+        warn: is told what needs a second look.
         requests: may ask the run to stop.
         watched: whether somebody may ask, while the job runs in another thread.
         sampler: of a job in memory, once it is compiled.
@@ -62,6 +68,7 @@ class Session:
         seconds: for which it has been sampling.
     """
 
+    warn: Callable[[str], None] = _warn
     requests: Requests = field(default_factory=Requests)
     watched: bool = False
     sampler: Sampler | None = None
@@ -124,7 +131,7 @@ class Job:
                 sampler.run(store, self.display, watch=watch)
             except KeyboardInterrupt:
                 drawn = min(store.chain_length(chain, False) for chain in range(chains))
-                _warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
+                session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
             session.seconds += time.perf_counter() - sampling_began
             for chain in range(chains):
                 if not store.chain_length(chain, False):
@@ -143,7 +150,7 @@ class Job:
                 self.target, self.settings, initial=self.initial, check=self.check
             )
             if session.checked.warning:
-                _warn(session.checked.warning)
+                session.warn(session.checked.warning)
             expected = min(max(self.keep.kept(self.settings.draws), 1), MOST_ROOM)
             session.store = MemoryStore(chains=self.settings.chains, labels=labels, keep=self.keep, expected=expected)
         return session.sampler, session.store
@@ -168,7 +175,7 @@ class Job:
                 f"{type(error).__name__}: {error}; please report this bug of gradmc"
             ]
         for finding in findings:
-            _warn(finding)
+            session.warn(finding)
         return tree
 
     def _on_disk(self, output: Path, session: Session) -> Any:
@@ -206,14 +213,14 @@ class Job:
                     identity=manifest["identity"],
                     began=time.monotonic(),
                 )
-                around = Surroundings(sys.argv, self.display, requests, _warn)
+                around = Surroundings(sys.argv, self.display, requests, session.warn)
                 outcome = execute(run, manifest, task, around, resume=going_on)
                 if outcome.ending in ("signal", "time") and not session.watched:
                     why = outcome.detail or "the time budget is used up"
-                    _warn(f"stopped before the end ({why}); the same call with resume=True goes on")
+                    session.warn(f"stopped before the end ({why}); the same call with resume=True goes on")
         tree = open_draws(run.draws)
         for finding in _findings(tree):
-            _warn(finding)
+            session.warn(finding)
         return tree
 
     def _listening(self, session: Session) -> Any:
@@ -309,8 +316,3 @@ class MemoryPosterior:
 def _findings(tree: Any) -> list[str]:
     """What the transitions say against the draws."""
     return [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
-
-
-def _warn(text: str) -> None:
-    """Warn at the line of the user that called."""
-    warnings.warn(text, SamplingWarning, skip_file_prefixes=HERE)

@@ -14,6 +14,7 @@ from gradmc.program.data import DataField, normalise
 from gradmc.program.dims import SizeTable, plain_labels
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.support import Bound, Support, bound_names, is_known
+from gradmc.program.travelling import Travelling
 
 if TYPE_CHECKING:
     from gradmc.program.model import Model
@@ -30,7 +31,7 @@ class BoundParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundModel:
+class BoundModel(Travelling):
     """A model with data.
 
     Attributes:
