@@ -120,6 +120,8 @@ class _Description:
             return float, value.hex()
         if type(value) is complex:
             return complex, value.real.hex(), value.imag.hex()
+        if isinstance(value, np.dtype):
+            return np.dtype, value.descr if value.names else value.str
         if type(value) is slice:
             return slice, self.of(value.start), self.of(value.stop), self.of(value.step)
         if id(value) in self._met:

@@ -3,8 +3,8 @@
 A *parcel* is what pickle makes of a model or a density, whoever calls it (pickle, cloudpickle, joblib, Dask). In it the
 user's own functions, classes and modules stand by value (cloudpickle), those of installed packages by name, and every
 code object stands beside the text of its file. Where it is opened, `linecache` is given the texts that it lacks: all
-that read lines there (the loop compiler, error messages, tracebacks) find them. Where a file of that name says something
-else, the code goes by a name of its own.
+that read lines there (the loop compiler, error messages, tracebacks) find them. Where a file of that name says another
+thing, the code goes by a name of its own.
 
 Code of one version of Python or gradmc is not run by another: opening such a parcel says so.
 """
