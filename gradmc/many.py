@@ -1,20 +1,23 @@
 """Many fits: one model, a list of data sets, on whatever runs tasks; their draws in one store.
 
 Each data set is sampled as by `gm.sample`, with a seed of its own, which depends on its name and not on the others. A
-worker traces and compiles the program once for data of the same shapes (`gradmc.density.known`).
+worker traces and compiles the program once for data of the same shapes (`gradmc.density.known`); integer arrays that
+differ are given as reals where the program takes them so (`gradmc.density.reals`).
 """
 
 import hashlib
+import itertools
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gradmc.arguments import check_whole
 from gradmc.density import Precision
+from gradmc.density.reals import as_reals, counts
 from gradmc.elsewhere import explaining
 from gradmc.errors import GradmcError, UsageError
 from gradmc.program.fingerprint import digest
@@ -39,10 +42,12 @@ class Work:
     Args:
         model: what to sample.
         options: arguments of `gm.sample`, all but model, data, seed.
+        reals: integer arrays of the data that are given as reals (`gradmc.density.reals`).
     """
 
     model: Model
     options: dict[str, Any]
+    reals: tuple[str, ...] = ()
 
 
 @explaining
@@ -88,7 +93,8 @@ def sample_many(
         were fitted along it (0, 1, ... for a list). Where data sets have different labels along a dimension it has all
         of them, and NaN where one is not there. The group `fits` tells of each fit (seed, seconds, divergences,
         warnings), the group `failures` of each data set that could not be fitted, with the reason.  After Ctrl-C it
-        holds the fits so far.  With `output` its arrays are read when they are used.
+        holds the fits so far.  With `output` its arrays are read when they are used, from a store that the next call
+        with this output writes anew: `load()` what is needed longer.
 
     Warns:
         SamplingWarning: fits failed, or their draws need a second look, or it was interrupted.
@@ -162,6 +168,7 @@ class Many:
     def complete(self, given: Any) -> Any:
         """Make the fits that are still to be made, and give the stack of all."""
         executor = executor_of(given)
+        self.work = replace(self.work, reals=self._reals())
         parcel, wanted, common = packed(self.work), versions(), self._common()
         outline, failures = Outline(), dict[str, str]()
         kept: dict[str, Fit] = {}
@@ -197,6 +204,13 @@ class Many:
         failures = {name: failures[name] for name in self.data if name in failures}
         self._warn(outline, failures, interrupted)
         return self._stacked(outline, failures, kept, files)
+
+    def _reals(self) -> tuple[str, ...]:
+        """The integer arrays that are given as reals: a function of the first two data sets."""
+        if len(self.data) < 2:
+            return ()
+        first, second = (read() for read in itertools.islice(self.data.values(), 2))
+        return counts(self.work.model, first, second, self.work.options["precision"])
 
     def _stacked(
         self, outline: Outline, failures: Mapping[str, str], kept: Mapping[str, Fit], files: Mapping[str, str]
@@ -237,7 +251,7 @@ class Many:
         free = ("cores", "check")
         options = {name: repr(value) for name, value in self.work.options.items() if name not in free}
         model = self.work.model
-        return f"{model.name} {model.digest or model.source_hash} {model.source_hash} {options}"
+        return f"{model.name} {model.digest or model.source_hash} {model.source_hash} {self.work.reals} {options}"
 
     def _key(self, name: str, common: str) -> str:
         """What tells the fit of a data set from all others."""
@@ -288,7 +302,8 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
     opened: Work = work.opened()
     began, found = time.perf_counter(), list[str]()
     try:
-        job = prepared(SAMPLE_DEFAULTS | opened.options | {"model": opened.model, "data": data.opened(), "seed": seed})
+        own = {"model": opened.model, "data": as_reals(data.opened(), opened.reals), "seed": seed}
+        job = prepared(SAMPLE_DEFAULTS | opened.options | own)
         tree = job.complete(Session(warn=found.append))
     except GradmcError as error:
         return str(error)
@@ -300,7 +315,7 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
         "seconds": time.perf_counter() - began,
         "divergences": divergences,
         "warnings": found,
-        "attributes": dict(tree.attrs),
+        "attributes": {**tree.attrs, "data_as_reals": list(opened.reals)},
     }
     return Fit.of(tree, facts)
 

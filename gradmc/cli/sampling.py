@@ -48,6 +48,8 @@ def sample(
     """Start a run, or with `resume` go on with the one that is there."""
     options = Options(strict, progress, common)
     loaded = load_config(path, overrides)
+    if any(loaded.config.many.model_dump().values()):
+        raise ConfigError("many: this configuration is one of many data sets; run `gradmc sample-many`")
     run = RunDirectory(Path(loaded.config.output.dir))
     if resume and run.exists():
         return _go_on(run, loaded.config, 0, options)
