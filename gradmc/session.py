@@ -31,6 +31,7 @@ from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.progress import Display
 from gradmc.run.recorded import Watch
+from gradmc.run.remote import driving_on
 from gradmc.run.sampler import Sampler
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
@@ -91,6 +92,7 @@ class Job:
         targets: when to stop early.
         output: directory of the run, or None.
         resume: whether to go on with the run there.
+        engine: what advances the chains (`gradmc.run.remote`), or None for this process.
         seeded: whether the seed was asked for; a run that goes on keeps its own otherwise.
     """
 
@@ -104,6 +106,7 @@ class Job:
     output: Path | None
     resume: bool
     seeded: bool
+    engine: Any = None
 
     def complete(self, session: Session) -> Any:
         """Make the draws that are still to be made, and give the DataTree."""
@@ -128,7 +131,7 @@ class Job:
                 watch = Watch(session.requests, monitor, store, chains, posterior, self.display)
             sampling_began = time.perf_counter()
             try:
-                sampler.run(store, self.display, watch=watch)
+                sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.initial))
             except KeyboardInterrupt:
                 drawn = min(store.chain_length(chain, False) for chain in range(chains))
                 session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
@@ -212,6 +215,7 @@ class Job:
                     checkpoint_seconds=CHECKPOINT_SECONDS,
                     identity=manifest["identity"],
                     began=time.monotonic(),
+                    engine=self.engine,
                 )
                 around = Surroundings(sys.argv, self.display, requests, session.warn)
                 outcome = execute(run, manifest, task, around, resume=going_on)

@@ -152,7 +152,17 @@ def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
 
 
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
-    """Run, and report."""
+    """Run, on the cluster that is asked for, and report."""
+    from gradmc.cluster import client_of
+
+    cluster = problem.config.cluster
+    with client_of(cluster.scheduler, cluster.workers) as client:
+        return _execute_on(client, run, manifest, problem, options, resume=resume)
+
+
+def _execute_on(
+    client: Any, run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
+) -> int:
     from gradmc.results.keep import Keep
     from gradmc.run.progress import choose_display
     from gradmc.run.stopping import Targets
@@ -176,6 +186,7 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
         identity=problem.identity,
         began=options.began,
         seconds=config.stop.seconds,
+        engine=client,
     )
     with listening() as requests:
         around = Surroundings(
