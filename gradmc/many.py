@@ -11,7 +11,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,21 @@ def named(data: DataSets) -> dict[str, Callable[[], Mapping[str, Any]]]:
 
 
 @dataclass(slots=True)
+class SoFar:
+    """What came of the data sets so far.
+
+    Attributes:
+        outline: of the fits.
+        failures: reasons, by data set.
+        kept: the fits, where they are kept in memory.
+    """
+
+    outline: Outline = field(default_factory=Outline)
+    failures: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Fit] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Many:
     """All fits of one call.
 
@@ -169,10 +185,32 @@ class Many:
         """Make the fits that are still to be made, and give the stack of all."""
         executor = executor_of(given)
         self.work = replace(self.work, reals=self._reals())
-        parcel, wanted, common = packed(self.work), versions(), self._common()
-        outline, failures = Outline(), dict[str, str]()
-        kept: dict[str, Fit] = {}
-        files = {name: f"{FITS}/{self._key(name, common)}.fit" for name in self.data}
+        so_far = SoFar()
+        files = self._files(so_far)
+        todo = self._not_there(files, so_far)
+        interrupted = False
+        try:
+            self._make(executor, todo, files, so_far)
+        except KeyboardInterrupt:
+            interrupted = True
+        outline = self._sorted(so_far.outline)
+        failures = {name: so_far.failures[name] for name in self.data if name in so_far.failures}
+        self._warn(outline, failures, interrupted)
+        return self._stacked(outline, failures, so_far.kept, files)
+
+    def _files(self, so_far: SoFar) -> dict[str, str]:
+        """The files of the fits of all data sets that can be read."""
+        common, files = self._common(), dict[str, str]()
+        for name in self.data:
+            try:
+                files[name] = f"{FITS}/{self._key(name, common)}.fit"
+            except (GradmcError, OSError) as error:
+                so_far.failures[name] = str(error)
+                self.told(name, str(error))
+        return files
+
+    def _not_there(self, files: Mapping[str, str], so_far: SoFar) -> list[str]:
+        """The data sets whose fits are still to be made."""
         there = set(self.place.names(FITS)) if self.place is not None else set()
         todo = []
         for name, file in files.items():
@@ -180,36 +218,36 @@ class Many:
             if fit is None:
                 todo.append(name)
             else:
-                outline.add(name, fit)
+                so_far.outline.add(name, fit)
                 self.told(name, "there")
+        return todo
+
+    def _make(self, executor: Executor, todo: Sequence[str], files: Mapping[str, str], so_far: SoFar) -> None:
+        """Make fits, and keep each as it comes."""
+        parcel, wanted = packed(self.work), versions()
         tasks = ((parcel, packed(dict(self.data[name]())), self._seed(name), wanted) for name in todo)
-        interrupted = False
-        try:
-            for number, outcome in outcomes(executor, fit_one, tasks):
-                name = todo[number]
-                fit, reason = _judged(outcome)
-                if fit is None:
-                    failures[name] = reason
-                    self.told(name, reason)
-                    continue
-                outline.add(name, fit)
-                if self.place is None:
-                    kept[name] = fit
-                else:
-                    self.place.write(files[name], fit.encoded())
-                self.told(name, "done")
-        except KeyboardInterrupt:
-            interrupted = True
-        outline = self._sorted(outline)
-        failures = {name: failures[name] for name in self.data if name in failures}
-        self._warn(outline, failures, interrupted)
-        return self._stacked(outline, failures, kept, files)
+        for number, outcome in outcomes(executor, fit_one, tasks):
+            name = todo[number]
+            fit, reason = _judged(outcome)
+            if fit is None:
+                so_far.failures[name] = reason
+                self.told(name, reason)
+                continue
+            so_far.outline.add(name, fit)
+            if self.place is None:
+                so_far.kept[name] = fit
+            else:
+                self.place.write(files[name], fit.encoded())
+            self.told(name, "done")
 
     def _reals(self) -> tuple[str, ...]:
         """The integer arrays that are given as reals: a function of the first two data sets."""
         if len(self.data) < 2:
             return ()
-        first, second = (read() for read in itertools.islice(self.data.values(), 2))
+        try:
+            first, second = (read() for read in itertools.islice(self.data.values(), 2))
+        except (GradmcError, OSError):
+            return ()
         return counts(self.work.model, first, second, self.work.options["precision"])
 
     def _stacked(

@@ -123,8 +123,13 @@ def run_leg(parcel: Parcel, lane: int, arrays: dict[str, np.ndarray], seconds: f
     own = dataclasses.replace(sampler.lanes[lane])
     sampler.restore(own, arrays)
     notebook, ends = Notebook(), time.monotonic() + seconds
-    driver = Driver(sampler.plan, [own], notebook, notebook, workers=1)
-    driver.run(lambda: driver.stop() if time.monotonic() >= ends else None, interval=0.05)
+
+    def after_chunk(_: Lane) -> None:
+        if time.monotonic() >= ends:
+            driver.stop()
+
+    driver = Driver(sampler.plan, [own], notebook, notebook, workers=1, after_chunk=after_chunk)
+    driver.run()
     return Leg(notebook.pieces, sampler.save(own), own.failed, notebook.notes)
 
 
