@@ -127,6 +127,10 @@ def sample_many(
     return many.complete(executor)
 
 
+def _warn(text: str) -> None:
+    warnings.warn(text, SamplingWarning, skip_file_prefixes=(str(Path(__file__).parent),))
+
+
 def named(data: DataSets) -> dict[str, Callable[[], Mapping[str, Any]]]:
     """The data sets by name, to be read when they are asked for.
 
@@ -173,6 +177,8 @@ class Many:
         seed: of all.
         place: where fits are kept; None keeps them in memory.
         told: hears of each fit that was there, is done, or failed: its name, and what came of it.
+        warn: is told what needs a second look.
+        interrupted: whether it was ended by Ctrl-C.
     """
 
     work: Work
@@ -180,6 +186,8 @@ class Many:
     seed: int
     place: Place | None
     told: Callable[[str, str], None] = lambda name, what: None
+    warn: Callable[[str], None] = _warn
+    interrupted: bool = False
 
     def complete(self, given: Any) -> Any:
         """Make the fits that are still to be made, and give the stack of all."""
@@ -188,14 +196,13 @@ class Many:
         so_far = SoFar()
         files = self._files(so_far)
         todo = self._not_there(files, so_far)
-        interrupted = False
         try:
             self._make(executor, todo, files, so_far)
         except KeyboardInterrupt:
-            interrupted = True
+            self.interrupted = True
         outline = self._sorted(so_far.outline)
         failures = {name: so_far.failures[name] for name in self.data if name in so_far.failures}
-        self._warn(outline, failures, interrupted)
+        self._judge(outline, failures)
         return self._stacked(outline, failures, so_far.kept, files)
 
     def _files(self, so_far: SoFar) -> dict[str, str]:
@@ -297,17 +304,19 @@ class Many:
         told = f"{common} {self._seed(name)} {digest(data) or hash_data(data)}"
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
-    def _warn(self, outline: Outline, failures: Mapping[str, str], interrupted: bool) -> None:
-        if interrupted:
+    def _judge(self, outline: Outline, failures: Mapping[str, str]) -> None:
+        if self.interrupted:
             left = len(self.data) - len(outline.names) - len(failures)
-            _warn(f"interrupted: {left} of {len(self.data)} data sets were not fitted")
+            self.warn(f"interrupted: {left} of {len(self.data)} data sets were not fitted")
         if failures:
             name, reason = next(iter(failures.items()))
-            _warn(f"{len(failures)} of {len(self.data)} data sets could not be fitted, {name!r} among them: {reason}")
+            self.warn(
+                f"{len(failures)} of {len(self.data)} data sets could not be fitted, {name!r} among them: {reason}"
+            )
         doubtful = [(name, fact) for name, fact in zip(outline.names, outline.facts, strict=True) if fact["warnings"]]
         if doubtful:
             name, fact = doubtful[0]
-            _warn(
+            self.warn(
                 f"{len(doubtful)} of {len(outline.names)} fits need a second look, {name!r} among them: "
                 f"{fact['warnings'][0]}"
             )
@@ -381,7 +390,3 @@ def _judged(outcome: Outcome) -> tuple[Fit | None, str]:
     if isinstance(outcome.result, str):
         return None, outcome.result
     return outcome.result, ""
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, SamplingWarning, skip_file_prefixes=(str(Path(__file__).parent),))

@@ -16,11 +16,12 @@ from gradmc.results.keep import Keep
 
 TELL_SECONDS = 5.0
 FAILED_FITS = 4
+STOPPED = 75
 SHOWN = 8
 
 
 def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Common) -> int:
-    """Fit every data set that is not fitted yet; exit code 4 if some could not be."""
+    """Fit every data set that is not fitted yet; exit code 4 if some could not be, 75 after Ctrl-C."""
     from gradmc.cluster import client_of
     from gradmc.many import Many, Work, named
     from gradmc.results.place import place_of
@@ -32,7 +33,7 @@ def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Comm
     with client_of(config.cluster.scheduler, config.cluster.workers) as client:
         counted = Count(len(data), progress)
         work = Work(model, options(config, alone=client is None))
-        many = Many(work, data, config.sampler.seed or 0, place_of(output), counted)
+        many = Many(work, data, config.sampler.seed or 0, place_of(output), counted, warn=lambda text: None)
         tree = many.complete(client)
     failures = dict(zip(tree["failures"]["failed"].values, tree["failures"]["reason"].values, strict=True))
     fits = tree["fits"]
@@ -51,7 +52,11 @@ def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Comm
     if len(failures) > SHOWN:
         lines.append(f"and {len(failures) - SHOWN} more could not be fitted")
     lines.append(f"Draws: {output}/draws.zarr")
+    if many.interrupted:
+        lines.append("Interrupted; everything that is done is kept. The same command goes on.")
     emit("\n".join(lines), content, as_json=common.json)
+    if many.interrupted:
+        return STOPPED
     return FAILED_FITS if failures else 0
 
 
