@@ -74,6 +74,7 @@ _HOME = {
     "record": "gradmc.program.marks",
     "report": "gradmc.report",
     "sample": "gradmc.sample",
+    "sample_many": "gradmc.many",
     "sample_prior": "gradmc.predict",
     "start": "gradmc.background",
     "without_chains": "gradmc.results.leaving_out",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.kernels.hmc import Hmc
     from gradmc.kernels.microcanonical import Microcanonical
     from gradmc.kernels.nuts import Nuts
+    from gradmc.many import sample_many
     from gradmc.optimize import optimize
     from gradmc.predict import predict, sample_prior
     from gradmc.program.data import Data
@@ -185,6 +187,7 @@ __all__ = [
     "record",
     "report",
     "sample",
+    "sample_many",
     "sample_prior",
     "start",
     "without_chains",
@@ -215,6 +218,9 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -56,7 +56,7 @@ def sample(
     initial: Initial | None = None,
     keep_warmup: bool = False,
     keep_unconstrained: bool = False,
-    executor: Literal["auto", "threads", "batch"] | Executor = "auto",
+    executor: Literal["auto", "threads", "batch"] | Executor | Any = "auto",
     cores: int | None = None,
     precision: Precision = "float64",
     check: bool = True,
@@ -97,7 +97,9 @@ def sample(
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
         executor: "threads" (one chain per call, on several cores), "batch" (all chains together; vectorised on an
-            accelerator), or "auto", which is threads for fewer than 64 chains on a CPU (docs/howto/many-chains.md).
+            accelerator), or "auto", which is threads for fewer than 64 chains on a CPU (docs/howto/many-chains.md); or
+            what runs chains in other processes, each by itself: a `dask.distributed.Client` or a
+            `concurrent.futures.Executor` of processes.
         cores: threads that run chains; None takes all cores.
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
@@ -136,7 +138,9 @@ def prepared(given: Mapping[str, Any]) -> Job:
     Raises:
         UsageError, ProgramError: as `sample`.
     """
-    settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
+    engine = given["executor"] if callable(getattr(given["executor"], "submit", None)) else None
+    chosen = {field.name: given[field.name] for field in dataclasses.fields(Settings)}
+    settings = Settings(**(chosen if engine is None else {**chosen, "executor": "auto"}))
     target = as_density(given["model"], given["data"], given["precision"], given["max_loop_iterations"])
     keep = given["keep"] or Keep()
     if not isinstance(keep, Keep):
@@ -154,6 +158,7 @@ def prepared(given: Mapping[str, Any]) -> Job:
         output=None if given["output"] is None else Path(given["output"]),
         resume=given["resume"],
         seeded=given["seed"] is not None,
+        engine=engine,
     )
 
 

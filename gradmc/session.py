@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.progress import Display
 from gradmc.run.recorded import Watch
+from gradmc.run.remote import driving_on
 from gradmc.run.sampler import Sampler
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
@@ -48,11 +49,17 @@ class SamplingWarning(UserWarning):
     """The run has ended, but its draws need a second look."""
 
 
+def _warn(text: str) -> None:
+    """Warn at the line of the user that called."""
+    warnings.warn(text, SamplingWarning, skip_file_prefixes=HERE)
+
+
 @dataclass(slots=True)
 class Session:
     """Where a job stands.
 
     Args:
+        warn: is told what needs a second look.
         requests: may ask the run to stop.
         watched: whether somebody may ask, while the job runs in another thread.
         sampler: of a job in memory, once it is compiled.
@@ -61,6 +68,7 @@ class Session:
         seconds: for which it has been sampling.
     """
 
+    warn: Callable[[str], None] = _warn
     requests: Requests = field(default_factory=Requests)
     watched: bool = False
     sampler: Sampler | None = None
@@ -83,6 +91,7 @@ class Job:
         targets: when to stop early.
         output: directory of the run, or None.
         resume: whether to go on with the run there.
+        engine: what advances the chains (`gradmc.run.remote`), or None for this process.
         seeded: whether the seed was asked for; a run that goes on keeps its own otherwise.
     """
 
@@ -96,6 +105,7 @@ class Job:
     output: Path | None
     resume: bool
     seeded: bool
+    engine: Any = None
 
     def complete(self, session: Session) -> Any:
         """Make the draws that are still to be made, and give the DataTree."""
@@ -123,10 +133,10 @@ class Job:
                 watch = Watch(session.requests, monitor, store, chains, posterior, self.display)
             sampling_began = time.perf_counter()
             try:
-                sampler.run(store, self.display, watch=watch)
+                sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.initial))
             except KeyboardInterrupt:
                 drawn = min(store.chain_length(chain, False) for chain in range(chains))
-                _warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
+                session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
             session.seconds += time.perf_counter() - sampling_began
             for chain in range(chains):
                 if not store.chain_length(chain, False):
@@ -145,7 +155,7 @@ class Job:
                 self.target, self.settings, initial=self.initial, check=self.check
             )
             if session.checked.warning:
-                _warn(session.checked.warning)
+                session.warn(session.checked.warning)
             expected = min(max(self.keep.kept(self.settings.draws), 1), MOST_ROOM)
             session.store = MemoryStore(chains=self.settings.chains, labels=labels, keep=self.keep, expected=expected)
         return session.sampler, session.store
@@ -170,7 +180,7 @@ class Job:
                 f"{type(error).__name__}: {error}; please report this bug of gradmc"
             ]
         for finding in findings:
-            _warn(finding)
+            session.warn(finding)
         return tree
 
     def _on_disk(self, output: Path, session: Session) -> Any:
@@ -207,15 +217,16 @@ class Job:
                     checkpoint_seconds=CHECKPOINT_SECONDS,
                     identity=manifest["identity"],
                     began=time.monotonic(),
+                    engine=self.engine,
                 )
-                around = Surroundings(sys.argv, self.display, requests, _warn)
+                around = Surroundings(sys.argv, self.display, requests, session.warn)
                 outcome = execute(run, manifest, task, around, resume=going_on)
                 if outcome.ending in ("signal", "time") and not session.watched:
                     why = outcome.detail or "the time budget is used up"
-                    _warn(f"stopped before the end ({why}); the same call with resume=True goes on")
+                    session.warn(f"stopped before the end ({why}); the same call with resume=True goes on")
         tree = open_draws(run.draws)
         for finding in _findings(tree):
-            _warn(finding)
+            session.warn(finding)
         return tree
 
     def _listening(self, session: Session) -> Any:
@@ -310,8 +321,3 @@ class MemoryPosterior:
 def _findings(tree: Any) -> list[str]:
     """What the transitions say against the draws."""
     return [f"{found.finding}; {found.advice}" for found in check_transitions(tree) if found.passed is False]
-
-
-def _warn(text: str) -> None:
-    """Warn at the line of the user that called."""
-    warnings.warn(text, SamplingWarning, skip_file_prefixes=HERE)

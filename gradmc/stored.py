@@ -23,6 +23,7 @@ from gradmc.run.losses import explain_losses
 from gradmc.run.progress import Display
 from gradmc.run.progress_file import FileProgress
 from gradmc.run.recorded import Outcome, StoredPosterior, run_recorded
+from gradmc.run.remote import driving_on
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests
@@ -49,6 +50,7 @@ class Task:
         identity: hashes of everything outside the settings that the draws depend on.
         began: when the run did (`time.monotonic`).
         seconds: the time budget, or None.
+        engine: what advances the chains (`gradmc.run.remote`), or None for this process.
     """
 
     density: Density
@@ -61,6 +63,7 @@ class Task:
     identity: dict[str, str]
     began: float
     seconds: float | None = None
+    engine: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ def _draw(
             checkpoint_seconds=task.checkpoint_seconds,
             resume=resume,
             run=identifier,
+            driving=driving_on(task.engine, task.initial),
         )
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
         manifest["start"] = sampler.started or manifest.get("start", {})

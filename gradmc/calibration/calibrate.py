@@ -120,6 +120,7 @@ def calibrate(
     ranked: int = 63,
     warmup: int = 400,
     seed: int = 0,
+    executor: Any = None,
 ) -> Calibration:
     """Calibrate a model: do its program, its simulator and the sampler agree?
 
@@ -130,6 +131,7 @@ def calibrate(
         ranked: posterior draws per replication that the true value is ranked among.
         warmup: warmup transitions per replication.
         seed: non-negative integer; the outcome is a function of it.
+        executor: runs the replications, as for `gm.sample_many`; None runs them here, one per core.
 
     Returns:
         Ranks, p-values and verdict.
@@ -142,7 +144,14 @@ def calibrate(
     if not isinstance(model, Model):
         raise UsageError(f"expected a model declared with @gm.model, got {type(model).__name__}")
     return calibrate_with(
-        model, data or {}, replications=replications, ranked=ranked, warmup=warmup, seed=seed, wrap=None
+        model,
+        data or {},
+        replications=replications,
+        ranked=ranked,
+        warmup=warmup,
+        seed=seed,
+        wrap=None,
+        executor=executor,
     )
 
 
@@ -155,6 +164,7 @@ def calibrate_with(
     warmup: int,
     seed: int,
     wrap: Wrap | None,
+    executor: Any = None,
 ) -> Calibration:
     """As `calibrate`, sampling `wrap(density)` instead of the density: what the tests of calibration do."""
     if not all(isinstance(n, numbers.Integral) for n in (replications, ranked, warmup, seed)) or seed < 0:
@@ -167,7 +177,16 @@ def calibrate_with(
             f"expected at least 20 replications, 15 ranked draws and 0 warmup, got {replications}, {ranked}, {warmup}"
         )
     began = time.perf_counter()
-    made = replicate(model, data, replications=replications, ranked=ranked, warmup=warmup, seed=seed, wrap=wrap)
+    made = replicate(
+        model,
+        data,
+        replications=replications,
+        ranked=ranked,
+        warmup=warmup,
+        seed=seed,
+        wrap=wrap,
+        executor=executor,
+    )
     shaped = {name: _ranks(made, name, seed) for name in made[0].truth}
     flat = {label: column for name, ranks in shaped.items() for label, column in _scalars(name, ranks)}
     test = Uniformity(replications)

@@ -2,11 +2,12 @@
 
 A replication draws parameters from the prior, simulates data with them, and samples the posterior of these
 data. The data are arguments of the compiled functions, so all replications run the same executables; they
-differ in the arguments and in the seed. Several run at the same time, one per core.
+differ in the arguments and in the seed. Several run at the same time, one per core, or in tasks of an executor, each
+worker of which compiles once; the outcome is the same.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,13 @@ from gradmc.density.prior import PriorDensity
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.model import Model
+from gradmc.program.parcel import Parcel, packed
 from gradmc.results.prediction import simulate
 from gradmc.run.driver import Driver
 from gradmc.run.progress import NoProgress
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
+from gradmc.tasks import executor_of, outcomes, refuse_other_versions, versions
 
 PRIOR_THIN = 10
 """Draws of the prior's chains of which one is used."""
@@ -30,6 +33,9 @@ PRIOR_THIN = 10
 PRIOR_CHAINS = 4
 SPREAD = 8
 """Posterior draws of which one is ranked, so that those ranked are nearly independent (Talts et al. 2018, 5.1)."""
+
+BLOCK = 10
+"""Replications of one task of an executor."""
 
 type Wrap = Callable[[Density], Density]
 
@@ -40,10 +46,20 @@ class Sink:
     def __init__(self) -> None:
         self.chunks: dict[int, list[Mapping[str, Mapping[str, np.ndarray]]]] = {}
 
-    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def put(
+        self,
+        chains: Sequence[int],
+        warmup: bool,
+        groups: Mapping[str, Mapping[str, np.ndarray]],
+        first: np.ndarray,
+        last: np.ndarray,
+    ) -> None:
         """Keep a chunk."""
-        if not warmup:
-            self.chunks.setdefault(chain, []).append(groups)
+        for i, chain in enumerate(chains):
+            rows = slice(int(first[i]), int(last[i]))
+            if not warmup and rows.stop > rows.start:
+                own = {group: {name: v[i, rows] for name, v in of.items()} for group, of in groups.items()}
+                self.chunks.setdefault(chain, []).append(own)
 
     def joined(self, chain: int) -> dict[str, dict[str, np.ndarray]]:
         """All draws of a chain."""
@@ -90,6 +106,7 @@ def replicate(
     warmup: int,
     seed: int,
     wrap: Wrap | None = None,
+    executor: Any = None,
 ) -> list[Replication]:
     """Run all replications; arguments as for `calibrate`, `wrap` changes the density that is sampled (for tests)."""
     dtype = np.dtype(float)
@@ -101,7 +118,6 @@ def replicate(
     _check(first, simulated[0])
     target = ProgramDensity(bounds[0], dtype)
     _check_shared(target, simulated[0])
-    sampled = target if wrap is None else wrap(target)
     settings = Settings(
         seed=seed + 1,
         chains=replications,
@@ -111,17 +127,68 @@ def replicate(
         executor="threads",  # each chain has data of its own
         start="uniform",  # likewise
         target_accept=0.9,
+        cores=None if executor is None else 1,
     )
-    with target.differentiating():
-        sampler = prepare(sampled, settings)
 
-    def one(r: int) -> Replication:
-        values = {name: array[r] for name, array in truths.items()}
-        arguments = tuple(bounds[r].data[name].astype(dtype) for name in target._program.traced)
-        return _one(sampler, target, r, values, arguments)
+    def cases(numbers: Sequence[int]) -> list[Case]:
+        data = [{name: bounds[r].data[name] for name in simulated[0]} for r in numbers]
+        return [Case(r, {k: v[r] for k, v in truths.items()}, own) for r, own in zip(numbers, data, strict=True)]
+
+    if executor is None:
+        return replicate_some(target, settings, cases(range(replications)), wrap=wrap)
+    engine, parcel = executor_of(executor), packed((target, settings))
+    blocks = [range(start, min(start + BLOCK, replications)) for start in range(0, replications, BLOCK)]
+    tasks = [(parcel, cases(block), versions()) for block in blocks]
+    made: dict[int, list[Replication]] = {}
+    for number, outcome in outcomes(engine, replicate_task, tasks):
+        if outcome.error is not None:
+            raise outcome.error
+        made[number] = outcome.result
+    return [replication for number in sorted(made) for replication in made[number]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a replication fits.
+
+    Args:
+        number: of the replication.
+        parameters: those that the data were simulated with.
+        data: the simulated data in standard form.
+    """
+
+    number: int
+    parameters: dict[str, np.ndarray]
+    data: dict[str, np.ndarray]
+
+
+def replicate_task(parcel: Parcel, cases: Sequence[Case], wanted: Mapping[str, str]) -> list[Replication]:
+    """Some replications: the task that an executor runs.
+
+    Args:
+        parcel: the density with the data of a replication, and the settings of all.
+        cases: the replications.
+        wanted: versions of the process that asks.
+    """
+    refuse_other_versions(wanted)
+    target, settings = parcel.opened()
+    return replicate_some(target, settings, cases)
+
+
+def replicate_some(
+    target: ProgramDensity, settings: Settings, cases: Sequence[Case], *, wrap: Wrap | None = None
+) -> list[Replication]:
+    """Some replications, in threads."""
+    with target.differentiating():
+        sampler = prepare(target if wrap is None else wrap(target), settings)
+
+    def one(case: Case) -> Replication:
+        data = {**target.bound.data, **case.data}
+        arguments = tuple(data[name].astype(target.dtype) for name in target._program.traced)
+        return _one(sampler, target, case.number, case.parameters, arguments)
 
     with ThreadPoolExecutor(settings.threads) as pool:
-        return list(pool.map(one, range(replications)))
+        return list(pool.map(one, cases))
 
 
 def _simulated(bound: BoundModel, parameters: Mapping[str, Any], seed: list[int]) -> dict[str, np.ndarray]:

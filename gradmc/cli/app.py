@@ -78,6 +78,20 @@ class Commands:
             common=common,
         )
 
+    def sample_many(self, config: Configuration, *, progress: Display = "auto", common: Common = COMMON) -> int:
+        """Draw from the posterior of a model for each of many data sets.
+
+        The table [many] says which: `files = "data/*.json"`, `by = "site"` (a column of data.file), or `sets`, a table
+        of files. Fits go to the output directory one by one, and as one store with a leading dimension; those that are
+        there already are not made again. The table [cluster] has them made by Dask. Exits with 4 if a data set could
+        not be fitted.
+
+        Example: `gradmc sample-many run.toml --many.files 'data/*.json' --cluster.workers 8`
+        """
+        from gradmc.cli.many import sample_many
+
+        return sample_many(config, self.overrides, progress=progress, common=common)
+
     def check(self, config: Configuration, *, fast: Flag = False, common: Common = COMMON) -> int:
         """Check a model before sampling: differentiable, finite, right support, well posed.
 
@@ -366,6 +380,7 @@ def build_app(overrides: Overrides) -> App:
     commands = Commands(overrides)
     for command in (
         commands.sample,
+        commands.sample_many,
         commands.check,
         commands.resume,
         commands.extend,

@@ -48,6 +48,8 @@ def sample(
     """Start a run, or with `resume` go on with the one that is there."""
     options = Options(strict, progress, common)
     loaded = load_config(path, overrides)
+    if any(loaded.config.many.model_dump().values()):
+        raise ConfigError("many: this configuration is one of many data sets; run `gradmc sample-many`")
     run = RunDirectory(Path(loaded.config.output.dir))
     if resume and run.exists():
         return _go_on(run, loaded.config, 0, options)
@@ -150,7 +152,17 @@ def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
 
 
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
-    """Run, and report."""
+    """Run, on the cluster that is asked for, and report."""
+    from gradmc.cluster import client_of
+
+    cluster = problem.config.cluster
+    with client_of(cluster.scheduler, cluster.workers) as client:
+        return _execute_on(client, run, manifest, problem, options, resume=resume)
+
+
+def _execute_on(
+    client: Any, run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
+) -> int:
     from gradmc.results.keep import Keep
     from gradmc.run.displays import choose_display
     from gradmc.run.stopping import Targets
@@ -174,6 +186,7 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
         identity=problem.identity,
         began=options.began,
         seconds=config.stop.seconds,
+        engine=client,
     )
     with listening() as requests:
         around = Surroundings(

@@ -16,7 +16,7 @@ from gradmc.config.schema import PATHS
 
 ENVIRONMENT_PREFIX = "GRADMC_"
 ENVIRONMENT_SEPARATOR = "__"
-NAMED = ("data", "stop.mcse", "sampler.initial")
+NAMED = ("data", "stop.mcse", "sampler.initial", "many.sets")
 """Tables whose keys are names of the model's."""
 
 

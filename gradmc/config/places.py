@@ -23,6 +23,8 @@ def with_path(key: str, value: Any, change: Callable[[str], str]) -> Any:
     """A value of the configuration with the path in it, if there is one, changed."""
     if key.startswith("data.") and isinstance(value, Mapping) and isinstance(value.get("file"), str):
         return {**value, "file": change(value["file"])}
+    if key == "many.sets" and isinstance(value, Mapping):
+        return {name: change(file) if isinstance(file, str) else file for name, file in value.items()}
     named = key in PATHS or (key.startswith("data.") and key.endswith(".file") and key.count(".") == 2)
     if not named or not isinstance(value, str) or not value:
         return value

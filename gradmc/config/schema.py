@@ -15,7 +15,7 @@ from gradmc.errors import UsageError
 from gradmc.run.parts import PARTS, make_part
 from gradmc.run.settings import Option, options
 
-PATHS = frozenset({"output.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target"})
+PATHS = frozenset({"output.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target", "many.files"})
 """Keys that hold paths: relative to the file they stand in, or else to the working directory."""
 
 
@@ -162,6 +162,37 @@ class StopSection(Section):
     )
 
 
+class ManySection(Section):
+    """Many data sets for one model (`gradmc sample-many`): exactly one of these keys says which.
+
+    What stands under [data] is given to each of them.
+    """
+
+    files: str | None = Field(
+        default=None, min_length=1, description="pattern of files, one data set each", examples=["data/*.json"]
+    )
+    by: str | None = Field(
+        default=None, min_length=1, description="column of data.file: one data set for each value", examples=["site"]
+    )
+    sets: dict[str, str] | None = Field(
+        default=None, description="a file for each data set, by name", examples=[{"north": "north.json"}]
+    )
+
+
+class ClusterSection(Section):
+    """Processes that do the work, by Dask (`pip install 'gradmc[cluster]'`); this process does it if absent."""
+
+    scheduler: str | None = Field(
+        default=None,
+        pattern=r"^\w+://.+$",
+        description="address of a Dask scheduler",
+        examples=["tcp://10.0.0.1:8786"],
+    )
+    workers: int | None = Field(
+        default=None, ge=1, le=4096, description="start so many processes on this machine", examples=[4]
+    )
+
+
 class Config(Section):
     """The configuration of a run."""
 
@@ -170,6 +201,8 @@ class Config(Section):
     sampler: SamplerSection = Field(default_factory=SamplerSection)
     output: OutputSection = Field(default_factory=OutputSection)
     stop: StopSection = Field(default_factory=StopSection)
+    many: ManySection = Field(default_factory=ManySection)
+    cluster: ClusterSection = Field(default_factory=ClusterSection)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -177,6 +210,8 @@ SECTIONS: dict[str, type[Section]] = {
     "sampler": SamplerSection,
     "output": OutputSection,
     "stop": StopSection,
+    "many": ManySection,
+    "cluster": ClusterSection,
 }
 """The tables with fixed keys; `data` has the names that the model gives it."""
 

@@ -17,6 +17,7 @@ of x. The program is traced once, when the density is made; its errors come then
 
 import abc
 import functools
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,8 +37,10 @@ from gradmc.errors import SourceLocation, UsageError
 from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit, culprit_at, differentiating
+from gradmc.program.fingerprint import digest
 from gradmc.program.layout import as_numbers, gathered
 from gradmc.program.support import START_RADIUS
+from gradmc.program.travelling import Travelling
 
 type Precision = Literal["float64", "float32"]
 type Expanded = dict[str, dict[str, Any]]
@@ -79,8 +82,11 @@ class Summand:
     equations: Jaxpr
 
 
-class Density(abc.ABC):
+class Density(Travelling, abc.ABC):
     """A log density on a flat unconstrained vector.
+
+    It is pickled by what it was made from, with the source of its program (`gradmc.program.parcel`), and makes the rest
+    again where it is unpickled.
 
     Attributes:
         dim: number of unconstrained coordinates.
@@ -98,6 +104,9 @@ class Density(abc.ABC):
     dtype: np.dtype
     start_radius: float | np.ndarray = START_RADIUS
     bound: BoundModel | None = None
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return f"gradmc.{type(self).__name__}", digest(self.__getstate__()) or uuid.uuid4().hex
 
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:6]) + (", ..." if self.dim > 6 else "")

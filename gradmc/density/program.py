@@ -17,7 +17,8 @@ from jaxtyping import Float
 
 from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
-from gradmc.density.known import known
+from gradmc.density.known import Known, known
+from gradmc.density.memory import Memory
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program import compiler
@@ -34,18 +35,41 @@ from gradmc.program.tracing import Traced, trace
 class ProgramDensity(Density):
     """The density of a declared model with data."""
 
+    bound: BoundModel
+
     def __init__(self, bound: BoundModel, dtype: np.dtype) -> None:
-        self.bound: BoundModel = bound
-        self.dtype = dtype
-        self.layout = layout(bound)
+        self.__setstate__((bound, dtype))
+        self.arguments  # noqa: B018 - traces the program
+
+    def __getstate__(self) -> tuple[BoundModel, np.dtype]:
+        return self.bound, self.dtype
+
+    def __setstate__(self, state: tuple[BoundModel, np.dtype]) -> None:
+        # The program is not traced yet: whoever hands a density on need not.
+        self.bound, self.dtype = state
+        self.layout = layout(self.bound)
         self.dim = self.layout.dim
         self.names = self.layout.names
         self.start_radius = self.layout.start_radius
-        with self.scope():
-            found = known(type(self), bound, dtype, lambda: trace(bound, dtype, collect=False))
-        self._memory = found.memory
-        self._program: Traced = found.program.given(bound.data, dtype)
-        self.arguments = self._program.arguments
+
+    @functools.cached_property
+    def _known(self) -> Known:
+        with self.scope(), self.plain_scope():
+            return known(type(self), self.bound, self.dtype, lambda: trace(self.bound, self.dtype, collect=False))
+
+    @functools.cached_property
+    def _program(self) -> Traced:
+        return self._known.program.given(self.bound.data, self.dtype)
+
+    @property
+    def memory(self) -> Memory:
+        """What was made for this density and can be used again, compiled code above all."""
+        return self._known.memory
+
+    @functools.cached_property
+    def arguments(self) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Floating-point data arrays, arguments of `logdensity` and `expand`."""
+        return self._program.arguments
 
     def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return {

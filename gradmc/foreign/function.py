@@ -45,6 +45,16 @@ class FunctionDensity(Density):
                 result = jax.eval_shape(fn, position)
             self._check_result(result)
 
+    def __getstate__(self) -> tuple[Callable[[Any], Any], Any, np.dtype]:
+        return self._fn, self._example(), self.dtype
+
+    def __setstate__(self, state: tuple[Callable[[Any], Any], Any, np.dtype]) -> None:
+        FunctionDensity.__init__(self, *state)
+
+    def _example(self) -> Any:
+        """A position of the right structure and shapes."""
+        return jax.tree.unflatten(self._structure, [np.zeros(shape) for shape in self._shapes])
+
     def _check_result(self, result: Any) -> None:
         if np.shape(result) != () or jax.tree.structure(result) != jax.tree.structure(0):
             raise ProgramError(
@@ -101,8 +111,7 @@ class FunctionDensity(Density):
 
     def with_precision(self, precision: Precision) -> "FunctionDensity":
         """The same density in another precision."""
-        zeros = [np.zeros(shape) for shape in self._shapes]
-        return FunctionDensity(self._fn, jax.tree.unflatten(self._structure, zeros), dtype_of(precision))
+        return FunctionDensity(self._fn, self._example(), dtype_of(precision))
 
     @property
     def function(self) -> Callable[..., Any]:

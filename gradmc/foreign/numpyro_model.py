@@ -69,6 +69,12 @@ class NumpyroDensity(Density):
         self.dim = int(flat.size)
         self.names = tuple(entry for name in self._latent for entry in entry_names(name, np.shape(unconstrained[name])))
 
+    def __getstate__(self) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], np.dtype]:
+        return self._model, self._args, self._kwargs, self.dtype
+
+    def __setstate__(self, state: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any], np.dtype]) -> None:
+        NumpyroDensity.__init__(self, *state)
+
     def _by_name(self, x: Any) -> dict[str, Any]:
         return dict(zip(self._latent, self._unravel(x), strict=True))
 

@@ -15,6 +15,7 @@ from gradmc.program.declaration import Declaration
 from gradmc.program.dims import SizeTable, plain_labels
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.support import Bound, Support, bound_names, is_known
+from gradmc.program.travelling import Travelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class BoundParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundModel:
+class BoundModel(Travelling):
     """A model with data.
 
     Attributes:

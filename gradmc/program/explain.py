@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.program import compiler, middle
 from gradmc.program.middle import LoopReport, lower, report
@@ -66,6 +67,7 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True, stag
     """
     if not isinstance(model, Model):
         raise UsageError(f"expected a model declared by @gm.model, got {type(model).__name__}")
+    use_jax()
     with jax.enable_x64(True):
         bound = model.bind(data)
         values = tuple(jnp.full(p.shape, 0.5) for p in bound.parameters)

@@ -45,6 +45,12 @@ HEADER = 4
 """Words that an instance of a class written in Python has besides its slots, at most."""
 
 
+class File(str):
+    """The name of a file."""
+
+    __slots__ = ()
+
+
 class Unknown(Exception):
     """Something that cannot be compared."""
 
@@ -59,6 +65,44 @@ def fingerprint(*things: Any) -> Any:
         return _Description().of(things)
     except (Unknown, RecursionError):
         return None
+
+
+def digest(*things: Any) -> str | None:
+    """A text that is equal for equal things, in other processes too; None if a thing cannot be compared.
+
+    It does not depend on the files and lines in which functions stand, but on the version of Python.
+    """
+    described = fingerprint(*things)
+    if described is None:
+        return None
+    hashed = hashlib.blake2b(digest_size=16)
+    hashed.update(_told(described).encode())
+    return hashed.hexdigest()
+
+
+def _told(described: Any) -> str:
+    """A fingerprint, or a part of one, as a text."""
+    if isinstance(described, tuple):
+        return f"({','.join(map(_told, described))})"
+    if isinstance(described, frozenset):
+        return f"{{{','.join(sorted(map(_told, described)))}}}"
+    if isinstance(described, type):
+        return f"{described.__module__}.{described.__qualname__}"
+    if isinstance(described, CodeType):
+        return _told(_operations(described))
+    if isinstance(described, File):
+        return ""
+    if isinstance(described, FunctionType):  # one of a library
+        return f"{described.__module__}.{described.__qualname__}{_told(_operations(described.__code__))}"
+    return repr(described)
+
+
+def _operations(code: CodeType) -> tuple[Any, ...]:
+    """What a code object does, wherever it stands."""
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    constants = tuple((type(constant), constant) for constant in code.co_consts)
+    return code.co_name, counts, names, code.co_code, code.co_exceptiontable, constants
 
 
 class _Description:
@@ -76,6 +120,8 @@ class _Description:
             return float, value.hex()
         if type(value) is complex:
             return complex, value.real.hex(), value.imag.hex()
+        if isinstance(value, np.dtype):
+            return np.dtype, value.descr if value.names else value.str
         if type(value) is slice:
             return slice, self.of(value.start), self.of(value.stop), self.of(value.step)
         if id(value) in self._met:
@@ -126,7 +172,7 @@ class _Description:
         return ("frame", type(value), self.of(frame)) if frame is not None else self._instance(value)
 
     def _function(self, fn: FunctionType) -> Any:
-        if _is_library(fn.__code__.co_filename):
+        if is_library(fn.__code__.co_filename):
             return self._library_function(fn)
         names = frozenset(_names(fn.__code__))
         if "rvs" in names:
@@ -135,7 +181,7 @@ class _Description:
         cells = tuple(self.of(_content(cell)) for cell in fn.__closure__ or ())
         return (
             fn.__code__,
-            fn.__code__.co_filename,
+            File(fn.__code__.co_filename),
             self.of({name: value for name, value in vars(fn).items() if name != "__wrapped__"}),
             self.of(fn.__defaults__),
             self.of(fn.__kwdefaults__),
@@ -161,7 +207,7 @@ class _Description:
 
     def _module(self, module: ModuleType, names: frozenset[str]) -> Any:
         file = getattr(module, "__file__", None)
-        if file is None or _is_library(file):
+        if file is None or is_library(file):
             if _is_changing(module.__name__) or STATEFUL & {*names, *module.__name__.split(".")}:
                 raise Unknown
             return "library", module.__name__
@@ -193,8 +239,8 @@ class _Description:
         return "library", module, value.__name__, own
 
     def _instance(self, value: Any) -> Any:
-        if _is_of_library(type(value)) and _is_known_to_library(value):
-            return "library", type(value), id(value)
+        if _is_of_library(type(value)) and (name := _name_in_library(value)) is not None:
+            return "library", type(value), name
         slots = [name for base in type(value).__mro__ for name in _slots(base)]
         words = type(value).__basicsize__ // np.dtype(np.intp).itemsize
         if words > HEADER + len(slots) or not (hasattr(value, "__dict__") or slots):
@@ -206,7 +252,8 @@ class _Description:
         return "instance", self.of(type(value)), *((name, self.of(inner)) for name, inner in sorted(state.items()))
 
 
-def _is_library(file: str) -> bool:
+def is_library(file: str) -> bool:
+    """Whether a file is that of gradmc, of Python or of an installed package, and not the user's own."""
     return file.startswith((PACKAGE, *LIBRARIES, "<frozen"))
 
 
@@ -243,12 +290,13 @@ def _is_changing(module: str | None) -> bool:
 def _is_of_library(made: type) -> bool:
     module = sys.modules.get(made.__module__)
     file = getattr(module, "__file__", None)
-    return module is not None and made.__module__ != "__main__" and (file is None or _is_library(file))
+    return module is not None and made.__module__ != "__main__" and (file is None or is_library(file))
 
 
-def _is_known_to_library(value: Any) -> bool:
-    """Whether it is one of the things that the module of its class offers, as `scipy.stats.norm` is."""
-    return any(other is value for other in vars(sys.modules[type(value).__module__]).values())
+def _name_in_library(value: Any) -> str | None:
+    """The name of one of the things that the module of its class offers, as `scipy.stats.norm` is."""
+    offered = vars(sys.modules[type(value).__module__])
+    return next((name for name, other in offered.items() if other is value), None)
 
 
 def _found(fn: FunctionType) -> Any:

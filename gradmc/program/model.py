@@ -5,8 +5,9 @@ Positional arguments are parameters, and each annotation is a support; keyword-o
 traced. The function itself stays as it is: calling the model calls it, on floats, as ordinary Python.
 """
 
+import importlib
 import inspect
-import sys
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, SupportsIndex
@@ -17,8 +18,10 @@ from gradmc.program.binding import BoundModel, bind
 from gradmc.program.data import KINDS, MISSING, DataAnnotation, DataField, declared
 from gradmc.program.declaration import Declaration, Parameter
 from gradmc.program.dims import RESERVED
+from gradmc.program.fingerprint import digest
 from gradmc.program.raising import is_of_program
 from gradmc.program.support import Support, bound_names
+from gradmc.program.travelling import Travelling
 
 SUPPORTS = (
     "Real, Positive, Negative, UnitInterval, Interval(lo, hi), Simplex, Ordered, PositiveOrdered, ZeroSum, "
@@ -27,11 +30,12 @@ SUPPORTS = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Model(Declaration):
+class Model(Declaration, Travelling):
     """A declared model. Calling it calls the plain function.
 
     To those who look at it, it is a function: it has the name, docstring and signature of the plain function, is equal
-    to itself alone, is not copied, and is pickled by its name.
+    to itself alone, and is not copied. It is pickled by value, with its source, so that it travels to processes that do
+    not have its file (`gradmc.program.parcel`); unpickled where it is, it is itself.
     """
 
     def __post_init__(self) -> None:
@@ -59,12 +63,19 @@ class Model(Declaration):
         return element("div", *parts)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        # What is written in a module that others can import has its name there. Else (a notebook, a script, a
-        # closure) it goes by value, for cloudpickle: what that sends elsewhere does not find the name.
-        module, name = self.fn.__module__, self.fn.__qualname__
-        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
-            return name
-        return super().__reduce_ex__(protocol)
+        # By value, unless whoever unpickles it has the very same at its name already: then that.
+        make, (parcel,) = super().__reduce_ex__(protocol)
+        return _received, (self.fn.__module__, self.fn.__qualname__, self.digest, make, parcel)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "gradmc.Model", self.digest or uuid.uuid4().hex
+
+    @property
+    def digest(self) -> str | None:
+        """A text that is the same for the same program, in other processes too: its code and that of its simulator, and
+        all that their names mean. None for what cannot be compared (a program that uses files, say).
+        """
+        return digest(self.name, self.fn, self.parameters, self.data, self._simulators)
 
     def __copy__(self) -> Self:
         return self
@@ -116,6 +127,17 @@ class Model(Declaration):
         if any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
             needed |= {entry.name for entry in self.data}
         return bind(self, {} if data is None else data, needed)
+
+
+def _received(module: str, name: str, told: str | None, make: Callable[[Any], Model], parcel: Any) -> Model:
+    """A model that was pickled: the one at its name, if that is the same, or the one in the parcel."""
+    try:
+        here = vars(importlib.import_module(module)).get(name)
+    except Exception:  # whatever goes wrong where a module of this name is imported here
+        here = None
+    if isinstance(here, Model) and told is not None and here.digest == told:
+        return here
+    return make(parcel)
 
 
 def model(fn: Callable[..., Any]) -> Model:

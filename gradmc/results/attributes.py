@@ -3,20 +3,12 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from gradmc.results.labels import SAMPLE_DIMS, Labels
-
-
-def library_version() -> str:
-    """The version of gradmc, without importing anything heavy."""
-    try:
-        return version("gradmc")
-    except PackageNotFoundError:
-        return "unknown"
+from gradmc.versions import library_version
 
 
 def standard_attributes(labels: Labels) -> dict[str, Any]:

@@ -22,7 +22,7 @@ that are relative to the run."""
 
 LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
 
-FREE = frozenset({"output.dir", "output.checkpoint_seconds", "sampler.check", "sampler.cores", "stop"})
+FREE = frozenset({"cluster", "output.dir", "output.checkpoint_seconds", "sampler.check", "sampler.cores", "stop"})
 """Configuration that may change when a run goes on, since the draws do not depend on it."""
 
 

@@ -243,7 +243,7 @@ class Machine:
         chain, count = state
         key, point, schedule, points = arguments
         draw, info = self.kernel.conclude(chain.trajectory)
-        after = [self._after_start, self._after_search, self._after_transition]
+        after: list[Callable[..., Any]] = [self._after_start, self._after_search, self._after_transition]
         if points is not None:
             after.append(self._after_evaluation)
         chain, count, draw, entry = choose(chain.phase, after, points, chain, count, draw, info, key, point, schedule)

@@ -7,7 +7,7 @@ to stop. It is the same for a new run, a resumed one and an extended one.
 import importlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +139,7 @@ def run_recorded(
     checkpoint_seconds: float = 5.0,
     resume: bool = False,
     run: str = "",
+    driving: Callable[..., Driver] | None = None,
 ) -> Outcome:
     """Run the chains to the end of their draws, or until something stops them, keeping all on disk.
 
@@ -154,6 +155,7 @@ def run_recorded(
         checkpoint_seconds: least time between two checkpoints of a chain.
         resume: go on from the checkpoints in `state`.
         run: identifies the run, in its checkpoints.
+        driving: as for `Sampler.run`.
     """
     recorder = Recorder(sampler=sampler, store=store, directory=state, interval=checkpoint_seconds, run=run)
     if resume:
@@ -162,7 +164,7 @@ def run_recorded(
     monitor = Monitor(targets or Targets(), sampler.superchains, chains, began=began)
     watch = Watch(requests, monitor, store, chains, posterior, progress)
     requests.watched = True
-    sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch)
+    sampler.run(store, progress, after_chunk=recorder.after_chunk, watch=watch, driving=driving)
     recorder.save_all()
     requests.budget = (math.inf, math.inf)
     done = all(bool(np.all(lane.done >= sampler.plan.total)) for lane in sampler.lanes)

@@ -5,6 +5,7 @@ named arrays and back, which is all that a checkpoint needs.
 """
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -114,13 +115,17 @@ class Sampler:
         *,
         after_chunk: Callable[[Lane], None] | None = None,
         watch: Callable[[Driver], None] | None = None,
+        driving: Callable[..., Driver] | None = None,
     ) -> Driver:
         """Run the chains to the end of their draws, or until `watch` stops the driver.
+
+        `driving` makes the driver, where it is not that of this process (`gradmc.run.remote`).
 
         Raises:
             StartError: a chain found no point with finite density and gradient.
         """
-        driver = Driver(
+        make = Driver if driving is None else functools.partial(driving, self)
+        driver = make(
             self.plan,
             self.lanes,
             sink,

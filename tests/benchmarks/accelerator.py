@@ -4,8 +4,8 @@
     python -m tests.benchmarks.accelerator --small     # on a processor
 
 Eight schools (non-centred) and GARCH(1,1) on simulated data, all chains in one vectorised call: microseconds for each
-chain and leapfrog step, effective draws per second of sampling and nested R-hat, by number of chains and kernel; and the
-kernels that a step launches, counted in the compiled text.  A part that has no time left is left out, and said to be.
+chain and leapfrog step, effective draws per second of sampling and nested R-hat, by number of chains and kernel; and
+the kernels that a step launches, counted in the compiled text.  A part for which no time is left is named.
 """
 
 import argparse

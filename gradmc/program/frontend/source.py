@@ -29,6 +29,9 @@ FUTURE = functools.reduce(
 PLAIN_LOADERS = (SourceFileLoader,)
 """Loaders that compile a file as it stands."""
 
+DYNAMIC = "<dynamic-code>"
+"""What cloudpickle calls the file of all code that it sends."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -58,16 +61,37 @@ def location(code: CodeType, line: int | None) -> SourceLocation:
     return SourceLocation(code.co_filename, line, text.rstrip("\n"), code.co_name)
 
 
-def _text(fn: FunctionType) -> str:
-    """The text in which `fn` was defined: as it was read first, or as it is now."""
+def known_text(fn: FunctionType) -> str | None:
+    """The text in which `fn` was defined: as it was read first, or as it is now; None where it cannot be had."""
     name = fn.__code__.co_filename
-    text = "".join(linecache.getlines(name, fn.__globals__))
-    if text and _agrees(text, fn):
-        return text
-    linecache.checkcache(name)
-    text = "".join(linecache.getlines(name, fn.__globals__))
-    if text and _agrees(text, fn):
-        return text
+    text = _lines(fn)
+    if not (text and _agrees(text, fn)):
+        linecache.checkcache(name)
+        text = _lines(fn)
+    return text if text and _agrees(text, fn) else None
+
+
+def _lines(fn: FunctionType) -> str:
+    """What stands in the file of `fn`, or an empty text."""
+    return "".join(linecache.getlines(fn.__code__.co_filename, fn.__globals__))
+
+
+def _text(fn: FunctionType) -> str:
+    """The text in which `fn` was defined.
+
+    Raises:
+        ProgramError: it cannot be had, or is another by now.
+    """
+    found = known_text(fn)
+    if found is not None:
+        return found
+    name, text = fn.__code__.co_filename, _lines(fn)
+    if name == DYNAMIC:
+        raise ProgramError(
+            f"the source of {fn.__qualname__} did not travel: it was defined inside of a function that was sent to "
+            "this process",
+            remedy="Declare the model outside of the function that you send: models take their source with them.",
+        )
     where = SourceLocation(name, fn.__code__.co_firstlineno, "", fn.__name__)
     if text and not name.startswith("<"):
         raise ProgramError(

@@ -1,0 +1,201 @@
+"""Many fits: those of `gm.sample`, side by side, wherever they are made."""
+
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc.density import known
+from gradmc.density.reals import counts
+from gradmc.errors import UsageError
+from gradmc.many import Many, Work, named
+from gradmc.run import sampler
+from gradmc.session import SamplingWarning
+
+SHORT = {"chains": 2, "warmup": 60, "draws": 20}
+
+
+@gm.model
+def school(mu: gm.Real, theta: gm.Real["n"], *, y: gm.Data["n"]) -> float:
+    lp = gm.lpdf.normal(mu, 0.0, 2.0)
+    for j in range(len(y)):
+        lp += gm.lpdf.normal(theta[j], mu, 1.0) + gm.observe("y", gm.lpdf.normal(y[j], theta[j], 1.0))
+    return lp
+
+
+@gm.model
+def tally(rate: gm.Positive, *, y: gm.Data["n"], group: gm.Data["n"], shift: gm.Data) -> float:
+    lp = gm.lpdf.exponential(rate, 1.0)
+    for j in range(len(y)):
+        lp += gm.lpdf.poisson(y[j], rate + shift[group[j]])
+    return lp
+
+
+def sets(count: int = 4) -> dict[str, dict[str, Any]]:
+    return {f"s{k}": {"y": np.random.default_rng(k).normal(k, 1.0, 3)} for k in range(count)}
+
+
+def many(data: Any, **given: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        return gm.sample_many(school, data, **{**SHORT, **given})
+
+
+class Counting(Executor):
+    """Does tasks at once, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
+        self.count += 1
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any, int]]:
+    """Four data sets, of which one cannot be fitted, on disk; and how often was compiled."""
+    known.forget()
+    place, compiled = tmp_path_factory.mktemp("many"), []
+    with pytest.MonkeyPatch.context() as patch:
+        once = sampler.compile_run
+        patch.setattr(sampler, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
+        tree = many({**sets(), "ill": {"y": [1.0, np.inf, 2.0]}}, output=place).load()
+    yield place, tree, len(compiled)
+    known.forget()
+
+
+def test_each_fit_is_that_of_sample(fitted: tuple[Path, Any, int]) -> None:
+    tree = fitted[1]
+    assert tree["posterior"]["theta"].dims == ("data_set", "chain", "draw", "n")
+    for name, data in sets().items():
+        seed = int(tree["fits"]["seed"].sel(data_set=name))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SamplingWarning)
+            alone = gm.sample(school, data, seed=seed, progress="none", **SHORT)
+        for group in ("posterior", "sample_stats", "log_likelihood", "observed_data"):
+            for variable, array in alone[group].data_vars.items():
+                np.testing.assert_array_equal(tree[group][variable].sel(data_set=name).values, array.values)
+
+
+def test_the_program_is_compiled_once(fitted: tuple[Path, Any, int]) -> None:
+    assert fitted[2] == 1
+
+
+def test_a_data_set_that_fails_alone_is_recorded(fitted: tuple[Path, Any, int]) -> None:
+    failures = fitted[1]["failures"]
+    assert failures["failed"].values.tolist() == ["ill"]
+    assert "y[1] is inf" in str(failures["reason"].values[0])
+    assert fitted[1]["posterior"]["data_set"].values.tolist() == list(sets())
+
+
+def test_what_is_done_is_not_done_again(fitted: tuple[Path, Any, int]) -> None:
+    place, tree, _ = fitted
+    engine = Counting()
+    more = many({"new": {"y": np.ones(3)}, **sets()}, output=place, executor=engine).load()
+    assert engine.count == 1
+    assert more["posterior"]["data_set"].values.tolist() == ["new", *sets()]
+    shared = more["posterior"].ds.sel(data_set=list(sets()))
+    assert shared.equals(tree["posterior"].ds)
+    assert many(sets(), output=place, executor=engine, seed=1)["fits"].sizes["data_set"] == 4
+    assert engine.count == 5  # another seed, other fits
+
+
+def test_a_damaged_fit_is_made_again(fitted: tuple[Path, Any, int], tmp_path: Path) -> None:
+    engine, data = Counting(), dict(list(sets().items())[:2])
+    first = many(data, output=tmp_path, executor=engine)["posterior"].ds.load()
+    file = sorted((tmp_path / "fits").iterdir())[0]
+    file.write_bytes(file.read_bytes()[:-7])
+    assert many(data, output=tmp_path, executor=engine)["posterior"].ds.load().equals(first)
+    assert engine.count == 3
+
+
+def test_the_same_in_memory_and_at_an_address(fitted: tuple[Path, Any, int]) -> None:
+    want = fitted[1]["posterior"].ds
+    assert many(sets())["posterior"].ds.equals(want)
+    assert many(sets(), output="memory://many/here")["posterior"].ds.load().equals(want)
+    engine = Counting()
+    assert many(sets(), output="memory://many/here", executor=engine)["posterior"].ds.load().equals(want)
+    assert engine.count == 0
+
+
+def test_data_sets_of_several_sizes_stack(fitted: tuple[Path, Any, int]) -> None:
+    short, labelled = {"y": np.ones(2)}, {"y": np.ones(3), "n": ["a", "b", "c"]}
+    tree = many([short, {"y": np.full(3, 2.0)}])
+    theta = tree["posterior"]["theta"]
+    assert theta.shape == (2, 2, 20, 3)
+    assert np.isnan(theta.values[0, ..., 2]).all()
+    assert np.isfinite(theta.values[1]).all()
+    named_axis = many([{"y": np.ones(2), "n": ["b", "d"]}, labelled])["posterior"]["theta"]
+    assert named_axis["n"].values.tolist() == ["b", "d", "a", "c"]
+    assert np.isfinite(named_axis.sel(n="b").values).all()
+    assert np.isnan(named_axis.sel(n="d").values[1]).all()
+
+
+def test_counts_are_given_as_reals_where_that_changes_nothing() -> None:
+    first = {"y": [1, 2, 0], "group": [0, 1, 1], "shift": [0.1, 0.2]}
+    second = {"y": [3, 0, 1], "group": [1, 0, 1], "shift": [0.1, 0.2]}
+    assert counts(tally, first, second) == ("y",)  # groups are subscripts
+    assert counts(tally, first, {**first, "shift": [0.3, 0.4]}) == ()
+    assert counts(tally, first, {"y": [np.inf], "group": [0], "shift": [1.0]}) == ()
+
+
+class Breaking(Executor):
+    """Takes a task, and no more."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.count = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
+        self.count += 1
+        future: Future = Future()
+        if self.count == 1:
+            future.set_result(fn(*args, **kwargs))
+        else:
+            future.set_exception(self.error)
+        return future
+
+
+def test_dead_workers_and_other_versions(fitted: tuple[Path, Any, int]) -> None:
+    with pytest.warns(SamplingWarning, match="3 of 4 data sets could not be fitted, 's1' among them: OSError: killed"):
+        tree = gm.sample_many(school, sets(), executor=Breaking(OSError("killed")), **SHORT)
+    assert tree["posterior"]["data_set"].values.tolist() == ["s0"]
+    with pytest.raises(UsageError, match="a worker has"):
+        many(sets(), executor=Breaking(UsageError("a worker has jax 1 instead of 2")))
+
+
+def test_ctrl_c_keeps_what_is_done(fitted: tuple[Path, Any, int]) -> None:
+    def told(name: str, what: str) -> None:
+        raise KeyboardInterrupt
+
+    options = {**SHORT, "keep": gm.Keep(), "precision": "float64", "check": False, "initial": None}
+    with pytest.warns(SamplingWarning, match="interrupted: 3 of 4 data sets were not fitted"):
+        tree = Many(Work(school, options), named(sets()), 0, None, told).complete(None)
+    assert tree["posterior"]["data_set"].values.tolist() == ["s0"]
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"data": []}, "there are no data sets"),
+        ({"data": "y"}, "data must be a list of data sets"),
+        ({"data": {1: {}, "1": {}}}, "two data sets have the name '1'"),
+        ({"data": [{}], "executor": 3}, r"executor must be a concurrent.futures.Executor"),
+        ({"data": [{}], "draws": -1}, "draws must be a whole number"),
+        ({"data": [{}], "output": "nowhere://x"}, "cannot use nowhere://x"),
+    ],
+)
+def test_what_is_refused(given: dict[str, Any], match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        gm.sample_many(school, given.pop("data"), **given)
