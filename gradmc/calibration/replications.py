@@ -6,7 +6,7 @@ differ in the arguments and in the seed. Several run at the same time, one per c
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -40,10 +40,20 @@ class Sink:
     def __init__(self) -> None:
         self.chunks: dict[int, list[Mapping[str, Mapping[str, np.ndarray]]]] = {}
 
-    def append(self, chain: int, warmup: bool, groups: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def put(
+        self,
+        chains: Sequence[int],
+        warmup: bool,
+        groups: Mapping[str, Mapping[str, np.ndarray]],
+        first: np.ndarray,
+        last: np.ndarray,
+    ) -> None:
         """Keep a chunk."""
-        if not warmup:
-            self.chunks.setdefault(chain, []).append(groups)
+        for i, chain in enumerate(chains):
+            rows = slice(int(first[i]), int(last[i]))
+            if not warmup and rows.stop > rows.start:
+                own = {group: {name: v[i, rows] for name, v in of.items()} for group, of in groups.items()}
+                self.chunks.setdefault(chain, []).append(own)
 
     def joined(self, chain: int) -> dict[str, dict[str, np.ndarray]]:
         """All draws of a chain."""
