@@ -252,7 +252,10 @@ class TestRefusals:
             ({"chains": 0}, "chains must be a whole number between 1 and"),
             ({"draws": -1}, "draws must be a whole number between 0 and"),
             ({"target_accept": 1.5}, "target_accept must be a number between 0 and 1"),
-            ({"kernel": "gibbs"}, "kernel must be one of 'nuts', 'hmc', 'microcanonical'; got 'gibbs'"),
+            (
+                {"kernel": "gibbs"},
+                "kernel must be one of 'auto', 'nuts', 'hmc', 'microcanonical', 'chees'; got 'gibbs'",
+            ),
             ({"metric": "unit"}, "metric must be one of"),
             ({"cores": 0}, "cores must be a whole number at least 1"),
             ({"progress": "bar"}, "unknown progress display 'bar'"),

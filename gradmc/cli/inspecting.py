@@ -83,10 +83,12 @@ def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:
     ess = f", ESS {progress['ess']:.0f} so far" if estimated else ""
     lines.append(f"last news {_moment(progress['updated'])}, after {duration(progress['seconds'])}{ess}")
     for chain in progress["chains"]:
+        together = chain.get("chains", 1)
+        which = f"chain {chain['chain']}" if together == 1 else f"all {together:,} chains"
         step = "-" if chain["step_size"] is None else f"{chain['step_size']:.3g}"
         left = "" if chain["phase"] == "done" else f", left {duration(chain['seconds_left'])}"
         lines.append(
-            f"chain {chain['chain']}: {chain['phase']:<8} {chain['done']}/{chain['total']}, divergences "
+            f"{which}: {chain['phase']:<8} {chain['done']}/{chain['total']}, divergences "
             f"{chain['divergences']}, step size {step}, leapfrogs {chain['n_leapfrog']:,}{left}"
         )
     return "\n".join(lines)

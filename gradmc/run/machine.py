@@ -265,7 +265,7 @@ class Machine:
 
     def _after_evaluation(
         self,
-        points: Float[Array, "points dim"],
+        points: Float[Array, "points dim"] | None,
         chain: Chain,
         count: Count,
         draw: Draw,
@@ -275,6 +275,7 @@ class Machine:
         schedule: Schedule,
     ) -> tuple[Chain, Count, Draw, Entry]:
         """Keep what is known of the point and go to the next; `attempt` counts them, and is 0 before the first."""
+        assert points is not None
         del info, key, schedule
         others = jnp.zeros(len(self.statistics) - 1, self.dtype)
         entry = dataclasses.replace(

@@ -473,3 +473,14 @@ def test_more_draws_than_the_buffer_holds() -> None:
     assert sampler.plan.compiled.capacity < 40
     assert sink.draws(0).shape == (40, 10_000)
     assert len(np.unique(sink.draws(0)[:, 0])) > 30
+
+
+def test_many_chains_are_shown_as_one_row() -> None:
+    settings = Settings(seed=1, chains=25, warmup=20, draws=5, executor="batch", metric="diagonal", start="uniform")
+    sampler = prepare(NORMAL, settings)
+    display = Quiet()
+    sampler.run(Sink(), display)
+    assert {status.chains for status in display.statuses} == {25}
+    last = display.statuses[-1]
+    assert (last.name, last.phase, last.done) == ("all 25", "done", 25)
+    assert last.n_leapfrog == int(sampler.lanes[0].gradients.sum())

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradmc.errors import UsageError
 from gradmc.run.executor import Batch, Executor, Threads, stacked, suited
+from gradmc.run.sampler import suited_kernel
 
 
 def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
@@ -53,3 +55,22 @@ def test_auto_suits_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suited(64) == Batch()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert suited(4) == Batch()
+
+
+def test_the_kernel_of_many_chains_suits_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert suited_kernel(1024) == "nuts"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert (suited_kernel(63), suited_kernel(64)) == ("nuts", "chees")
+
+
+@pytest.mark.parametrize("chains", [1, 8, 20, 128, 4096])
+def test_blocks_are_neither_idle_nor_large(chains: int) -> None:
+    block = Batch(vectorised=False).block(chains)
+    assert 1 <= block <= min(64, chains)
+    assert Batch(vectorised=True).block(chains) == chains
+
+
+def test_more_devices_than_there_are_are_refused() -> None:
+    with pytest.raises(UsageError, match="devices must be a whole number between 1 and 1; got 7"):
+        Batch(devices=7)
