@@ -55,14 +55,17 @@ _HOME = {
     "Threads": "gradmc.run.executor",
     "Uniform": "gradmc.starts.uniform",
     "Warmup": "gradmc.adaptation.warmup",
+    "approximate": "gradmc.approximate",
     "calibrate": "gradmc.calibration",
     "check": "gradmc.check",
     "density": "gradmc.density",
     "diagnose": "gradmc.diagnostics",
+    "draw_states": "gradmc.states",
     "explain": "gradmc.program.explain",
     "external": "gradmc.program.external",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
+    "marginalize": "gradmc.program.states",
     "model": "gradmc.program.model",
     "observe": "gradmc.program.marks",
     "optimize": "gradmc.optimize",
@@ -81,6 +84,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.adaptation.diagonal import Diagonal
     from gradmc.adaptation.warmup import Warmup
     from gradmc.adaptation.windowed import Dense, LowRank
+    from gradmc.approximate import approximate
     from gradmc.background import Handle, start
     from gradmc.calibration import calibrate
     from gradmc.check import check
@@ -98,6 +102,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.program.external import external
     from gradmc.program.marks import observe, record
     from gradmc.program.model import Model, model
+    from gradmc.program.states import marginalize
     from gradmc.program.supports import (
         CholeskyCorr,
         CholeskyCov,
@@ -124,6 +129,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.session import SamplingWarning
     from gradmc.starts.pathfinder import Pathfinder
     from gradmc.starts.uniform import Uniform
+    from gradmc.states import draw_states
 
 __all__ = [
     "Batch",
@@ -159,15 +165,18 @@ __all__ = [
     "UnitVector",
     "Warmup",
     "ZeroSum",
+    "approximate",
     "calibrate",
     "check",
     "density",
     "diagnose",
+    "draw_states",
     "explain",
     "external",
     "from_logdensity",
     "from_numpyro",
     "lpdf",
+    "marginalize",
     "model",
     "observe",
     "optimize",
