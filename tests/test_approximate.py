@@ -6,7 +6,7 @@ import pytest
 import gradmc as gm
 from gradmc import Positive, Real
 from gradmc.errors import StartError, UsageError
-from gradmc.lpdf import cauchy, gamma, normal
+from gradmc.lpdf import gamma, normal
 from gradmc.session import SamplingWarning
 
 
@@ -17,8 +17,8 @@ def nearly_normal(mu: Real, tau: Positive):
 
 
 @gm.model
-def heavy(x: Real[5]):
-    return cauchy(x, 0.0, 1.0)
+def banana(x: Real, y: Real):
+    return normal(x, 0.0, 2.0) + normal(y, x**2, 0.1)
 
 
 @gm.model
@@ -27,8 +27,8 @@ def funnel(v: Real, x: Real[9]):
 
 
 @gm.model
-def quartic(mu: Real):
-    return -(mu**4)
+def flat(mu: Real):
+    return 0.0 * mu
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_weights_correct_a_normal_approximation(density, method):
 
 def test_what_is_far_from_normal_is_said():
     with pytest.warns(SamplingWarning, match="misses part of the posterior"):
-        draws = gm.approximate(heavy, draws=500, seed=1)
+        draws = gm.approximate(banana, draws=500, seed=1)
     diagnosis = gm.diagnose(draws)
     assert not diagnosis.passed
     assert "gm.sample" in str(diagnosis)
@@ -64,7 +64,7 @@ def test_what_is_far_from_normal_is_said():
 
 def test_without_an_approximation_there_are_no_draws():
     with pytest.raises(StartError, match="there is no Laplace approximation: no maximum was found"):
-        gm.approximate(quartic, method="laplace")
+        gm.approximate(flat, method="laplace")
     with pytest.raises(StartError, match="none of 8 paths found a normal approximation of use"):
         gm.approximate(funnel, seed=1)
 

@@ -11,7 +11,8 @@ from gradmc.lpdf import half_normal, lognormal, normal
 DT = 1.0  # minutes
 AMBIENT = 20.0  # degrees Celsius
 DISTURBANCES = ((30, 60, -12.0), (80, 95, 8.0))  # from and to minute, degrees of heat lost or gained
-SETPOINT, HORIZON, WANTED = 80.0, 120, 250.0
+SETPOINT, HORIZON = 80.0, 120
+INDIFFERENT = 10.0  # of cost: gains that differ by less are about as plausible
 
 
 def controller(error, integral, proportional, reset):
@@ -60,7 +61,7 @@ def adaptive_control(
     """What the record says of the plant, and what the plant says of the gains.
 
     The record gives the power and the temperature at each minute, while some hand-tuned controller was at work. Gains
-    are as plausible as their cost is low: exp(-cost / WANTED), control as inference (Todorov 2008).
+    are as plausible as their cost is low: exp(-cost / INDIFFERENT), control as inference (Todorov 2008).
     """
     lp = lognormal(gain, math.log(100.0), 0.5) + lognormal(lag, math.log(10.0), 0.7)
     lp += lognormal(delay, math.log(3.0), 0.5) + half_normal(sigma, 2.0)
@@ -70,7 +71,7 @@ def adaptive_control(
         lp += gm.observe("temperature", normal(temperature[t], air, sigma))
     lp += lognormal(proportional, math.log(0.03), 1.0) + lognormal(reset, math.log(15.0), 0.7)
     cost = gm.record("cost", closed_loop_cost(gain, lag, delay, proportional, reset, DISTURBANCES))
-    return lp - cost / (WANTED / 25.0)
+    return lp - cost / INDIFFERENT
 
 
 @adaptive_control.simulator

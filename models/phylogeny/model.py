@@ -8,14 +8,14 @@ import gradmc as gm
 from gradmc import Data, Positive
 from gradmc.lpdf import exponential, lognormal
 
-TREE = (((("human", 0), ("chimpanzee", 1), 5), ("gorilla", 2), 6), ("orangutan", 3), ("gibbon", 4))
-"""A leaf is its name and the number of its branch; an inner node its children and the number of the branch above."""
+AFRICAN = ((("human", 0), ("chimpanzee", 1), 5), ("gorilla", 2), 6)
+ORANGUTAN, GIBBON = ("orangutan", 3), ("gibbon", 4)
+"""A leaf is its name and the number of its branch; an inner node its two children and the number of the branch above.
+
+These three subtrees meet in one node: the model is reversible, so the root may be anywhere (Felsenstein 1981).
+"""
 
 LEAVES = ("human", "chimpanzee", "gorilla", "orangutan", "gibbon")
-
-
-def is_leaf(node):
-    return isinstance(node[0], str)
 
 
 def transitions(length, kappa):
@@ -37,22 +37,12 @@ def transitions(length, kappa):
 
 
 def below(node, site, P):
-    """Probability of the bases at the leaves below a node, given each base at the node, (4,)."""
-    if is_leaf(node):
-        at = np.zeros(4)
-        at[site[node[0]]] = 1.0
-        return at
-    product = np.ones(4)
-    for child in node:
-        if isinstance(child, int):
-            continue
-        under = below(child, site, P)
-        for a in range(4):
-            seen = 0.0
-            for b in range(4):
-                seen += P[child[-1]][a, b] * under[b]
-            product[a] *= seen
-    return product
+    """Probability of the bases at the leaves below a node, given each base at the upper end of its branch, (4,)."""
+    if len(node) == 2:
+        name, branch = node
+        return P[branch, :, site[name]]
+    left, right, branch = node
+    return P[branch] @ (below(left, site, P) * below(right, site, P))
 
 
 @gm.model
@@ -70,10 +60,10 @@ def phylogeny(
 ):
     """Sites evolve alike and independently; each pattern of bases at the leaves occurs `count` times."""
     lp = lognormal(kappa, math.log(4.0), 1.0)
-    P = []
+    P = np.zeros((branch, 4, 4))
     for k in range(branch):
         lp += exponential(length[k], 10.0)
-        P.append(transitions(length[k], kappa))
+        P[k] = transitions(length[k], kappa)
     for i in range(len(count)):
         site = {
             "human": human[i],
@@ -82,31 +72,33 @@ def phylogeny(
             "orangutan": orangutan[i],
             "gibbon": gibbon[i],
         }
-        at_root = below(TREE, site, P)
-        lp += gm.observe("count", count[i] * math.log(0.25 * (at_root[0] + at_root[1] + at_root[2] + at_root[3])))
+        at_root = below(AFRICAN, site, P) * below(ORANGUTAN, site, P) * below(GIBBON, site, P)
+        lp += gm.observe("count", count[i] * math.log(np.sum(at_root) / 4.0))
     return lp
 
 
 @phylogeny.simulator
 def simulate(rng, length, kappa, *, human, chimpanzee, gorilla, orangutan, gibbon, count, branch=7):
     """How often each of the patterns occurs among as many sites; the sites with others are not counted."""
-    P = [transitions(length[k], kappa) for k in range(branch)]
+    P = np.array([transitions(length[k], kappa) for k in range(branch)])
     columns = {"human": human, "chimpanzee": chimpanzee, "gorilla": gorilla, "orangutan": orangutan, "gibbon": gibbon}
-    seen = np.zeros(len(count))
+    seen = np.zeros(len(count), int)
     known = {tuple(int(columns[leaf][i]) for leaf in LEAVES): i for i in range(len(count))}
     for _ in range(int(np.sum(count))):
-        bases = {}
-        _evolve(rng, TREE, int(rng.integers(4)), P, bases)
+        bases, base = {}, rng.integers(4)
+        for subtree in (AFRICAN, ORANGUTAN, GIBBON):
+            evolve(rng, subtree, base, P, bases)
         at = known.get(tuple(bases[leaf] for leaf in LEAVES))
         if at is not None:
             seen[at] += 1
     return {"count": seen}
 
 
-def _evolve(rng, node, base, P, bases):
-    if is_leaf(node):
+def evolve(rng, node, base, P, bases):
+    """Bases at the leaves below a node, from that at the upper end of its branch."""
+    base = int(rng.choice(4, p=P[node[-1], base]))
+    if len(node) == 2:
         bases[node[0]] = base
-        return
-    for child in node:
-        if not isinstance(child, int):
-            _evolve(rng, child, int(rng.choice(4, p=P[child[-1]][base])), P, bases)
+    else:
+        evolve(rng, node[0], base, P, bases)
+        evolve(rng, node[1], base, P, bases)
