@@ -58,14 +58,17 @@ _HOME = {
     "TrajectoryLength": "gradmc.adaptation.trajectory",
     "Uniform": "gradmc.starts.uniform",
     "Warmup": "gradmc.adaptation.warmup",
+    "approximate": "gradmc.approximate",
     "calibrate": "gradmc.calibration",
     "check": "gradmc.check",
     "density": "gradmc.density",
     "diagnose": "gradmc.diagnostics",
+    "draw_states": "gradmc.states",
     "explain": "gradmc.program.explain",
     "external": "gradmc.program.external",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
+    "marginalize": "gradmc.program.states",
     "model": "gradmc.program.model",
     "observe": "gradmc.program.marks",
     "optimize": "gradmc.optimize",
@@ -87,6 +90,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.adaptation.trajectory import TrajectoryLength
     from gradmc.adaptation.warmup import Warmup
     from gradmc.adaptation.windowed import Dense, LowRank
+    from gradmc.approximate import approximate
     from gradmc.background import Handle, start
     from gradmc.calibration import calibrate
     from gradmc.check import check
@@ -106,6 +110,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.program.external import external
     from gradmc.program.marks import observe, record
     from gradmc.program.model import Model, model
+    from gradmc.program.states import marginalize
     from gradmc.program.supports import (
         CholeskyCorr,
         CholeskyCov,
@@ -132,6 +137,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.session import SamplingWarning
     from gradmc.starts.pathfinder import Pathfinder
     from gradmc.starts.uniform import Uniform
+    from gradmc.states import draw_states
 
 __all__ = [
     "Batch",
@@ -170,15 +176,18 @@ __all__ = [
     "UnitVector",
     "Warmup",
     "ZeroSum",
+    "approximate",
     "calibrate",
     "check",
     "density",
     "diagnose",
+    "draw_states",
     "explain",
     "external",
     "from_logdensity",
     "from_numpyro",
     "lpdf",
+    "marginalize",
     "model",
     "observe",
     "optimize",

@@ -26,13 +26,14 @@ from gradmc.program.model import Model
 from gradmc.results.keep import Keep
 from gradmc.run.displays import choose_display
 from gradmc.run.executor import Executor
+from gradmc.run.optimum import Optimum
 from gradmc.run.settings import Settings
 from gradmc.run.stopping import Targets
 from gradmc.session import Job, Session
 from gradmc.starts.given import starting_point
 from gradmc.starts.start import Start
 
-type Initial = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+type Initial = Mapping[str, Any] | Optimum | Sequence[Mapping[str, Any] | Optimum]
 
 
 @explaining
@@ -92,8 +93,8 @@ def sample(
             Of a `Density` it is told when that is made.
         start: "pathfinder" (several searches for where the mass is; Zhang, Carpenter, Gelman & Vehtari 2022) or
             "uniform" (uniform(-2, 2) on the unconstrained scale), or an object such as `gm.Pathfinder(paths=16)`.
-        initial: named parameter values to start all chains from, or one such mapping per chain; parameters that it does
-            not name start at random, uniform(-2, 2) on the unconstrained scale.
+        initial: named parameter values, or an `Optimum`, to start all chains from, or one per chain; parameters that it
+            does not name start at random, uniform(-2, 2) on the unconstrained scale.
         keep_warmup: add the groups `warmup_posterior`, `warmup_sample_stats`, ...
         keep_unconstrained: add the group `unconstrained_posterior`.
         executor: "threads" (one chain per call, on several cores), "batch" (all chains together; vectorised on an
@@ -193,8 +194,10 @@ def starting_points(target: Density, initial: Initial | None, chains: int, *, se
     """
     if initial is None:
         return None
-    if isinstance(initial, Mapping):
+    if isinstance(initial, Mapping | Optimum):
         initial = [initial] * chains
+    if isinstance(initial, Sequence):
+        initial = [values.values if isinstance(values, Optimum) else values for values in initial]
     if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
         raise UsageError(
             f"initial must map parameter names to values, or be a list of such mappings, one per chain; got {initial!r}"

@@ -270,8 +270,9 @@ class Job:
             arguments = {str(i): np.asarray(value) for i, value in enumerate(self.target.arguments)}
             found = {"model": hash_text(repr(self.target.names)), "data": hash_data(arguments)}
         else:
-            entries = {f"data.{name}": hash_data({name: value}) for name, value in bound.data.items()}
-            found = {"model": bound.model.source_hash, "data": hash_data(bound.data), **entries}
+            model = bound.model
+            entries = {f"data.{name}": hash_data({name: value}) for name, value in bound.given.items()}
+            found = {"model": model.source_hash, "data": hash_data(bound.given), **entries}
         if self.initial is not None:
             found["initial"] = hash_data({str(i): point for i, point in enumerate(self.initial)})
         return found

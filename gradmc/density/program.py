@@ -20,7 +20,7 @@ from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dty
 from gradmc.density.known import Known, known
 from gradmc.density.memory import Memory
 from gradmc.elsewhere import explaining
-from gradmc.errors import UsageError
+from gradmc.errors import DataError, UsageError
 from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
@@ -291,7 +291,33 @@ def density(
         raise UsageError(
             f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}{hint}"
         )
-    return ProgramDensity(bounded(model.bind(data), max_loop_iterations), dtype_of(precision))
+    made = ProgramDensity(bounded(model.bind(data), max_loop_iterations), dtype_of(precision))
+    if made.bound.gaps:
+        _refuse_unused(made)
+    return made
+
+
+def _refuse_unused(density: ProgramDensity) -> None:
+    """Refuse missing data that the density does not depend on: nothing would be known of them.
+
+    Raises:
+        DataError: the derivative by a missing entry is 0 wherever it is looked at.
+    """
+    last = len(density.bound.parameters) - len(density.bound.gaps)
+    rng = np.random.default_rng(0)
+    points = [rng.uniform(-1.0, 1.0, density.dim) * density.start_radius for _ in range(2)]
+    with density.scope():
+        by_value = jax.jit(jax.grad(lambda values: density.log_density(values)))
+        slopes = [by_value(jax.tree.map(jnp.asarray, density.constrain(x))) for x in points]
+    for name, parameter in zip(density.bound.gaps, density.bound.parameters[last:], strict=True):
+        idle = np.all([np.asarray(slope[parameter.name]) == 0.0 for slope in slopes], axis=0)
+        if idle.any():
+            labels = np.asarray(density.bound.coords[parameter.dims[0]], object)[idle]
+            raise DataError(
+                f"model {density.bound.model.name}: the density does not depend on the missing entries of {name} at "
+                f"{', '.join(map(str, labels[:5]))}: give missing entries a density as the others have one "
+                f"(normal({name}[i], mean, sd)), or leave them out"
+            )
 
 
 def bounded(bound: BoundModel, max_loop_iterations: int) -> BoundModel:

@@ -50,6 +50,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         finding = f"there are only {count} draws per chain, too few to judge anything"
         few = Check("draws", False, float(count), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
+    if "pareto_k" in tree.attrs:
+        return Diagnosis(checks=(check_finite(summary), check_approximation(tree)))
     checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
     if (copies := check_copies(tree)) is not None:
         checks.insert(0, copies)
@@ -62,6 +64,13 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
     if chains := left_out(tree):
         checks.append(Check("chains", None, None, 0.0, f"{in_words(chains)}: the verdict is about the others"))
     return Diagnosis(checks=tuple(checks))
+
+
+def check_approximation(tree: Any) -> Check:
+    """Draws of an approximation are as good as their importance weights."""
+    k, limit = float(tree.attrs["pareto_k"]), float(tree.attrs["pareto_k_limit"])
+    finding, _, advice = str(tree.attrs["trust"]).partition("; ")
+    return Check("pareto_k", k < limit, k, limit, finding, advice)
 
 
 def check_transitions(tree: Any) -> list[Check]:

@@ -3,12 +3,14 @@
 import difflib
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from gradmc.errors import DataError
+from gradmc.program import imputing
 from gradmc.program import missing as missing_data
 from gradmc.program.data import DataField, normalise
 from gradmc.program.declaration import Declaration
@@ -40,6 +42,8 @@ class BoundModel(Travelling):
         coords: for every named dimension its labels (0, 1, ... unless the data give labels).
         parameters: the parameters with their shapes.
         max_loop_iterations: how many iterations a loop may take that parameters end.
+        gaps: of data arrays with missing entries, where they are; there `data` has zeros, and the last parameters of
+            `model` have the entries.
     """
 
     model: Declaration
@@ -49,6 +53,16 @@ class BoundModel(Travelling):
     coords: dict[str, list[Any]]
     parameters: tuple[BoundParameter, ...]
     max_loop_iterations: int = MAX_LOOP_ITERATIONS
+    gaps: imputing.Places = MappingProxyType({})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The data with NaN where entries are missing."""
+        data = dict(self.data)
+        for name, where in self.gaps.items():
+            data[name] = data[name].copy()
+            data[name][where] = np.nan
+        return data
 
 
 def bind(model: Declaration, data: Mapping[str, Any], needed: Collection[str] | None = None) -> BoundModel:
@@ -89,7 +103,38 @@ def bind(model: Declaration, data: Mapping[str, Any], needed: Collection[str] | 
         parameters.append(BoundParameter(parameter.name, parameter.support, shape, dims[parameter.name]))
         _check_bounds(what, parameter.support, shape, values, {p.name: p.shape for p in parameters})
     coords = _coords(model, dims, parameters, values, labels)
-    return BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
+    bound = BoundModel(model, values, table.sizes, dims, coords, tuple(parameters))
+    return _with_gaps(bound) if any(field.gaps is not None for field in fields) else bound
+
+
+def _with_gaps(bound: BoundModel) -> BoundModel:
+    """The model whose missing data are parameters."""
+    model, values = bound.model, dict(bound.data)
+    found = {field.name: imputing.places(values[field.name]) for field in model.data if field.gaps is not None}
+    gaps = {name: where for name, where in found.items() if where is not None}
+    if not gaps:
+        return bound
+    dims, coords = dict(bound.dims), dict(bound.coords)
+    declared, parameters = list(model.parameters), list(bound.parameters)
+    supports = {field.name: field.gaps for field in model.data}
+    for name, where in gaps.items():
+        own, axis, count = f"{name}{imputing.SUFFIX}", f"{name}_entry", len(where[0])
+        if own in {*values, *(p.name for p in parameters)}:
+            raise DataError(f"model {model.name}: {own!r} is the name of the missing entries of {name}; rename yours")
+        support = supports[name][count]
+        labels = [coords.get(dim, range(n)) for dim, n in zip(dims[name], values[name].shape, strict=True)]
+        coords[axis], dims[own] = imputing.entry_labels(where, [list(along) for along in labels]), (axis,)
+        declared.append(replace(declared[0], name=own, support=support))
+        parameters.append(BoundParameter(own, support, (count,), (axis,)))
+        _check_bounds(f"model {model.name}: {own}", support, (count,), values, {p.name: p.shape for p in parameters})
+        values[name] = np.where(np.isnan(values[name]), 0.0, values[name])
+    whole = replace(
+        model,
+        fn=imputing.filled(model.fn, gaps),
+        parameters=tuple(declared),
+        _simulators=[imputing.filled(fn, gaps) for fn in model._simulators],
+    )
+    return replace(bound, model=whole, data=values, dims=dims, coords=coords, parameters=tuple(parameters), gaps=gaps)
 
 
 def accepted(model: Declaration) -> set[str]:

@@ -7,7 +7,7 @@
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -94,6 +94,7 @@ def evaluate(
     *,
     collect: bool = False,
     wavering: list[float] | None = None,
+    varying: Collection[str] = (),
     max_loop_iterations: int = ir.MAX_LOOP_ITERATIONS,
 ) -> tuple[jax.Array, Collected]:
     """Run a program on JAX values.
@@ -105,6 +106,7 @@ def evaluate(
         collect: whether to collect what the program marks by `observe` and `record`.
         wavering: if given, what plain Python computes to a tolerance only is moved by as much, to see what that does,
             and the tolerances are noted here.
+        varying: data that change from call to call: they are not asked for where they decide a branch.
         max_loop_iterations: how many iterations a loop may take that parameters end; after more the value is NaN.
 
     Returns:
@@ -114,7 +116,15 @@ def evaluate(
         ProgramError: the program raises, or uses something that cannot be compiled.
         ConcreteDataNeeded: data given as tracers are needed as plain numbers.
     """
-    traced = trace(fn, args, kwargs, collect=collect, wavering=wavering, max_loop_iterations=max_loop_iterations)
+    traced = trace(
+        fn,
+        args,
+        kwargs,
+        collect=collect,
+        wavering=wavering,
+        varying=varying,
+        max_loop_iterations=max_loop_iterations,
+    )
     lowered = lower(traced.jaxpr)
     out = jaxpr_as_fun(lowered)(*traced.inputs)
     value, observe, record = jax.tree.unflatten(traced.structure, out)
@@ -128,6 +138,7 @@ def trace(
     *,
     collect: bool = False,
     wavering: list[float] | None = None,
+    varying: Collection[str] = (),
     max_loop_iterations: int = ir.MAX_LOOP_ITERATIONS,
 ) -> Traced:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
@@ -149,7 +160,7 @@ def trace(
         if names and (isinstance(error, CannotRoll | OneSidedMark) or complaints.is_concretization(error)):
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
-    _ask_for_deciding_data(jaxpr, args, kwargs)
+    _ask_for_deciding_data(jaxpr, args, kwargs, varying)
     jaxpr = _with_roots(widened(jaxpr), len(jax.tree.leaves(args)), fn)
     return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(ev.python_loops))
 
@@ -162,13 +173,14 @@ def _with_roots(jaxpr: Any, parameters: int, fn: FunctionType) -> Any:
         raise complaints.explained(error, fn) from None
 
 
-def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any]) -> None:
+def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any], varying: Collection[str]) -> None:
     """Ask for data that alone decide a branch: known, they let the loop be split."""
     names = sorted(k for k, v in kwargs.items() if is_traced(v))  # the order of a flattened dict
     first = len(jax.tree.leaves(args))
     found = influence.deciding(jaxpr, range(first, first + len(names)))
-    if found:
-        raise ConcreteDataNeeded(frozenset(names[k - first] for k in found))
+    asked = {names[k - first] for k in found} - set(varying)
+    if asked:
+        raise ConcreteDataNeeded(frozenset(asked))
 
 
 def _copied(value: Any) -> Any:

@@ -28,19 +28,42 @@ from gradmc.program.tabular import is_frame, is_series
 
 @dataclass(frozen=True, eq=False)
 class DataAnnotation:
-    """The annotation `Data` (any datum) or `Data["school", 2]` (an array with these axes)."""
+    """The annotation `Data` (any datum) or `Data["school", 2]` (an array with these axes).
+
+    `Data["school"].missing(Real)` is an array whose missing entries (NaN) are parameters with that support.
+    """
 
     shape: tuple[Size, ...] | None = None
+    gaps: Any = None
 
     def __getitem__(self, subscript: object) -> "DataAnnotation":
         if self.shape is not None:
             raise DeclarationError(f"{self!r} already has a shape; write all sizes in one pair of brackets")
         return dataclasses.replace(self, shape=parse_shape(subscript, "Data"))
 
+    def missing(self, support: Any) -> "DataAnnotation":
+        """The same data, of which missing entries (NaN) are parameters.
+
+        They are called NAME_missing, an array with an entry for each. The program sees the array whole, and has to give
+        missing entries a density as it does the others.
+
+        Args:
+            support: of one entry, such as `Real` or `Interval(0, 1)`.
+
+        Raises:
+            DeclarationError: the data are no array of declared axes, or the support is none of a number.
+        """
+        if self.shape is None:
+            raise DeclarationError('entries can be missing in arrays with axes: write Data["n"].missing(Real)')
+        if getattr(support, "shape", None) != () or getattr(support, "event", None) != 0:
+            raise DeclarationError(f"{self!r}.missing expects the support of one number, such as Real; got {support!r}")
+        return dataclasses.replace(self, gaps=support)
+
     def __repr__(self) -> str:
         if self.shape is None:
             return "Data"
-        return f"Data[{', '.join(repr(size.text) if size.terms else size.text for size in self.shape)}]"
+        gaps = "" if self.gaps is None else f".missing({self.gaps!r})"
+        return f"Data[{', '.join(repr(size.text) if size.terms else size.text for size in self.shape)}]{gaps}"
 
 
 Data = DataAnnotation()
@@ -56,12 +79,14 @@ class DataField:
         shape: declared axes, or None where none are declared.
         kind: a plain type that the annotation asks for (int, float, bool, str, dict), or None.
         default: default value, or `MISSING`.
+        gaps: the support of missing entries, or None if there may be none.
     """
 
     name: str
     shape: tuple[Size, ...] | None
     kind: type | None
     default: Any
+    gaps: Any = None
 
     @property
     def required(self) -> bool:
@@ -72,7 +97,7 @@ class DataField:
 def declared(field: DataField) -> str:
     """What a datum is declared as, in words."""
     if field.shape is not None:
-        return repr(DataAnnotation(field.shape))
+        return repr(DataAnnotation(field.shape, field.gaps))
     return "any" if field.kind is None else field.kind.__name__
 
 
@@ -114,7 +139,10 @@ def normalise(field: DataField, value: Any, asks: Callable[[], bool] = lambda: F
             raise DataError(f"{field.name}: expected an array of numbers, got {_describe(value)}")
         return _widened(value)
     array = _standard(field.name, array)
-    _check_finite(field.name, array, asks, end=end)
+    if field.gaps is None:
+        _check_finite(field.name, array, asks, end=end)
+    elif np.isinf(array).any():
+        raise DataError(f"{field.name} has infinite entries; missing ones are NaN")
     if field.shape is not None and array.ndim != len(field.shape):
         declared = ", ".join(size.text for size in field.shape)
         raise DataError(
@@ -208,7 +236,8 @@ def _check_finite(name: str, array: np.ndarray, asks: Callable[[], bool], *, end
     entry = f"{name}[{', '.join(map(str, where))}]" if where else name
     more = f" ({int(bad.sum())} such entries in all)" if bad.sum() > 1 else ""
     raise DataError(
-        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out, make them parameters, or "
+        f"{entry} is {array[where]}{more}: data must be finite; leave missing entries out, make them parameters "
+        f"({name}: Data[...].missing(Real)), or "
         f"tell them from the others in the program (if not np.isnan({name}[t]): ...)"
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -76,6 +77,26 @@ def without_likelihood() -> Iterator[None]:
         prior_only.reset(token)
 
 
+weights: ContextVar[Mapping[str, float]] = ContextVar("gradmc_weights", default=MappingProxyType({}))
+
+
+@contextmanager
+def weighted(given: Mapping[str, float]) -> Iterator[None]:
+    """Make `observe` return the terms of these names times a weight inside the `with` block.
+
+    Terms of a batch of b out of n rows have the weight n / b.
+    """
+    token = weights.set(given)
+    try:
+        yield
+    finally:
+        weights.reset(token)
+
+
+def _times(weight: float, value: Any) -> Any:
+    return weight * (value if isinstance(value, jax.Array | int | float) else np.asarray(value, float))
+
+
 def _nothing(value: Any) -> Any:
     """Zero in the shape and kind of `value`."""
     return jnp.zeros_like(value) if isinstance(value, jax.Array) else np.zeros_like(value, dtype=float)[()]
@@ -101,7 +122,10 @@ def observe[T](name: str, value: T) -> T:
     if marks is not None:
         _checked(name, "observe", "record", marks.record)
         marks.observe.setdefault(name, []).append(value)
-    return _nothing(value) if prior_only.get() else value
+    if prior_only.get():
+        return _nothing(value)
+    weight = weights.get().get(name)
+    return value if weight is None else _times(weight, value)
 
 
 def record[T](name: str, value: T, *, dims: Dims | None = None) -> T:

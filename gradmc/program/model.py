@@ -228,7 +228,8 @@ def _data_field(fn: Callable[..., Any], argument: inspect.Parameter) -> DataFiel
     default = MISSING if argument.default is inspect.Parameter.empty else argument.default
     shape = annotation.shape if isinstance(annotation, DataAnnotation) else None
     kind = annotation if isinstance(annotation, type) and annotation in KINDS else None
-    return DataField(argument.name, shape, kind, default)
+    gaps = annotation.gaps if isinstance(annotation, DataAnnotation) else None
+    return DataField(argument.name, shape, kind, default, gaps)
 
 
 def _annotation(fn: Callable[..., Any], argument: inspect.Parameter) -> Any:

@@ -6,7 +6,7 @@ array to compile a construct (it says so by `ConcreteDataNeeded`), that array is
 is traced again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -50,7 +50,7 @@ class Traced:
 
     def given(self, data: Mapping[str, Any], dtype: np.dtype) -> "Traced":
         """The same program with other data as arguments."""
-        return replace(self, arguments=tuple(data[name].astype(dtype) for name in self.traced))
+        return replace(self, arguments=tuple(as_argument(data[name], dtype) for name in self.traced))
 
     def bare(self) -> "Traced":
         """The program without its arguments."""
@@ -80,13 +80,28 @@ class Traced:
         return tuple(given.get(name, array) for name, array in zip(self.traced, self.arguments, strict=True))
 
 
-def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[float] | None = None) -> Traced:
-    """Trace the program of a bound model; `wavering` as for `gradmc.program.compiler.evaluate`.
+def trace(
+    bound: BoundModel,
+    dtype: np.dtype,
+    *,
+    collect: bool,
+    wavering: list[float] | None = None,
+    varying: Collection[str] = (),
+) -> Traced:
+    """Trace the program of a bound model.
+
+    Args:
+        bound: the model with its data.
+        dtype: of the computation.
+        collect: whether to collect what the program marks.
+        wavering: as for `gradmc.program.compiler.evaluate`.
+        varying: data arrays that are arguments whatever they hold, since they change from call to call.
 
     Raises:
-        ProgramError: the program raises, cannot be compiled, or does not return a number.
+        ProgramError: the program raises, cannot be compiled, or does not return a number; or it needs to know some of
+            the `varying` data.
     """
-    floating = {name: bound.data[name].astype(dtype) for name in argument_names(bound)}
+    floating = {name: as_argument(bound.data[name], dtype) for name in [*argument_names(bound), *varying]}
     names = tuple(parameter.name for parameter in bound.parameters)
     values = [jax.ShapeDtypeStruct(parameter.shape, dtype) for parameter in bound.parameters]
     while True:
@@ -101,6 +116,7 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
                 {**bound.data, **given},
                 collect=collect,
                 wavering=wavering,
+                varying=varying,
                 max_loop_iterations=bound.max_loop_iterations,
             )
             return _number(bound, value, dtype), *_checked_marks(bound, marks)
@@ -110,6 +126,12 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
                 jaxpr, shapes = jax.make_jaxpr(run, return_shape=True)(*values, *arguments)
         except ConcreteDataNeeded as needed:
             wanted = needed.names & set(floating)
+            if fixed := sorted(wanted & set(varying)):
+                raise ProgramError(
+                    f"the program needs to know {', '.join(fixed)} while it is compiled, so it cannot be compiled for "
+                    "batches of them",
+                    remedy="Let their entries decide no branch, loop or shape: give them as weights or indices.",
+                ) from needed
             if not wanted:
                 raise ProgramError(f"the program needs to know {sorted(needed.names)} while it is compiled") from needed
             floating = {name: array for name, array in floating.items() if name not in wanted}
@@ -119,6 +141,11 @@ def trace(bound: BoundModel, dtype: np.dtype, *, collect: bool, wavering: list[f
         jaxpr, taken = with_factors(jaxpr, matrices)
         factorised = tuple(names[k] for k in taken)
         return Traced(names, traced, arguments, factorised, jaxpr, jax.tree.structure(shapes), axes)
+
+
+def as_argument(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A data array as an argument: real numbers in the precision of the computation."""
+    return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def argument_names(bound: BoundModel) -> list[str]:

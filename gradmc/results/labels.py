@@ -53,7 +53,7 @@ class Labels:
         return cls(
             dims=dict(bound.dims),
             coords={name: list(values) for name, values in bound.coords.items()},
-            data=dict(bound.data),
+            data=bound.given,
             sampled_variables=tuple(parameter.name for parameter in bound.parameters),
             name=bound.model.name,
         )

@@ -7,8 +7,8 @@ standard errors of the parameters follow by the delta method. Source: Nocedal & 
 Optimization, chapter 7; L-BFGS-B of scipy.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from gradmc.markup import element, table
 
 START_WIDTH = 2.0
 MAX_ITERATIONS = 10_000
+MOST_JUDGED = 200
+"""Parameters up to which the mode that a descent ends in is judged by its Hessian: two gradients for each."""
+
 GRADIENT_TOLERANCE = 1e-4
 """A mode is accepted if the gradient, in units of the local standard errors, is below this."""
 
@@ -40,9 +43,11 @@ class Optimum:
         values: the parameters there.
         errors: their standard errors, NaN where the Hessian gives none.
         covariance: of the normal approximation on the unconstrained scale, or None if there is none.
-        converged: whether this is a maximum as far as can be told.
+        converged: whether this is a maximum as far as can be told; None where that was not judged.
         message: why not, or how.
         restarts: log densities that the searches ended with, best first.
+        history: of a descent, by column, a row for each epoch: `log_density` (the mean of its estimates), `held_out`
+            (log score of a row held out), `learning_rate`.
     """
 
     position: np.ndarray
@@ -50,21 +55,27 @@ class Optimum:
     values: dict[str, np.ndarray]
     errors: dict[str, np.ndarray]
     covariance: np.ndarray | None
-    converged: bool
+    converged: bool | None
     message: str
     restarts: tuple[float, ...]
+    history: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Whether this is a maximum, in words."""
+        said = {True: "converged", False: "NOT CONVERGED", None: "not judged"}[self.converged]
+        return f"{said}: {self.message}"
 
     def __str__(self) -> str:
         """The parameters with their standard errors, and whether this is a maximum."""
         lines = [f"{name} = {_shown(value)}  (se {_shown(self.errors[name])})" for name, value in self.values.items()]
-        verdict = "converged" if self.converged else "NOT CONVERGED"
-        return "\n".join([*lines, f"log density {self.log_density:.6g}; {verdict}: {self.message}"])
+        return "\n".join([*lines, f"log density {self.log_density:.6g}; {self.verdict}"])
 
     def _repr_html_(self) -> str:
         rows = [(name, _shown(value), _shown(self.errors[name])) for name, value in self.values.items()]
-        colour = "#14693b" if self.converged else "#9c2219"
-        verdict = f"{'converged' if self.converged else 'NOT CONVERGED'}: {self.message}"
-        words = element("div", f"log density {self.log_density:.6g}; ", element("b", verdict, style=f"color:{colour}"))
+        colour = {True: "#14693b", False: "#9c2219", None: "#6b5200"}[self.converged]
+        verdict = element("b", self.verdict, style=f"color:{colour}")
+        words = element("div", f"log density {self.log_density:.6g}; ", verdict)
         return element("div", table(("", "mode", "standard error"), rows, "The posterior mode"), words)
 
 
@@ -105,9 +116,60 @@ def find_mode(density: Any, *, seed: int = 0, restarts: int = 5, jacobian: bool 
         errors=_errors(density, position, covariance, values),
         covariance=covariance,
         converged=covariance is not None and not message,
-        message=message or "the gradient vanishes and the Hessian is negative definite",
+        message=message or FOUND,
         restarts=tuple(-value for value, _ in good),
     )
+
+
+def after_descent(
+    density: Any, position: np.ndarray, history: Mapping[str, np.ndarray], ending: str, *, jacobian: bool
+) -> Optimum:
+    """The optimum that a descent ended in.
+
+    Args:
+        density: a `gradmc.density.Density`.
+        position: where the descent ended.
+        history: of the descent.
+        ending: how it ended (`gradmc.run.descending.Descended`).
+        jacobian: whether the Jacobian counts.
+    """
+    objective = _objective(density, jacobian)
+    value = -objective(position)[0]
+    values = {name: np.asarray(value) for name, value in density.constrain(position).items()}
+    covariance, converged, message = None, None, ENDINGS[ending]
+    if ending == "not finite":
+        converged = False
+    elif ending == "interrupted":
+        pass
+    elif "held_out" in history:
+        message += "; the best of the rows held out is as a rule no mode"
+    elif density.dim > MOST_JUDGED:
+        message += f"; the Hessian of {density.dim} parameters was not computed"
+    else:
+        covariance, problem = _covariance(objective, position, density.names)
+        converged = covariance is not None and not problem
+        message = problem.replace("try more restarts", "give it more epochs, or a schedule") or FOUND
+    return Optimum(
+        position=position,
+        log_density=value,
+        values=values,
+        errors=_errors(density, position, covariance, values),
+        covariance=covariance,
+        converged=converged,
+        message=message,
+        restarts=(value,),
+        history=history,
+    )
+
+
+ENDINGS = {
+    "epochs": "all epochs are over",
+    "patience": "the rows held out had no better score for as many epochs as patience allows",
+    "interrupted": "it was interrupted, and this is the best so far",
+    "not finite": "the log density or its gradient was not finite on the way, and this is the best before; lower the "
+    "learning rate",
+}
+FOUND = "the gradient vanishes and the Hessian is negative definite"
 
 
 def laplace_draws(density: Any, optimum: Optimum, count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -36,6 +36,15 @@ class NormalApproximation:
         constant = log_volume + self.mean.size * math.log(2 * math.pi) / 2
         return points, -np.sum(noise**2, axis=1) / 2 - constant
 
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """The log densities of the approximation at points (n, dim), shape (n,)."""
+        scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
+        shifted = (points - self.mean) / scale
+        along = product(shifted, vectors) * (1 / np.sqrt(values) - 1)
+        noise = shifted + product(along, vectors.T)
+        log_volume = np.sum(np.log(scale)) + np.sum(np.log(values)) / 2
+        return -np.sum(noise**2, axis=1) / 2 - log_volume - self.mean.size * math.log(2 * math.pi) / 2
+
 
 def approximation(ascent: Ascent) -> NormalApproximation | None:
     """The approximation at the present iterate; None where it is not finite or has no positive variance."""

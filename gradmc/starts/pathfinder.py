@@ -17,7 +17,7 @@ that its draws do not depend on how many chains there are.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class Path:
         return finite[np.argsort(-self.values[finite], kind="stable")][: (len(finite) + 1) // 2]
 
 
+type Run = Callable[[Sequence[int]], dict[int, Path | None]]
+"""Runs the paths of these numbers."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pathfinder:
     """Several paths per run; chains start from those that found the mass.
@@ -103,14 +107,9 @@ class Pathfinder:
             return evaluate(points)
 
         def run(numbers: Sequence[int]) -> dict[int, Path | None]:
-            searches = [_path(np.random.default_rng([seed, number]), radius) for number in numbers]
-            return dict(zip(numbers, together(searches, counted), strict=True))
+            return _run(numbers, counted, radius, seed)
 
-        tried = run(range(self.paths))
-        pool = _pool(tried)
-        if 0 < len(pool) < len(tried):
-            tried |= run(range(self.paths, 2 * self.paths))
-            pool = _pool(tried)
+        tried, pool = self._tried(run)
         if not pool:
             return None
         tried |= run([chain for chain in chains if chain not in tried and chain < MOST_PATHS])
@@ -124,6 +123,36 @@ class Pathfinder:
                 {}, pool, chain, np.random.default_rng([seed, 2 << 32, chain, before])
             ),
         )
+
+    def _tried(
+        self, run: Callable[[Sequence[int]], dict[int, Path | None]]
+    ) -> tuple[dict[int, Path | None], dict[int, Path]]:
+        """The paths of the pool's search, and those of them that found the mass."""
+        tried = run(range(self.paths))
+        pool = _pool(tried)
+        if 0 < len(pool) < len(tried):
+            tried |= run(range(self.paths, 2 * self.paths))
+            pool = _pool(tried)
+        return tried, pool
+
+    def pool(self, evaluate: Evaluate, radius: np.ndarray, seed: int) -> tuple[list[NormalApproximation], int]:
+        """The approximations of the paths that found the mass, and the number of paths tried.
+
+        Args:
+            evaluate, radius, seed: as for `find`.
+        """
+
+        def run(numbers: Sequence[int]) -> dict[int, Path | None]:
+            return _run(numbers, evaluate, radius, seed)
+
+        tried, pool = self._tried(run)
+        return [path.normal for path in pool.values()], len(tried)
+
+
+def _run(numbers: Sequence[int], evaluate: Evaluate, radius: np.ndarray, seed: int) -> dict[int, Path | None]:
+    """The paths of these numbers."""
+    searches = [_path(np.random.default_rng([seed, number]), radius) for number in numbers]
+    return dict(zip(numbers, together(searches, evaluate), strict=True))
 
 
 def _pool(tried: Mapping[int, Path | None]) -> dict[int, Path]:

@@ -1,0 +1,230 @@
+"""The density of part of the data: batches of rows along a declared dimension.
+
+A log density of n independent rows is a prior and a sum of n observed terms.  The same program, compiled for b rows
+and with its observed terms along the dimension times n / b, is an estimate of it: over batches drawn uniformly, the
+estimate and its gradient are unbiased (Robbins & Monro 1951).  That the density is such a sum is not taken for
+granted: `Batches.check` compares two batches with both together.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int
+
+from gradmc.density.program import ProgramDensity
+from gradmc.errors import UsageError
+from gradmc.program.binding import BoundModel
+from gradmc.program.layout import Layout
+from gradmc.program.marks import weighted
+from gradmc.program.tracing import Traced, trace
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
+"""Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """A density by batches.
+
+    Args:
+        bound: the model with all data.
+        dtype: of the computation.
+        layout: of its parameters.
+        dimension: the name of the dimension.
+        rows: its length.
+        size: rows in a batch.
+        axes: the data along the dimension, each with the number of that axis.
+    """
+
+    bound: BoundModel
+    dtype: np.dtype
+    layout: Layout
+    dimension: str
+    rows: int
+    size: int
+    axes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, density: Any, dimension: str, size: int) -> "Batches":
+        """Batches of `size` rows of a density along a dimension.
+
+        Raises:
+            UsageError: there is no such dimension, parameters or other sizes depend on its length, or it has fewer
+                rows.
+        """
+        if not isinstance(density, ProgramDensity):
+            raise UsageError("batch needs a model declared with @gm.model: only there dimensions have names")
+        bound = density.bound
+        if dimension not in bound.sizes:
+            known = ", ".join(repr(name) for name in bound.sizes) or "none"
+            raise UsageError(f"batch: {dimension!r} is no dimension of the model; it has {known}")
+        if bound.gaps:
+            raise UsageError(f"batch: {', '.join(bound.gaps)} has missing entries, which are parameters of single rows")
+        rows = bound.sizes[dimension]
+        if not 1 <= size <= rows:
+            raise UsageError(f"batch: {size} rows of {dimension!r} at a time, which has {rows}; give 1 to {rows}")
+        return cls(bound, density.dtype, density.layout, dimension, rows, size, _axes(bound, dimension))
+
+    def of_size(self, size: int) -> "Batches":
+        """Batches of another size."""
+        return dataclasses.replace(self, size=size)
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The data along the dimension, whole."""
+        return tuple(self.bound.data[name] for name in self.axes)
+
+    def estimate(self, observed: tuple[str, ...], rows: int) -> "Estimate":
+        """The program for a batch, its observed terms of these names scaled up to `rows`."""
+        with weighted(dict.fromkeys(observed, rows / self.size)):
+            return Estimate(self, self._trace(collect=False))
+
+    def marked(self) -> "Estimate":
+        """The program for a batch as it is, with its observed terms."""
+        return Estimate(self, self._trace(collect=True))
+
+    def _trace(self, *, collect: bool) -> Traced:
+        part = _part(self.bound, self.axes, self.dimension, np.arange(self.size))
+        with jax.enable_x64(self.dtype == np.float64):
+            return trace(part, self.dtype, collect=collect, varying=tuple(self.axes))
+
+    def observed(self, x: np.ndarray, rng: np.random.Generator) -> tuple[str, ...]:
+        """The names of the observed terms along the dimension, after a check that the density is their sum and a rest.
+
+        Args:
+            x: unconstrained coordinates at which the density is finite.
+            rng: chooses the rows that are compared.
+
+        Raises:
+            UsageError: something else depends on the rows, or the terms of rows depend on other rows.
+        """
+        half = self.of_size(max(1, min(self.size, self.rows // 2)))
+        single, both = half.marked(), half.of_size(min(2 * half.size, self.rows)).marked()
+        chosen = rng.permutation(self.rows)[: both.batches.size]
+        first, second = chosen[: half.size], chosen[len(chosen) - half.size :]
+        names = tuple(name for name, count in single.counts().items() if both.counts()[name] != count)
+        if not names:
+            told = "no term is marked by gm.observe along it" if single.counts() else "the model marks none"
+            raise UsageError(
+                f"batch: the terms along {self.dimension!r} must be known to be scaled up, but {told}; write "
+                "lp += gm.observe(name, term) for the term of each row"
+            )
+        if len(chosen) < 2 * half.size:  # one row alone: there is nothing to compare
+            return names
+        parts = [single.split(x, rows, names) for rows in (first, second)]
+        whole = both.split(x, chosen, names)
+        scale = max(1.0, *(abs(value) for pair in (*parts, whole) for value in pair))
+        bound = TOLERANCE[str(self.dtype)] * scale
+        if max(abs(rest - whole[1]) for _, rest in parts) > bound:
+            raise UsageError(
+                f"batch: what is not marked by gm.observe depends on the rows of {self.dimension!r}, so it cannot be "
+                "told from the prior; mark the term of each row, and let the prior not depend on the data"
+            )
+        if abs(sum(value for value, _ in parts) - whole[0]) > bound:
+            raise UsageError(
+                f"batch: the density is not a sum over {self.dimension!r}: the terms of two batches together are not "
+                "those of each alone (a series, whose rows depend on each other, has no batches of rows)"
+            )
+        return names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The traced program of a batch.
+
+    Args:
+        batches: which.
+        program: its trace.
+    """
+
+    batches: Batches
+    program: Traced
+
+    def __call__(
+        self, x: Float[Array, "dim"], rows: Int[Array, "size"], arrays: tuple[Any, ...], *, jacobian: bool
+    ) -> Float[Array, ""]:
+        """The log density at x, from the given rows of the data; pure, to be traced within the density's scope.
+
+        Args:
+            x: unconstrained coordinates.
+            rows: numbers of the rows.
+            arrays: as `Batches.arrays`.
+            jacobian: whether the log-determinant of the map from unconstrained coordinates counts.
+        """
+        value, log_det = self._call(x, rows, arrays, self.program.value)
+        return value + log_det if jacobian else value
+
+    def terms(self, x: Any, rows: Any, arrays: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+        """The log density without Jacobian, and its observed terms by name; pure."""
+        (value, observed, _), _ = self._call(x, rows, arrays, self.program.marks)
+        return value, observed
+
+    def counts(self) -> dict[str, int]:
+        """How many observed terms there are of each name."""
+        shapes = jax.tree.unflatten(self.program.structure, [v.aval for v in self.program.jaxpr.jaxpr.outvars])
+        return {name: int(np.prod(leaf.shape)) for name, leaf in shapes[1].items()}
+
+    def split(self, x: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> tuple[float, float]:
+        """The sum of the observed terms of these names, and the rest."""
+        with jax.enable_x64(self.batches.dtype == np.float64):
+            point = jnp.asarray(x, self.batches.dtype)
+            value, observed = jax.jit(self.terms)(point, rows, self.batches.arrays())
+            total = sum(float(jnp.sum(observed[name])) for name in names)
+            return total, float(value) - total
+
+    def _call(self, x: Any, rows: Any, arrays: tuple[Any, ...], call: Any) -> tuple[Any, Any]:
+        batches, dtype = self.batches, self.batches.dtype
+        chosen = {
+            name: jnp.take(jnp.asarray(array, dtype if array.dtype.kind == "f" else None), rows, axis=axis)
+            for (name, axis), array in zip(batches.axes.items(), arrays, strict=True)
+        }
+        given = dict(zip(self.program.traced, self.program.arguments, strict=True))
+        arguments = tuple(chosen.get(name, array) for name, array in given.items())
+        values, factors, log_det = batches.layout.factorised(x, {**batches.bound.data, **chosen})
+        return call(values, arguments, factors), log_det
+
+
+def _axes(bound: BoundModel, dimension: str) -> dict[str, int]:
+    """The data along a dimension, by name, with the number of the axis.
+
+    Raises:
+        UsageError: the length of the dimension means something besides.
+    """
+    for parameter in bound.model.parameters:
+        if any(dimension in dict(size.terms) for size in parameter.support.shape):
+            raise UsageError(
+                f"batch: the parameter {parameter.name!r} has entries along {dimension!r}; batches need parameters "
+                "that all rows share"
+            )
+    axes: dict[str, int] = {}
+    for field in bound.model.data:
+        value = bound.data.get(field.name)
+        found = [axis for axis, size in enumerate(field.shape or ()) if dimension in dict(size.terms)]
+        if not found or not isinstance(value, np.ndarray):
+            continue
+        assert field.shape is not None
+        if len(found) > 1 or field.shape[found[0]].dimension is None:
+            raise UsageError(
+                f"batch: {field.name!r} is declared along {field.shape[found[-1]].text!r} too; batches are of rows "
+                f"along {dimension!r} itself, one axis of each array"
+            )
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise UsageError(f"batch: {field.name!r} has missing entries; leave their rows out")
+        axes[field.name] = found[0]
+    if not axes:
+        raise UsageError(f"batch: no data are declared along {dimension!r}")
+    return axes
+
+
+def _part(bound: BoundModel, axes: Mapping[str, int], dimension: str, rows: np.ndarray) -> BoundModel:
+    """The model with some rows of its data."""
+    data = {**bound.data, **{name: np.take(bound.data[name], rows, axis=axis) for name, axis in axes.items()}}
+    if dimension in data:
+        data[dimension] = len(rows)
+    coords = {**bound.coords, **({dimension: list(range(len(rows)))} if dimension in bound.coords else {})}
+    return dataclasses.replace(bound, data=data, sizes={**bound.sizes, dimension: len(rows)}, coords=coords)

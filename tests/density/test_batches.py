@@ -1,0 +1,126 @@
+"""Batches of rows: unbiased estimates of the density, and what is refused."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc import Data, Positive, Real
+from gradmc.density.batches import Batches
+from gradmc.errors import ProgramError, UsageError
+from gradmc.lpdf import half_normal, normal
+
+N, SIZE = 7, 3
+RNG = np.random.default_rng(1)
+DATA = {"x": RNG.normal(size=(N, 2)), "kind": RNG.integers(0, 2, N), "y": RNG.normal(size=N), "z": [0.3, -0.2]}
+
+
+@gm.model
+def line(a: Real[2], b: Real, sigma: Positive, *, x: Data["n", 2], kind: Data["n"], y: Data["n"], z: Data["other"]):
+    """Rows along n; integers that choose an entry and a branch; other terms that are no rows."""
+    lp = normal(a, 0.0, 1.0) + normal(b, 0.0, 1.0) + half_normal(sigma, 1.0)
+    for j in range(len(z)):
+        lp += gm.observe("z", normal(z[j], b, 1.0))
+    for i in range(len(y)):
+        mean = a[kind[i]] + b * x[i, 0]
+        if kind[i] == 1:
+            mean += x[i, 1] ** 2
+        lp += gm.observe("y", normal(y[i], mean, sigma))
+    return lp
+
+
+@pytest.fixture(scope="module")
+def density():
+    return gm.density(line, DATA)
+
+
+@pytest.mark.parametrize("jacobian", [False, True])
+def test_the_mean_over_all_batches_is_the_density_and_its_gradient(density, jacobian):
+    """Exactly, since there are only 35 batches; a uniformly drawn batch is therefore unbiased."""
+    batches = Batches.of(density, "n", SIZE)
+    x = np.array([0.2, -0.4, 0.3, 0.1])
+    assert batches.observed(x, np.random.default_rng(0)) == ("y",), "but not z"
+    estimate = batches.estimate(("y",), N)
+    with density.scope():
+        both = jax.jit(jax.value_and_grad(lambda x, rows: estimate(x, rows, batches.arrays(), jacobian=jacobian)))
+        found = [both(x, np.array(rows)) for rows in itertools.combinations(range(N), SIZE)]
+        if jacobian:
+            value, gradient = density.value_and_grad(x)
+        else:
+            value, gradient = jax.value_and_grad(lambda x: density.log_density(density.constrain(x)))(
+                jax.numpy.array(x)
+            )
+    np.testing.assert_allclose(np.mean([v for v, _ in found]), value, rtol=1e-12)
+    np.testing.assert_allclose(np.mean([g for _, g in found], axis=0), gradient, rtol=1e-10, atol=1e-12)
+    assert np.std([v for v, _ in found]) > 0.1, "batches differ"
+
+
+@gm.model
+def unmarked(mu: Real, *, y: Data["n"]):
+    return normal(mu, 0.0, 1.0) + normal(y, mu, 1.0)
+
+
+@gm.model
+def half_marked(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, np.mean(y), 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], mu, 1.0))
+    return lp
+
+
+@gm.model
+def series(mu: Real, *, y: Data["n"]):
+    lp, before = normal(mu, 0.0, 1.0), 0.0
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], mu * before, 1.0))
+        before = y[i]
+    return lp
+
+
+@gm.model
+def local(theta: Real["n"], *, y: Data["n"]):
+    return gm.observe("y", normal(y, theta, 1.0, pointwise=True)).sum() + normal(theta, 0.0, 1.0)
+
+
+@gm.model
+def shaped(mu: Real, *, y: Data["n"], label: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    for i in range(len(y)):
+        for _ in range(label[i]):
+            lp += gm.observe("y", normal(y[i], mu, 1.0))
+    return lp
+
+
+Y = {"y": [0.1, -1.0, 2.0, 0.4]}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        (unmarked, Y, "the model marks none"),
+        (half_marked, Y, "not marked by gm.observe depends on the rows"),
+        (series, Y, "not a sum over 'n'"),
+        (local, Y, "'theta' has entries along 'n'"),
+    ],
+)
+def test_what_is_no_sum_over_rows_is_refused(model, data, message):
+    density = gm.density(model, data)
+    with pytest.raises(UsageError, match=message):
+        Batches.of(density, "n", 2).observed(np.full(density.dim, 0.3), np.random.default_rng(0))
+
+
+def test_data_that_decide_lengths_are_refused():
+    density = gm.density(shaped, {**Y, "label": [1, 2, 1, 1]})
+    with pytest.raises(ProgramError, match="the number of iterations is not known while compiling"):
+        Batches.of(density, "n", 2).marked()
+
+
+@pytest.mark.parametrize(
+    ("dimension", "size", "message"),
+    [("m", 2, "'m' is no dimension of the model; it has 'n', 'other'"), ("n", 8, "which has 7; give 1 to 7")],
+)
+def test_wrong_batches(density, dimension, size, message):
+    with pytest.raises(UsageError, match=message):
+        Batches.of(density, dimension, size)

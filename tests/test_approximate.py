@@ -1,0 +1,76 @@
+"""`gm.approximate`: right where the posterior is normal, corrected where it nearly is, and refused where it is not."""
+
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc import Positive, Real
+from gradmc.errors import StartError, UsageError
+from gradmc.lpdf import gamma, normal
+from gradmc.session import SamplingWarning
+
+
+@gm.model
+def nearly_normal(mu: Real, tau: Positive):
+    """Independent: a normal, and a gamma whose logarithm is skewed."""
+    return normal(mu, 3.0, 2.0) + gamma(tau, 6.0, 2.0)
+
+
+@gm.model
+def banana(x: Real, y: Real):
+    return normal(x, 0.0, 2.0) + normal(y, x**2, 0.1)
+
+
+@gm.model
+def funnel(v: Real, x: Real[9]):
+    return normal(v, 0.0, 3.0) + normal(x, 0.0, np.exp(v / 2))
+
+
+@gm.model
+def flat(mu: Real):
+    return 0.0 * mu
+
+
+@pytest.fixture(scope="module")
+def density():
+    return gm.density(nearly_normal)
+
+
+@pytest.mark.parametrize("method", ["laplace", "pathfinder"])
+def test_weights_correct_a_normal_approximation(density, method):
+    """Means and quantiles of 4,000 draws, which are worth about as many: five standard errors, p below 1e-6."""
+    draws = gm.approximate(density, method=method, draws=4000, seed=2)
+    mu, tau = (draws["posterior"][name].values for name in ("mu", "tau"))
+    assert mu.shape == tau.shape == (1, 4000)
+    error = 1.5 / np.sqrt(4000)  # resampling 4 of 16,000 draws costs less than half of them
+    assert abs(mu.mean() - 3.0) < 5 * 2.0 * error
+    assert abs(tau.mean() - 3.0) < 5 * np.sqrt(1.5) * error
+    assert abs(np.mean(tau < 2.8352) - 0.5) < 5 * 0.5 * error, "the median of Gamma(6, 2)"
+    assert draws.attrs["pareto_k"] < 0.5
+    diagnosis = gm.diagnose(draws)
+    assert diagnosis.passed
+    assert "Pareto k" in str(diagnosis)
+    again = gm.approximate(density, method=method, draws=4000, seed=2)
+    np.testing.assert_array_equal(again["posterior"]["mu"], mu)
+
+
+def test_what_is_far_from_normal_is_said():
+    with pytest.warns(SamplingWarning, match="misses part of the posterior"):
+        draws = gm.approximate(banana, draws=500, seed=1)
+    diagnosis = gm.diagnose(draws)
+    assert not diagnosis.passed
+    assert "gm.sample" in str(diagnosis)
+
+
+def test_without_an_approximation_there_are_no_draws():
+    with pytest.raises(StartError, match="there is no Laplace approximation: no maximum was found"):
+        gm.approximate(flat, method="laplace")
+    with pytest.raises(StartError, match="none of 8 paths found a normal approximation of use"):
+        gm.approximate(funnel, seed=1)
+
+
+def test_wrong_arguments(density):
+    with pytest.raises(UsageError, match="method must be one of laplace, pathfinder"):
+        gm.approximate(density, method="advi")
+    with pytest.raises(UsageError, match="draws must be a whole number at least 1"):
+        gm.approximate(density, draws=0)
