@@ -12,8 +12,8 @@ from gradmc.density import Density, Precision
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
-from gradmc.run.optimum import Optimum, after_descent, find_mode
 from gradmc.run.displays import choose_display
+from gradmc.run.optimum import Optimum, after_descent, find_mode
 from gradmc.sample import as_density
 from gradmc.session import HERE, SamplingWarning
 from gradmc.starts.given import starting_point
