@@ -117,7 +117,7 @@ def replicate(
 
     def one(r: int) -> Replication:
         values = {name: array[r] for name, array in truths.items()}
-        arguments = tuple(bounds[r].data[name].astype(dtype) for name in target._program.traced)
+        arguments = tuple(bounds[r].data[name].astype(dtype) for name in target.traced)
         return _one(sampler, target, r, values, arguments)
 
     with ThreadPoolExecutor(settings.threads) as pool:
@@ -147,7 +147,7 @@ def _check_shared(density: ProgramDensity, simulated: Mapping[str, Any]) -> None
             f"model {density.bound.model.name} marks no likelihood, so its prior is not known; write "
             'gm.observe("y", term) around the terms of the data'
         )
-    built_in = [name for name in simulated if name not in density._program.traced]
+    built_in = [name for name in simulated if name not in density.traced]
     if built_in:
         raise UsageError(
             f"the program needs {', '.join(built_in)} while it is compiled (as a subscript, a size or a condition), "

@@ -5,31 +5,19 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
 from gradmc.density.program import ProgramDensity, bounded
 from gradmc.elsewhere import explaining
 from gradmc.program import compiler
-from gradmc.program.binding import BoundModel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.marks import without_likelihood
 from gradmc.program.model import Model
-from gradmc.program.tracing import Traced
 
 
 class PriorDensity(ProgramDensity):
     """The density of the declared parameters before any data are observed."""
-
-    def __init__(self, bound: BoundModel, dtype: np.dtype) -> None:
-        with without_likelihood():
-            super().__init__(bound, dtype)
-
-    @functools.cached_property
-    def _marked(self) -> Traced:
-        with without_likelihood():
-            return self._trace_marked()
 
     @functools.cached_property
     def program(self) -> compiler.Traced:

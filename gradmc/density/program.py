@@ -17,7 +17,9 @@ from jaxtyping import Float
 
 from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
-from gradmc.density.known import known
+from gradmc.density.kept import Shelf
+from gradmc.density.known import FACTS, PROGRAM, known
+from gradmc.density.memory import Memory
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program import compiler
@@ -41,16 +43,49 @@ class ProgramDensity(Density):
         self.dim = self.layout.dim
         self.names = self.layout.names
         self.start_radius = self.layout.start_radius
-        with self.scope():
-            found = known(type(self), bound, dtype, lambda: trace(bound, dtype, collect=False))
-        self._memory = found.memory
-        self._program: Traced = found.program.given(bound.data, dtype)
-        self.arguments = self._program.arguments
+        self._learn(anew=False)
+
+    def _learn(self, *, anew: bool) -> None:
+        with self.scope(), self.plain_scope():
+            self._known = known(type(self), self.bound, self.dtype, self._trace, anew=anew)
+        self.arguments = tuple(self.bound.data[name].astype(self.dtype) for name in self.traced)
+
+    def retrace(self) -> None:
+        """Forget what was made of the program before, in this process or another, and trace it anew."""
+        for name in ("_program", "_marked", "_facts", "group_dims", "program", "equations", "_jitted"):
+            vars(self).pop(name, None)
+        self._learn(anew=True)
+
+    def _trace(self) -> Traced:
+        return trace(self.bound, self.dtype, collect=False)
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """The data that are `arguments`."""
+        return self._known.traced
+
+    @property
+    def memory(self) -> Memory:
+        """What was made of the program in this process."""
+        return self._known.memory
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """What is kept of the program on disk."""
+        return self._known.shelf
+
+    @functools.cached_property
+    def _program(self) -> Traced:
+        with self.scope(), self.plain_scope():
+            program: Traced = self.memory.remember(PROGRAM, lambda: self._trace().bare())
+        if program.traced != self.traced:
+            raise AssertionError(f"the trace has the arguments {program.traced}, not {self.traced} as before")
+        return program.given(self.bound.data, self.dtype)
 
     def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return {
             **self.bound.data,
-            **dict(zip(self._program.traced, arguments, strict=True)),
+            **dict(zip(self.traced, arguments, strict=True)),
         }
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
@@ -87,17 +122,28 @@ class ProgramDensity(Density):
 
     @functools.cached_property
     def _marked(self) -> Traced:
-        return self._trace_marked()
-
-    def _trace_marked(self) -> Traced:
-        with self.scope():
+        with self.scope(), self.plain_scope():
             marked = self.memory.remember("marked", lambda: trace(self.bound, self.dtype, collect=True).bare())
         return marked.given(self.bound.data, self.dtype)
 
     @functools.cached_property
     def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Names of the axes of every variable that `expand` returns, by group."""
-        return self.memory.remember("group_dims", self._group_dims)
+        found = self._facts["group_dims"]
+        return {group: {name: tuple(axes) for name, axes in variables.items()} for group, variables in found.items()}
+
+    @functools.cached_property
+    def _facts(self) -> dict[str, Any]:
+        """What the results need to know of the trace, in the form in which it is kept on disk."""
+        return self.memory.remember(FACTS, self._found_facts)
+
+    def _found_facts(self) -> dict[str, Any]:
+        dims = {group: {n: list(axes) for n, axes in of.items()} for group, of in self._group_dims().items()}
+        told = {axis: labels for dims in self._marked.axes.values() for axis, labels in dims.items()}
+        coords = {axis: list(labels) for axis, labels in told.items() if labels is not None}
+        facts = {"group_dims": dims, "coords": coords}
+        self._known.keep(facts)
+        return facts
 
     def _group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         with self.scope():
@@ -111,8 +157,7 @@ class ProgramDensity(Density):
     @property
     def coords(self) -> dict[str, list[Any]]:
         """Labels along the named axes, those that `record` was told included."""
-        told = {axis: labels for dims in self._marked.axes.values() for axis, labels in dims.items()}
-        return {**self.bound.coords, **{axis: list(labels) for axis, labels in told.items() if labels is not None}}
+        return {**self.bound.coords, **self._facts["coords"]}
 
     def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Name a variable's axes: as `record` was told, as declared, or those of the data array of the same name where

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradmc.errors import SourceLocation, UsageError
+from gradmc.printable import printable
 from gradmc.program import compiler
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
@@ -39,10 +40,9 @@ class Explanation:
     text: str
 
     def __str__(self) -> str:
-        return self.text
+        return printable(self.text)
 
-    def __repr__(self) -> str:
-        return self.text
+    __repr__ = __str__
 
 
 def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True) -> Explanation:

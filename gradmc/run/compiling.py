@@ -1,7 +1,8 @@
 """Compiling the two functions of a run: `advance` moves a chain, `expand` turns its positions into named values.
 
-Both are traced here and compiled side by side in two threads.  The persistent compilation cache of JAX is switched on
-for the time of compiling, in the user's cache directory, unless the user has configured one.
+Both are traced here and compiled side by side in two threads, or loaded where an earlier process has kept them
+(`gradmc.run.kept_code`).  The persistent compilation cache of JAX is switched on for the time of compiling, in the
+user's cache directory, unless the user has configured one.
 """
 
 import contextlib
@@ -20,7 +21,9 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from gradmc.adaptation.schedule import Schedule
+from gradmc.density.kept import Shelf, cache_root
 from gradmc.run.executor import Executor, Expand
+from gradmc.run.kept_code import keep, take
 from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
@@ -61,22 +64,36 @@ def compile_run(
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
     meanwhile: Callable[[], None] | None = None,
+    kept: tuple[Shelf, str] | None = None,
 ) -> Compiled:
     """Trace and compile for lanes like `states` and `points`.
 
-    `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
+    `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA. What is compiled is
+    kept on the shelf `kept[0]` under a name made of `kept[1]`, or taken from there.
     """
     advance = executor.advance(machine.advance)
     chains = points.shape[0]
     positions = jax.ShapeDtypeStruct((chains, capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
     limits = jax.ShapeDtypeStruct((chains,), np.int32)
+    moved = states, Buffer(ticks=0, filled=0, positions=0, statistics=0)  # pyright: ignore[reportArgumentType]
+    if kept is not None:
+        shelf, word = kept
+        loaded = take(shelf, f"advance-{word}", (states, schedule, arguments, limits, whole, points), moved)
+        loaded_expand = take(shelf, f"expand-{word}", (positions, limits, arguments))
+        if loaded is not None and loaded_expand is not None:
+            if meanwhile is not None:
+                meanwhile()
+            return Compiled(advance=loaded, expand=loaded_expand, capacity=capacity, text=loaded.as_text)
     # Compiling holds a thread for long; the calling one waits where signals reach it.
     with _persistent_cache(), ThreadPoolExecutor(2) as pool:
         lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
-        compiled_expand = pool.submit(_compile, lowered_expand, scope)
+        named = jax.tree.map(lambda _: 0, lowered_expand.out_info)
+        keeping = None if kept is None else (kept[0], f"expand-{kept[1]}", named)
+        compiled_expand = pool.submit(_compile, lowered_expand, scope, keeping)
         lowered = jax.jit(advance, static_argnums=5).lower(states, schedule, arguments, limits, whole, capacity, points)
-        compiling = pool.submit(_compile, lowered, scope)
+        keeping = None if kept is None else (kept[0], f"advance-{kept[1]}", moved)
+        compiling = pool.submit(_compile, lowered, scope, keeping)
         if meanwhile is not None:
             meanwhile()
         compiled_advance = compiling.result()
@@ -88,15 +105,20 @@ def compile_run(
         )
 
 
-def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
+def _compile(
+    lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]], keeping: tuple[Shelf, str, Any] | None
+) -> Any:
     with scope():
-        return lowered.compile()
+        compiled = lowered.compile()
+    if keeping is not None:
+        shelf, name, results = keeping
+        keep(shelf, name, compiled, results)
+    return compiled
 
 
 def cache_directory() -> Path:
     """Where gradmc keeps compiled code: `$XDG_CACHE_HOME/gradmc/xla`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "gradmc" / "xla"
+    return cache_root() / "xla"
 
 
 def unusable_cache() -> str:

@@ -16,9 +16,11 @@ import jax
 import numpy as np
 
 from gradmc.adaptation.warmup import Warmup
+from gradmc.density.kept import Shelf
 from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.random import START_RADIUS, chain_key
+from gradmc.program.digest import digest_of
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
 from gradmc.run.executor import Expand, stacked, suited
@@ -53,6 +55,11 @@ class SampledDensity(Protocol):
     @property
     def memory(self) -> Memory:
         """What was made for this density before."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """Where compiled code is kept for other processes; None where it is not."""
         ...
 
     @property
@@ -352,6 +359,7 @@ def prepare(
                 scope=density.scope,
                 capacity=capacity,
                 meanwhile=meanwhile,
+                kept=None if density.shelf is None or (word := digest_of(*key)) is None else (density.shelf, word),
             )
 
         compiled = density.memory.remember(key, compiling)

@@ -55,6 +55,20 @@ def prepare_checked(
     if not check:
         with density.differentiating():
             return prepare(density, settings, initial=initial), OFF
+    if not (isinstance(density, ProgramDensity) and density.shelf is not None):
+        return _checked(density, settings, initial)
+    try:
+        sampler, outcome = _checked(density, settings, initial)
+        if not (outcome.warning and density.shelf.used):
+            return sampler, outcome
+    except SelfCheckError:
+        if not density.shelf.used:
+            raise
+    density.retrace()  # what another process has kept may not be of this program: that must not decide
+    return _checked(density, settings, initial)
+
+
+def _checked(density: Density, settings: Settings, initial: Sequence[np.ndarray] | None) -> tuple[Sampler, Outcome]:
     assert settings.seed is not None
     own = SelfCheck(density, seed=settings.seed, initial=initial)
     try:

@@ -27,7 +27,8 @@ def line(a: gm.Real, b: gm.Positive, *, x: gm.Data, y: gm.Data["n"], k: gm.Data)
 
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What is traced and compiled within a test that begins with nothing known."""
+    """What is traced and compiled within a test that begins with nothing known, on disk neither."""
+    monkeypatch.setenv("GRADMC_CACHE", "off")
     made: list[str] = []
     known.forget()
 

@@ -9,6 +9,7 @@ import collections
 import functools
 import math
 import operator
+import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -187,7 +188,7 @@ def _libraries() -> tuple[str, ...]:
     roots = {places[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")}
     roots |= {str(Path(m.__file__).parent) for m in (jax, np) if m.__file__}
     roots.add(str(Path(__file__).parents[2]))
-    return tuple(roots)
+    return tuple(f"{root}{os.sep}" for root in roots)  # another folder may begin with the same name
 
 
 def is_users(function: FunctionType) -> bool:

@@ -1,0 +1,327 @@
+"""What was made of a program is found by later processes, which trace nothing; never for another program."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradmc as gm
+from gradmc.density import kept, known
+from gradmc.density.kept import Shelf, shelf
+from gradmc.density.program import ProgramDensity
+from gradmc.errors import SelfCheckError
+from gradmc.run.kept_code import take
+from tests.density.test_known import data, line
+
+pytestmark = pytest.mark.filterwarnings("ignore::gradmc.SamplingWarning")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache of this test's own, and nothing known in this process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    known.forget()
+    yield tmp_path / "cache" / "gradmc" / "programs"
+    known.forget()
+
+
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is traced."""
+    from gradmc.density import program
+
+    made: list[str] = []
+    original = program.trace
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append("trace")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(program, "trace", counted)
+    return made
+
+
+run = functools.partial(gm.sample, line, seed=1, chains=2, warmup=20, draws=10, progress="none")
+
+
+def test_a_later_process_traces_nothing_and_draws_the_same(traces: list[str]) -> None:
+    first = run(data())
+    assert len(traces) == 2
+    known.forget()  # all that this process knows, as if another had begun
+    second = run(data())
+    other = run(data(y=np.array([3.0, 1.0, 2.0])))
+    assert len(traces) == 2
+    for name in first.posterior:
+        np.testing.assert_array_equal(first.posterior[name], second.posterior[name])
+    assert second.attrs["self_check_value"] == second.attrs["self_check_gradient"] == "agrees"
+    assert second.posterior.equals(first.posterior)
+    assert not other.posterior.equals(first.posterior)
+    known.forget()
+    traced = gm.density(line, data())
+    named = traced.log_density({"a": 0.1, "b": np.exp(0.2)}, jacobian=True)
+    assert traced([0.1, 0.2]) == pytest.approx(named)
+    assert len(traces) == 3  # what was not kept is traced when it is asked for
+
+
+def test_other_settings_are_other_code(traces: list[str], cache: Path) -> None:
+    def files() -> int:
+        return sum(1 for _ in cache.glob("*/advance-*"))
+
+    for number, settings in enumerate(({}, {"metric": "diagonal"}, {"keep_unconstrained": True}), start=1):
+        run(data(), **settings)
+        assert files() == number
+        known.forget()
+
+
+@pytest.mark.parametrize("changed", [{"k": 3}, {"x": [0.3, -1.2, 0.9]}, {"x": [0.3, -1.2, 0.8, 0.1]}])
+def test_other_data_are_another_program_where_they_are_built_in(changed: dict[str, Any], traces: list[str]) -> None:
+    run(data())
+    known.forget()
+    before = len(traces)
+    here = run(data(**changed))
+    count = len(traces) - before
+    known.forget()
+    kept_off = pytest.MonkeyPatch()
+    with kept_off.context() as patch:
+        patch.setenv("GRADMC_CACHE", "off")
+        assert run(data(**changed)).posterior.equals(here.posterior)
+    assert (count > 0) == ("k" in changed or len(changed["x"]) == 4)
+
+
+def test_a_changed_global_is_another_program(traces: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run(data())
+    known.forget()
+    monkeypatch.setattr(sys.modules[line.fn.__module__], "RATE", 3.0)
+    assert gm.density(line, data())([0.1, 0.0]) is not None
+    assert len(traces) == 3
+
+
+def test_what_is_kept_of_another_program_does_not_decide(cache: Path, traces: list[str]) -> None:
+    """As if two programs had one digest: the self-check finds out, and the program is traced after all."""
+
+    @gm.model
+    def other(a: gm.Real, b: gm.Positive, *, x: gm.Data, y: gm.Data["n"], k: gm.Data) -> float:
+        return -b - a * a - 0.1 * np.sum((y - k * b) ** 2) - 0.0 * np.sum(x)
+
+    run(data())
+    right = gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none")
+    wrong, mine = (gm.density(model, data()).shelf for model in (line, other))
+    assert wrong is not None
+    assert mine is not None
+    for name in ("advance", "expand"):
+        (source,), (target,) = (list(place.folder.glob(f"{name}-*")) for place in (wrong, mine))
+        body = wrong.take(source.name)
+        assert body is not None
+        mine.put(target.name, body)
+    known.forget()
+    traces.clear()
+    found = gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none")
+    assert traces != []
+    assert found.posterior.equals(right.posterior)
+    known.forget()
+    traces.clear()
+    assert gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none").posterior.equals(
+        right.posterior
+    )
+    assert traces == []  # and what is kept now is right
+
+
+def test_a_program_that_is_compiled_wrongly_is_still_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(data())
+    known.forget()
+    monkeypatch.setattr("gradmc.selfcheck.run.SelfCheck._judge", lambda *_: "differs")
+    with pytest.raises(SelfCheckError, match="run as plain Python"):
+        run(data())
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "renamed", "garbage"])
+def test_damaged_files_count_for_absent(harm: str, cache: Path, traces: list[str]) -> None:
+    first = run(data())
+    for file in cache.glob("*/*"):
+        body = file.read_bytes()
+        changed = {
+            "cut": body[: len(body) // 2],
+            "flipped": body[:-1] + bytes([body[-1] ^ 1]),
+            "empty": b"",
+            "renamed": next(cache.glob("*/expand-*")).read_bytes() if "advance" in file.name else body,
+            "garbage": b"x" * len(body),
+        }
+        file.write_bytes(changed[harm])
+    known.forget()
+    assert run(data()).posterior.equals(first.posterior)
+    known.forget()
+    traces.clear()
+    assert run(data()).posterior.equals(first.posterior)
+    assert traces == []
+
+
+def test_code_that_cannot_be_loaded_is_compiled_again(traces: list[str]) -> None:
+    run(data())
+    place = gm.density(line, data()).shelf
+    assert place is not None
+    for file in place.folder.glob("advance-*"):
+        place.put(file.name, b"null\nnot what XLA has written")
+        assert take(place, file.name, ()) is None
+    known.forget()
+    run(data())
+
+
+def test_nothing_is_read_where_others_can_write(cache: Path, traces: list[str]) -> None:
+    run(data())
+    for folder in [*cache.glob("*"), cache]:
+        folder.chmod(0o777)
+    known.forget()
+    traces.clear()
+    run(data())
+    assert len(traces) == 2
+
+
+def test_nothing_is_kept_on_request(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADMC_CACHE", "off")
+    run(data())
+    assert not cache.exists()
+    assert shelf("word") is None
+
+
+def test_a_cache_that_cannot_be_written_keeps_nothing(cache: Path) -> None:
+    cache.parent.parent.mkdir(parents=True)
+    cache.parent.write_text("a file")
+    place = shelf("word")
+    assert place is None
+    place = Shelf(cache / "word")
+    place.put("facts", b"{}")
+    assert place.take("facts") is None
+
+
+def test_what_warns_while_it_is_traced_is_not_kept(cache: Path) -> None:
+    @gm.model
+    def unrolled(a: gm.Real, *, y: gm.Data["n"]) -> float:
+        import warnings
+
+        warnings.warn("look", UserWarning, stacklevel=1)
+        return -a * a
+
+    for _ in range(2):
+        known.forget()
+        with pytest.warns(UserWarning, match="look"):
+            gm.density(unrolled, {"y": [1.0]})
+    known.forget()
+    with pytest.warns(UserWarning, match="look"):
+        gm.sample(unrolled, {"y": [1.0]}, seed=1, chains=1, warmup=20, draws=10, progress="none")
+    assert not list(cache.glob("*/facts"))
+
+
+def test_the_oldest_go_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST", 3)
+    places = [Shelf(cache / f"p{k}") for k in range(5)]
+    for k, place in enumerate(places):
+        place.put("facts", b"{}")
+        os.utime(place.folder, (k, k))
+    assert [place.folder.exists() for place in places] == [False, False, True, True, True]
+    monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    Shelf(cache / "large").put("code", bytes(100))
+    assert [path.name for path in cache.iterdir()] == ["large"]
+
+
+def test_facts_that_json_changes_are_not_kept(cache: Path) -> None:
+    place = Shelf(cache / "word")
+    place.put_facts({"coords": {1: [2]}})
+    assert place.facts() is None
+    place.put_facts({"coords": {"n": ["a", 1, 2.5]}})
+    assert place.facts() == {"coords": {"n": ["a", 1, 2.5]}}
+
+
+def test_labels_told_while_tracing_are_kept(traces: list[str]) -> None:
+    @gm.model
+    def told(a: gm.Real[2]) -> float:
+        gm.record("twice", 2 * a, dims={"side": ["left", "right"]})
+        return -np.sum(a**2)
+
+    first = gm.sample(told, seed=1, chains=1, warmup=20, draws=10, progress="none")
+    known.forget()
+    traces.clear()
+    second = gm.sample(told, seed=1, chains=1, warmup=20, draws=10, progress="none")
+    assert traces == []
+    assert second.posterior.equals(first.posterior)
+    assert list(second.posterior["side"].values) == ["left", "right"]
+
+
+def test_the_prior_has_a_place_of_its_own(traces: list[str]) -> None:
+    @gm.model
+    def model(a: gm.Real, *, y: float) -> float:
+        return -a * a + gm.observe("y", -((a - y) ** 2))
+
+    def draws(target: Any) -> Any:
+        known.forget()
+        return gm.sample(target(), seed=1, chains=1, warmup=20, draws=10, progress="none").posterior["a"].values
+
+    both = [lambda: gm.density(model, {"y": 3.0}), lambda: gm.prior_density(model, {"y": 3.0})]
+    first = [draws(target) for target in both]
+    traces.clear()
+    second = [draws(target) for target in both]
+    assert traces == []
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(*first)
+    prior = both[1]()
+    assert isinstance(prior, ProgramDensity)
+    assert prior([1.0]) == -1.0  # traced now, without the likelihood
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        textwrap.dedent(
+            """
+            import gradmc as gm
+            import scipy.stats
+            from gradmc.lpdf import normal
+            from scipy.stats import t
+
+            SCALE = 2.0
+
+            @gm.model
+            def line(a: gm.Real, b: gm.Positive["n"], *, y: gm.Data["n"]):
+                lp = normal(a, 0.0, SCALE) + t.logpdf(a, 4)
+                for i in range(len(y)):
+                    lp += gm.observe("y", normal(y[i], a, b[i])) + scipy.stats.gamma.logpdf(b[i], 2)
+                return lp
+            """
+        )
+    )
+    (tmp_path / "main.py").write_text(
+        textwrap.dedent(
+            """
+            import json, sys
+            import gradmc as gm
+            from gradmc.density import program
+            from model import line
+            traces, original = [], program.trace
+            program.trace = lambda *a, **o: (traces.append(1), original(*a, **o))[1]
+            draws = gm.sample(line, {"y": [1.0, 2.0, 0.5]}, seed=1, warmup=100, draws=50, progress="none")
+            print(json.dumps([len(traces), draws.posterior["b"].values.tolist(), draws.attrs["self_check_value"]]))
+            """
+        )
+    )
+
+    def process() -> Any:
+        command = [sys.executable, "-W", "ignore", str(tmp_path / "main.py")]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    first, second = process(), process()
+    assert first[0] == 2
+    assert second[0] == 0
+    assert first[1:] == second[1:]
+    text = (tmp_path / "model.py").read_text()
+    for changed in (text.replace("SCALE = 2.0", "SCALE = 2.5"), text.replace("logpdf(a, 4)", "logpdf(a, 5)")):
+        (tmp_path / "model.py").write_text(changed)
+        third = process()
+        assert third[0] == 2
+        assert third[1] != first[1]
