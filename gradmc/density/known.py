@@ -147,7 +147,8 @@ def _key(kind: type, bound: BoundModel, dtype: np.dtype) -> Any:
     own = fingerprint(bound.model.fn, bound.model.name, bound.parameters, bound.dims, bound.coords)
     if own is None:
         return None
-    config = (jax.default_backend(), jax.config.jax_default_matmul_precision, jax.config.jax_numpy_dtype_promotion)
+    switches = (jax.config.jax_default_matmul_precision, jax.config.jax_numpy_dtype_promotion)
+    config = (jax.default_backend(), *map(str, switches))
     arguments = argument_names(bound)  # of which a trace sees the shape alone
     outline = tuple((name, bound.data[name].shape) if name in arguments else name for name in bound.data)
     return kind, str(dtype), config, bound.max_loop_iterations, own, outline

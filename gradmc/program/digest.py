@@ -71,8 +71,7 @@ def surroundings() -> Any:
     )
     variables = tuple((k, v) for k, v in sorted(os.environ.items()) if k.startswith(("XLA_", "JAX_")))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pandas = getattr(sys.modules.get("pandas"), "__version__", "")
-    return constant, settings, variables, cores, len(jax.devices()), tuple(sorted(np.geterr().items())), pandas
+    return constant, settings, variables, cores, len(jax.devices()), tuple(sorted(np.geterr().items()))
 
 
 @functools.cache
@@ -152,9 +151,10 @@ class _Writer:
         self.hash.update(content)
 
     def _place(self, module: str, name: str) -> None:
-        if not name or module.partition(".")[0] not in TRUSTED:
+        root = module.partition(".")[0]
+        if not name or root not in TRUSTED:
             raise Unknown
-        self.write(("place", module, name))
+        self.write(("place", module, name, importlib.import_module(root).__version__ if root == "pandas" else ""))
 
     def _code(self, code: CodeType) -> None:
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)

@@ -223,7 +223,7 @@ class _Description:
             return "library", OfLibrary(value, type(value).__module__, name)
         slots = [name for base in type(value).__mro__ for name in _slots(base)]
         words = type(value).__basicsize__ // np.dtype(np.intp).itemsize
-        if words > HEADER + len(slots) or not (hasattr(value, "__dict__") or slots):
+        if words > HEADER + len(slots) or not (hasattr(value, "__dict__") or _has_slots(type(value))):
             raise Unknown  # it holds more than Python shows
         return "instance", self.of(type(value)), *((name, self.of(v)) for name, v in sorted(_state(value).items()))
 
@@ -297,7 +297,8 @@ def _in_library(value: Any) -> OfLibrary | None:
 
 def _name_in_library(value: Any) -> str | None:
     """Its name, if it is one of the things that the module of its class offers, as `scipy.stats.norm` is."""
-    return next((name for name, other in vars(sys.modules[type(value).__module__]).items() if other is value), None)
+    offered = list(vars(sys.modules[type(value).__module__]).items())  # another thread may be importing it
+    return next((name for name, other in offered if other is value), None)
 
 
 def _found(fn: Any) -> Any:
@@ -324,6 +325,11 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, MemberDescriptorType) else value
 
 
+def _has_slots(made: type) -> bool:
+    """Whether it declares slots, perhaps none: it is written in Python."""
+    return any("__slots__" in vars(base) for base in made.__mro__)
+
+
 def _slots(made: type) -> tuple[str, ...]:
     slots = vars(made).get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
@@ -341,7 +347,7 @@ def _state(value: Any) -> dict[str, Any]:
 def _frame(value: Any) -> Any:
     """The columns and labels of a data frame or Series, if it is one of pandas'."""
     pandas = sys.modules.get("pandas")
-    if pandas is None:
+    if not hasattr(pandas, "Index"):  # absent, or another thread is importing it
         return None
     if isinstance(value, pandas.DataFrame):
         return [(name, value[name].to_numpy()) for name in value.columns], value.index.to_numpy()
