@@ -88,9 +88,17 @@ def in_numpy(closed: ClosedJaxpr, most: int | None = None) -> Callable[..., list
     return call
 
 
-def _length(body: Jaxpr) -> int:
-    inside = [_body(eqn) for eqn in body.eqns]
-    return sum(1 if called is None else _length(called.jaxpr) for called in inside)
+def _length(body: Jaxpr, given: Sequence[bool] | None = None) -> int:
+    """The number of equations that depend on those inputs that are given, by default all."""
+    moving = {v for v, moves in zip(body.invars, given or [True] * len(body.invars), strict=True) if moves}
+    count = 0
+    for eqn in body.eqns:
+        inputs = [not isinstance(atom, Literal) and atom in moving for atom in eqn.invars]
+        if any(inputs):
+            moving.update(eqn.outvars)
+            called = _body(eqn)
+            count += 1 if called is None else _length(called.jaxpr, inputs)
+    return count
 
 
 def _body(eqn: JaxprEqn) -> ClosedJaxpr | None:
@@ -122,7 +130,13 @@ def _steps(body: Jaxpr, consts: Sequence[Any]) -> Callable[[Sequence[Any]], list
         operation = _operation(eqn)
         if operation is None:
             return None
-        program.append((operation, [read(a) for a in eqn.invars], [place(v) for v in eqn.outvars]))
+        operands, made = [read(a) for a in eqn.invars], [place(v) for v in eqn.outvars]
+        if all(at in fixed for at in operands):  # a constant
+            with np.errstate(all="ignore"):
+                out = operation(*(fixed[at] for at in operands))
+            fixed |= dict(zip(made, [out] if len(made) == 1 else out, strict=True))
+        else:
+            program.append((operation, operands, made))
     results = [read(a) for a in body.outvars]
     size = len(places)
 

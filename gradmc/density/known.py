@@ -11,17 +11,19 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from gradmc.density.kept import Shelf, shelf
 from gradmc.density.memory import Memory
-from gradmc.program.binding import BoundModel
+from gradmc.program.binding import BoundModel, argument_names
 from gradmc.program.digest import digest
 from gradmc.program.fingerprint import fingerprint
-from gradmc.program.tracing import Traced, argument_names
+
+if TYPE_CHECKING:
+    from gradmc.program.tracing import Traced
 
 MOST = 32
 """Programs that are kept in this process, the last ones used."""
@@ -60,7 +62,7 @@ _table: OrderedDict[Any, list[Known]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], Traced], *, anew: bool = False) -> Known:
+def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], "Traced"], *, anew: bool = False) -> Known:
     """What is known of a program with data; if nothing is, what `make` traces is from now on.
 
     Args:
@@ -94,7 +96,7 @@ def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], Tra
     return found
 
 
-def _quietly(make: Callable[[], Traced]) -> tuple[Traced, bool]:
+def _quietly(make: Callable[[], "Traced"]) -> "tuple[Traced, bool]":
     """What is traced, and whether that was without warnings, which a process that does not trace would not give."""
     with warnings.catch_warnings(record=True) as said:
         program = make()

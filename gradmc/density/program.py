@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +22,14 @@ from gradmc.density.known import FACTS, PROGRAM, known
 from gradmc.density.memory import Memory
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
-from gradmc.program import compiler
 from gradmc.program.binding import BoundModel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.program.layout import layout
-from gradmc.program.middle import lower
-from gradmc.program.middle.depends import prune
-from gradmc.program.middle.terms import alone, terms
 from gradmc.program.model import Model
-from gradmc.program.tracing import Traced, trace
+
+if TYPE_CHECKING:  # what is loaded from disk needs neither front end nor middle end, which take long to import
+    from gradmc.program import compiler
+    from gradmc.program.tracing import Traced
 
 
 class ProgramDensity(Density):
@@ -56,8 +55,10 @@ class ProgramDensity(Density):
             vars(self).pop(name, None)
         self._learn(anew=True)
 
-    def _trace(self) -> Traced:
-        return trace(self.bound, self.dtype, collect=False)
+    def _trace(self, *, collect: bool = False, wavering: list[float] | None = None) -> "Traced":
+        from gradmc.program.tracing import trace
+
+        return trace(self.bound, self.dtype, collect=collect, wavering=wavering)
 
     @property
     def traced(self) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ class ProgramDensity(Density):
         return self._known.shelf
 
     @functools.cached_property
-    def _program(self) -> Traced:
+    def _program(self) -> "Traced":
         with self.scope(), self.plain_scope():
             program: Traced = self.memory.remember(PROGRAM, lambda: self._trace().bare())
         if program.traced != self.traced:
@@ -121,9 +122,9 @@ class ProgramDensity(Density):
         return {name: part for name, part in self.layout.split(x).items() if name in kept}
 
     @functools.cached_property
-    def _marked(self) -> Traced:
+    def _marked(self) -> "Traced":
         with self.scope(), self.plain_scope():
-            marked = self.memory.remember("marked", lambda: trace(self.bound, self.dtype, collect=True).bare())
+            marked = self.memory.remember("marked", lambda: self._trace(collect=True).bare())
         return marked.given(self.bound.data, self.dtype)
 
     @functools.cached_property
@@ -178,7 +179,7 @@ class ProgramDensity(Density):
         """How far the log density moves if what plain Python computes to a tolerance only moves by that tolerance."""
         tolerances: list[float] = []
         with self.scope(), self.plain_scope():
-            other = trace(self.bound, self.dtype, collect=False, wavering=tolerances)
+            other = self._trace(wavering=tolerances)
             if not tolerances:
                 return 0.0
 
@@ -230,11 +231,13 @@ class ProgramDensity(Density):
         )
 
     @functools.cached_property
-    def program(self) -> compiler.Traced:
+    def program(self) -> "compiler.Traced":
         """The program in the loop IR, a function of the parameters; all data are known."""
         return self._trace_equations()
 
-    def _trace_equations(self) -> compiler.Traced:
+    def _trace_equations(self) -> "compiler.Traced":
+        from gradmc.program import compiler
+
         with self.scope():
             values = tuple(jnp.zeros(p.shape, self.dtype) for p in self.bound.parameters)
             return compiler.trace(
@@ -247,6 +250,8 @@ class ProgramDensity(Density):
     @functools.cached_property
     def equations(self) -> Jaxpr:
         """The program as a jaxpr in the loop IR, a function of the parameters; what is not needed is cut."""
+        from gradmc.program.middle.depends import prune
+
         jaxpr = self.program.jaxpr
         return prune(jaxpr, range(len(jaxpr.outvars)))
 
@@ -256,6 +261,9 @@ class ProgramDensity(Density):
 
     def summands(self) -> Iterator[Summand]:
         """The terms of the program, by the lines that add them."""
+        from gradmc.program.middle import lower
+        from gradmc.program.middle.terms import alone, terms
+
         found = terms(self.equations)
         for term in found:
             where = term.location

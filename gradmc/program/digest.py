@@ -1,15 +1,15 @@
 """A fingerprint as a word that means the same in every process, so that what was made of a program can be kept on disk.
 
 `gradmc.program.fingerprint` compares things within a process, where a library's function is equal to itself. Here it
-goes by its place, the bytecode of the user's functions by its content, and with it go the files in which they stand
-and all else that what is made may depend on: the versions of Python and of the libraries, gradmc's own files, the
-settings of JAX, and the processor. What has no such name gives no digest: then nothing is kept.
+goes by its place, and a function of the user's by its bytecode, wherever it stands (the front end compiles a text only
+if it gives that bytecode). With it goes all else that what is made may depend on: the versions of Python and of the
+libraries, gradmc's own files, the settings of JAX, and the processor. What has no such name gives no digest, nor does
+what prints while it is traced: then nothing is kept.
 """
 
 import functools
 import hashlib
 import importlib
-import linecache
 import os
 import platform
 import struct
@@ -21,8 +21,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradmc.program.blame.origin import PACKAGE
-from gradmc.program.fingerprint import OfLibrary, Unknown, fingerprint
+from gradmc.program.fingerprint import OfLibrary, Place, Unknown, fingerprint
+from gradmc.program.installed import PACKAGE
 
 VERSIONED = ("jax", "jaxlib", "numpy", "numpyro", "scipy")
 """Libraries whose version decides, whether a program calls them or not."""
@@ -32,6 +32,8 @@ HEAP = 1 << 9
 """Flag of classes that are written in Python."""
 IGNORED = ("cache", "log", "debug", "traceback", "profil")
 """Parts of names of settings of JAX on which no result depends."""
+SPEAKING = frozenset({"print", "breakpoint", "input"})
+"""Functions by which a program shows itself while it is traced."""
 
 
 def digest(described: Any) -> str | None:
@@ -69,7 +71,7 @@ def surroundings() -> Any:
         for name, value in sorted(jax.config.values.items())
         if not any(part in name for part in IGNORED)
     )
-    variables = tuple((k, v) for k, v in sorted(os.environ.items()) if k.startswith(("XLA_", "JAX_")))
+    variables = tuple((k, v) for k, v in sorted(os.environ.items()) if k.startswith("XLA_"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return constant, settings, variables, cores, len(jax.devices()), tuple(sorted(np.geterr().items()))
 
@@ -107,7 +109,6 @@ class _Writer:
 
     def __init__(self) -> None:
         self.hash = hashlib.blake2b(digest_size=20)
-        self._files: set[str] = set()
 
     def write(self, value: Any) -> None:
         """Write what a fingerprint consists of.
@@ -115,6 +116,8 @@ class _Writer:
         Raises:
             Unknown: it has no name that means the same elsewhere.
         """
+        if isinstance(value, Place):
+            return
         if isinstance(value, OfLibrary):
             self._place(value.module, value.name)
         elif isinstance(value, type):
@@ -157,13 +160,13 @@ class _Writer:
         self.write(("place", module, name, importlib.import_module(root).__version__ if root == "pandas" else ""))
 
     def _code(self, code: CodeType) -> None:
+        if SPEAKING & {*code.co_names}:
+            raise Unknown
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         names = (code.co_name, code.co_qualname, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-        lines = (code.co_filename, code.co_firstlineno, code.co_linetable, code.co_exceptiontable)
-        self.write(("code", counts, names, lines, code.co_code, tuple(code.co_consts)))
-        if code.co_filename not in self._files:
-            self._files.add(code.co_filename)
-            self._bytes("file", _text(code.co_filename))
+        self.write(("code", counts, names, code.co_code, code.co_exceptiontable, len(code.co_consts)))
+        for constant in code.co_consts:
+            self.write(constant)
 
 
 def _stands(kind: type) -> bool:
@@ -174,11 +177,3 @@ def _stands(kind: type) -> bool:
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is kind
-
-
-def _text(file: str) -> bytes:
-    """The source of functions, from which they are compiled."""
-    try:
-        return Path(file).read_bytes()
-    except (OSError, ValueError):
-        return "".join(linecache.getlines(file)).encode("utf-8", "surrogatepass")

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.blame.origin import LIBRARIES, PACKAGE
+from gradmc.program.installed import LIBRARIES, PACKAGE
 
 PLAIN = frozenset({bool, int, str, bytes, type(None), type(Ellipsis), range})
 CHANGING = frozenset(
@@ -70,6 +70,10 @@ class OfLibrary:
 
     def __hash__(self) -> int:
         return id(self.value)
+
+
+class Place(str):
+    """The file of a function: it decides what errors say, and nothing that is computed."""
 
 
 def fingerprint(*things: Any) -> Any:
@@ -161,7 +165,7 @@ class _Description:
         cells = tuple(self.of(_content(cell)) for cell in fn.__closure__ or ())
         return (
             fn.__code__,
-            fn.__code__.co_filename,
+            Place(fn.__code__.co_filename),
             self.of({name: value for name, value in vars(fn).items() if name != "__wrapped__"}),
             self.of(fn.__defaults__),
             self.of(fn.__kwdefaults__),

@@ -23,7 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from gradmc.adaptation.schedule import Schedule
 from gradmc.density.kept import Shelf, cache_root
 from gradmc.run.executor import Executor, Expand
-from gradmc.run.kept_code import keep, take
+from gradmc.run.kept_code import fresh, keep, take
 from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
@@ -109,8 +109,8 @@ def _compile(
     lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]], keeping: tuple[Shelf, str, Any] | None
 ) -> Any:
     with scope():
-        compiled = lowered.compile()
-    if keeping is not None:
+        compiled, anew = fresh(lowered.compile)
+    if keeping is not None and anew:
         shelf, name, results = keeping
         keep(shelf, name, compiled, results)
     return compiled

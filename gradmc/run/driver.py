@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.schedule import Schedule
@@ -287,7 +286,7 @@ def point_table(table: Any, firsts: Mapping[int, np.ndarray]) -> jax.Array:
     changed = np.array(table)
     for row, position in firsts.items():
         changed[row, 0] = position
-    return jnp.asarray(changed)
+    return jax.device_put(changed)
 
 
 def groups_of(plan: Plan, positions: Any, statistics: Any, counts: np.ndarray) -> dict[str, dict[str, np.ndarray]]:

@@ -6,6 +6,8 @@ code that was compiled, so draws are the same bits.
 """
 
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,16 +15,52 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 
 from gradmc.density.kept import Shelf
 
+HIT = "/jax/compilation_cache/cache_hits"
+
+_compiling = threading.local()
+_keeping: list[threading.Thread] = []
+
+
+def _listen(event: str, **_: Any) -> None:
+    if event == HIT:
+        _compiling.loaded = True
+
+
+jax.monitoring.register_event_listener(_listen)
+
+
+def fresh(make: Callable[[], Any]) -> tuple[Any, bool]:
+    """What is compiled in this thread, and whether XLA has done it anew: what comes from JAX's cache cannot be kept.
+
+    (XLA does not write the functions again that it has loaded: what is made of it lacks them.)
+    """
+    _compiling.loaded = False
+    return make(), not _compiling.loaded
+
 
 def keep(shelf: Shelf, name: str, compiled: Any, results: Any) -> None:
     """Keep a compiled function, unless it cannot be, or its results are not made up as they will be taken for.
 
+    A thread does it, since the run need not wait.
+
     Args:
         shelf: where.
         name: of the file.
-        compiled: the function.
+        compiled: the function, compiled anew.
         results: what says how its results are made up: a nested dictionary of names, or any tree like them.
     """
+    thread = threading.Thread(target=_write, args=(shelf, name, compiled, results))
+    _keeping[:] = [thread, *(other for other in _keeping if other.is_alive())]
+    thread.start()
+
+
+def settle() -> None:
+    """Wait until everything is kept."""
+    for thread in _keeping:
+        thread.join()
+
+
+def _write(shelf: Shelf, name: str, compiled: Any, results: Any) -> None:
     try:
         body, _, structure = serialize(compiled)
     except (ValueError, NotImplementedError, TypeError, jax.errors.JaxRuntimeError):

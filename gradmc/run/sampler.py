@@ -416,8 +416,7 @@ def _lane(first: State, settings: Settings, chains: tuple[int, ...], rows: int, 
     """A lane before its first tick, with room for `rows` points of each chain; `first` is the state of any chain."""
     assert settings.seed is not None
     states = [dataclasses.replace(first, key=chain_key(settings.seed, chain)) for chain in chains]
-    position = first.chain.trajectory.moving.position
-    nowhere = np.zeros((len(chains), rows, *position.shape), position.dtype)
+    nowhere = np.zeros((len(chains), rows, len(firsts[0])), first.chain.last.dtype)
     points = point_table(nowhere, dict(enumerate(firsts[chain] for chain in chains)))
     done, divergences, gradients, restarts = np.zeros((4, len(chains)), np.int64)
     return Lane(
