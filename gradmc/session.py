@@ -5,10 +5,8 @@ another thread (`gradmc.background`).
 """
 
 import dataclasses
-import importlib
 import json
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -35,7 +33,7 @@ from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests, listening
 from gradmc.run.stopping import Monitor
-from gradmc.run.work import Work
+from gradmc.run.work import Work, prepare_results
 from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
@@ -100,8 +98,6 @@ class Job:
 
     def _in_memory(self, session: Session) -> Any:
         chains, draws, began = self.work.settings.chains, self.work.settings.draws, time.monotonic()
-        # Importing xarray takes a third of a second, in which XLA can compile. Not a daemon: it must not be cut off.
-        threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",)).start()
         self.display.start(chains)
         try:
             sampler, store = self._compiled(session)
@@ -128,11 +124,16 @@ class Job:
         """The sampler and the store, made once in a session."""
         if session.sampler is None or session.store is None:
             self.display.note("compiling")
-            labels = Labels.of_density(self.work.density)
-            labels.warn_of_left_out()
+            work = self.work
             session.sampler, session.checked = prepare_checked(
-                self.work.density, self.work.settings, initial=self.work.initial, check=self.work.check
+                work.density,
+                work.settings,
+                initial=work.initial,
+                check=work.check,
+                meanwhile=lambda: prepare_results(work.density, ("gradmc.results.tree",)),
             )
+            labels = Labels.of_density(work.density)
+            labels.warn_of_left_out()
             if session.checked.warning:
                 _warn(session.checked.warning)
             expected = min(max(self.work.keep.kept(self.work.settings.draws), 1), MOST_ROOM)

@@ -24,11 +24,13 @@ from gradmc.run.recorded import Outcome, StoredPosterior, run_recorded
 from gradmc.run.seams import explain_seams
 from gradmc.run.signals import Requests
 from gradmc.run.warm_start import stored_adapted, warm_start
-from gradmc.run.work import Work
+from gradmc.run.work import Work, prepare_results
 from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
 SELF_CHECK = "self_check"
+LATER = ("gradmc.results.tree", "gradmc.diagnostics", "arviz_base", "scipy.special", "scipy.fft")
+"""What the end of a run needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,14 @@ def _prepared(
     """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
     kept = manifest.get(SELF_CHECK)
     check = kept is None and task.work.check
-    sampler, outcome = prepare_checked(task.work.density, task.work.settings, initial=task.work.initial, check=check)
+    work = task.work
+    sampler, outcome = prepare_checked(
+        work.density,
+        work.settings,
+        initial=work.initial,
+        check=check,
+        meanwhile=lambda: prepare_results(work.density, LATER),
+    )
     if not check:
         return sampler, outcome if kept is None else Checked.from_attributes(kept)
     manifest[SELF_CHECK] = outcome.attributes()

@@ -54,6 +54,10 @@ class Shelf:
         self.folder = folder
         self.used = False  # whether something was taken from it
 
+    def holds(self, name: str) -> bool:
+        """Whether there is something under a name, be it damaged."""
+        return (self.folder / name).exists()
+
     def take(self, name: str) -> bytes | None:
         """What is kept under a name; None where nothing is, or it is damaged."""
         try:

@@ -1,8 +1,8 @@
 """Compiling the two functions of a run: `advance` moves a chain, `expand` turns its positions into named values.
 
 Both are traced here and compiled side by side in two threads, or loaded where an earlier process has kept them
-(`gradmc.run.kept_code`).  The persistent compilation cache of JAX is switched on for the time of compiling, in the
-user's cache directory, unless the user has configured one.
+(`gradmc.run.kept_code`).  Where they cannot be kept, the persistent compilation cache of JAX is switched on for the
+time of compiling, in the user's cache directory, unless the user has configured one.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from gradmc.adaptation.schedule import Schedule
 from gradmc.density.kept import Shelf, cache_root
 from gradmc.run.executor import Executor, Expand
-from gradmc.run.kept_code import fresh, keep, take
+from gradmc.run.kept_code import keep, take
 from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
@@ -68,52 +68,45 @@ def compile_run(
 ) -> Compiled:
     """Trace and compile for lanes like `states` and `points`.
 
-    `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA. What is compiled is
-    kept on the shelf `kept[0]` under a name made of `kept[1]`, or taken from there.
+    `meanwhile` is called once `advance` is traced and this thread has nothing to do but wait for XLA. What is compiled
+    is kept on the shelf `kept[0]` under a name made of `kept[1]`, or taken from there.
     """
-    advance = executor.advance(machine.advance)
     chains = points.shape[0]
     positions = jax.ShapeDtypeStruct((chains, capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
     limits = jax.ShapeDtypeStruct((chains,), np.int32)
     moved = states, Buffer(ticks=0, filled=0, positions=0, statistics=0)  # pyright: ignore[reportArgumentType]
-    if kept is not None:
-        shelf, word = kept
-        loaded = take(shelf, f"advance-{word}", (states, schedule, arguments, limits, whole, points), moved)
-        loaded_expand = take(shelf, f"expand-{word}", (positions, limits, arguments))
-        if loaded is not None and loaded_expand is not None:
-            if meanwhile is not None:
-                meanwhile()
-            return Compiled(advance=loaded, expand=loaded_expand, capacity=capacity, text=loaded.as_text)
-    # Compiling holds a thread for long; the calling one waits where signals reach it.
-    with _persistent_cache(), ThreadPoolExecutor(2) as pool:
+    waiting = [] if meanwhile is None else [meanwhile]
+    if kept is not None and kept[0].holds(f"advance-{kept[1]}"):
+        while waiting:
+            waiting.pop()()
+        moving = take(*_named("advance", kept), (states, schedule, arguments, limits, whole, points), moved)
+        expanding = take(*_named("expand", kept), (positions, limits, arguments))
+        if moving is not None and expanding is not None:
+            return Compiled(advance=moving, expand=expanding, capacity=capacity, text=moving.as_text)
+    # Compiling holds a thread for long; the calling one waits where signals reach it. `advance` takes longest.
+    with _caching(kept is not None), ThreadPoolExecutor(2) as pool:
+        advance = jax.jit(executor.advance(machine.advance), static_argnums=5)
+        lowered = advance.lower(states, schedule, arguments, limits, whole, capacity, points)
+        compiling = pool.submit(_compile, lowered, scope)
+        while waiting:
+            waiting.pop()()
         lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
-        named = jax.tree.map(lambda _: 0, lowered_expand.out_info)
-        keeping = None if kept is None else (kept[0], f"expand-{kept[1]}", named)
-        compiled_expand = pool.submit(_compile, lowered_expand, scope, keeping)
-        lowered = jax.jit(advance, static_argnums=5).lower(states, schedule, arguments, limits, whole, capacity, points)
-        keeping = None if kept is None else (kept[0], f"advance-{kept[1]}", moved)
-        compiling = pool.submit(_compile, lowered, scope, keeping)
-        if meanwhile is not None:
-            meanwhile()
-        compiled_advance = compiling.result()
-        return Compiled(
-            advance=compiled_advance,
-            expand=compiled_expand.result(),
-            capacity=capacity,
-            text=compiled_advance.as_text,
-        )
+        expanding = pool.submit(_compile, lowered_expand, scope).result()
+        moving = compiling.result()
+    if kept is not None:
+        keep(*_named("advance", kept), moving, moved)
+        keep(*_named("expand", kept), expanding, jax.tree.map(lambda _: 0, lowered_expand.out_info))
+    return Compiled(advance=moving, expand=expanding, capacity=capacity, text=moving.as_text)
 
 
-def _compile(
-    lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]], keeping: tuple[Shelf, str, Any] | None
-) -> Any:
+def _named(what: str, kept: tuple[Shelf, str]) -> tuple[Shelf, str]:
+    return kept[0], f"{what}-{kept[1]}"
+
+
+def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
     with scope():
-        compiled, anew = fresh(lowered.compile)
-    if keeping is not None and anew:
-        shelf, name, results = keeping
-        keep(shelf, name, compiled, results)
-    return compiled
+        return lowered.compile()
 
 
 def cache_directory() -> Path:
@@ -135,8 +128,15 @@ def unusable_cache() -> str:
 
 
 @contextlib.contextmanager
-def _persistent_cache() -> Iterator[None]:
-    """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays."""
+def _caching(keeping: bool) -> Iterator[None]:
+    """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays.
+
+    Where code is kept here it is off: see `gradmc.run.kept_code`.
+    """
+    if keeping:
+        with _configured({"jax_enable_compilation_cache": False}):
+            yield
+        return
     if jax.config.jax_compilation_cache_dir is not None or os.environ.get("GRADMC_CACHE") == "off":
         yield
         return
@@ -154,6 +154,12 @@ def _persistent_cache() -> Iterator[None]:
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
+    with _configured(settings):
+        yield
+
+
+@contextlib.contextmanager
+def _configured(settings: dict[str, Any]) -> Iterator[None]:
     with _cache_lock:
         before = {name: getattr(jax.config, name) for name in settings}
         _configure(settings)

@@ -2,12 +2,12 @@
 
 JAX's own cache knows a program by its lowered text, so that it has to be traced and lowered first. Here it is known by
 what that text is a function of (`gradmc.density.kept`), kernel, adaptation and shapes. What is loaded is the machine
-code that was compiled, so draws are the same bits.
+code that was compiled, so draws are the same bits. JAX's cache stays out of it: XLA does not write again the functions
+that it has loaded from there, and what is made of them lacks them.
 """
 
 import json
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,27 +15,7 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 
 from gradmc.density.kept import Shelf
 
-HIT = "/jax/compilation_cache/cache_hits"
-
-_compiling = threading.local()
 _keeping: list[threading.Thread] = []
-
-
-def _listen(event: str, **_: Any) -> None:
-    if event == HIT:
-        _compiling.loaded = True
-
-
-jax.monitoring.register_event_listener(_listen)
-
-
-def fresh(make: Callable[[], Any]) -> tuple[Any, bool]:
-    """What is compiled in this thread, and whether XLA has done it anew: what comes from JAX's cache cannot be kept.
-
-    (XLA does not write the functions again that it has loaded: what is made of it lacks them.)
-    """
-    _compiling.loaded = False
-    return make(), not _compiling.loaded
 
 
 def keep(shelf: Shelf, name: str, compiled: Any, results: Any) -> None:
@@ -46,7 +26,7 @@ def keep(shelf: Shelf, name: str, compiled: Any, results: Any) -> None:
     Args:
         shelf: where.
         name: of the file.
-        compiled: the function, compiled anew.
+        compiled: the function.
         results: what says how its results are made up: a nested dictionary of names, or any tree like them.
     """
     thread = threading.Thread(target=_write, args=(shelf, name, compiled, results))

@@ -1,5 +1,7 @@
 """What is asked of a run, in memory or on disk."""
 
+import importlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,3 +32,14 @@ class Work:
     check: bool
     keep: Keep
     targets: Targets
+
+
+def prepare_results(density: Density, modules: Sequence[str]) -> None:
+    """Do what the results will need, while XLA compiles: name their axes, and import what takes long.
+
+    Args:
+        density: what is sampled.
+        modules: what to import, in a thread (not a daemon, since an import must not be cut off).
+    """
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in modules]).start()
+    _ = density.group_dims

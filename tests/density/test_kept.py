@@ -18,7 +18,7 @@ from gradmc.density import kept, known
 from gradmc.density.kept import Shelf, shelf
 from gradmc.density.program import ProgramDensity
 from gradmc.errors import SelfCheckError
-from gradmc.run.kept_code import take
+from gradmc.run.kept_code import settle, take
 from tests.density.test_known import data, line
 
 pytestmark = pytest.mark.filterwarnings("ignore::gradmc.SamplingWarning")
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is traced."""
-    from gradmc.density import program
+    from gradmc.program import tracing as program
 
     made: list[str] = []
     original = program.trace
@@ -49,7 +49,14 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-run = functools.partial(gm.sample, line, seed=1, chains=2, warmup=20, draws=10, progress="none")
+def sample(model: Any, data: Any, **settings: Any) -> Any:
+    """A short run, after which everything is kept that is to be kept."""
+    draws = gm.sample(model, data, **{"seed": 1, "chains": 2, "warmup": 20, "draws": 10, "progress": "none"} | settings)
+    settle()
+    return draws
+
+
+run = functools.partial(sample, line)
 
 
 def test_a_later_process_traces_nothing_and_draws_the_same(traces: list[str]) -> None:
@@ -112,7 +119,7 @@ def test_what_is_kept_of_another_program_does_not_decide(cache: Path, traces: li
         return -b - a * a - 0.1 * np.sum((y - k * b) ** 2) - 0.0 * np.sum(x)
 
     run(data())
-    right = gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none")
+    right = sample(other, data())
     wrong, mine = (gm.density(model, data()).shelf for model in (line, other))
     assert wrong is not None
     assert mine is not None
@@ -123,14 +130,12 @@ def test_what_is_kept_of_another_program_does_not_decide(cache: Path, traces: li
         mine.put(target.name, body)
     known.forget()
     traces.clear()
-    found = gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none")
+    found = sample(other, data())
     assert traces != []
     assert found.posterior.equals(right.posterior)
     known.forget()
     traces.clear()
-    assert gm.sample(other, data(), seed=1, chains=2, warmup=20, draws=10, progress="none").posterior.equals(
-        right.posterior
-    )
+    assert sample(other, data()).posterior.equals(right.posterior)
     assert traces == []  # and what is kept now is right
 
 
@@ -215,7 +220,7 @@ def test_what_warns_while_it_is_traced_is_not_kept(cache: Path) -> None:
             gm.density(unrolled, {"y": [1.0]})
     known.forget()
     with pytest.warns(UserWarning, match="look"):
-        gm.sample(unrolled, {"y": [1.0]}, seed=1, chains=1, warmup=20, draws=10, progress="none")
+        sample(unrolled, {"y": [1.0]}, chains=1)
     assert not list(cache.glob("*/facts"))
 
 
@@ -245,10 +250,10 @@ def test_labels_told_while_tracing_are_kept(traces: list[str]) -> None:
         gm.record("twice", 2 * a, dims={"side": ["left", "right"]})
         return -np.sum(a**2)
 
-    first = gm.sample(told, seed=1, chains=1, warmup=20, draws=10, progress="none")
+    first = sample(told, None, chains=1)
     known.forget()
     traces.clear()
-    second = gm.sample(told, seed=1, chains=1, warmup=20, draws=10, progress="none")
+    second = sample(told, None, chains=1)
     assert traces == []
     assert second.posterior.equals(first.posterior)
     assert list(second.posterior["side"].values) == ["left", "right"]
@@ -261,7 +266,7 @@ def test_the_prior_has_a_place_of_its_own(traces: list[str]) -> None:
 
     def draws(target: Any) -> Any:
         known.forget()
-        return gm.sample(target(), seed=1, chains=1, warmup=20, draws=10, progress="none").posterior["a"].values
+        return sample(target(), None, chains=1).posterior["a"].values
 
     both = [lambda: gm.density(model, {"y": 3.0}), lambda: gm.prior_density(model, {"y": 3.0})]
     first = [draws(target) for target in both]
@@ -301,7 +306,7 @@ def test_two_processes(tmp_path: Path, cache: Path) -> None:
             """
             import json, sys
             import gradmc as gm
-            from gradmc.density import program
+            from gradmc.program import tracing as program
             from model import line
             traces, original = [], program.trace
             program.trace = lambda *a, **o: (traces.append(1), original(*a, **o))[1]

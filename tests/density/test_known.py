@@ -9,7 +9,7 @@ import pytest
 
 import gradmc as gm
 from gradmc.density import known
-from gradmc.density import program as program_density
+from gradmc.program import tracing
 from gradmc.run import sampler
 
 X = [0.3, -1.2, 0.8]
@@ -40,7 +40,7 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
         return call
 
-    monkeypatch.setattr(program_density, "trace", counted("trace", program_density.trace))
+    monkeypatch.setattr(tracing, "trace", counted("trace", tracing.trace))
     monkeypatch.setattr(sampler, "compile_run", counted("compile", sampler.compile_run))
     yield made
     known.forget()

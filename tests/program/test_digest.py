@@ -167,16 +167,25 @@ def test_all_around_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert now() == before
 
 
-def test_the_text_of_a_function_counts(tmp_path: Path) -> None:
-    """The front end reads it: two functions with the same bytecode may be compiled from different lines."""
+def test_where_a_function_stands_does_not_count(tmp_path: Path) -> None:
+    """Another kernel names a cell otherwise; comments and lines say nothing about what is computed."""
     found = []
-    for text in ("def f(x):\n    return x\n", "def f(x):\n    return x  # loop\n"):
-        file = tmp_path / "users.py"
-        file.write_text(text)
+    for name, text in (("one", "def f(x):\n    return x\n"), ("two", "# comment\n\ndef f(x):\n    return x  # x\n")):
         scope: dict[str, Any] = {"__name__": "users"}
-        exec(compile("def f(x):\n    return x\n", str(file), "exec"), scope)
-        found.append(digest_of(scope["f"]))
-    assert None is not found[0] != found[1]
+        exec(compile(text, str(tmp_path / name), "exec"), scope)
+        found.append(scope["f"])
+    one, two = found
+    assert fingerprint(one) != fingerprint(two)
+    assert None is not digest_of(one) == digest_of(two)
+
+
+def test_none_for_what_prints() -> None:
+    def shows(x: float) -> float:
+        print(x)
+        return x
+
+    assert fingerprint(shows) is not None
+    assert digest_of(shows) is None
 
 
 def test_the_same_in_every_process() -> None:
