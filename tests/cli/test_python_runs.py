@@ -103,7 +103,8 @@ def test_data_of_every_kind_are_kept(tmp_path: Path) -> None:
     (tmp_path / "labels.py").write_text(SCRIPT)
     model = load_model(f"{tmp_path / 'labels.py'}:labelled")
     data = {"y": np.array([1.0, 2.0]), "how": {"scale": 0.5, "names": ["a"]}, "city": ["Bonn", "Ulm"], "k": 3}
-    gm.sample(model, data, output=tmp_path / "run", draws=20, **QUICK)
+    with pytest.warns(UserWarning, match="leave out how"):
+        gm.sample(model, data, output=tmp_path / "run", draws=20, **QUICK)
     given = read_given(tmp_path / "run" / "given")
     again, first = gm.density(model, given.data).bound, gm.density(model, data).bound
     assert again is not None

@@ -79,10 +79,10 @@ def test_a_changed_global_is_seen(traces: list[str], monkeypatch: pytest.MonkeyP
 def test_the_second_run_compiles_nothing_and_draws_the_same(traces: list[str]) -> None:
     run = functools.partial(gm.sample, line, chains=2, warmup=20, draws=10, progress="none")
     first = run(data(), seed=1)
-    assert traces == ["trace", "trace", "compile"]
+    assert sorted(traces) == ["compile", "trace", "trace"]
     other = run(data(y=Y + 1), seed=2)
     again = run(data(), seed=1)
-    assert traces == ["trace", "trace", "compile"]
+    assert len(traces) == 3
     known.forget()
     anew = run(data(y=Y + 1), seed=2)
     assert len(traces) == 6
