@@ -4,12 +4,12 @@ XLA takes tens of milliseconds to compile the smallest function, so what is call
 floats, the map to the parameters) is evaluated by NumPy where NumPy has all of its operations.
 """
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
 
 type Operation = Callable[..., Any]
@@ -26,10 +26,7 @@ PLAIN: dict[str, Operation] = {
     "copy_p": np.asarray,
     "cos": np.cos,
     "cosh": np.cosh,
-    "digamma": scipy.special.digamma,
     "eq": np.equal,
-    "erf": scipy.special.erf,
-    "erfc": scipy.special.erfc,
     "exp": np.exp,
     "expm1": np.expm1,
     "floor": np.floor,
@@ -37,10 +34,8 @@ PLAIN: dict[str, Operation] = {
     "gt": np.greater,
     "is_finite": np.isfinite,
     "le": np.less_equal,
-    "lgamma": scipy.special.gammaln,
     "log": np.log,
     "log1p": np.log1p,
-    "logistic": scipy.special.expit,
     "lt": np.less,
     "max": np.maximum,
     "min": np.minimum,
@@ -63,6 +58,8 @@ PLAIN: dict[str, Operation] = {
 }
 """Operations without parameters that matter."""
 
+SPECIAL = {"digamma": "digamma", "erf": "erf", "erfc": "erfc", "lgamma": "gammaln", "logistic": "expit"}
+"""Operations that scipy.special has; it is imported when one is met, since that takes a tenth of a second."""
 REDUCTIONS: dict[str, Operation] = {
     "reduce_and": np.all,
     "reduce_max": np.max,
@@ -88,9 +85,17 @@ def in_numpy(closed: ClosedJaxpr, most: int | None = None) -> Callable[..., list
     return call
 
 
-def _length(body: Jaxpr) -> int:
-    inside = [_body(eqn) for eqn in body.eqns]
-    return sum(1 if called is None else _length(called.jaxpr) for called in inside)
+def _length(body: Jaxpr, given: Sequence[bool] | None = None) -> int:
+    """The number of equations that depend on those inputs that are given, by default all."""
+    moving = {v for v, moves in zip(body.invars, given or [True] * len(body.invars), strict=True) if moves}
+    count = 0
+    for eqn in body.eqns:
+        inputs = [not isinstance(atom, Literal) and atom in moving for atom in eqn.invars]
+        if any(inputs):
+            moving.update(eqn.outvars)
+            called = _body(eqn)
+            count += 1 if called is None else _length(called.jaxpr, inputs)
+    return count
 
 
 def _body(eqn: JaxprEqn) -> ClosedJaxpr | None:
@@ -122,7 +127,13 @@ def _steps(body: Jaxpr, consts: Sequence[Any]) -> Callable[[Sequence[Any]], list
         operation = _operation(eqn)
         if operation is None:
             return None
-        program.append((operation, [read(a) for a in eqn.invars], [place(v) for v in eqn.outvars]))
+        operands, made = [read(a) for a in eqn.invars], [place(v) for v in eqn.outvars]
+        if all(at in fixed for at in operands):  # a constant
+            with np.errstate(all="ignore"):
+                out = operation(*(fixed[at] for at in operands))
+            fixed |= dict(zip(made, [out] if len(made) == 1 else out, strict=True))
+        else:
+            program.append((operation, operands, made))
     results = [read(a) for a in body.outvars]
     size = len(places)
 
@@ -148,6 +159,8 @@ def _operation(eqn: JaxprEqn) -> Operation | None:
     name, params = eqn.primitive.name, eqn.params
     if name in PLAIN:
         return PLAIN[name]
+    if name in SPECIAL:
+        return getattr(importlib.import_module("scipy.special"), SPECIAL[name])
     if name in REDUCTIONS:
         reduce, axes = REDUCTIONS[name], tuple(params["axes"])
         return lambda x: reduce(x, axis=axes)

@@ -9,6 +9,7 @@ from typing import Any
 from gradmc.arguments import check_whole
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
+from gradmc.printable import printable
 from gradmc.results.reading import open_draws
 from gradmc.results.run_directory import RunDirectory
 from gradmc.run.progress import ChainStatus, Display, duration
@@ -26,7 +27,7 @@ class Handle:
         self._job = job
         self._session = Session(watched=True)
         self._lock = threading.Lock()
-        self._asked = job.settings.draws
+        self._asked = job.work.settings.draws
         self._active = True
         self._result: Any = None
         self._error: BaseException | None = None
@@ -94,7 +95,7 @@ class Handle:
         return self._result
 
     def _numbers(self) -> range:
-        return range(self._job.settings.chains)
+        return range(self._job.work.settings.chains)
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._work, name="gradmc", daemon=True)
@@ -106,10 +107,10 @@ class Handle:
         try:
             while True:
                 with self._lock:
-                    self._job = self._job.extended(self._asked - self._job.settings.draws)
+                    self._job = self._job.extended(self._asked - self._job.work.settings.draws)
                 self._result, self._error = self._job.complete(self._session), None
                 with self._lock:
-                    if self._session.requests.received or self._asked == self._job.settings.draws:
+                    if self._session.requests.received or self._asked == self._job.work.settings.draws:
                         self._active = False
                         return
         except BaseException as error:
@@ -120,11 +121,11 @@ class Handle:
         if self.running:
             return "running" if self.chains else "compiling"
         if self._error is not None:
-            return f"failed: {type(self._error).__name__}: {self._error}"
+            return printable(f"failed: {type(self._error).__name__}: {self._error}")
         return "stopped; extend() goes on" if self._session.requests.received else "finished"
 
     def __repr__(self) -> str:
-        lines = [f"<run of {self._job.settings.chains} chains: {self._state()}>"]
+        lines = [f"<run of {self._job.work.settings.chains} chains: {self._state()}>"]
         for chain in self.chains:
             left = self._display.board.seconds_left(chain.chain) if self.running else None
             more = f", {duration(left)} left" if left else ""

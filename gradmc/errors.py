@@ -8,6 +8,8 @@ the user's program is at fault and show the user's own file and line.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gradmc.printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
@@ -26,9 +28,12 @@ class SourceLocation:
 
 
 class GradmcError(Exception):
-    """Base of every error that gradmc raises on purpose."""
+    """Base of every error that gradmc raises on purpose; as text without characters that a terminal would obey."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(GradmcError):
@@ -77,7 +82,7 @@ class ProgramError(GradmcError):
         lines.append(self.message)
         if self.remedy:
             lines.append(self.remedy)
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 class SelfCheckError(ProgramError):

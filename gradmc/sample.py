@@ -29,6 +29,7 @@ from gradmc.run.executor import Executor
 from gradmc.run.optimum import Optimum
 from gradmc.run.settings import Settings
 from gradmc.run.stopping import Targets
+from gradmc.run.work import Work
 from gradmc.session import Job, Session
 from gradmc.starts.given import starting_point
 from gradmc.starts.start import Start
@@ -148,14 +149,17 @@ def prepared(given: Mapping[str, Any]) -> Job:
         raise UsageError(f"keep must be an object such as gm.Keep(thin=2); got {keep!r}")
     if given["resume"] and given["output"] is None:
         raise UsageError("resume goes on with the run in a directory: pass output too")
-    return Job(
-        target=target,
+    work = Work(
+        density=target,
         settings=settings,
         initial=starting_points(target, given["initial"], settings.chains, seed=settings.seed or 0),
         check=given["check"],
-        display=choose_display(given["progress"]),
         keep=dataclasses.replace(keep, warmup=keep.warmup or settings.keep_warmup),
         targets=Targets.of(given["stop"]),
+    )
+    return Job(
+        work=work,
+        display=choose_display(given["progress"]),
         output=None if given["output"] is None else Path(given["output"]),
         resume=given["resume"],
         seeded=given["seed"] is not None,

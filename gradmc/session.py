@@ -5,25 +5,22 @@ another thread (`gradmc.background`).
 """
 
 import dataclasses
-import importlib
 import json
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradmc.density import Density
 from gradmc.diagnostics.checks import check_transitions
 from gradmc.errors import ResumeError
-from gradmc.results.keep import Keep
+from gradmc.printable import printable
 from gradmc.results.labels import Labels
-from gradmc.results.manifest import hash_data, hash_text
+from gradmc.results.manifest import OF_PYTHON, config_changes, hash_data, hash_text, is_of_python
 from gradmc.results.memory import MemoryStore
 from gradmc.results.run_directory import RunDirectory
 from gradmc.run.described import run_attributes
@@ -35,7 +32,8 @@ from gradmc.run.sampler import Sampler
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests, listening
-from gradmc.run.stopping import Monitor, Targets
+from gradmc.run.stopping import Monitor
+from gradmc.run.work import Work, prepare_results
 from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
@@ -51,7 +49,7 @@ class SamplingWarning(UserWarning):
 
 def _warn(text: str) -> None:
     """Warn at the line of the user that called."""
-    warnings.warn(text, SamplingWarning, skip_file_prefixes=HERE)
+    warnings.warn(printable(text), SamplingWarning, skip_file_prefixes=HERE)
 
 
 @dataclass(slots=True)
@@ -82,26 +80,16 @@ class Job:
     """What a call of `gm.sample` asks for.
 
     Args:
-        target: what to sample.
-        settings: how.
-        initial: flat unconstrained starting points, one per chain, or None.
-        check: whether to compare the compiled program with plain Python first.
+        work: what to sample, how, and what to keep of it.
         display: shows progress.
-        keep: which draws and variables are kept.
-        targets: when to stop early.
         output: directory of the run, or None.
         resume: whether to go on with the run there.
         engine: what advances the chains (`gradmc.run.remote`), or None for this process.
         seeded: whether the seed was asked for; a run that goes on keeps its own otherwise.
     """
 
-    target: Density
-    settings: Settings
-    initial: Sequence[np.ndarray] | None
-    check: bool
+    work: Work
     display: Display
-    keep: Keep
-    targets: Targets
     output: Path | None
     resume: bool
     seeded: bool
@@ -113,27 +101,24 @@ class Job:
 
     def extended(self, draws: int) -> "Job":
         """This job with so many more draws; on disk it goes on with its run."""
-        settings = dataclasses.replace(self.settings, draws=self.settings.draws + draws)
-        return dataclasses.replace(self, settings=settings, resume=self.output is not None)
+        settings = dataclasses.replace(self.work.settings, draws=self.work.settings.draws + draws)
+        work = dataclasses.replace(self.work, settings=settings)
+        return dataclasses.replace(self, work=work, resume=self.output is not None)
 
     def _in_memory(self, session: Session) -> Any:
-        chains, draws, began = self.settings.chains, self.settings.draws, time.monotonic()
-        # Importing xarray takes a third of a second, in which XLA can compile. Not a daemon: it must not be cut off.
-        threading.Thread(target=importlib.import_module, args=("gradmc.results.tree",)).start()
+        chains, draws, began = self.work.settings.chains, self.work.settings.draws, time.monotonic()
         self.display.start(chains)
         try:
             sampler, store = self._compiled(session)
-            sampler.settings, sampler.plan = self.settings, dataclasses.replace(sampler.plan, draws=draws)
+            sampler.settings, sampler.plan = self.work.settings, dataclasses.replace(sampler.plan, draws=draws)
             watch = None
-            if session.watched or self.targets.any:
-                monitor, posterior = (
-                    Monitor(self.targets, sampler.superchains, chains, began=began),
-                    MemoryPosterior(store),
-                )
+            if session.watched or self.work.targets.any:
+                monitor = Monitor(self.work.targets, sampler.superchains, chains, began=began)
+                posterior = MemoryPosterior(store)
                 watch = Watch(session.requests, monitor, store, chains, posterior, self.display)
             sampling_began = time.perf_counter()
             try:
-                sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.initial))
+                sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.work.initial))
             except KeyboardInterrupt:
                 drawn = min(store.chain_length(chain, False) for chain in range(chains))
                 session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
@@ -149,15 +134,22 @@ class Job:
         """The sampler and the store, made once in a session."""
         if session.sampler is None or session.store is None:
             self.display.note("compiling")
-            labels = Labels.of_density(self.target)
-            labels.warn_of_left_out()
+            work = self.work
             session.sampler, session.checked = prepare_checked(
-                self.target, self.settings, initial=self.initial, check=self.check
+                work.density,
+                work.settings,
+                initial=work.initial,
+                check=work.check,
+                meanwhile=lambda: prepare_results(work.density, ("gradmc.results.tree",)),
             )
+            labels = Labels.of_density(work.density)
+            labels.warn_of_left_out()
             if session.checked.warning:
                 session.warn(session.checked.warning)
-            expected = min(max(self.keep.kept(self.settings.draws), 1), MOST_ROOM)
-            session.store = MemoryStore(chains=self.settings.chains, labels=labels, keep=self.keep, expected=expected)
+            expected = min(max(self.work.keep.kept(self.work.settings.draws), 1), MOST_ROOM)
+            session.store = MemoryStore(
+                chains=self.work.settings.chains, labels=labels, keep=self.work.keep, expected=expected
+            )
         return session.sampler, session.store
 
     def _results(self, session: Session) -> Any:
@@ -169,9 +161,9 @@ class Job:
         try:
             store.finalize({**run_attributes(sampler, session.seconds), **checked.attributes()})
             tree = store.to_datatree()
-            thin = self.keep.thin
-            tree.attrs |= explain_losses(sampler, self.target, tree, thin=thin)
-            tree.attrs |= explain_seams(sampler, self.target, tree, thin=thin)
+            thin = self.work.keep.thin
+            tree.attrs |= explain_losses(sampler, self.work.density, tree, thin=thin)
+            tree.attrs |= explain_seams(sampler, self.work.density, tree, thin=thin)
             findings = _findings(tree)
         except Exception as error:  # a bug, but not one that may cost the draws
             tree = store.bare_datatree()
@@ -185,6 +177,7 @@ class Job:
 
     def _on_disk(self, output: Path, session: Session) -> Any:
         from gradmc.results.checkpoint import refuse_foreign_checkpoints
+        from gradmc.results.given import keep_given
         from gradmc.results.lock import locked
         from gradmc.results.manifest import refuse_old, run_of
         from gradmc.results.reading import open_draws
@@ -199,21 +192,19 @@ class Job:
             if going_on:
                 manifest = run.read_manifest()
                 refuse_old(manifest)
-                made = self._refuse_changed(manifest)
-                refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=self.settings.chains)
-                complete = manifest["status"] in ("finished", "reached") and made >= self.settings.draws
-                manifest["config"]["sampler"]["draws"] = self.settings.draws
+                made = self.refuse_changed(manifest)
+                refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=self.work.settings.chains)
+                complete = manifest["status"] in ("finished", "reached") and made >= self.work.settings.draws
+                manifest["config"]["sampler"]["draws"] = self.work.settings.draws
             else:
                 run.clear()
+                settings = {f.name: getattr(self.work.settings, f.name) for f in dataclasses.fields(Settings)}
+                keep_given(run.given, self.work.density, settings, self.work.initial)
                 manifest, complete = self._manifest(run), False
             if not complete:
+                settings = dataclasses.replace(self.work.settings, seed=manifest["seed"])
                 task = Task(
-                    density=self.target,
-                    settings=dataclasses.replace(self.settings, seed=manifest["seed"]),
-                    initial=self.initial,
-                    check=self.check,
-                    keep=self.keep,
-                    targets=self.targets,
+                    work=dataclasses.replace(self.work, settings=settings),
                     checkpoint_seconds=CHECKPOINT_SECONDS,
                     identity=manifest["identity"],
                     began=time.monotonic(),
@@ -247,52 +238,50 @@ class Job:
             file={},
             identity=self._identity(),
             packages={},
-            seed=int(self.settings.seed or 0),
+            seed=int(self.work.settings.seed or 0),
         )
 
     def _configuration(self) -> dict[str, Any]:
         """The settings as a configuration has them; parts given as objects by what they show."""
-        sampler = {f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings)}
+        sampler = {f.name: getattr(self.work.settings, f.name) for f in dataclasses.fields(self.work.settings)}
         plain = (str, int, float, bool, type(None))
         content = {
-            "made_by": "gm.sample",
-            "model": {"target": Labels.of_density(self.target).name},
+            **OF_PYTHON,
+            "model": {"target": Labels.of_density(self.work.density).name},
             "sampler": {name: v if isinstance(v, plain) else repr(v) for name, v in sampler.items()},
-            "output": {name: getattr(self.keep, name) for name in ("variables", "exclude", "thin", "float32")},
-            "stop": dataclasses.asdict(self.targets),
+            "output": {name: getattr(self.work.keep, name) for name in ("variables", "exclude", "thin", "float32")},
+            "stop": dataclasses.asdict(self.work.targets),
         }
         return json.loads(json.dumps(content))  # as it comes back from the manifest
 
     def _identity(self) -> dict[str, str]:
         """Hashes of the model, the data and the starting points."""
-        bound = self.target.bound
+        bound = self.work.density.bound
         if bound is None:
-            arguments = {str(i): np.asarray(value) for i, value in enumerate(self.target.arguments)}
-            found = {"model": hash_text(repr(self.target.names)), "data": hash_data(arguments)}
+            arguments = {str(i): np.asarray(value) for i, value in enumerate(self.work.density.arguments)}
+            found = {"model": hash_text(repr(self.work.density.names)), "data": hash_data(arguments)}
         else:
             model = bound.model
             entries = {f"data.{name}": hash_data({name: value}) for name, value in bound.given.items()}
             found = {"model": model.source_hash, "data": hash_data(bound.given), **entries}
-        if self.initial is not None:
-            found["initial"] = hash_data({str(i): point for i, point in enumerate(self.initial)})
+        if self.work.initial is not None:
+            found["initial"] = hash_data({str(i): point for i, point in enumerate(self.work.initial)})
         return found
 
-    def _refuse_changed(self, manifest: dict[str, Any]) -> int:
+    def refuse_changed(self, manifest: dict[str, Any]) -> int:
         """Refuse to go on with a run of something else; gives the number of draws that it was to make.
 
         Raises:
             ResumeError: model, data or settings differ.
         """
-        from gradmc.results.manifest import config_changes
-
-        if manifest["config"].get("made_by") != "gm.sample":
+        if not is_of_python(manifest):
             raise ResumeError("this run was made by `gradmc sample`: `gradmc resume` and `gradmc extend` go on with it")
         before = dict(manifest["config"])
         made = int(before["sampler"]["draws"])
         now = self._configuration()
         if not self.seeded:
             now["sampler"]["seed"] = before["sampler"]["seed"]
-        before = {**before, "sampler": {**before["sampler"], "draws": max(made, self.settings.draws)}}
+        before = {**before, "sampler": {**before["sampler"], "draws": max(made, self.work.settings.draws)}}
         identity, new = manifest["identity"], self._identity()
         changes = [f"{name} changed" for name in sorted({*identity, *new}) if identity.get(name) != new.get(name)]
         if changes := [*changes, *config_changes(before, now)]:

@@ -9,10 +9,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.density import Density
 from gradmc.errors import UsageError
 from gradmc.results.files import StorageError
-from gradmc.results.keep import Keep
 from gradmc.results.labels import Labels
 from gradmc.results.manifest import now, run_of
 from gradmc.results.run_directory import RunDirectory
@@ -25,27 +23,23 @@ from gradmc.run.progress_file import FileProgress
 from gradmc.run.recorded import Outcome, StoredPosterior, run_recorded
 from gradmc.run.remote import driving_on
 from gradmc.run.seams import explain_seams
-from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests
-from gradmc.run.stopping import Targets
 from gradmc.run.warm_start import stored_adapted, warm_start
+from gradmc.run.work import Work, prepare_results
 from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
 SELF_CHECK = "self_check"
+LATER = ("gradmc.results.tree", "gradmc.diagnostics", "arviz_base", "scipy.special", "scipy.fft")
+"""What the end of a run needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to run, and what to keep of it.
+    """Work on disk.
 
     Args:
-        density: what to sample.
-        settings: how.
-        initial: flat unconstrained starting points, one per chain, or None.
-        check: whether the run compares the compiled program with plain Python before it begins.
-        keep: which draws and variables are stored.
-        targets: when to stop early.
+        work: what is asked of the run.
         checkpoint_seconds: least time between two checkpoints of a chain.
         identity: hashes of everything outside the settings that the draws depend on.
         began: when the run did (`time.monotonic`).
@@ -53,12 +47,7 @@ class Task:
         engine: what advances the chains (`gradmc.run.remote`), or None for this process.
     """
 
-    density: Density
-    settings: Settings
-    initial: Sequence[Any] | None
-    check: bool
-    keep: Keep
-    targets: Targets
+    work: Work
     checkpoint_seconds: float
     identity: dict[str, str]
     began: float
@@ -113,7 +102,7 @@ def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Sur
     session: dict[str, Any] = {"began": now(), "command": list(around.command), "ending": "killed"}
     manifest["sessions"].append(session)
     run.write_json(run.manifest, manifest)
-    run.note("resume" if resume else "start", draws=task.settings.draws, chains=task.settings.chains)
+    run.note("resume" if resume else "start", draws=task.work.settings.draws, chains=task.work.settings.chains)
     began, requests = time.monotonic(), around.requests
     requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
     if task.seconds is not None:
@@ -149,16 +138,16 @@ def _draw(
 ) -> Outcome:
     with ExitStack() as stack:
         display = FileProgress(run.progress, around.display)
-        display.start(task.settings.chains)
+        display.start(task.work.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
         sampler, checked = _prepared(run, manifest, task, around.warn)
         _warm_start(sampler, run)
         make = ZarrStore.resume if resume else ZarrStore
-        labels = Labels.of_density(task.density)
+        labels = Labels.of_density(task.work.density)
         labels.warn_of_left_out()
         identifier = run_of(manifest)
-        store = make(run.draws, chains=task.settings.chains, labels=labels, keep=task.keep, run=identifier)
+        store = make(run.draws, chains=task.work.settings.chains, labels=labels, keep=task.work.keep, run=identifier)
         sampling_began = time.monotonic()
         outcome = run_recorded(
             sampler,
@@ -167,25 +156,25 @@ def _draw(
             around.requests,
             state=run.state,
             posterior=StoredPosterior(run.draws),
-            targets=task.targets,
+            targets=task.work.targets,
             began=task.began,
             checkpoint_seconds=task.checkpoint_seconds,
             resume=resume,
             run=identifier,
-            driving=driving_on(task.engine, task.initial),
+            driving=driving_on(task.engine, task.work.initial),
         )
         manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
         manifest["start"] = sampler.started or manifest.get("start", {})
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in task.identity.items() if "." not in key}
         store.finalize({**attributes, **checked.attributes(), **hashes})
-        tree, thin = store.to_datatree(), task.keep.thin
+        tree, thin = store.to_datatree(), task.work.keep.thin
         store.finalize(
-            explain_losses(sampler, task.density, tree, thin=thin)
-            | explain_seams(sampler, task.density, tree, thin=thin)
+            explain_losses(sampler, task.work.density, tree, thin=thin)
+            | explain_seams(sampler, task.work.density, tree, thin=thin)
         )
         finished = outcome.ending == "finished"
-        verify(run.draws, run=identifier, draws=task.keep.kept(task.settings.draws) if finished else None)
+        verify(run.draws, run=identifier, draws=task.work.keep.kept(task.work.settings.draws) if finished else None)
     return outcome
 
 
@@ -194,8 +183,15 @@ def _prepared(
 ) -> tuple[Any, Checked]:
     """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
     kept = manifest.get(SELF_CHECK)
-    check = kept is None and task.check
-    sampler, outcome = prepare_checked(task.density, task.settings, initial=task.initial, check=check)
+    check = kept is None and task.work.check
+    work = task.work
+    sampler, outcome = prepare_checked(
+        work.density,
+        work.settings,
+        initial=work.initial,
+        check=check,
+        meanwhile=lambda: prepare_results(work.density, LATER),
+    )
     if not check:
         return sampler, outcome if kept is None else Checked.from_attributes(kept)
     manifest[SELF_CHECK] = outcome.attributes()

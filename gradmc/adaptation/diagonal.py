@@ -93,7 +93,7 @@ class Diagonal:
             variance = spectrum.scale**2 * (1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1))
         if not np.all(np.isfinite(variance) & (variance > 0)):
             return None
-        return DiagonalMetric(scale=jnp.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
+        return DiagonalMetric(scale=np.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
 
     def next_update(self, transition: int, warmup: int) -> None:
         """The host is never needed."""

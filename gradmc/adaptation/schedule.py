@@ -6,7 +6,6 @@ Warmup of W transitions (Seyboldt, Carlson & Carpenter 2025, 'If only my posteri
     0                        0.3 W                                              0.85 W                 W
 """
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -45,12 +44,12 @@ def make_schedule(
     Where the metric stays, the step size alone adapts from the first transition on.
     """
     return Schedule(
-        warmup=jnp.int32(warmup),
-        early_end=jnp.int32(0 if metric_stays else EARLY_SHARE * warmup),
-        final_start=jnp.int32(0 if metric_stays else final_start(warmup)),
-        target_accept=jnp.asarray(target_accept, dtype),
-        search=jnp.bool_(search),
-        max_attempts=jnp.int32(max_attempts),
+        warmup=np.int32(warmup),
+        early_end=np.int32(0 if metric_stays else EARLY_SHARE * warmup),
+        final_start=np.int32(0 if metric_stays else final_start(warmup)),
+        target_accept=np.asarray(target_accept, dtype),
+        search=np.bool_(search),
+        max_attempts=np.int32(max_attempts),
     )
 
 

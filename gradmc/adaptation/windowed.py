@@ -150,10 +150,10 @@ class LowRank:
         vectors = np.zeros((rank, dim), dtype)
         vectors[: len(stretch)] = spectrum.vectors[:, chosen].T
         return LowRankMetric(
-            scale=jnp.asarray(spectrum.scale, dtype),
-            vectors=jnp.asarray(vectors),
-            stretch=jnp.asarray(np.pad(stretch, (0, rank - len(stretch)), constant_values=1)),
-            used=jnp.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
+            scale=np.asarray(spectrum.scale, dtype),
+            vectors=vectors,
+            stretch=np.pad(stretch, (0, rank - len(stretch)), constant_values=1),
+            used=np.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
         )
 
 
@@ -203,4 +203,4 @@ class Dense:
             return None
         root = product(spectrum.vectors * (stretch - 1), np.ascontiguousarray(spectrum.vectors.T))
         root[np.diag_indices_from(root)] += 1
-        return DenseMetric(factor=jnp.asarray(spectrum.scale[:, None] * root, dtype))
+        return DenseMetric(factor=np.asarray(spectrum.scale[:, None] * root, dtype))

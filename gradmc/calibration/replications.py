@@ -184,7 +184,7 @@ def replicate_some(
 
     def one(case: Case) -> Replication:
         data = {**target.bound.data, **case.data}
-        arguments = tuple(data[name].astype(target.dtype) for name in target._program.traced)
+        arguments = tuple(data[name].astype(target.dtype) for name in target.traced)
         return _one(sampler, target, case.number, case.parameters, arguments)
 
     with ThreadPoolExecutor(settings.threads) as pool:
@@ -214,7 +214,7 @@ def _check_shared(density: ProgramDensity, simulated: Mapping[str, Any]) -> None
             f"model {density.bound.model.name} marks no likelihood, so its prior is not known; write "
             'gm.observe("y", term) around the terms of the data'
         )
-    built_in = [name for name in simulated if name not in density._program.traced]
+    built_in = [name for name in simulated if name not in density.traced]
     if built_in:
         raise UsageError(
             f"the program needs {', '.join(built_in)} while it is compiled (as a subscript, a size or a condition), "

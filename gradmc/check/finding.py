@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gradmc.errors import SourceLocation
+from gradmc.printable import printable
 
 type Severity = Literal["error", "warning", "note"]
 
@@ -54,7 +55,7 @@ class Finding:
                 lines.append(f"      {self.location.text.strip()}")
         lines += _filled("means: ", self.meaning)
         lines += _filled("try:   ", self.remedy)
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def _filled(label: str, text: str) -> list[str]:

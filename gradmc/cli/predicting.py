@@ -2,18 +2,20 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem, check_identity
+from gradmc.cli.python_runs import job_of
 from gradmc.cli.reporting import open_stored
 from gradmc.config import Config
 from gradmc.config.places import found
 from gradmc.results.labels import Labels
 from gradmc.results.lock import locked
-from gradmc.results.manifest import run_of
+from gradmc.results.manifest import is_of_python, run_of
 from gradmc.results.prediction import predict_draws
-from gradmc.results.run_directory import open_run
+from gradmc.results.run_directory import RunDirectory, open_run
 from gradmc.results.zarr_store import ZarrStore
 
 GROUP = "posterior_predictive"
@@ -23,17 +25,14 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
     """Run the simulator for every stored draw."""
     run = open_run(directory)
     manifest = run.read_manifest()
-    config = Config.model_validate(found(manifest, run.path))
-    problem = build_problem(config, seed=manifest["seed"])
-    check_identity(manifest["identity"], problem.identity, "predict")
+    density, chains = _sampled(run, manifest)
     with locked(run.lock):
         identifier = run_of(manifest)
         tree = open_stored(run)
-        chains = problem.settings.chains
-        store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(problem.density), run=identifier)
+        store = ZarrStore.resume(run.draws, chains=chains, labels=Labels.of_density(density), run=identifier)
         names: dict[str, None] = {}
         used = int(manifest["seed"]) if seed is None else seed
-        for chain, values in predict_draws(problem.density.bound, tree, used):
+        for chain, values in predict_draws(density.bound, tree, used):
             store.add(GROUP, chain, values)
             names |= dict.fromkeys(values)
         store.finalize({})
@@ -42,3 +41,18 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
     content = {"directory": str(run.path), "group": GROUP, "variables": list(names), "seed": used}
     emit(text, content, as_json=common.json)
     return 0
+
+
+def _sampled(run: RunDirectory, manifest: dict[str, Any]) -> tuple[Any, int]:
+    """The density that a run sampled, which has not changed, and the number of its chains.
+
+    Raises:
+        ResumeError: model or data have changed, or are not to be had.
+    """
+    if is_of_python(manifest):
+        job = job_of(run, manifest)
+        job.refuse_changed(manifest)
+        return job.work.density, job.work.settings.chains
+    problem = build_problem(Config.model_validate(found(manifest, run.path)), seed=manifest["seed"])
+    check_identity(manifest["identity"], problem.identity, "predict")
+    return problem.density, problem.settings.chains

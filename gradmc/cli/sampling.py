@@ -9,6 +9,7 @@ from typing import Any
 from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
+from gradmc.cli.python_runs import job_of
 from gradmc.config import Config, load_config
 from gradmc.config.load import parse, read_text
 from gradmc.config.places import found, kept, relative_path
@@ -16,7 +17,7 @@ from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import atomic_write
 from gradmc.results.lock import locked
-from gradmc.results.manifest import config_changes, new_manifest, refuse_old, run_of, versions
+from gradmc.results.manifest import config_changes, is_of_python, new_manifest, refuse_old, run_of, versions
 from gradmc.results.run_directory import RunDirectory, open_run
 from gradmc.run.signals import listening
 
@@ -82,7 +83,10 @@ def resume(directory: Path, *, extra_draws: int, strict: bool, progress: str, co
     """Go on with the run in a directory, with more draws than before if asked."""
     if extra_draws < 0:
         raise UsageError(f"--draws must not be negative, got {extra_draws}")
-    return _go_on(open_run(directory), None, extra_draws, Options(strict, progress, common))
+    run = open_run(directory)
+    if is_of_python(manifest := run.read_manifest()):
+        return _go_on_in_python(run, manifest, extra_draws, Options(strict, progress, common))
+    return _go_on(run, None, extra_draws, Options(strict, progress, common))
 
 
 def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
@@ -103,6 +107,8 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
             message = f"taking over from process {left.get('pid')} on {left.get('host')}, which is gone"
             run.note("takeover", left=left)
             tell(message)
+        if is_of_python(manifest):
+            raise ResumeError("this run was begun by gm.sample: `gradmc resume` and `gradmc extend` go on with it")
         stored = _stored_config(run, manifest)
         if config is not None and (changes := config_changes(stored.model_dump(), config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
@@ -118,6 +124,18 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
         check_identity(manifest["identity"], problem.identity)
         _warn_about_versions(manifest["versions"], versions() | problem.versions)
         return _execute(run, manifest, problem, options, resume=True)
+
+
+def _go_on_in_python(run: RunDirectory, manifest: dict[str, Any], extra_draws: int, options: Options) -> int:
+    """Go on with a run that a call in Python began."""
+    from gradmc.session import Session
+
+    done = manifest.get("status") in ("finished", "reached") and not extra_draws
+    job = job_of(run, manifest, extra_draws=extra_draws, progress=options.progress)
+    with listening() as requests:
+        job.complete(Session(requests=requests, watched=True))
+        note = "The run is complete; `gradmc extend` adds draws." if done else ""
+        return _report(run, run.read_manifest(), options, note=note)
 
 
 def _stored_config(run: RunDirectory, manifest: dict[str, Any]) -> Config:
@@ -166,10 +184,11 @@ def _execute_on(
     from gradmc.results.keep import Keep
     from gradmc.run.displays import choose_display
     from gradmc.run.stopping import Targets
+    from gradmc.run.work import Work
     from gradmc.stored import Surroundings, Task, execute
 
     config = problem.config
-    task = Task(
+    work = Work(
         density=problem.density,
         settings=problem.settings,
         initial=problem.initial,
@@ -182,6 +201,9 @@ def _execute_on(
             float32=config.output.float32,
         ),
         targets=Targets(**config.stop.model_dump()),
+    )
+    task = Task(
+        work=work,
         checkpoint_seconds=config.output.checkpoint_seconds,
         identity=problem.identity,
         began=options.began,

@@ -16,12 +16,13 @@ of x. The program is traced once, when the density is made; its errors come then
 """
 
 import abc
+import contextlib
 import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,17 +33,20 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc._process import use_jax
+from gradmc.density.kept import Shelf
 from gradmc.density.memory import Memory
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel
-from gradmc.program.blame import Culprit, culprit_at, differentiating
 from gradmc.program.fingerprint import digest
 from gradmc.program.layout import as_numbers, gathered
 from gradmc.program.support import START_RADIUS
 from gradmc.program.travelling import Travelling
 
 type Precision = Literal["float64", "float32"]
+if TYPE_CHECKING:
+    from gradmc.program.blame import Culprit
+
 type Expanded = dict[str, dict[str, Any]]
 
 
@@ -190,16 +194,25 @@ class Density(Travelling, abc.ABC):
         """What `equations` takes at unconstrained coordinates x."""
         return [np.asarray(value) for value in self._run("operands", self.operands, self._vector(x))]
 
-    def differentiating(self) -> AbstractContextManager[None]:
-        """Return a context in which the density is differentiated: an error of JAX's there names the user's line."""
-        return differentiating(lambda: self.equations, self.scope)
+    @contextlib.contextmanager
+    def differentiating(self) -> Iterator[None]:
+        """A context in which the density is differentiated: an error of JAX's there names the user's line."""
+        try:
+            yield
+        except Exception as error:
+            from gradmc.program.blame import differentiating
+
+            with differentiating(lambda: self.equations, self.scope):
+                raise error
 
     def summands(self) -> Iterator[Summand]:
         """The terms that the log density is the sum of, one by one; none where they cannot be told apart."""
         return iter(())
 
-    def culprit(self, x: Any, *, backward: bool) -> Culprit | None:
+    def culprit(self, x: Any, *, backward: bool) -> "Culprit | None":
         """The operation that makes the log density (`backward`: only its gradient) at x not finite."""
+        from gradmc.program.blame import culprit_at
+
         operands = self.operands_at(x)
         with self.scope():
             return culprit_at(self.equations, operands, backward=backward)
@@ -373,6 +386,11 @@ class Density(Travelling, abc.ABC):
     @functools.cached_property
     def _memory(self) -> Memory:
         return Memory()
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """Where compiled code is kept for other processes; None where it is not."""
+        return None
 
     @functools.cached_property
     def _jitted(self) -> dict[str, Callable[..., Any]]:

@@ -3,30 +3,26 @@
 import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
 from gradmc.density.program import ProgramDensity, bounded
 from gradmc.elsewhere import explaining
-from gradmc.program import compiler
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.marks import without_likelihood
 from gradmc.program.model import Model
-from gradmc.program.tracing import Traced
+
+if TYPE_CHECKING:
+    from gradmc.program import compiler
 
 
 class PriorDensity(ProgramDensity):
     """The density of the declared parameters before any data are observed."""
 
     @functools.cached_property
-    def _marked(self) -> Traced:
-        with without_likelihood():
-            return self._trace_marked()
-
-    @functools.cached_property
-    def program(self) -> compiler.Traced:
+    def program(self) -> "compiler.Traced":
         """The program without its observed terms."""
         with without_likelihood():
             return self._trace_equations()

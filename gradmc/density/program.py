@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,19 +17,19 @@ from jaxtyping import Float
 
 from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
-from gradmc.density.known import Known, known
+from gradmc.density.kept import Shelf
+from gradmc.density.known import FACTS, PROGRAM, Known, known
 from gradmc.density.memory import Memory
 from gradmc.elsewhere import explaining
 from gradmc.errors import DataError, UsageError
-from gradmc.program import compiler
-from gradmc.program.binding import BoundModel
+from gradmc.program.binding import BoundModel, as_argument
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.program.layout import layout
-from gradmc.program.middle import lower
-from gradmc.program.middle.depends import prune
-from gradmc.program.middle.terms import alone, terms
 from gradmc.program.model import Model
-from gradmc.program.tracing import Traced, trace
+
+if TYPE_CHECKING:  # what is loaded from disk needs neither front end nor middle end, which take long to import
+    from gradmc.program import compiler
+    from gradmc.program.tracing import Traced
 
 
 class ProgramDensity(Density):
@@ -54,27 +54,56 @@ class ProgramDensity(Density):
 
     @functools.cached_property
     def _known(self) -> Known:
-        with self.scope(), self.plain_scope():
-            return known(type(self), self.bound, self.dtype, lambda: trace(self.bound, self.dtype, collect=False))
+        return self._learnt(anew=False)
 
-    @functools.cached_property
-    def _program(self) -> Traced:
-        return self._known.program.given(self.bound.data, self.dtype)
+    def _learnt(self, *, anew: bool) -> Known:
+        with self.scope(), self.plain_scope():
+            return known(type(self), self.bound, self.dtype, self._trace, anew=anew)
+
+    def retrace(self) -> None:
+        """Forget what was made of the program before, in this process or another, and trace it anew."""
+        made = ("_known", "arguments", "_program", "_marked", "_facts", "group_dims", "program", "equations", "_jitted")
+        for name in made:
+            vars(self).pop(name, None)
+        vars(self)["_known"] = self._learnt(anew=True)
+
+    def _trace(self, *, collect: bool = False, wavering: list[float] | None = None) -> "Traced":
+        from gradmc.program.tracing import trace
+
+        return trace(self.bound, self.dtype, collect=collect, wavering=wavering)
 
     @property
-    def memory(self) -> Memory:
-        """What was made for this density and can be used again, compiled code above all."""
-        return self._known.memory
+    def traced(self) -> tuple[str, ...]:
+        """The data that are `arguments`."""
+        return self._known.traced
 
     @functools.cached_property
     def arguments(self) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Floating-point data arrays, arguments of `logdensity` and `expand`."""
-        return self._program.arguments
+        return tuple(as_argument(self.bound.data[name], self.dtype) for name in self.traced)
+
+    @property
+    def memory(self) -> Memory:
+        """What was made of the program in this process."""
+        return self._known.memory
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """What is kept of the program on disk."""
+        return self._known.shelf
+
+    @functools.cached_property
+    def _program(self) -> "Traced":
+        with self.scope(), self.plain_scope():
+            program: Traced = self.memory.remember(PROGRAM, lambda: self._trace().bare())
+        if program.traced != self.traced:
+            raise AssertionError(f"the trace has the arguments {program.traced}, not {self.traced} as before")
+        return program.given(self.bound.data, self.dtype)
 
     def _data(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return {
             **self.bound.data,
-            **dict(zip(self._program.traced, arguments, strict=True)),
+            **dict(zip(self.traced, arguments, strict=True)),
         }
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
@@ -110,18 +139,29 @@ class ProgramDensity(Density):
         return {name: part for name, part in self.layout.split(x).items() if name in kept}
 
     @functools.cached_property
-    def _marked(self) -> Traced:
-        return self._trace_marked()
-
-    def _trace_marked(self) -> Traced:
-        with self.scope():
-            marked = self.memory.remember("marked", lambda: trace(self.bound, self.dtype, collect=True).bare())
+    def _marked(self) -> "Traced":
+        with self.scope(), self.plain_scope():
+            marked = self.memory.remember("marked", lambda: self._trace(collect=True).bare())
         return marked.given(self.bound.data, self.dtype)
 
     @functools.cached_property
     def group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Names of the axes of every variable that `expand` returns, by group."""
-        return self.memory.remember("group_dims", self._group_dims)
+        found = self._facts["group_dims"]
+        return {group: {name: tuple(axes) for name, axes in variables.items()} for group, variables in found.items()}
+
+    @functools.cached_property
+    def _facts(self) -> dict[str, Any]:
+        """What the results need to know of the trace, in the form in which it is kept on disk."""
+        return self.memory.remember(FACTS, self._found_facts)
+
+    def _found_facts(self) -> dict[str, Any]:
+        dims = {group: {n: list(axes) for n, axes in of.items()} for group, of in self._group_dims().items()}
+        told = {axis: labels for dims in self._marked.axes.values() for axis, labels in dims.items()}
+        coords = {axis: list(labels) for axis, labels in told.items() if labels is not None}
+        facts = {"group_dims": dims, "coords": coords}
+        self._known.keep(facts)
+        return facts
 
     def _group_dims(self) -> dict[str, dict[str, tuple[str, ...]]]:
         with self.scope():
@@ -135,8 +175,7 @@ class ProgramDensity(Density):
     @property
     def coords(self) -> dict[str, list[Any]]:
         """Labels along the named axes, those that `record` was told included."""
-        told = {axis: labels for dims in self._marked.axes.values() for axis, labels in dims.items()}
-        return {**self.bound.coords, **{axis: list(labels) for axis, labels in told.items() if labels is not None}}
+        return {**self.bound.coords, **self._facts["coords"]}
 
     def _axes(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Name a variable's axes: as `record` was told, as declared, or those of the data array of the same name where
@@ -157,7 +196,7 @@ class ProgramDensity(Density):
         """How far the log density moves if what plain Python computes to a tolerance only moves by that tolerance."""
         tolerances: list[float] = []
         with self.scope(), self.plain_scope():
-            other = trace(self.bound, self.dtype, collect=False, wavering=tolerances)
+            other = self._trace(wavering=tolerances)
             if not tolerances:
                 return 0.0
 
@@ -209,11 +248,13 @@ class ProgramDensity(Density):
         )
 
     @functools.cached_property
-    def program(self) -> compiler.Traced:
+    def program(self) -> "compiler.Traced":
         """The program in the loop IR, a function of the parameters; all data are known."""
         return self._trace_equations()
 
-    def _trace_equations(self) -> compiler.Traced:
+    def _trace_equations(self) -> "compiler.Traced":
+        from gradmc.program import compiler
+
         with self.scope():
             values = tuple(jnp.zeros(p.shape, self.dtype) for p in self.bound.parameters)
             return compiler.trace(
@@ -226,6 +267,8 @@ class ProgramDensity(Density):
     @functools.cached_property
     def equations(self) -> Jaxpr:
         """The program as a jaxpr in the loop IR, a function of the parameters; what is not needed is cut."""
+        from gradmc.program.middle.depends import prune
+
         jaxpr = self.program.jaxpr
         return prune(jaxpr, range(len(jaxpr.outvars)))
 
@@ -235,6 +278,9 @@ class ProgramDensity(Density):
 
     def summands(self) -> Iterator[Summand]:
         """The terms of the program, by the lines that add them."""
+        from gradmc.program.middle import lower
+        from gradmc.program.middle.terms import alone, terms
+
         found = terms(self.equations)
         for term in found:
             where = term.location

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gradmc.markup import element
+from gradmc.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Diagnosis:
         return tuple(check for check in self.checks if check.passed is False)
 
     def __str__(self) -> str:
+        return printable(self._words())
+
+    __repr__ = __str__
+
+    def _words(self) -> str:
         unknown = [check for check in self.checks if check.passed is None]
         notes = "".join(f"\n{_note(check)}" for check in unknown)
         if self.passed:
@@ -59,8 +65,6 @@ class Diagnosis:
             if check.advice:
                 lines.append(_wrap(f"  Advice: {check.advice}.", "  "))
         return "\n".join(lines) + notes
-
-    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         said = {True: ("#14693b", "passed"), False: ("#9c2219", "failed"), None: ("#6b5200", "not judged")}

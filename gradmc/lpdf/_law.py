@@ -104,7 +104,7 @@ class Law:
         """The terms of NumPy arrays."""
         key = tuple((array.shape, array.dtype) for array in arrays)
         if key not in self.plain:
-            with jax.enable_x64(True), jax.ensure_compile_time_eval():
+            with jax.enable_x64(True):
                 found = in_numpy(jax.make_jaxpr(self.terms)(*arrays), MOST_OPERATIONS)
             self.plain[key] = self._compiled() if found is None else lambda *given: found(*given)[0]
         return self.plain[key](*arrays)

@@ -212,6 +212,25 @@ def end_names(model: Declaration) -> set[str]:
     return {name for bound in bounds for name in bound_names(bound)}
 
 
+def as_argument(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A data array as an argument: real numbers in the precision of the computation."""
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def argument_names(bound: BoundModel) -> list[str]:
+    """The data that may be arguments of the traced program; an infinite end of a support is another map."""
+    ends = end_names(bound.model)
+    return [
+        name
+        for name, value in bound.data.items()
+        if _is_float_array(value) and not (name in ends and np.isinf(value).any())
+    ]
+
+
+def _is_float_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isnan(value).any()
+
+
 def _infer_sizes(
     model: Declaration, fields: Sequence[DataField], values: dict[str, Any], given: Mapping[str, int]
 ) -> SizeTable:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
+from gradmc.printable import printable
 from gradmc.program import compiler, middle
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
@@ -42,10 +43,9 @@ class Explanation:
     stages: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return "\n\n".join([self.text, *(f"--- {name}\n\n{body}" for name, body in self.stages)])
+        return printable("\n\n".join([self.text, *(f"--- {name}\n\n{body}" for name, body in self.stages)]))
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
 
 def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True, stages: bool = False) -> Explanation:

@@ -7,12 +7,14 @@ be compared (a file, a generator of random numbers, the clock, names looked up b
 fingerprint, and the program is traced again.
 """
 
+import builtins
 import dataclasses
 import dis
 import functools
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -21,7 +23,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from gradmc.program.blame.origin import LIBRARIES, PACKAGE
+from gradmc.program.installed import LIBRARIES, PACKAGE
 
 PLAIN = frozenset({bool, int, str, bytes, type(None), type(Ellipsis), range})
 CHANGING = frozenset(
@@ -45,14 +47,33 @@ HEADER = 4
 """Words that an instance of a class written in Python has besides its slots, at most."""
 
 
-class File(str):
-    """The name of a file."""
-
-    __slots__ = ()
-
-
 class Unknown(Exception):
     """Something that cannot be compared."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OfLibrary:
+    """A library's object: in this process equal to itself alone, in another one known by its place.
+
+    Attributes:
+        value: the object.
+        module: where it stands.
+        name: under which name; empty where it stands nowhere.
+    """
+
+    value: Any
+    module: str
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OfLibrary) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+class Place(str):
+    """The file of a function: it decides what errors say, and nothing that is computed."""
 
 
 def fingerprint(*things: Any) -> Any:
@@ -90,8 +111,10 @@ def _told(described: Any) -> str:
         return f"{described.__module__}.{described.__qualname__}"
     if isinstance(described, CodeType):
         return _told(_operations(described))
-    if isinstance(described, File):
+    if isinstance(described, Place):
         return ""
+    if isinstance(described, OfLibrary):
+        return f"{described.module}.{described.name or described.value!r}"
     if isinstance(described, FunctionType):  # one of a library
         return f"{described.__module__}.{described.__qualname__}{_told(_operations(described.__code__))}"
     return repr(described)
@@ -165,23 +188,26 @@ class _Description:
             return self._class(value)
         if isinstance(value, BuiltinFunctionType | np.ufunc):
             return self._builtin(value)
+        if (found := _in_library(value)) is not None:
+            return "library", found
         wrapped = getattr(value, "__wrapped__", None)
         if isinstance(wrapped, FunctionType) and not dataclasses.is_dataclass(value):
-            return "wrapped", type(value), self.of(wrapped)
+            own = {name: inner for name, inner in _state(value).items() if name != "__wrapped__"}
+            return "wrapped", type(value), self.of(wrapped), self.of(own)
         frame = _frame(value)
         return ("frame", type(value), self.of(frame)) if frame is not None else self._instance(value)
 
     def _function(self, fn: FunctionType) -> Any:
         if is_library(fn.__code__.co_filename):
             return self._library_function(fn)
-        names = frozenset(_names(fn.__code__))
+        names = frozenset(names_in(fn.__code__))
         if "rvs" in names:
             raise Unknown
         seen = {name: self._named(fn, name, names) for name in sorted(names) if _means(fn, name)}
         cells = tuple(self.of(_content(cell)) for cell in fn.__closure__ or ())
         return (
             fn.__code__,
-            File(fn.__code__.co_filename),
+            Place(fn.__code__.co_filename),
             self.of({name: value for name, value in vars(fn).items() if name != "__wrapped__"}),
             self.of(fn.__defaults__),
             self.of(fn.__kwdefaults__),
@@ -193,8 +219,8 @@ class _Description:
         if _is_changing(fn.__module__):
             raise Unknown
         if _found(fn) is fn:
-            return "library", fn
-        return "library", fn, *(self.of(_content(cell)) for cell in fn.__closure__ or ())
+            return "library", OfLibrary(fn, fn.__module__, fn.__qualname__)
+        return "library", OfLibrary(fn, fn.__module__, ""), *(self.of(_content(cell)) for cell in fn.__closure__ or ())
 
     def _named(self, fn: FunctionType, name: str, names: frozenset[str]) -> Any:
         """What a global name means in a function that reads the attributes `names`."""
@@ -203,14 +229,14 @@ class _Description:
             return self._module(value, names) if isinstance(value, ModuleType) else self.of(value)
         if name in DYNAMIC:
             raise Unknown
-        return self._module(sys.modules[name], names)
+        return self.of(vars(builtins)[name]) if _is_added(name) else self._module(sys.modules[name], names)
 
     def _module(self, module: ModuleType, names: frozenset[str]) -> Any:
         file = getattr(module, "__file__", None)
         if file is None or is_library(file):
             if _is_changing(module.__name__) or STATEFUL & {*names, *module.__name__.split(".")}:
                 raise Unknown
-            return "library", module.__name__
+            return "library", OfLibrary(module, module.__name__, module.__name__)
         if id(module) in self._met:
             known = self._met[id(module)]
         else:
@@ -226,30 +252,26 @@ class _Description:
         if _is_of_library(made):
             if _is_changing(made.__module__):
                 raise Unknown
-            return "library", made
+            return "library", OfLibrary(made, made.__module__, made.__qualname__ if _found(made) is made else "")
         own = {name: value for name, value in vars(made).items() if name not in MACHINERY}
         return made.__qualname__, *map(self.of, made.__bases__), *((n, self.of(_plain(v))) for n, v in own.items())
 
     def _builtin(self, value: Any) -> Any:
-        module = getattr(value, "__module__", None) or ""
         bound = getattr(value, "__self__", None)
-        if value.__name__ in DYNAMIC or _is_changing(module):
+        module = _home(value) if bound is None or isinstance(bound, ModuleType) else "builtins"
+        if not module or value.__name__ in DYNAMIC or _is_changing(module):
             raise Unknown
         own = self.of(bound) if bound is not None and not isinstance(bound, ModuleType) else None
-        return "library", module, value.__name__, own
+        return "library", OfLibrary(sys.modules.get(module), module, value.__name__), value.__name__, own
 
     def _instance(self, value: Any) -> Any:
         if _is_of_library(type(value)) and (name := _name_in_library(value)) is not None:
-            return "library", type(value), name
+            return "library", OfLibrary(value, type(value).__module__, name)
         slots = [name for base in type(value).__mro__ for name in _slots(base)]
         words = type(value).__basicsize__ // np.dtype(np.intp).itemsize
-        if words > HEADER + len(slots) or not (hasattr(value, "__dict__") or slots):
+        if words > HEADER + len(slots) or not (hasattr(value, "__dict__") or _has_slots(type(value))):
             raise Unknown  # it holds more than Python shows
-        state = {
-            **{name: getattr(value, name) for name in slots if hasattr(value, name)},
-            **getattr(value, "__dict__", {}),
-        }
-        return "instance", self.of(type(value)), *((name, self.of(inner)) for name, inner in sorted(state.items()))
+        return "instance", self.of(type(value)), *((name, self.of(v)) for name, v in sorted(_state(value).items()))
 
 
 def is_library(file: str) -> bool:
@@ -257,17 +279,22 @@ def is_library(file: str) -> bool:
     return file.startswith((PACKAGE, *LIBRARIES, "<frozen"))
 
 
-def _names(code: CodeType) -> Iterator[str]:
+def names_in(code: CodeType) -> Iterator[str]:
     """Names that a function and those within it look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from names_in(constant)
 
 
 def _means(fn: FunctionType, name: str) -> bool:
     """Whether a name that a function looks up may be more than that of an attribute."""
-    return name in fn.__globals__ or name in DYNAMIC or _is_imported(fn, name)
+    return name in fn.__globals__ or name in DYNAMIC or _is_added(name) or _is_imported(fn, name)
+
+
+def _is_added(name: str) -> bool:
+    """Whether somebody has added it to Python's own names."""
+    return getattr(vars(builtins).get(name, len), "__module__", None) != "builtins"
 
 
 def _is_imported(fn: FunctionType, name: str) -> bool:
@@ -293,14 +320,36 @@ def _is_of_library(made: type) -> bool:
     return module is not None and made.__module__ != "__main__" and (file is None or is_library(file))
 
 
+def _home(value: Any) -> str:
+    """The module of a function that is not written in Python; empty for a ufunc that somebody has made."""
+    if isinstance(value, np.ufunc):
+        homes = ("numpy", "scipy.special")
+        return next((n for n in homes if getattr(sys.modules.get(n), value.__name__, None) is value), "")
+    bound = getattr(value, "__self__", None)
+    return value.__module__ or (bound.__name__ if isinstance(bound, ModuleType) else "")
+
+
+def _in_library(value: Any) -> OfLibrary | None:
+    """An object that stands under its own name in a module of a library, as `jnp.exp` does."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not (isinstance(module, str) and isinstance(name, str)) or _found(value) is not value:
+        return None
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is not None and not is_library(file):
+        return None
+    if _is_changing(module):
+        raise Unknown
+    return OfLibrary(value, module, name)
+
+
 def _name_in_library(value: Any) -> str | None:
-    """The name of one of the things that the module of its class offers, as `scipy.stats.norm` is."""
-    offered = vars(sys.modules[type(value).__module__])
-    return next((name for name, other in offered.items() if other is value), None)
+    """Its name, if it is one of the things that the module of its class offers, as `scipy.stats.norm` is."""
+    offered = list(vars(sys.modules[type(value).__module__]).items())  # another thread may be importing it
+    return next((name for name, other in offered if other is value), None)
 
 
-def _found(fn: FunctionType) -> Any:
-    """What stands under a function's name in its module."""
+def _found(fn: Any) -> Any:
+    """What stands under the name of a function or class in its module."""
     found: Any = sys.modules.get(fn.__module__)
     for name in fn.__qualname__.split("."):
         found = getattr(found, name, None)
@@ -323,15 +372,29 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, MemberDescriptorType) else value
 
 
+def _has_slots(made: type) -> bool:
+    """Whether it declares slots, perhaps none: it is written in Python."""
+    return any("__slots__" in vars(base) for base in made.__mro__)
+
+
 def _slots(made: type) -> tuple[str, ...]:
     slots = vars(made).get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
+def _state(value: Any) -> dict[str, Any]:
+    """What an object holds in slots and in its dictionary."""
+    slots = (name for base in type(value).__mro__ for name in _slots(base))
+    return {
+        **{name: getattr(value, name) for name in slots if hasattr(value, name)},
+        **getattr(value, "__dict__", {}),
+    }
+
+
 def _frame(value: Any) -> Any:
     """The columns and labels of a data frame or Series, if it is one of pandas'."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None:
+    pandas: Any = sys.modules.get("pandas")
+    if not hasattr(pandas, "Index"):  # absent, or another thread is importing it
         return None
     if isinstance(value, pandas.DataFrame):
         return [(name, value[name].to_numpy()) for name in value.columns], value.index.to_numpy()

@@ -17,7 +17,6 @@ from typing import Any, override
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.middle.take import take
 from gradmc.program.support import ROUNDING, START_RADIUS, Bijective
 
 _LOG_2 = math.log(2.0)
@@ -138,6 +137,8 @@ def _placed(x: Any, place: np.ndarray) -> Any:
     """Entries of the last axis of x where `place` says, 0 where it says -1."""
     if not x.size:
         return jnp.zeros((*x.shape[:-1], *place.shape), x.dtype)
+    from gradmc.program.middle.take import take  # the middle end takes long to import
+
     if x.ndim == 1:
         return take(x, place)
     return jnp.moveaxis(take(jnp.moveaxis(x, -1, 0), place), (0, 1), (-2, -1))

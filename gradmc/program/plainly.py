@@ -19,9 +19,9 @@ import jax
 import numpy as np
 
 from gradmc.errors import SourceLocation
-from gradmc.program.blame.origin import LIBRARIES, PACKAGE
 from gradmc.program.exact import copied, is_whole, plain_data
 from gradmc.program.frontend.source import location
+from gradmc.program.installed import LIBRARIES, PACKAGE
 from gradmc.program.raising import is_of_program
 from gradmc.program.returned import is_number, log_density
 

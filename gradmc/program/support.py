@@ -144,7 +144,7 @@ class Bijective(Support):
 
     @override
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(self._transform().inverse_shape(shape))
+        return tuple(self._transform().inverse_shape(shape)) if self.axes else shape
 
     @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:

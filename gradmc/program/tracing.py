@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError, SourceLocation
-from gradmc.program.binding import BoundModel, end_names
+from gradmc.program.binding import BoundModel, argument_names, as_argument
 from gradmc.program.compiler import Collected, ConcreteDataNeeded, evaluate
 from gradmc.program.dims import RESERVED
 from gradmc.program.marks import Axes, naming
@@ -141,25 +141,6 @@ def trace(
         jaxpr, taken = with_factors(jaxpr, matrices)
         factorised = tuple(names[k] for k in taken)
         return Traced(names, traced, arguments, factorised, jaxpr, jax.tree.structure(shapes), axes)
-
-
-def as_argument(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A data array as an argument: real numbers in the precision of the computation."""
-    return array.astype(dtype) if array.dtype.kind == "f" else array
-
-
-def argument_names(bound: BoundModel) -> list[str]:
-    """The data that may be arguments of the traced program; an infinite end of a support is another map."""
-    ends = end_names(bound.model)
-    return [
-        name
-        for name, value in bound.data.items()
-        if _is_float_array(value) and not (name in ends and np.isinf(value).any())
-    ]
-
-
-def _is_float_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isnan(value).any()
 
 
 def _number(bound: BoundModel, value: Any, dtype: np.dtype) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.printable import one_line
 from gradmc.program.dims import RESERVED, unfit_name
 from gradmc.results.storable import axis_labels, data_arrays, left_out
 
@@ -76,7 +77,7 @@ class Labels:
         Warns:
             UserWarning: there are such data.
         """
-        if missed := left_out(self.data):
+        if missed := [one_line(name) for name in left_out(self.data)]:
             warnings.warn(
                 f"the results leave out {', '.join(missed)}: they hold numbers, texts and arrays of them; "
                 "the draws do not depend on it",

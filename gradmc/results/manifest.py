@@ -22,6 +22,9 @@ that are relative to the run."""
 
 LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy", "arviz-base", "arviz-stats", "xarray", "zarr")
 
+OF_PYTHON = {"made_by": "gm.sample"}
+"""What the configuration says in the manifest of a run that a call in Python began."""
+
 FREE = frozenset({"cluster", "output.dir", "output.checkpoint_seconds", "sampler.check", "sampler.cores", "stop"})
 """Configuration that may change when a run goes on, since the draws do not depend on it."""
 
@@ -69,6 +72,11 @@ def new_manifest(
         "seconds": 0.0,
         "sessions": [],
     }
+
+
+def is_of_python(manifest: Mapping[str, Any]) -> bool:
+    """Whether a call in Python began a run, rather than a configuration."""
+    return OF_PYTHON.items() <= manifest["config"].items()
 
 
 def run_of(manifest: Mapping[str, Any]) -> str:

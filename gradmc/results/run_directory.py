@@ -7,6 +7,7 @@ state/           checkpoints and the lock
 summary.json     summary table and checks
 report.html      the page about it all, where `gradmc report` has made one
 log.jsonl        what happened when
+given            model, data and starting points, where a call in Python began the run
 """
 
 import errno
@@ -23,7 +24,16 @@ from gradmc.results.files import atomic_write, storage_errors
 from gradmc.results.manifest import check_manifest
 from gradmc.results.sealed import seal
 
-CONTENT = ("config.toml", "manifest.json", "draws.zarr", "summary.json", "log.jsonl", "report.html", "predictions.zarr")
+CONTENT = (
+    "config.toml",
+    "manifest.json",
+    "draws.zarr",
+    "summary.json",
+    "log.jsonl",
+    "report.html",
+    "predictions.zarr",
+    "given",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,11 @@ class RunDirectory:
     def log(self) -> Path:
         """What happened when."""
         return self.path / "log.jsonl"
+
+    @property
+    def given(self) -> Path:
+        """What a call in Python gave to the run."""
+        return self.path / "given"
 
     def exists(self) -> bool:
         """Whether there is a run in the directory."""

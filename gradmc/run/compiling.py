@@ -1,7 +1,8 @@
 """Compiling the two functions of a run: `advance` moves a chain, `expand` turns its positions into named values.
 
-Both are traced here and compiled side by side in two threads.  The persistent compilation cache of JAX is switched on
-for the time of compiling, in the user's cache directory, unless the user has configured one.
+Both are traced here and compiled side by side in two threads, or loaded where an earlier process has kept them
+(`gradmc.run.kept_code`).  Where they cannot be kept, the persistent compilation cache of JAX is switched on for the
+time of compiling, in the user's cache directory, unless the user has configured one.
 """
 
 import contextlib
@@ -20,8 +21,10 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from gradmc.adaptation.schedule import Schedule
+from gradmc.density.kept import Shelf, cache_root
 from gradmc.run.device_memory import bytes_per_chain, explaining_memory
 from gradmc.run.executor import Executor, Expand
+from gradmc.run.kept_code import keep, take
 from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
@@ -64,34 +67,56 @@ def compile_run(
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
     meanwhile: Callable[[], None] | None = None,
+    kept: tuple[Shelf, str] | None = None,
 ) -> Compiled:
     """Trace and compile for blocks like `states` and `points`.
 
-    `meanwhile` is called when all is traced and this thread has nothing to do but wait for XLA.
+    `meanwhile` is called once `advance` is traced and this thread has nothing to do but wait for XLA. What is compiled
+    is kept on the shelf `kept[0]` under a name made of `kept[1]`, or taken from there.
     """
-    advance = executor.advance(machine.advance)
     chains = points.shape[0]
     positions = jax.ShapeDtypeStruct((chains, capacity, machine.dim), machine.dtype)
     whole = jax.ShapeDtypeStruct((), np.int32)
     limits = jax.ShapeDtypeStruct((chains,), np.int32)
-    # Compiling holds a thread for long; the calling one waits where signals reach it.
-    with _persistent_cache(), ThreadPoolExecutor(2) as pool:
-        lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
-        compiled_expand = pool.submit(_compile, lowered_expand, scope)
-        lowered = jax.jit(advance, static_argnums=5).lower(states, schedule, arguments, limits, whole, capacity, points)
+    moved = states, Buffer(ticks=0, filled=0, positions=0, statistics=0)  # pyright: ignore[reportArgumentType]
+    waiting = [] if meanwhile is None else [meanwhile]
+    if kept is not None and kept[0].holds(f"advance-{kept[1]}"):
+        while waiting:
+            waiting.pop()()
+        moving = take(*_named("advance", kept), (states, schedule, arguments, limits, whole, points), moved)
+        expanding = take(*_named("expand", kept), (positions, limits, arguments))
+        if moving is not None and expanding is not None:
+            return _compiled(moving, expanding, chains, capacity)
+    # Compiling holds a thread for long; the calling one waits where signals reach it. `advance` takes longest.
+    with _caching(kept is not None), ThreadPoolExecutor(2) as pool:
+        advance = jax.jit(executor.advance(machine.advance), static_argnums=5)
+        lowered = advance.lower(states, schedule, arguments, limits, whole, capacity, points)
         compiling = pool.submit(_compile, lowered, scope)
-        if meanwhile is not None:
-            meanwhile()
+        while waiting:
+            waiting.pop()()
+        lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
+        expanding = pool.submit(_compile, lowered_expand, scope).result()
         with explaining_memory(chains, None):
-            compiled_advance = compiling.result()
-        return Compiled(
-            block=chains,
-            advance=compiled_advance,
-            expand=compiled_expand.result(),
-            capacity=capacity,
-            text=compiled_advance.as_text,
-            bytes_per_chain=bytes_per_chain(compiled_advance, chains),
-        )
+            moving = compiling.result()
+    if kept is not None:
+        keep(*_named("advance", kept), moving, moved)
+        keep(*_named("expand", kept), expanding, jax.tree.map(lambda _: 0, lowered_expand.out_info))
+    return _compiled(moving, expanding, chains, capacity)
+
+
+def _compiled(moving: Any, expanding: Any, chains: int, capacity: int) -> Compiled:
+    return Compiled(
+        block=chains,
+        advance=moving,
+        expand=expanding,
+        capacity=capacity,
+        text=moving.as_text,
+        bytes_per_chain=bytes_per_chain(moving, chains),
+    )
+
+
+def _named(what: str, kept: tuple[Shelf, str]) -> tuple[Shelf, str]:
+    return kept[0], f"{what}-{kept[1]}"
 
 
 def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
@@ -101,8 +126,7 @@ def _compile(lowered: Any, scope: Callable[[], contextlib.AbstractContextManager
 
 def cache_directory() -> Path:
     """Where gradmc keeps compiled code: `$XDG_CACHE_HOME/gradmc/xla`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "gradmc" / "xla"
+    return cache_root() / "xla"
 
 
 def unusable_cache() -> str:
@@ -119,8 +143,15 @@ def unusable_cache() -> str:
 
 
 @contextlib.contextmanager
-def _persistent_cache() -> Iterator[None]:
-    """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays."""
+def _caching(keeping: bool) -> Iterator[None]:
+    """JAX's persistent compilation cache, for the time of the context; a cache that the user configured stays.
+
+    Where code is kept here it is off: see `gradmc.run.kept_code`.
+    """
+    if keeping:
+        with _configured({"jax_enable_compilation_cache": False}):
+            yield
+        return
     if jax.config.jax_compilation_cache_dir is not None or os.environ.get("GRADMC_CACHE") == "off":
         yield
         return
@@ -138,6 +169,12 @@ def _persistent_cache() -> Iterator[None]:
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
+    with _configured(settings):
+        yield
+
+
+@contextlib.contextmanager
+def _configured(settings: dict[str, Any]) -> Iterator[None]:
     with _cache_lock:
         before = {name: getattr(jax.config, name) for name in settings}
         _configure(settings)

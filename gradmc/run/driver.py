@@ -17,7 +17,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradmc.adaptation.schedule import Schedule
@@ -349,7 +348,7 @@ def point_table(table: Any, firsts: Mapping[int, np.ndarray]) -> jax.Array:
     changed = np.array(table)
     for row, position in firsts.items():
         changed[row, 0] = position
-    return jnp.asarray(changed)
+    return jax.device_put(changed)
 
 
 def groups_of(

@@ -6,7 +6,7 @@ step size and of the transition's momentum, which is a hash (`gradmc.kernels.ran
 can be followed again, in both directions, up to the point.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 
 from gradmc.density import Density
 from gradmc.errors import GradmcError
-from gradmc.kernels.hamiltonian import Phase, Point, energy
+from gradmc.kernels.hamiltonian import Point, energy
 from gradmc.kernels.kernel import Kernel
 from gradmc.kernels.metric import Metric
 from gradmc.kernels.random import chain_key
@@ -144,19 +144,29 @@ def _follow(
 ) -> tuple[jax.Array, jax.Array]:
     """The last point of a trajectory of at most `steps` steps that ends where the energy is not finite."""
 
-    def at(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jax.value_and_grad(density.logdensity)(x, density.arguments)
-
     def unfinished(carry: tuple[jax.Array, Point]) -> jax.Array:
         return (carry[0] < steps) & jnp.isfinite(energy(carry[1]))
 
-    def move(carry: tuple[jax.Array, Point]) -> tuple[jax.Array, Point]:
-        phase: Phase = carry[1].phase
-        return carry[0] + 1, kernel.step(at, metric, phase, step)
+    start, step_from = stepping(density, kernel, position, momentum, step, metric)
+    _, end = jax.lax.while_loop(unfinished, lambda carry: (carry[0] + 1, step_from(carry[1])), (jnp.int32(0), start))
+    return end.position, jnp.isfinite(energy(end))
+
+
+def stepping(
+    density: Density,
+    kernel: Kernel[Any, Any],
+    position: jax.Array,
+    momentum: jax.Array,
+    step: jax.Array,
+    metric: Metric,
+) -> tuple[Point, Callable[[Point], Point]]:
+    """The first point of a trajectory, and what leads from each to the next; to be traced."""
+
+    def at(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.value_and_grad(density.logdensity)(x, density.arguments)
 
     value, gradient = at(position)
     start = Point(
         position=position, momentum=momentum, force=metric.pull(gradient), log_density=value, gradient=gradient
     )
-    _, end = jax.lax.while_loop(unfinished, move, (jnp.int32(0), start))
-    return end.position, jnp.isfinite(energy(end))
+    return start, lambda point: kernel.step(at, metric, point.phase, step)

@@ -19,10 +19,12 @@ import numpy as np
 from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
+from gradmc.density.kept import Shelf
 from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
+from gradmc.program.digest import digest_of
 from gradmc.run.blocks import filled_up
 from gradmc.run.compiling import Compiled, buffer_capacity, compile_run
 from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_table
@@ -59,6 +61,11 @@ class SampledDensity(Protocol):
     @property
     def memory(self) -> Memory:
         """What was made for this density before."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """Where compiled code is kept for other processes; None where it is not."""
         ...
 
     @property
@@ -377,6 +384,7 @@ def prepare(
                 scope=density.scope,
                 capacity=capacity,
                 meanwhile=meanwhile,
+                kept=None if density.shelf is None or (word := digest_of(*key)) is None else (density.shelf, word),
             )
 
         compiled = density.memory.remember(key, compiling)
@@ -458,8 +466,7 @@ def _lane(first: State, settings: Settings, chains: tuple[int, ...], rows: int, 
     """A lane before its first tick, with room for `rows` points of each chain; `first` is the state of any chain."""
     assert settings.seed is not None
     keys = np.stack([chain_key(settings.seed, chain) for chain in chains])
-    position = first.chain.trajectory.moving.position
-    nowhere = np.zeros((len(chains), rows, *position.shape), position.dtype)
+    nowhere = np.zeros((len(chains), rows, len(firsts[0])), first.chain.last.dtype)
     points = point_table(nowhere, dict(enumerate(firsts[chain] for chain in chains)))
     done, divergences, gradients, restarts = np.zeros((4, len(chains)), np.int64)
     return Lane(

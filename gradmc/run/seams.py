@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.density import Density
-from gradmc.kernels.hamiltonian import Phase, Point, energy
+from gradmc.kernels.hamiltonian import Point, energy
 from gradmc.kernels.kernel import Kernel
 from gradmc.kernels.metric import Metric
 from gradmc.results.statistics import lost_draws
-from gradmc.run.losses import trajectories
+from gradmc.run.losses import stepping, trajectories
 from gradmc.run.parts import name_of
 from gradmc.run.sampler import Sampler
 
@@ -91,14 +91,7 @@ def _last_step(
     metric: Metric,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The step of a trajectory in which its energy error became too large: from where, to where, and whether it did."""
-
-    def at(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jax.value_and_grad(density.logdensity)(x, density.arguments)
-
-    value, gradient = at(position)
-    start = Point(
-        position=position, momentum=momentum, force=metric.pull(gradient), log_density=value, gradient=gradient
-    )
+    start, step_from = stepping(density, kernel, position, momentum, step, metric)
     first = energy(start)
 
     def unfinished(carry: tuple[jax.Array, jax.Array, Point]) -> jax.Array:
@@ -106,8 +99,7 @@ def _last_step(
 
     def move(carry: tuple[jax.Array, jax.Array, Point]) -> tuple[jax.Array, jax.Array, Point]:
         count, _, point = carry
-        phase: Phase = point.phase
-        return count + 1, point.position, kernel.step(at, metric, phase, step)
+        return count + 1, point.position, step_from(point)
 
     _, before, end = jax.lax.while_loop(unfinished, move, (jnp.int32(0), position, start))
     return before, end.position, ~(energy(end) - first <= most)

@@ -44,9 +44,14 @@ NUMERICAL = (ArithmeticError, np.linalg.LinAlgError)
 
 
 def prepare_checked(
-    density: Density, settings: Settings, *, initial: Sequence[np.ndarray] | None = None, check: bool = True
+    density: Density,
+    settings: Settings,
+    *,
+    initial: Sequence[np.ndarray] | None = None,
+    check: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Sampler, Outcome]:
-    """`gradmc.run.sampler.prepare`, and meanwhile the self-check of the run.
+    """`gradmc.run.sampler.prepare`, and meanwhile the self-check of the run, and what else there is to do.
 
     Raises:
         SelfCheckError: plain Python gives another value than the compiled program.
@@ -54,12 +59,33 @@ def prepare_checked(
     """
     if not check:
         with density.differentiating():
-            return prepare(density, settings, initial=initial), OFF
+            return prepare(density, settings, initial=initial, meanwhile=meanwhile), OFF
+    if not (isinstance(density, ProgramDensity) and density.shelf is not None):
+        return _checked(density, settings, initial, meanwhile)
+    try:
+        sampler, outcome = _checked(density, settings, initial, meanwhile)
+        if not (outcome.warning and density.shelf.used):
+            return sampler, outcome
+    except SelfCheckError:
+        if not density.shelf.used:
+            raise
+    density.retrace()  # what another process has kept may not be of this program: that must not decide
+    return _checked(density, settings, initial, meanwhile)
+
+
+def _checked(
+    density: Density, settings: Settings, initial: Sequence[np.ndarray] | None, meanwhile: Callable[[], None]
+) -> tuple[Sampler, Outcome]:
     assert settings.seed is not None
     own = SelfCheck(density, seed=settings.seed, initial=initial)
+
+    def begin() -> None:
+        own.begin()
+        meanwhile()
+
     try:
         with density.differentiating():
-            sampler = prepare(density, settings, initial=initial, meanwhile=own.begin)
+            sampler = prepare(density, settings, initial=initial, meanwhile=begin)
         return sampler, own.finish(sampler.evaluate)
     finally:
         own.stop()

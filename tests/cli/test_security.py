@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from gradmc.check.finding import Report
+from gradmc.check.finding import Finding, Report
 from gradmc.diagnostics.render import render_table
 from gradmc.diagnostics.summary import Row, Summary
+from gradmc.diagnostics.verdict import Check, Diagnosis
+from gradmc.errors import DataError, ProgramError
 from gradmc.printable import one_line, printable
 from gradmc.results.checkpoint import MAGIC, _digest, decode
+from gradmc.results.labels import Labels
+from gradmc.session import SamplingWarning, _warn
 from tests.cli.conftest import Gradmc
 
 ESCAPE = "\x1b]0;title\x07\x1b[2J\u202e"
@@ -46,6 +50,27 @@ def test_labels_do_not_reach_a_terminal(gradmc: Gradmc, project: Path) -> None:
     assert result.code == 2
     assert "\x1b" not in result.err
     assert "x1b]0;title" in result.err
+
+
+def test_python_shows_them_too() -> None:
+    for error in (DataError(f"no {ESCAPE}"), ProgramError(f"no {ESCAPE}", remedy=ESCAPE)):
+        assert "\x1b" not in str(error)
+        assert "x1b]0;title" in str(error)
+    diagnosis = Diagnosis(
+        (Check("r_hat", False, 1.1, 1.01, f"chains disagree about x[{ESCAPE}]", f"look at {ESCAPE}"),)
+    )
+    note = Diagnosis((Check("chains", None, None, 0.0, ESCAPE),))
+    finding = Finding(code="jump", severity="error", message=ESCAPE, meaning=ESCAPE, remedy=ESCAPE)
+    for shown in (str(diagnosis), repr(diagnosis), str(note), str(finding)):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert "x1b]0;title" in shown
+    with pytest.warns(UserWarning, match="leave out") as said:
+        Labels(data={ESCAPE: object()}).warn_of_left_out()
+    assert "\x1b" not in str(said[0].message)
+    with pytest.warns(SamplingWarning) as said:
+        _warn(ESCAPE)
+    assert "\x1b" not in str(said[0].message)
 
 
 def test_reports_in_notebooks_are_escaped() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import gradmc as gm
 from gradmc.density import known
-from gradmc.density import program as program_density
+from gradmc.program import tracing
 from gradmc.run import sampler
 
 X = [0.3, -1.2, 0.8]
@@ -27,7 +27,8 @@ def line(a: gm.Real, b: gm.Positive, *, x: gm.Data, y: gm.Data["n"], k: gm.Data)
 
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What is traced and compiled within a test that begins with nothing known."""
+    """What is traced and compiled within a test that begins with nothing known, on disk neither."""
+    monkeypatch.setenv("GRADMC_CACHE", "off")
     made: list[str] = []
     known.forget()
 
@@ -39,7 +40,7 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
         return call
 
-    monkeypatch.setattr(program_density, "trace", counted("trace", program_density.trace))
+    monkeypatch.setattr(tracing, "trace", counted("trace", tracing.trace))
     monkeypatch.setattr(sampler, "compile_run", counted("compile", sampler.compile_run))
     yield made
     known.forget()
@@ -78,10 +79,10 @@ def test_a_changed_global_is_seen(traces: list[str], monkeypatch: pytest.MonkeyP
 def test_the_second_run_compiles_nothing_and_draws_the_same(traces: list[str]) -> None:
     run = functools.partial(gm.sample, line, chains=2, warmup=20, draws=10, progress="none")
     first = run(data(), seed=1)
-    assert traces == ["trace", "trace", "compile"]
+    assert sorted(traces) == ["compile", "trace", "trace"]
     other = run(data(y=Y + 1), seed=2)
     again = run(data(), seed=1)
-    assert traces == ["trace", "trace", "compile"]
+    assert len(traces) == 3
     known.forget()
     anew = run(data(y=Y + 1), seed=2)
     assert len(traces) == 6

@@ -406,6 +406,7 @@ def truncated(density, log_cdf, rows):
 
 
 ENDS = ((-1.0, 2.0), (30.0, 31.0), (-31.0, -30.0), (0.5, 5.0), (1e3, 1e6), (-1e9, 1e9))
+NARROW = ((0.25, 0.25 + 2**-30), (-8.0, -8.0 + 2**-20), (0.25, 0.3125), (0.0, 0.5), (5.0, 5.0625))
 
 
 def _between(ends, *shapes):
@@ -419,11 +420,11 @@ def _between(ends, *shapes):
 
 
 TRUNCATED = {
-    "truncated_normal": truncated(normal, normal_cdf, _between(ENDS)),
-    "truncated_cauchy": truncated(cauchy, cauchy_cdf, _between(ENDS)),
-    "truncated_laplace": truncated(laplace, laplace_cdf, _between(ENDS)),
-    "truncated_logistic": truncated(logistic, lambda z: -softplus(-z), _between(ENDS)),
-    "truncated_student_t": truncated(student_t, student_t_cdf, _between(ENDS[:3], (4.0,))),
+    "truncated_normal": truncated(normal, normal_cdf, _between(ENDS + NARROW)),
+    "truncated_cauchy": truncated(cauchy, cauchy_cdf, _between(ENDS + NARROW)),
+    "truncated_laplace": truncated(laplace, laplace_cdf, _between(ENDS + NARROW)),
+    "truncated_logistic": truncated(logistic, lambda z: -softplus(-z), _between(ENDS + NARROW)),
+    "truncated_student_t": truncated(student_t, student_t_cdf, _between(ENDS[:3] + NARROW, (0.3, 4.0))),
 }
 
 

@@ -9,9 +9,6 @@ the user's doing.
 
 import itertools
 import linecache
-import os
-import site
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,8 @@ from typing import Any
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.errors import SourceLocation
+from gradmc.program.installed import LIBRARIES, PACKAGE
 
-PACKAGE = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 ENTRANCES = frozenset(
     str(Path(PACKAGE, *parts))
     for parts in (("program", "compiler.py"), ("foreign", "function.py"), ("foreign", "numpyro_model.py"))
@@ -28,11 +25,6 @@ ENTRANCES = frozenset(
 """Files from which gradmc calls the user's function."""
 
 LAWS = (str(Path(PACKAGE) / "lpdf"), "/numpyro/", "/jax/_src/scipy/stats", "/jax/scipy/stats")
-LIBRARIES = tuple(
-    f"{place}{os.sep}"
-    for place in {*site.getsitepackages(), sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"]}
-)
-"""Folders, with the separator at the end: another folder may begin with the same name."""
 JIT = "/jax/_src/pjit.py"
 WRAPPERS = (
     "traceback_util.py",
@@ -106,7 +98,7 @@ def _is_wrapper(file: str) -> bool:
 
 
 def _is_library(file: str) -> bool:
-    return file.startswith(LIBRARIES) or file.startswith("<frozen")
+    return file.startswith((*LIBRARIES, "<frozen"))
 
 
 def _located(frame: Any) -> SourceLocation:

@@ -11,13 +11,14 @@ run. Such a container is refused, unless an evaluation here has stored plain num
 import ast
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
+from gradmc.program.fingerprint import names_in
 from gradmc.program.frontend import evaluation, source
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.users import is_users
@@ -115,7 +116,7 @@ def _stores(nodes: Iterable[ast.AST], modules: set[str]) -> Iterator[tuple[ast.N
 
 def _reached(function: FunctionType) -> Iterator[tuple[str, Any]]:
     code = function.__code__
-    for name in _names(code):
+    for name in names_in(code):
         if name in function.__globals__:
             yield name, function.__globals__[name]
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
@@ -125,13 +126,6 @@ def _reached(function: FunctionType) -> Iterator[tuple[str, Any]]:
     defaults = function.__defaults__ or ()
     yield from zip(code.co_varnames[count - len(defaults) : count], defaults, strict=True)
     yield from (function.__kwdefaults__ or {}).items()
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
 
 
 def refuse(ev: Evaluation, owner: Any, values: Any) -> None:

@@ -1,6 +1,7 @@
 """Whose a function is: the user's own, or a library's."""
 
 import functools
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -16,7 +17,7 @@ def _libraries() -> tuple[str, ...]:
     roots = {places[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")}
     roots |= {str(Path(m.__file__).parent) for m in (jax, np) if m.__file__}
     roots.add(str(Path(__file__).parents[2]))
-    return tuple(roots)
+    return tuple(f"{root}{os.sep}" for root in roots)  # another folder may begin with the same name
 
 
 def is_users(function: FunctionType) -> bool:
