@@ -26,7 +26,7 @@ def bowl(mu: gm.Real, *, y: gm.Data["n"]) -> float:
 def made_up(work: Any, data: Any, seed: int, wanted: Mapping[str, str]) -> Fit:
     """In place of a fit."""
     del wanted
-    work.opened(), data.opened()
+    many.work_of(work), data.opened()
     draws = np.random.default_rng(seed).normal(size=SHAPE)
     coords = {"posterior/chain": np.arange(SHAPE[0]), "posterior/draw": np.arange(SHAPE[1])}
     facts = {"seed": seed, "seconds": 0.0, "divergences": 0, "warnings": [], "attributes": {}}

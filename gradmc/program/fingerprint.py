@@ -252,6 +252,7 @@ class _Description:
         return "instance", self.of(type(value)), *((name, self.of(inner)) for name, inner in sorted(state.items()))
 
 
+@functools.lru_cache(maxsize=2**14)
 def is_library(file: str) -> bool:
     """Whether a file is that of gradmc, of Python or of an installed package, and not the user's own."""
     return file.startswith((PACKAGE, *LIBRARIES, "<frozen"))
