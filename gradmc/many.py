@@ -5,6 +5,7 @@ worker traces and compiles the program once for data of the same shapes (`gradmc
 differ are given as reals where the program takes them so (`gradmc.density.reals`).
 """
 
+import functools
 import hashlib
 import itertools
 import time
@@ -346,7 +347,7 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
         UsageError: this process has other versions.
     """
     refuse_other_versions(wanted)
-    opened: Work = work.opened()
+    opened = work_of(work)
     began, found = time.perf_counter(), list[str]()
     try:
         own = {"model": opened.model, "data": as_reals(data.opened(), opened.reals), "seed": seed}
@@ -365,6 +366,12 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
         "attributes": {**tree.attrs, "data_as_reals": list(opened.reals)},
     }
     return Fit.of(tree, facts)
+
+
+@functools.lru_cache(maxsize=8)
+def work_of(parcel: Parcel) -> Work:
+    """The work in a parcel, which a worker opens once."""
+    return parcel.opened()
 
 
 SAMPLE_DEFAULTS: dict[str, Any] = {

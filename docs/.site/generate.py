@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = {
     "sampling": (
         "Sampling",
-        ["sample", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior", "optimize"],
+        ["sample", "sample_many", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior", "optimize"],
     ),
     "models": (
         "Models and densities",

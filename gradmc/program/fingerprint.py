@@ -274,6 +274,7 @@ class _Description:
         return "instance", self.of(type(value)), *((name, self.of(v)) for name, v in sorted(_state(value).items()))
 
 
+@functools.lru_cache(maxsize=2**14)
 def is_library(file: str) -> bool:
     """Whether a file is that of gradmc, of Python or of an installed package, and not the user's own."""
     return file.startswith((PACKAGE, *LIBRARIES, "<frozen"))

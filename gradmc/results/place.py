@@ -32,7 +32,7 @@ class Place(Protocol):
 
 
 class Folder:
-    """A directory of this machine."""
+    """A directory of this machine. A file is whole or absent; a power failure may cost the last ones."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class Folder:
         path = self.path / name
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, content)
+        atomic_write(path, content, durable=False)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is none."""

@@ -1,6 +1,7 @@
 """Right models pass; a wrong Jacobian, a wrong sampler and a wrong simulator are caught."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -161,3 +162,13 @@ def test_what_calibration_needs() -> None:
         gm.calibrate(line, DATA, replications=20, seed=-1)
     with pytest.raises(UsageError, match="expected at least 20 replications"):
         gm.calibrate(line, DATA, replications=5)
+
+
+def test_an_executor_gives_the_same_outcome() -> None:
+    options = {"replications": 25, "ranked": 15, "warmup": 50}
+    with ThreadPoolExecutor(1) as executor:
+        there = gm.calibrate(line, DATA, executor=executor, **options)
+    here = gm.calibrate(line, DATA, **options)
+    assert there.ranks.keys() == here.ranks.keys()
+    for name, ranks in here.ranks.items():
+        np.testing.assert_array_equal(there.ranks[name], ranks)
