@@ -32,7 +32,6 @@ class Target:
     arguments: Any = ()
     start_radius: float = 2.0
     memory: Memory = dataclasses.field(default_factory=Memory, compare=False)
-    shelf: None = None
 
     def scope(self) -> AbstractContextManager[Any]:
         """JAX in the target's precision."""

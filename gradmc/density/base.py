@@ -33,7 +33,6 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc._process import use_jax
-from gradmc.density.kept import Shelf
 from gradmc.density.memory import Memory
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.markup import element, table
@@ -386,11 +385,6 @@ class Density(Travelling, abc.ABC):
     @functools.cached_property
     def _memory(self) -> Memory:
         return Memory()
-
-    @property
-    def shelf(self) -> Shelf | None:
-        """Where compiled code is kept for other processes; None where it is not."""
-        return None
 
     @functools.cached_property
     def _jitted(self) -> dict[str, Callable[..., Any]]:

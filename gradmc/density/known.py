@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -37,22 +37,21 @@ class Known:
     Attributes:
         traced: names of the data that are arguments of its trace.
         built_in: the fingerprint of the data that are not.
-        memory: what was made of it; its trace, without data, under `PROGRAM`, unless another process made that.
-        shelf: what is kept of it on disk; None where nothing can be.
+        memory: what was made of it; its trace, without data, under `PROGRAM`, unless another process made that. On its
+            shelf stands what is kept of it on disk.
         index: where on disk stands which data are arguments.
     """
 
     traced: tuple[str, ...]
     built_in: Any
-    memory: Memory = field(default_factory=Memory)
-    shelf: Shelf | None = None
+    memory: Memory
     index: Shelf | None = None
 
     def keep(self, facts: dict[str, Any]) -> None:
         """Let other processes know what there is to know of the trace."""
-        if self.shelf is None or self.index is None:
+        if self.memory.shelf is None or self.index is None:
             return
-        self.shelf.put_facts({**facts, TRACED: list(self.traced)})
+        self.memory.shelf.put_facts({**facts, TRACED: list(self.traced)})
         outlines = set(_outlines(self.index))
         if self.traced not in outlines:
             self.index.put(TRACED, json.dumps(sorted({*outlines, self.traced})).encode())
@@ -86,7 +85,7 @@ def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], "Tr
         program, quiet = _quietly(make)
         built_in = _built_in(bound, program.traced)
         place = _shelf(key, program.traced, built_in) if quiet else None
-        found = Known(program.traced, built_in, shelf=place, index=index)
+        found = Known(program.traced, built_in, Memory(place), index)
         found.memory.remember(PROGRAM, program.bare)
     if key is not None and found.built_in is not None:
         with _lock:
@@ -112,7 +111,7 @@ def _elsewhere(key: Any, index: Shelf | None, bound: BoundModel) -> Known | None
         place = _shelf(key, traced, built_in)
         facts = None if place is None else place.facts()
         if facts is not None and facts[TRACED] == list(traced):
-            found = Known(traced, built_in, shelf=place, index=index)
+            found = Known(traced, built_in, Memory(place), index)
             found.memory.remember(FACTS, lambda facts=facts: facts)
             return found
     return None

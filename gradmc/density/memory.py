@@ -4,11 +4,18 @@ import contextlib
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from gradmc.density.kept import Shelf
+
 
 class Memory:
-    """Things by key, each made once."""
+    """Things by key, each made once.
 
-    def __init__(self) -> None:
+    Args:
+        shelf: where compiled code is kept for other processes; None where it is not.
+    """
+
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self.shelf = shelf
         self._made: dict[Hashable, Any] = {}
 
     def holds(self, key: Hashable) -> bool:

@@ -90,7 +90,7 @@ class ProgramDensity(Density):
     @property
     def shelf(self) -> Shelf | None:
         """What is kept of the program on disk."""
-        return self._known.shelf
+        return self.memory.shelf
 
     @functools.cached_property
     def _program(self) -> "Traced":

@@ -19,7 +19,6 @@ import numpy as np
 from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
-from gradmc.density.kept import Shelf
 from gradmc.density.memory import Memory
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
@@ -61,11 +60,6 @@ class SampledDensity(Protocol):
     @property
     def memory(self) -> Memory:
         """What was made for this density before."""
-        ...
-
-    @property
-    def shelf(self) -> Shelf | None:
-        """Where compiled code is kept for other processes; None where it is not."""
         ...
 
     @property
@@ -372,6 +366,8 @@ def prepare(
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()
 
+        shelf = density.memory.shelf
+
         def compiling() -> Compiled:
             return compile_run(
                 machine,
@@ -384,7 +380,7 @@ def prepare(
                 scope=density.scope,
                 capacity=capacity,
                 meanwhile=meanwhile,
-                kept=None if density.shelf is None or (word := digest_of(*key)) is None else (density.shelf, word),
+                kept=None if shelf is None or (word := digest_of(*key)) is None else (shelf, word),
             )
 
         compiled = density.memory.remember(key, compiling)
