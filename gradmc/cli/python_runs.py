@@ -35,7 +35,9 @@ def job_of(run: RunDirectory, manifest: Mapping[str, Any], *, extra_draws: int =
     config = manifest["config"]
     draws = config["sampler"]["draws"] + extra_draws
     settings = Settings(**{**given.settings, "seed": manifest["seed"], "draws": draws})
-    output = {name: tuple(value) if isinstance(value, list) else value for name, value in config["output"].items()}
+    output: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["output"].items()
+    }
     work = Work(
         density=as_density(load_model(given.target), given.data, given.precision, settings.max_loop_iterations),
         settings=settings,
