@@ -1,4 +1,4 @@
-"""Whether JAX can work in this process: it has a device, and its threads were not lost in a fork.
+"""What this process may use: cores, and JAX, if it has a device and its threads were not lost in a fork.
 
 A process that was forked after its parent used JAX through gradmc is told so, instead of hanging: whatever waits for
 threads that are gone waits for ever.
@@ -51,3 +51,8 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.run.settings import available_cores
+from gradmc._process import available_cores
 
 BATCH = 1 << 18
 """Numbers that are worked on at once: what is computed from them takes some 40 MB, and larger ones are no faster."""

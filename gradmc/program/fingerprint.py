@@ -394,8 +394,8 @@ def _state(value: Any) -> dict[str, Any]:
 
 def _frame(value: Any) -> Any:
     """The columns and labels of a data frame or Series, if it is one of pandas'."""
-    pandas: Any = sys.modules.get("pandas")
-    if not hasattr(pandas, "Index"):  # absent, or another thread is importing it
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not hasattr(pandas, "Index"):  # or another thread is importing it
         return None
     if isinstance(value, pandas.DataFrame):
         return [(name, value[name].to_numpy()) for name in value.columns], value.index.to_numpy()

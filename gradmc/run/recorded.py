@@ -95,7 +95,7 @@ class Watch:
             driver.stop()
             self.progress.note(WHY[ending])
         elif not self.imported:
-            import_readers()
+            import_readers(judging=self.monitor.targets.on_draws)
             self.imported = True
         elif time.monotonic() >= self.next_ess:
             self.show_ess()
@@ -193,8 +193,8 @@ class StoredPosterior:
         return {str(name): array.values for name, array in tree["posterior"].data_vars.items()}
 
 
-def import_readers() -> None:
-    """Import what reading and judging draws needs, while the main thread has nothing else to do."""
+def import_readers(*, judging: bool) -> None:
+    """Import what reading draws needs, and `judging` them, while the main thread has nothing else to do."""
     with suppress(ImportError):  # raised again where it matters
-        for name in ("xarray", "zarr", "arviz_stats"):
+        for name in ("xarray", "zarr", *(["arviz_stats"] if judging else [])):
             importlib.import_module(name)

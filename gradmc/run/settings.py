@@ -6,11 +6,11 @@
 import dataclasses
 import functools
 import math
-import os
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from gradmc._process import available_cores
 from gradmc.arguments import check_real, check_whole
 from gradmc.errors import UsageError
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
@@ -130,8 +130,3 @@ def options() -> Mapping[str, tuple[Any, Option, Any]]:
         for name, default in fields.items()
         if get_origin(hints[name]) is Annotated
     }
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

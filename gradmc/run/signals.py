@@ -12,16 +12,19 @@ signals are also written to a pipe (`signal.set_wakeup_fd`), which a thread read
 was started to ignore (`nohup`) stay ignored.
 """
 
+import _thread
 import math
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 INSISTING = ("SIGINT", "SIGTERM")
@@ -134,12 +137,27 @@ def listening(names: Sequence[str] = NAMES, *, hard: bool = True) -> Iterator[Re
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A second Ctrl-C ends the process at once, while the first is Python's KeyboardInterrupt."""
+    """A second Ctrl-C ends the process at once, while the first is Python's KeyboardInterrupt.
+
+    One that Python raises where it cannot get out (a callback of the garbage collector) comes again a moment later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _guarded(Interrupts().guard, lambda: math.inf, lambda: None):
-        yield
+    interrupts, before = Interrupts(), sys.unraisablehook
+
+    def unraisable(lost: Any) -> None:
+        if lost.exc_type is KeyboardInterrupt:
+            interrupts.again()
+        else:
+            before(lost)
+
+    sys.unraisablehook = unraisable
+    try:
+        with _guarded(interrupts.guard, lambda: math.inf, lambda: None):
+            yield
+    finally:
+        sys.unraisablehook = before
 
 
 @dataclass(slots=True)
@@ -147,6 +165,11 @@ class Interrupts:
     """How often Ctrl-C was pressed."""
 
     count: int = 0
+
+    def again(self) -> None:
+        """Let the last one come again, which is not another one."""
+        self.count -= 1
+        threading.Timer(0.01, _thread.interrupt_main).start()
 
     def guard(self, number: int) -> None:
         """End the process at the second time."""

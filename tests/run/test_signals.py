@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from gradmc.run.signals import listening
+from gradmc.run.signals import interruptible, listening
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs the signals of Unix")
 
@@ -42,3 +44,18 @@ def test_before_the_chains_run_the_handler_itself_speaks(watched: bool, capfd: p
         requests.watched = watched
         os.kill(os.getpid(), signal.SIGTERM)
     assert ("as soon as the model is compiled" in capfd.readouterr().err) is not watched
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    """As in a callback of the garbage collector, out of which no exception gets; nothing is shown of the first."""
+
+    class Dropped:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    before = sys.unraisablehook
+    with handled(signal.SIGINT, signal.default_int_handler), interruptible():
+        Dropped()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20.0)
+    assert sys.unraisablehook is before
