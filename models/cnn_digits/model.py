@@ -1,6 +1,5 @@
 """Handwritten digits, 8 x 8 pixels: a convolutional network in plain loops."""
 
-import math
 
 import numpy as np
 
@@ -22,7 +21,7 @@ def features(image, kernel, bias):
                 z = bias[f]
                 for a in range(FILTER):
                     for b in range(FILTER):
-                        z += kernel[f, a, b] * image[r + a, c + b]
+                        z += kernel[f, a, b] * image[r + a, c + b] / 16.0
                 pooled[f, r // POOL, c // POOL] += max(z, 0.0) / POOL**2
     return pooled
 
@@ -45,7 +44,7 @@ def cnn_digits(
     filter: int = 12,
 ):
     """The digit is categorical, with the network's log odds; weights have normal priors."""
-    lp = normal(kernel, 0.0, 1.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 0.5) + normal(shift, 0.0, 1.0)
+    lp = normal(kernel, 0.0, 2.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 2.0) + normal(shift, 0.0, 1.0)
     for i in range(len(digit)):
         z = logits(image[i], kernel, bias, weight, shift)
         lp += gm.observe("digit", gm.lpdf.categorical_logit(digit[i], z))

@@ -1,6 +1,5 @@
 """The constants of a program from its tests: by how much each expectation is met becomes the density."""
 
-import math
 import sys
 from pathlib import Path
 

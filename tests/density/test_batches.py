@@ -18,9 +18,7 @@ DATA = {"x": RNG.normal(size=(N, 2)), "kind": RNG.integers(0, 2, N), "y": RNG.no
 
 
 @gm.model
-def line(
-    a: Real[2], b: Real, sigma: Positive, *, x: Data["n", 2], kind: Data["n"], y: Data["n"], z: Data["other"]
-):
+def line(a: Real[2], b: Real, sigma: Positive, *, x: Data["n", 2], kind: Data["n"], y: Data["n"], z: Data["other"]):
     """Rows along n; integers that choose an entry and a branch; other terms that are no rows."""
     lp = normal(a, 0.0, 1.0) + normal(b, 0.0, 1.0) + half_normal(sigma, 1.0)
     for j in range(len(z)):
@@ -46,14 +44,14 @@ def test_the_mean_over_all_batches_is_the_density_and_its_gradient(density, jaco
     assert batches.observed(x, np.random.default_rng(0)) == ("y",), "but not z"
     estimate = batches.estimate(("y",), N)
     with density.scope():
-        both = jax.jit(
-            jax.value_and_grad(lambda x, rows: estimate(x, rows, batches.arrays(), jacobian=jacobian))
-        )
+        both = jax.jit(jax.value_and_grad(lambda x, rows: estimate(x, rows, batches.arrays(), jacobian=jacobian)))
         found = [both(x, np.array(rows)) for rows in itertools.combinations(range(N), SIZE)]
         if jacobian:
             value, gradient = density.value_and_grad(x)
         else:
-            value, gradient = jax.value_and_grad(lambda x: density.log_density(density.constrain(x)))(jax.numpy.array(x))
+            value, gradient = jax.value_and_grad(lambda x: density.log_density(density.constrain(x)))(
+                jax.numpy.array(x)
+            )
     np.testing.assert_allclose(np.mean([v for v, _ in found]), value, rtol=1e-12)
     np.testing.assert_allclose(np.mean([g for _, g in found], axis=0), gradient, rtol=1e-10, atol=1e-12)
     assert np.std([v for v, _ in found]) > 0.1, "batches differ"

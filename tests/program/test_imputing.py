@@ -53,7 +53,15 @@ def test_missing_entries_are_parameters(density):
 
 
 def test_results_show_where_they_are():
-    draws = gm.sample(regression, {**LARGER, "n": [f"row {i}" for i in range(25)]}, seed=1, chains=2, warmup=200, draws=200, progress="none")
+    draws = gm.sample(
+        regression,
+        {**LARGER, "n": [f"row {i}" for i in range(25)]},
+        seed=1,
+        chains=2,
+        warmup=200,
+        draws=200,
+        progress="none",
+    )
     posterior = draws["posterior"]
     assert list(posterior["x_missing"].coords["x_entry"].values) == ["row 1", "row 4"]
     np.testing.assert_array_equal(np.isnan(draws["constant_data"]["x"]), np.isnan(LARGER["x"]))
