@@ -1,6 +1,5 @@
 """Handwritten digits, 8 x 8 pixels: a convolutional network in plain loops."""
 
-
 import numpy as np
 
 import gradmc as gm
@@ -34,14 +33,14 @@ def logits(image, kernel, bias, weight, shift):
 
 @gm.model
 def cnn_digits(
-    kernel: Real["filter", 3, 3],
-    bias: Real["filter"],
-    weight: Real[10, "9 * filter"],
+    kernel: Real["filters", 3, 3],
+    bias: Real["filters"],
+    weight: Real[10, "9 * filters"],
     shift: Real[10],
     *,
     image: Data["n", 8, 8],
     digit: Data["n"],
-    filter: int = 12,
+    filters: int = 12,
 ):
     """The digit is categorical, with the network's log odds; weights have normal priors."""
     lp = normal(kernel, 0.0, 2.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 2.0) + normal(shift, 0.0, 1.0)
@@ -52,7 +51,7 @@ def cnn_digits(
 
 
 @cnn_digits.simulator
-def simulate(rng, kernel, bias, weight, shift, *, image, digit, filter=12):
+def simulate(rng, kernel, bias, weight, shift, *, image, digit, filters=12):
     """New digits for the same pictures."""
     new = np.zeros(len(digit), int)
     for i in range(len(digit)):

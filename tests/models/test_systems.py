@@ -128,7 +128,7 @@ def test_draws_across_a_real_branch_are_right():
 
 
 def test_the_path_is_that_of_jacobis_elliptic_functions():
-    """theta(t) = 2 asin(k sn(w t + phase, k)), k the sine of half the amplitude; the error falls with the step squared."""
+    """theta(t) = 2 asin(k sn(w t + phase, k)), k the sine of half the amplitude; errors fall with the step squared."""
     model, frequency, k = module("least_action"), 3.0, np.sin(0.6)
     phase = ellipkinc(np.arcsin(np.sin(-0.3) / k), k**2)
 
@@ -155,7 +155,7 @@ def test_the_pH_is_the_root_of_the_cubic():
         volume = model.ACID + added
         s, a, w = model.BASE * added / volume, concentration * model.ACID / volume, model.WATER
         roots = np.roots([1.0, K + s, K * (s - a) - w, -w * K])
-        wanted = -np.log10([r.real for r in roots if abs(r.imag) < 1e-12 and r.real > 0][0])
+        wanted = -np.log10(next(r.real for r in roots if abs(r.imag) < 1e-12 and r.real > 0))
         found = model.brentq(model.excess_charge, 0.0, 14.0, args=(added, concentration, 4.7), xtol=1e-12)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
