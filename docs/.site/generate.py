@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = {
     "sampling": (
         "Sampling",
-        ["sample", "sample_many", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior", "optimize"],
+        [
+            *["sample", "sample_many", "start", "Handle", "Keep", "Targets", "SamplingWarning", "sample_prior"],
+            *["optimize", "approximate"],
+        ],
     ),
     "models": (
         "Models and densities",
@@ -27,6 +30,7 @@ REFERENCE = {
             "Model",
             "observe",
             "record",
+            "marginalize",
             "external",
             "explain",
             "check",
@@ -38,7 +42,7 @@ REFERENCE = {
             "from_numpyro",
         ],
     ),
-    "results": ("Results", ["diagnose", "report", "predict", "without_chains"]),
+    "results": ("Results", ["diagnose", "report", "predict", "draw_states", "without_chains"]),
     "engine": (
         "Parts of the engine",
         [
@@ -78,6 +82,8 @@ def on_files(files: Files, config: Any) -> Files:
     pages["index.md"] = start()
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
+    for picture in sorted((ROOT / "models").glob("*/picture.png")):
+        files.append(File.generated(config, f"pictures/{picture.parent.name}.png", abs_src_path=str(picture)))
     return files
 
 
@@ -160,7 +166,7 @@ def gallery() -> str:
     """The notebooks and the models that come with gradmc."""
     parts = ["# Gallery", *map(notebook, sorted((ROOT / "examples").glob("*.ipynb"))), INTRODUCTION]
     for folder in sorted(path.parent for path in (ROOT / "models").glob("*/model.py")):
-        readme = (folder / "README.md").read_text()
+        readme = (folder / "README.md").read_text().replace("](picture.png)", f"](pictures/{folder.name}.png)")
         program = (folder / "model.py").read_text()
         parts.append(f"#{without_links(readme)}\n\n```python\n{program}```")
     return "\n\n".join(parts) + "\n"
@@ -188,7 +194,7 @@ def without_links(text: str) -> str:
 
     def kept(match: re.Match[str]) -> str:
         words, target = match[1], match[2].removeprefix("../../docs/").removeprefix("../docs/")
-        known = target.startswith(("http", "#")) or (ROOT / "docs" / target.split("#")[0]).is_file()
+        known = target.startswith(("http", "#", "pictures/")) or (ROOT / "docs" / target.split("#")[0]).is_file()
         return f"[{words}]({target})" if known else words
 
     return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", kept, text)

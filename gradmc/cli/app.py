@@ -262,23 +262,27 @@ class Commands:
         restarts: int = 5,
         jacobian: Flag = False,
         draws: int = 0,
+        resume: Flag = False,
+        progress: Display = "auto",
         common: Common = COMMON,
     ) -> int:
-        """Find the posterior mode by L-BFGS, with standard errors from the Hessian.
+        """Find the posterior mode by L-BFGS, or by a method of Optax with batches of the data ([optimize]).
 
         Exits with 3 if the density has no maximum.
 
-        Example: `gradmc optimize run.toml --restarts 10`
+        Example: `gradmc optimize run.toml --optimize.method adam --optimize.epochs 5000`
 
         Args:
             restarts: Searches from different random starts.
             jacobian: Take the mode on the unconstrained scale, Jacobian included.
             draws: Draw so often from the normal (Laplace) approximation, and add its mean, standard deviation
                 and interval; implies --jacobian.
+            resume: Go on with the descent in the directory `optimize.dir`, if there is one.
         """
-        from gradmc.cli.optimizing import optimize
+        from gradmc.cli.optimizing import Asked, optimize
 
-        return optimize(config, self.overrides, restarts=restarts, jacobian=jacobian, draws=draws, common=common)
+        asked = Asked(restarts=restarts, jacobian=jacobian, draws=draws, resume=resume, progress=progress)
+        return optimize(config, self.overrides, asked, common=common)
 
     def calibrate(
         self,

@@ -15,7 +15,12 @@ from gradmc.errors import UsageError
 from gradmc.run.parts import PARTS, make_part
 from gradmc.run.settings import Option, options
 
-PATHS = frozenset({"output.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target", "many.files"})
+PATHS = frozenset(
+    {
+        *("output.dir", "optimize.dir", "sampler.warm_start", "sampler.initial", "data.file", "model.target"),
+        "many.files",
+    }
+)
 """Keys that hold paths: relative to the file they stand in, or else to the working directory."""
 
 
@@ -193,6 +198,34 @@ class ClusterSection(Section):
     )
 
 
+class OptimizeSection(Section):
+    """How `gradmc optimize` looks for the mode."""
+
+    method: str = Field(default="lbfgs", min_length=1, description='"lbfgs", or a method of Optax', examples=["adam"])
+    batch: dict[str, Annotated[int, Field(ge=1)]] | None = Field(
+        default=None, description="a dimension, and rows of the data along it at a time", examples=[{"n": 64}]
+    )
+    epochs: int | None = Field(
+        default=None, ge=1, description="passes over the data; steps where there are no batches", examples=[50]
+    )
+    learning_rate: float | None = Field(default=None, gt=0.0, description="of the loss per row", examples=[0.01])
+    schedule: Literal["constant", "cosine", "exponential"] = Field(
+        default="constant", description="what becomes of the learning rate", examples=["cosine"]
+    )
+    held_out: float | None = Field(
+        default=None, gt=0.0, lt=1.0, description="share of the rows that judges the steps", examples=[0.1]
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="epochs without a better score of these rows after which it ends", examples=[10]
+    )
+    start_radius: float | None = Field(
+        default=None, gt=0.0, description="largest modulus of unconstrained coordinates at the start", examples=[0.1]
+    )
+    dir: str | None = Field(
+        default=None, min_length=1, description="directory of checkpoints and result", examples=["runs/mode"]
+    )
+
+
 class Config(Section):
     """The configuration of a run."""
 
@@ -203,6 +236,7 @@ class Config(Section):
     stop: StopSection = Field(default_factory=StopSection)
     many: ManySection = Field(default_factory=ManySection)
     cluster: ClusterSection = Field(default_factory=ClusterSection)
+    optimize: OptimizeSection = Field(default_factory=OptimizeSection)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -212,6 +246,7 @@ SECTIONS: dict[str, type[Section]] = {
     "stop": StopSection,
     "many": ManySection,
     "cluster": ClusterSection,
+    "optimize": OptimizeSection,
 }
 """The tables with fixed keys; `data` has the names that the model gives it."""
 

@@ -92,7 +92,7 @@ def _chain(name: str, scores: Any, prior: Any, transition: Any) -> Any:
     fits = np.shape(transition) in ((K, K), (T - 1, K, K))
     _check(fits, f"transition must have the shape {(K, K)} or {(T - 1, K, K)}, got {np.shape(transition)}", name)
     varying = np.ndim(transition) == 3
-    ahead = np.log(prior)  # log probabilities of the state given the data before
+    ahead = np.log(np.asarray(prior))  # log probabilities of the state given the data before
     terms = np.zeros(T)
     predicted = np.zeros((T, K))
     filtered = np.zeros((T, K))

@@ -20,7 +20,7 @@ def features(image, kernel, bias):
                 z = bias[f]
                 for a in range(FILTER):
                     for b in range(FILTER):
-                        z += kernel[f, a, b] * image[r + a, c + b]
+                        z += kernel[f, a, b] * image[r + a, c + b] / 16.0
                 pooled[f, r // POOL, c // POOL] += max(z, 0.0) / POOL**2
     return pooled
 
@@ -33,17 +33,17 @@ def logits(image, kernel, bias, weight, shift):
 
 @gm.model
 def cnn_digits(
-    kernel: Real["filter", 3, 3],
-    bias: Real["filter"],
-    weight: Real[10, "9 * filter"],
+    kernel: Real["filters", 3, 3],
+    bias: Real["filters"],
+    weight: Real[10, "9 * filters"],
     shift: Real[10],
     *,
     image: Data["n", 8, 8],
     digit: Data["n"],
-    filter: int = 12,
+    filters: int = 12,
 ):
     """The digit is categorical, with the network's log odds; weights have normal priors."""
-    lp = normal(kernel, 0.0, 1.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 0.5) + normal(shift, 0.0, 1.0)
+    lp = normal(kernel, 0.0, 2.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 2.0) + normal(shift, 0.0, 1.0)
     for i in range(len(digit)):
         z = logits(image[i], kernel, bias, weight, shift)
         lp += gm.observe("digit", gm.lpdf.categorical_logit(digit[i], z))
@@ -51,7 +51,7 @@ def cnn_digits(
 
 
 @cnn_digits.simulator
-def simulate(rng, kernel, bias, weight, shift, *, image, digit, filter=12):
+def simulate(rng, kernel, bias, weight, shift, *, image, digit, filters=12):
     """New digits for the same pictures."""
     new = np.zeros(len(digit), int)
     for i in range(len(digit)):

@@ -1,4 +1,4 @@
-"""Branch lengths of the tree of the apes from mitochondrial DNA: Felsenstein's pruning (1981) with Kimura's model (1980)."""
+"""The tree of the apes from mitochondrial DNA: pruning (Felsenstein 1981) with Kimura's model (1980)."""
 
 import math
 

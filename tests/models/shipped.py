@@ -16,7 +16,21 @@ from gradmc.density import Density
 from gradmc.program.model import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "models"
-NAMES = tuple(sorted(path.parent.name for path in FOLDER.glob("*/run.toml")))
+ALL = tuple(sorted(path.parent.name for path in FOLDER.glob("*/run.toml")))
+OPTIMIZED = tuple(name for name in ALL if "[optimize]" in (FOLDER / name / "run.toml").read_text())
+"""Those whose mode is looked for; too many parameters to be sampled here."""
+NAMES = tuple(name for name in ALL if name not in OPTIMIZED)
+SYSTEMS = (
+    "adaptive_control",
+    "changepoint",
+    "constants_from_tests",
+    "equilibrium",
+    "first_passage",
+    "inverse_rendering",
+    "least_action",
+    "phylogeny",
+)
+"""Those of `tests/models/test_systems.py`, of which some have large programs."""
 
 
 @dataclass(frozen=True, slots=True)

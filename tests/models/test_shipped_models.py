@@ -6,21 +6,23 @@ import pytest
 
 import gradmc as gm
 from gradmc.config.target import load_model
-from tests.models.shipped import FOLDER, NAMES, as_floats, shipped
+from tests.models.shipped import ALL, FOLDER, NAMES, SYSTEMS, as_floats, shipped
 
 every = pytest.mark.parametrize("name", NAMES)
+WITHOUT_SIMULATOR = ("constants_from_tests",)
+"""Its data are expectations."""
 
 
 def test_all_models_are_found() -> None:
     folders = {path.parent.name for path in FOLDER.glob("*/model.py")}
-    assert folders == set(NAMES), "a model folder without run.toml"
+    assert folders == set(ALL), "a model folder without run.toml"
     assert {"eight_schools", "garch11", "hmm", "lotka_volterra"} <= folders
 
 
-@every
+@pytest.mark.parametrize("name", ALL)
 def test_readme_names_the_data_and_their_source(name: str) -> None:
     text = (FOLDER / name / "README.md").read_text()
-    data_files = [path.name for path in (FOLDER / name).iterdir() if path.suffix in (".csv", ".json")]
+    data_files = [path.name for path in (FOLDER / name).iterdir() if path.suffix in (".csv", ".json", ".npz")]
     assert data_files
     assert all(f"`{file}`" in text for file in data_files)
     assert ("**Data.**" in text and "Source" in text) or "Computed from" in text
@@ -67,7 +69,7 @@ def test_observed_terms_and_the_prior_sum_to_the_density(name: str) -> None:
     )
 
 
-@every
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITHOUT_SIMULATOR])
 def test_simulator_makes_data_of_the_same_shape(name: str) -> None:
     model = shipped(name)
     bound = model.model.bind(model.data)
@@ -98,8 +100,9 @@ def test_centred_and_noncentred_eight_schools_are_one_posterior() -> None:
         np.testing.assert_allclose(difference, 8 * np.log(values["tau"]), rtol=1e-10)
 
 
-@pytest.mark.slow
-@every
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.campaign if name in SYSTEMS else pytest.mark.slow) for name in NAMES]
+)
 def test_run_toml_gives_draws_to_trust(name: str) -> None:
     """The seeds are fixed: R-hat below 1.01 and 100 effective draws per chain is what `gradmc diagnose` asks for."""
     model = shipped(name)
