@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
 from gradmc.program.frontend import (
@@ -160,6 +159,10 @@ class Loop:
                 replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+        except KeyError as error:
+            if failing.was_raised(error) or failing.waits_for(KeyError):
+                raise
+            self._peel(Peel(f"a dict or frame has no {error} in all iterations"))
 
     def _stopping(self) -> bool:
         """Run it as a `while`, in which a list may grow as often as parameters say."""
@@ -262,7 +265,7 @@ class Trial:
         if self.loop.may_stop() and self._ends_early(jaxpr):
             raise Stops
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
-            flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+            flat = ir.opened(jaxpr)(*self.pack.leaves)
         elif n <= IN_PYTHON or self._exceeds(jaxpr):
             raise DataOnly
         else:
@@ -680,7 +683,7 @@ class Trial:
 def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
     """The results of a loop over data, computed now."""
     with jax.ensure_compile_time_eval():
-        out = jax.jit(jaxpr_as_fun(jaxpr))(*leaves)
+        out = jax.jit(ir.opened(jaxpr))(*leaves)
     return [np.asarray(v)[()] for v in out]
 
 

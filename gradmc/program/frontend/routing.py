@@ -55,6 +55,10 @@ JOINING = frozenset([np.stack, np.concatenate, np.hstack, np.vstack, np.dstack, 
 """Those of them that take one list of arrays, each of which may be a list."""
 
 
+class NoCounterpart(ProgramError):
+    """A function that has no compiled form; where it is applied to data alone, knowing these is enough."""
+
+
 def counterpart(function: Any) -> Callable[..., Any] | None:
     """What to call in place of a library function when an argument is traced; None: the function itself.
 
@@ -79,7 +83,7 @@ def counterpart(function: Any) -> Callable[..., Any] | None:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ProgramError(
+    raise NoCounterpart(
         f"{name} cannot be applied to a value that is not known while compiling", location=where.here(), remedy=REMEDY
     )
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, choices, context, lasting, nullable, partial, where, windows
+from gradmc.program.frontend import bounds, choices, context, lasting, nullable, partial, tables, where, windows
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.subscripts import (
@@ -26,7 +26,21 @@ from gradmc.program.frontend.subscripts import (
     present_index,
     symbolic_index,
 )
-from gradmc.program.frontend.values import CannotRoll, Selected, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Choice,
+    Selected,
+    Unbound,
+    any_traced,
+    is_array,
+    is_leaf,
+    is_traced,
+)
+
+NAMED = "(of numbers it may be, at most 100, all of which are there before the loop)"
+NAMED_REMEDY = "Make the dict with all its keys before the loop, or an array instead: index it with places[key]."
+MOST_NAMES = 100
+"""Items of a dict that are stored into by a key that is one of several: each costs a selection."""
 
 
 def store(owner: Any, index: Any, value: Any) -> None:
@@ -37,6 +51,9 @@ def store(owner: Any, index: Any, value: Any) -> None:
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(owner, value)
+    if isinstance(owner, dict) and isinstance(index, Choice):
+        _store_by_name(owner, index, value)
+        return
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
@@ -53,6 +70,23 @@ def store(owner: Any, index: Any, value: Any) -> None:
             content[index] = value
     else:
         _store_in_object(owner, index, value)
+
+
+def _store_by_name(owner: dict, key: Choice, value: Any) -> None:
+    """`owner[key] = value`, where the key is one of several: the items of all of them, each where it is the one.
+
+    Raises:
+        CannotRoll: an item is no number, or not there yet, or there are too many.
+    """
+    value = context.current().memory.content(value)
+    with changed(owner) as content:
+        for n, option in enumerate(key.options):
+            before = content.get(option, None)
+            numbers = is_leaf(value) and is_leaf(before) and np.ndim(value) == np.ndim(before) == 0
+            if not numbers or len(key.options) > MOST_NAMES:
+                raise CannotRoll(f"a store into a dict by a key that changes {NAMED}", NAMED_REMEDY)
+            here = tables.apply(jnp.equal(key.code, n), lambda code, n=n: code == n, key.code)
+            content[option] = jnp.where(here, value, before)
 
 
 def operand(value: Any) -> Any:
