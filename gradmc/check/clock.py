@@ -20,6 +20,9 @@ from gradmc.program.plainly import Interrupted, interrupt
 POLL = 0.05
 """Seconds between two looks at signals."""
 
+WAITING = 4.0
+"""A second in which the process waits, for other processes or for input, counts as one divided by this."""
+
 SHARE = 0.5
 """Of the time that is left: what one check may take, so that those after it have some."""
 
@@ -36,12 +39,18 @@ class Clock:
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
-        self.end = time.monotonic() + seconds
+        self._began = time.process_time(), time.monotonic()
+        self.seconds = seconds
         self._own = threading.local()
+
+    def now(self) -> float:
+        """Seconds since the beginning, of the processor: how busy the machine is with other work does not count."""
+        worked, passed = time.process_time() - self._began[0], time.monotonic() - self._began[1]
+        return max(worked, passed / WAITING)
 
     def left(self) -> float:
         """Seconds that are left to the check at hand."""
-        return max(0.0, getattr(self._own, "until", self.end) - time.monotonic())
+        return max(0.0, getattr(self._own, "until", self.seconds) - self.now())
 
     def check(self) -> None:
         """Go on, or not.
@@ -60,13 +69,13 @@ class Clock:
             file: of the program, whose plain run may be interrupted.
             share: of the time that is left, what it may take.
         """
-        now = time.monotonic()
-        if now >= self.end:
+        now = self.now()
+        if now >= self.seconds:
             return [], False
-        until = now + share * (self.end - now)
+        until = now + share * (self.seconds - now)
         found: list[T] = []
         errors: list[BaseException] = []
-        ended, given_up = threading.Event(), threading.Event()
+        ended, given_up, over = threading.Event(), threading.Event(), threading.Event()
 
         def work() -> None:
             self._own.until, self._own.given_up = until, given_up
@@ -79,19 +88,21 @@ class Clock:
                 pass
             except BaseException as error:
                 errors.append(error)
+            finally:
+                over.set()
 
         context: Any = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(work,), name="gradmc-check", daemon=True)
         thread.start()
-        try:
-            while thread.is_alive() and time.monotonic() < until:
-                thread.join(POLL)
-            if thread.is_alive():
+        try:  # an event: a thread whose join a signal interrupts counts as dead in Python 3.12
+            while not over.wait(POLL) and self.now() < until:
+                pass
+            if not over.is_set():
                 interrupt(thread, file)
         finally:
             given_up.set()
-            if thread.is_alive():  # the process must not end while it is in compiled code
-                atexit.register(thread.join)
+            if not over.is_set():  # the process must not end while it is in compiled code
+                atexit.register(over.wait)
         if errors:
             raise errors[0]
         return list(found), ended.is_set()

@@ -79,8 +79,8 @@ def check(
         chains: chains of the run whose time is predicted.
         transitions: its transitions per chain, warmup included.
         max_loop_iterations: as for `gm.density`; a density has its own.
-        seconds: how long the checks may take together, compiling the program not counted beyond 0.6 of it; those that
-            are not done then are named in `report.skipped`. Above 0; `math.inf` for no limit.
+        seconds: of the processor, that the checks may take together, compiling the program not counted beyond 0.6 of
+            it; those that are not done then are named in `report.skipped`. Above 0; `math.inf` for no limit.
 
     Returns:
         The report: findings with the user's lines; `report.passed` is False if there is an error.
@@ -94,7 +94,7 @@ def check(
             raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
     if not isinstance(seconds, numbers.Real) or not float(seconds) > 0:
         raise UsageError(f"seconds must be a number above 0, got {seconds!r}")
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         subject = Subject(_density(model, data, max_loop_iterations), seed=seed)
         subject.compile()
@@ -109,7 +109,7 @@ def check(
     if subject.density.bound is None:
         subject.skipped |= ELSEWHERE
         checks = {name: run for name, run in checks.items() if name not in ELSEWHERE}
-    subject.clock = Clock(max(seconds - took["compile"], LEAST * seconds))
+    subject.clock = Clock(max(seconds - (time.process_time() - worked), LEAST * seconds))
     findings: list[Finding] = []
     for name, run in checks.items():
         began = time.perf_counter()

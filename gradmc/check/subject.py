@@ -161,11 +161,11 @@ class Subject:
                 block = np.zeros((ROWS, self.dim), self.density.dtype)
                 count = min(self._rows, len(x) - first)
                 block[:count] = x[first : first + count]
-                began = time.perf_counter()
+                began = time.process_time()
                 value, gradient = self._compiled(block, np.int32(count), self.density.arguments)
                 values.append(np.asarray(value)[:count])
                 gradients.append(np.asarray(gradient)[:count])
-                self._pace = (time.perf_counter() - began) / count
+                self._pace = (time.process_time() - began) / count
                 first += count
         if not values:
             return Points(x, np.empty(0), np.empty((0, self.dim)))
@@ -180,10 +180,10 @@ class Subject:
     def starts(self) -> Points:
         """Points where samplers may start: fewer where evaluating them takes too long."""
         x = self.rng(0).uniform(-START_WIDTH, START_WIDTH, (2 * ROWS, self.dim))
-        end = time.monotonic() + START_SHARE * self.clock.left()
+        end = self.clock.now() + START_SHARE * self.clock.left()
         parts: list[Points] = []
         first = 0
-        while first < len(x) and (not parts or time.monotonic() < end):
+        while first < len(x) and (not parts or self.clock.now() < end):
             count = max(1, self._rows) if parts else FIRST
             parts.append(self.at(x[first : first + count]))
             first += count
@@ -195,9 +195,9 @@ class Subject:
         good = self.starts.where(self.starts.good)
         good = good.where(np.argsort(-good.value)[:4])
         steps = np.full(len(good.x), 0.1)
-        end = time.monotonic() + START_SHARE * self.clock.left()
+        end = self.clock.now() + START_SHARE * self.clock.left()
         for _ in range(25):
-            if not len(good.x) or time.monotonic() > end:
+            if not len(good.x) or self.clock.now() > end:
                 break
             size = np.linalg.norm(good.gradient, axis=1) + 1e-12
             moved = self.at(good.x + (steps / size)[:, None] * good.gradient)

@@ -131,7 +131,8 @@ def breaks(function: Function, what: str, *, kinks: bool = False) -> Breaks | No
     body, n = function.body, len(function.operands)
     given = [Seen(moving=is_traced(o) and jnp.issubdtype(jnp.result_type(o), jnp.inexact)) for o in function.operands]
     arguments = [Seen(degree=1), *(Seen(state=True) for _ in body.invars[n + 1 :])]
-    env: dict[Var, Seen] = dict(zip(body.invars, [*given, *arguments], strict=True))
+    env: dict[Var, Seen] = dict.fromkeys(body.constvars, Seen())
+    env |= zip(body.invars, [*given, *arguments], strict=True)
     found, doubtful, hidden = [], [], False
     for eqn in body.eqns:
         seen = [Seen() if isinstance(a, Literal) else env[a] for a in eqn.invars]
