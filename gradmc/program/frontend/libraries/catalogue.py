@@ -34,7 +34,11 @@ def catalogue() -> dict[str, list[str]]:
 
     Laws of scipy.stats stand as `norm`, with the methods of all; others as `norm (logpdf, pdf)`.
     """
-    return {name: sorted(_known(importlib.import_module(name))) for name in LIBRARIES}
+    return {name: sorted(_known(_module(name))) for name in LIBRARIES}
+
+
+def _module(name: str) -> ModuleType:
+    return np.emath if name == "numpy.emath" else importlib.import_module(name)
 
 
 def _known(module: ModuleType) -> Iterator[str]:
