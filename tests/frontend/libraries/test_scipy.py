@@ -67,6 +67,8 @@ def test_laws() -> None:
             "bounded": lambda a, b, c: stats.truncnorm.logpdf(c, -1, 2, a, b) + stats.powerlaw.logpdf(c, b),
             "outside": lambda a, b, c: stats.uniform.pdf(3.0, a, b) + stats.beta.cdf(1.5, a, b) + c,
             "counts": lambda a, b, c: stats.nbinom.logpmf([0, 3], a, c).sum() + stats.binom.logcdf(2, 5, c),
+            "pearson": lambda a, b, c: stats.pearson3.logpdf(Y, c, 0.1, b).sum() + stats.pearson3.logpdf(0.3, -a),
+            "cauchy": lambda a, b, c: stats.cauchy.ppf(c, a, b) + stats.wald.ppf(c, a, b),
             "quantiles": lambda a, b, c: stats.norm.ppf(c, a, b) + stats.gamma.ppf(c, a) + stats.exponnorm.ppf(c, a),
             "normal": lambda a, b, c: stats.multivariate_normal.logpdf(Y[:2], [a, b], [[2.0, c], [c, 1.0]]),
             "student": lambda a, b, c: stats.multivariate_t([a, 0.0], np.eye(2) * b, df=3).logpdf(Y[:2]),

@@ -6,8 +6,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from scipy.stats import rv_discrete
+from scipy.stats._distn_infrastructure import rv_generic
 
-from gradmc.program.frontend.libraries import registry
+from gradmc.program.frontend.libraries import registry, scipy_stats
 
 LIBRARIES = (
     "math", "cmath", "statistics",
@@ -19,12 +21,13 @@ LIBRARIES = (
 )  # fmt: skip
 """Modules whose public names are looked up."""
 
-OF_LAWS = ("logpdf", "logpmf", "pdf", "pmf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf")
+OF_LAWS = ("cdf", "logcdf", "sf", "logsf", "ppf", "isf")
+LOG_DENSITIES = ("logpdf", "logpmf")
 """Methods of laws."""
 
 NOT_COMPUTED = frozenset([
     "array_repr", "array_str", "array2string", "save", "savez", "load", "fromfile", "fromfunction", "fromstring",
-    "frompyfunc", "array_equal", "array_equiv", "from_dlpack", "frombuffer", "fromiter",
+    "frompyfunc", "array_equal", "array_equiv", "from_dlpack", "frombuffer", "fromiter", "mode",
 ])  # fmt: skip
 """Names that JAX has too, but that compute nothing of parameters."""
 
@@ -32,7 +35,8 @@ NOT_COMPUTED = frozenset([
 def catalogue() -> dict[str, list[str]]:
     """For each library the public names of the functions that take traced values, sorted.
 
-    Laws of scipy.stats stand as `norm`, with the methods of all; others as `norm (logpdf, pdf)`.
+    Laws of one number have the log density and all of `OF_LAWS` but those that are named; of others the methods stand
+    beside them.
     """
     return {name: sorted(_known(_module(name))) for name in LIBRARIES}
 
@@ -77,6 +81,21 @@ def _found(value: Any) -> Callable[..., Any] | None:
 
 
 def _law(name: str, law: Any) -> Iterator[str]:
-    methods = [m for m in OF_LAWS if hasattr(law, m) and _found(getattr(law, m)) is not None]
-    if methods:
-        yield f"{name} ({', '.join(methods)})"
+    if isinstance(law, rv_generic):
+        if scipy_stats.has_formula(law, "logpmf" if isinstance(law, rv_discrete) else "logpdf"):
+            missing = [m for m in OF_LAWS if not scipy_stats.has_formula(law, m)]
+            yield f"{name} (without {', '.join(missing)})" if missing else name
+    else:
+        methods = [m for m in LOG_DENSITIES if hasattr(law, m) and _found(getattr(law, m)) is not None]
+        if methods:
+            yield f"{name} ({', '.join(methods)})"
+
+
+def tables() -> str:
+    """The lists as Markdown: a heading and a paragraph for each library."""
+    return "\n\n".join(f"## {library}\n\n{', '.join(map(_code, names))}" for library, names in catalogue().items())
+
+
+def _code(entry: str) -> str:
+    name, *rest = entry.split(" ", 1)
+    return " ".join([f"`{name}`", *rest])
