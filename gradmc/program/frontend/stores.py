@@ -81,12 +81,15 @@ def _store_by_name(owner: dict, key: Choice, value: Any) -> None:
     value = context.current().memory.content(value)
     with changed(owner) as content:
         for n, option in enumerate(key.options):
-            before = content.get(option, None)
-            numbers = is_leaf(value) and is_leaf(before) and np.ndim(value) == np.ndim(before) == 0
-            if not numbers or len(key.options) > MOST_NAMES:
+            before: Any = content.get(option)
+            if not _is_number(value) or not _is_number(before) or len(key.options) > MOST_NAMES:
                 raise CannotRoll(f"a store into a dict by a key that changes {NAMED}", NAMED_REMEDY)
             here = tables.apply(jnp.equal(key.code, n), lambda code, n=n: code == n, key.code)
             content[option] = jnp.where(here, value, before)
+
+
+def _is_number(value: Any) -> bool:
+    return is_leaf(value) and np.ndim(value) == 0
 
 
 def operand(value: Any) -> Any:

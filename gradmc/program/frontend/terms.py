@@ -68,12 +68,14 @@ def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
 
 def _same_items(a: Form, b: Form) -> bool:
     """Whether two forms are different ones of the same container, with items that correspond."""
-    both = isinstance(a, Container) and isinstance(b, Container)
-    return both and a != b and (a.kind, a.keys) == (b.kind, b.keys)
+    if not isinstance(a, Container) or not isinstance(b, Container):
+        return False
+    return a != b and (a.kind, a.keys) == (b.kind, b.keys)
 
 
 def _items(term: Term) -> list[Term]:
     """The items of a container, as terms."""
+    assert isinstance(term.form, Container)
     found, start = [], 0
     for part in term.form.parts:
         end = start + len(list(leaves_in(part)))
@@ -84,6 +86,7 @@ def _items(term: Term) -> list[Term]:
 
 def _holding(term: Term, items: list[Term]) -> Term:
     """A container with other items."""
+    assert isinstance(term.form, Container)
     form = replace(term.form, parts=tuple(item.form for item in items))
     return Term(form, [v for item in items for v in item.leaves], [t for item in items for t in item.types])
 

@@ -137,12 +137,13 @@ def _of_parameter(xs: Sequence[Any], k: int) -> Any:
     inside = [jnp.where(easy, v, safe) for v, safe in zip(xs, (1.0, 1.5, 2.0, 0.0), strict=True)]
 
     def along(v: Any) -> Any:
-        return _compiled(*inside[:k], v, *inside[k + 1 :])
+        a, b, c, z = [*inside[:k], v, *inside[k + 1 :]]
+        return _compiled(a, b, c, z)
 
     found = jax.jvp(along, (inside[k],), (jnp.ones_like(inside[k]),))[1]
 
-    def differences(*xs: Any) -> Any:
-        return jax.jvp(lambda v: _on_host(*xs[:k], v, *xs[k + 1 :]), (xs[k],), (jnp.ones_like(xs[k]),))[1]
+    def differences(*given: Any) -> Any:
+        return jax.jvp(lambda v: _on_host(*given[:k], v, *given[k + 1 :]), (given[k],), (jnp.ones_like(given[k]),))[1]
 
     outside = [jnp.where(easy, safe, v) for v, safe in zip(xs, (1.0, 1.5, 2.0, 0.0), strict=True)]
     other = lax.cond(jnp.all(easy), lambda *_: found, differences, *outside)
