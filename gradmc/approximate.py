@@ -116,7 +116,7 @@ def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
     if finite.sum() < 10:
         return finite / max(1, finite.sum()), math.inf
     weights = np.zeros(len(log_ratios))
-    log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1.0)  # takes minus the ratios
+    log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1)  # takes minus the ratios
     weights[finite] = np.exp(np.asarray(log_weights) - np.max(log_weights))
     return weights / weights.sum(), math.inf if math.isnan(k) else float(k)
 

@@ -77,7 +77,7 @@ def _state(name: str, scores: Any, prior: Any) -> Any:
     K = len(scores)
     _check(prior is None or np.shape(prior) == (K,), f"{K} scores need {K} probabilities", name)
     joint = np.zeros(K)
-    total = -np.inf
+    total: Any = -np.inf
     for k in range(K):
         joint[k] = scores[k] if prior is None else scores[k] + np.log(prior[k])
         total = np.logaddexp(total, joint[k])
