@@ -53,6 +53,7 @@ class Crossings:
 
     def at(self, x: np.ndarray) -> np.ndarray:
         """One row per point; x has shape (ROWS, dim)."""
+        self.subject.clock.check()
         with self.subject.density.scope():
             return np.asarray(self._compiled(x, self.subject.density.arguments))
 

@@ -148,7 +148,8 @@ def modes(subject: Subject) -> Iterator[Finding]:
 
         return lax.map(one, (xs, vs))
 
-    points = subject.starts.where(np.arange(ROWS))
+    points = subject.starts.where(np.arange(len(subject.starts.x)) < ROWS)
+    directions = directions[: len(points.x)]
     with density.scope():
         try:
             slopes = jax.jit(rows)(points.x, directions.astype(density.dtype), density.arguments)

@@ -1,12 +1,14 @@
 """`check`: all checks of one model with data, in order, into one report."""
 
+import functools
 import numbers
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from gradmc.check.clock import SHARE, Clock
 from gradmc.check.codes import finding
 from gradmc.check.cost import Run, costs
 from gradmc.check.differentiable import differentiability
@@ -49,6 +51,10 @@ FULL: dict[str, Any] = {
 }
 """Checks that look for the mode or compile more."""
 
+SECONDS = 20.0
+LEAST = 0.4
+"""The share of the time that the checks have at least, however long compiling took."""
+
 
 @explaining
 def check(
@@ -60,6 +66,7 @@ def check(
     chains: int = 4,
     transitions: int = 2000,
     max_loop_iterations: int = MAX_LOOP_ITERATIONS,
+    seconds: float = SECONDS,
 ) -> Report:
     """Check whether a model is differentiable, correct and well posed.
 
@@ -72,6 +79,8 @@ def check(
         chains: chains of the run whose time is predicted.
         transitions: its transitions per chain, warmup included.
         max_loop_iterations: as for `gm.density`; a density has its own.
+        seconds: of the processor, that the checks may take together, compiling the program not counted beyond 0.6 of
+            it; those that are not done then are named in `report.skipped`. Above 0; `math.inf` for no limit.
 
     Returns:
         The report: findings with the user's lines; `report.passed` is False if there is an error.
@@ -83,7 +92,9 @@ def check(
     for name, value, least in (("seed", seed, 0), ("chains", chains, 1), ("transitions", transitions, 1)):
         if not isinstance(value, numbers.Integral) or value < least:
             raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    began = time.perf_counter()
+    if not isinstance(seconds, numbers.Real) or not float(seconds) > 0:
+        raise UsageError(f"seconds must be a number above 0, got {seconds!r}")
+    began, worked = time.perf_counter(), time.process_time()
     try:
         subject = Subject(_density(model, data, max_loop_iterations), seed=seed)
         subject.compile()
@@ -91,30 +102,41 @@ def check(
         found = finding("program", error.message, location=error.location, remedy=error.remedy or None)
         name = model.name if isinstance(model, Model) else getattr(getattr(model, "function", None), "__name__", "")
         return Report(name, (found,), ("compile",), {"compile": time.perf_counter() - began})
-    seconds = {"compile": time.perf_counter() - began}
-    findings: list[Finding] = []
+    took = {"compile": time.perf_counter() - began}
     checks = FAST if fast else FAST | FULL
     if isinstance(model, Density) and model.dtype != np.float64:
         subject.skip("single precision", "finite differences need double precision, in which the density was checked")
     if subject.density.bound is None:
         subject.skipped |= ELSEWHERE
         checks = {name: run for name, run in checks.items() if name not in ELSEWHERE}
+    subject.clock = Clock(max(seconds - (time.process_time() - worked), LEAST * seconds))
+    findings: list[Finding] = []
     for name, run in checks.items():
         began = time.perf_counter()
-        with np.errstate(all="ignore"):
-            findings += run(subject)
-        seconds[name] = time.perf_counter() - began
+        findings += _within(subject, name, functools.partial(run, subject), seconds)
+        took[name] = time.perf_counter() - began
     began = time.perf_counter()
-    measured = costs(subject, Run(chains, transitions), fast=fast)
-    seconds["cost"] = time.perf_counter() - began
+    measured = _within(subject, "cost", lambda: [costs(subject, Run(chains, transitions), fast=fast)], seconds, 1.0)
+    took["cost"] = time.perf_counter() - began
     return Report(
         subject.name,
         in_order(findings),
         tuple(n for n in checks if n not in subject.skipped),
-        seconds,
-        measured,
+        took,
+        measured[0] if measured else {},
         subject.skipped,
     )
+
+
+def _within[T](
+    subject: Subject, name: str, run: Callable[[], Iterable[T]], seconds: float, share: float = SHARE
+) -> list[T]:
+    """What one check finds in its share of the time that is left."""
+    found, done = subject.clock.collect(run, subject.file, share)
+    if not done:
+        subject.skip(name, f"{'not finished' if found else 'no time was left for it'}: checks may take {seconds:g} s "
+                     "(seconds=...)")  # fmt: skip
+    return found
 
 
 def _density(model: Any, data: Mapping[str, Any] | None, max_loop_iterations: int) -> Density:

@@ -7,6 +7,7 @@ line. A density that is not from a gradmc program has no `bound` model, and part
 
 import ast
 import functools
+import time
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from gradmc.check.activity import Activity, Status, interpret
+from gradmc.check.clock import Clock
 from gradmc.density import Density
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.foreign.common import explaining
@@ -27,6 +29,15 @@ from gradmc.program.frontend.source import function_node, location
 
 ROWS = 32
 """Height of the matrix of points that the compiled function takes; a loop over rows, so it costs no compile time."""
+
+PATIENCE = 0.3
+"""Seconds that one call of compiled code should take at most: signals and the clock are looked at between calls."""
+
+FIRST = 4
+"""Points of the first call, which shows how long one takes."""
+
+START_SHARE = 0.15
+"""Of the time that is left: what finding points to begin with may take."""
 
 START_WIDTH = 2.0
 """Samplers start in uniform(-2, 2) on the unconstrained scale."""
@@ -60,12 +71,20 @@ class Subject:
         self.parts = density.parts
         self.narrowed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.skipped: dict[str, str] = {}
+        self.clock = Clock()
+        self._pace = 0.0
 
     @property
     def bound(self) -> BoundModel:
         """The model with its data; only densities of gradmc programs have one."""
         assert self.density.bound is not None
         return self.density.bound
+
+    @property
+    def file(self) -> str:
+        """The file of the program; empty where there is none."""
+        code = getattr(self.density.function, "__code__", None)
+        return "" if code is None else code.co_filename
 
     @property
     def name(self) -> str:
@@ -128,25 +147,47 @@ class Subject:
         return int(getattr(analysis, "temp_size_in_bytes", 0))
 
     def at(self, x: np.ndarray) -> Points:
-        """Values and gradients at the rows of x, shape (n, dim)."""
+        """Values and gradients at the rows of x, shape (n, dim).
+
+        Raises:
+            OutOfTime: the time of the checks is over.
+        """
         x = np.asarray(x, self.density.dtype)
         values, gradients = [], []
+        first = 0
         with self.density.scope():
-            for first in range(0, len(x), ROWS):
+            while first < len(x):
+                self.clock.check()
                 block = np.zeros((ROWS, self.dim), self.density.dtype)
-                count = min(ROWS, len(x) - first)
+                count = min(self._rows, len(x) - first)
                 block[:count] = x[first : first + count]
+                began = time.process_time()
                 value, gradient = self._compiled(block, np.int32(count), self.density.arguments)
                 values.append(np.asarray(value)[:count])
                 gradients.append(np.asarray(gradient)[:count])
+                self._pace = (time.process_time() - began) / count
+                first += count
         if not values:
             return Points(x, np.empty(0), np.empty((0, self.dim)))
         return Points(x, np.concatenate(values), np.concatenate(gradients))
 
+    @property
+    def _rows(self) -> int:
+        """How many points are evaluated in one call, so that it takes no longer than `PATIENCE`."""
+        return ROWS if self._pace * ROWS <= PATIENCE else max(1, int(PATIENCE / self._pace))
+
     @functools.cached_property
     def starts(self) -> Points:
-        """Points where samplers may start."""
-        return self.at(self.rng(0).uniform(-START_WIDTH, START_WIDTH, (2 * ROWS, self.dim)))
+        """Points where samplers may start: fewer where evaluating them takes too long."""
+        x = self.rng(0).uniform(-START_WIDTH, START_WIDTH, (2 * ROWS, self.dim))
+        end = self.clock.now() + START_SHARE * self.clock.left()
+        parts: list[Points] = []
+        first = 0
+        while first < len(x) and (not parts or self.clock.now() < end):
+            count = max(1, self._rows) if parts else FIRST
+            parts.append(self.at(x[first : first + count]))
+            first += count
+        return Points(*(np.concatenate(column) for column in zip(*map(_parts, parts), strict=True)))
 
     @functools.cached_property
     def typical(self) -> Points:
@@ -154,8 +195,9 @@ class Subject:
         good = self.starts.where(self.starts.good)
         good = good.where(np.argsort(-good.value)[:4])
         steps = np.full(len(good.x), 0.1)
+        end = self.clock.now() + START_SHARE * self.clock.left()
         for _ in range(25):
-            if not len(good.x):
+            if not len(good.x) or self.clock.now() > end:
                 break
             size = np.linalg.norm(good.gradient, axis=1) + 1e-12
             moved = self.at(good.x + (steps / size)[:, None] * good.gradient)

@@ -92,7 +92,9 @@ class Commands:
 
         return sample_many(config, self.overrides, progress=progress, common=common)
 
-    def check(self, config: Configuration, *, fast: Flag = False, common: Common = COMMON) -> int:
+    def check(
+        self, config: Configuration, *, fast: Flag = False, seconds: float = 20.0, common: Common = COMMON
+    ) -> int:
         """Check a model before sampling: differentiable, finite, right support, well posed.
 
         Exits with 3 if there is an error.
@@ -101,10 +103,11 @@ class Commands:
 
         Args:
             fast: Leave out what needs the mode or more than one compilation.
+            seconds: Of the processor, that the checks may take; what there was no time for is named.
         """
         from gradmc.cli.checking import check
 
-        return check(config, self.overrides, fast=fast, common=common)
+        return check(config, self.overrides, fast=fast, seconds=seconds, common=common)
 
     def resume(
         self,

@@ -9,7 +9,7 @@ from gradmc.config import load_config
 from gradmc.config.target import load_model
 
 
-def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> int:
+def check(path: Path, overrides: Overrides, *, fast: bool, seconds: float, common: Common) -> int:
     """Print the report; exit code 3 if it has an error."""
     from gradmc.check import check as check_model
 
@@ -24,6 +24,7 @@ def check(path: Path, overrides: Overrides, *, fast: bool, common: Common) -> in
         chains=sampler.chains,
         transitions=sampler.warmup + sampler.draws,
         max_loop_iterations=sampler.max_loop_iterations,
+        seconds=seconds,
     )
     emit(str(report), report.as_json(), as_json=common.json)
     return report.exit_code

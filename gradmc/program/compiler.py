@@ -30,6 +30,7 @@ from gradmc.program.frontend import (
     pythons,
 )
 from gradmc.program.frontend.hooks import Hooks
+from gradmc.program.frontend.libraries.names import NoCounterpart
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import (
@@ -157,7 +158,8 @@ def trace(
         if not (isinstance(error, CannotRoll) or is_of_program(error)):
             raise
         names = frozenset(k for k, v in kwargs.items() if is_traced(v))
-        if names and (isinstance(error, CannotRoll | OneSidedMark) or complaints.is_concretization(error)):
+        curable = isinstance(error, CannotRoll | OneSidedMark | NoCounterpart) or complaints.is_concretization(error)
+        if names and curable:
             raise ConcreteDataNeeded(names) from error
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs, varying)
@@ -184,7 +186,12 @@ def _ask_for_deciding_data(jaxpr: Any, args: tuple, kwargs: Mapping[str, Any], v
 
 
 def _copied(value: Any) -> Any:
-    """Lists and dicts of the data, so that a program that changes them does not change the caller's."""
+    """Lists and dicts of the data, so that a program that changes them does not change the caller's.
+
+    Arrays are new views, since JAX remembers in which precision it first met one.
+    """
+    if type(value) is np.ndarray:
+        return value.view()
     if isinstance(value, list):
         return [_copied(v) for v in value]
     if type(value) is dict:

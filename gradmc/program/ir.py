@@ -461,6 +461,17 @@ def as_one(fn: Callable[..., Any], *args: Any) -> Any:
     return jax.tree.unflatten(out_tree, library_p.bind(*consts, *leaves, body=body))
 
 
+def opened(body: Jaxpr) -> Callable[..., list[Any]]:
+    """A jaxpr as a function; its arrays are new views, since JAX remembers in which precision it first met one."""
+    pairs = zip(body.constvars, body.consts, strict=True)
+    consts = [_anew(c, v.aval) if isinstance(c, np.ndarray) else c for v, c in pairs]
+    return jaxpr_as_fun(body.replace(consts=consts))
+
+
+def _anew(array: np.ndarray, aval: Any) -> np.ndarray:
+    return array.view(np.ndarray).astype(aval.dtype, copy=False).view()
+
+
 def closed(fn: Callable[..., Any], *avals: Any) -> tuple[Jaxpr, list[Any]]:
     """`fn` as a jaxpr whose leading inputs are what it closes over, and those values."""
     body, consts, _ = _trace(fn, *avals)

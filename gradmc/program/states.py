@@ -88,7 +88,7 @@ def _state(name: str, scores: Any, prior: Any) -> Any:
 def _chain(name: str, scores: Any, prior: Any, transition: Any) -> Any:
     _check(np.ndim(scores) == 2, f"a chain needs scores of the shape (n, K), got {np.shape(scores)}", name)
     T, K = np.shape(scores)
-    _check(prior is not None and np.shape(prior) == (K,), f"a chain needs {K} probabilities of its first state", name)
+    _check(np.shape(prior) == (K,), f"a chain needs {K} probabilities of its first state", name)
     fits = np.shape(transition) in ((K, K), (T - 1, K, K))
     _check(fits, f"transition must have the shape {(K, K)} or {(T - 1, K, K)}, got {np.shape(transition)}", name)
     varying = np.ndim(transition) == 3

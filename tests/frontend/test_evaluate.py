@@ -12,6 +12,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.compiler import evaluate
 from gradmc.program.returned import log_density
 from tests.frontend.constructs import INDEX, Supported, arrays, branches, functions, loops
+from tests.frontend.laws import float_arrays
 
 del arrays, branches, functions, loops  # imported for their entries
 
@@ -70,9 +71,7 @@ def test_constructs_in_single_precision(entry: Supported) -> None:
         data = {k: v.copy() if hasattr(v, "copy") else v for k, v in entry.data.items()}
         want = float(log_density(entry.fn(*entry.args, **data)))
     args = tuple(np.asarray(a, np.float32) for a in entry.args)
-    # Arrays of its own: JAX remembers the precision in which it met one.
-    own = {k: v.copy() if hasattr(v, "copy") else v for k, v in entry.data.items()}
-    got = jax.jit(lambda *p: evaluate(entry.fn, p, own)[0])(*args)
+    got = jax.jit(lambda *p: evaluate(entry.fn, p, entry.data)[0])(*args)
     assert got.dtype == np.float32
     assert float(got) == pytest.approx(want, rel=2e-3, abs=2e-3)
 
@@ -187,3 +186,13 @@ def test_a_function_that_outlives_its_evaluation_works_in_the_next_one(x64: None
         want = sum((a * a if a > 0 else -a) / (k + 1) for k in range(20))
         assert got == pytest.approx(want, rel=1e-12)
     KEPT.clear()
+
+
+def test_arrays_are_met_in_two_precisions() -> None:
+    """JAX remembers in which precision it met an array."""
+    for entry in [e for e in INDEX.supported if e.topic == "branches" and float_arrays(e.data)]:
+        for wide in (False, True):
+            with jax.enable_x64(wide):
+                args = [np.asarray(a, float if wide else np.float32) for a in entry.args]
+                made = jax.make_jaxpr(lambda *p, e=entry: evaluate(e.fn, p, e.data)[0])(*args)
+                assert made.out_avals[0].dtype == args[0].dtype, entry.what

@@ -1,5 +1,7 @@
 """Take values apart into leaves and a form, and put them together again."""
 
+import functools
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -70,8 +72,20 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
     if isinstance(value, list | tuple):
         return _container(ev, type(value), tuple(range(len(value))), value, stack)
     if isinstance(value, dict):
-        return _container(ev, type(value), tuple(value), list(value.values()), stack)
+        kind = _defaulting(value.default_factory) if isinstance(value, defaultdict) else type(value)
+        return _container(ev, kind, tuple(value), list(value.values()), stack)
     return _other(value)
+
+
+@functools.lru_cache(maxsize=64)
+def _defaulting(factory: Any) -> type[defaultdict]:
+    """The type of dicts that make missing items by `factory`, whose items alone make one."""
+
+    class Defaulting(defaultdict):
+        def __init__(self, *items: Any) -> None:
+            super().__init__(factory, *(i for i in items if i is not factory))
+
+    return Defaulting
 
 
 def _other(value: Any) -> tuple[list[Any], Form]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradmc.program.frontend import operators, unrolling
+from gradmc.program.frontend import failing, operators, unrolling
 from gradmc.program.frontend.crossing import Again, Crossing, foreseen
 from gradmc.program.frontend.identity import Peel
 from gradmc.program.frontend.iterables import Rollable
@@ -72,6 +72,10 @@ class Loop(Statement):
                 replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
+        except KeyError as error:
+            if failing.was_raised(error) or failing.waits_for(self.ev, KeyError):
+                raise
+            self._peel(Peel(f"a dict or frame has no {error} in all iterations"))
 
     def _stopping(self) -> bool:
         """Run it as a `while`, in which a list may grow as often as parameters say."""

@@ -18,7 +18,7 @@ from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.mirrored import jaxs
-from gradmc.program.frontend.libraries.names import random_refused, told
+from gradmc.program.frontend.libraries.names import NoCounterpart, random_refused, told
 from gradmc.program.frontend.values import any_traced, is_traced
 
 LISTS_OF_ARRAYS = frozenset(
@@ -82,7 +82,7 @@ def counterpart(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ProgramError(
+    raise NoCounterpart(
         f"{name} cannot be applied to a value that is not known while compiling", location=where.here(), remedy=REMEDY
     )
 

@@ -11,10 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from gradmc.errors import ProgramError
-from gradmc.program import marks
+from gradmc.program import ir, marks
 from gradmc.program.frontend import bodies, complaints, failing, forms, nullable, sometimes, tables, where
 from gradmc.program.frontend.bodies import Outcome, State
 from gradmc.program.frontend.evaluation import Evaluation
@@ -74,7 +73,7 @@ class Side:
 
     def leaves(self) -> list[Any]:
         """All leaves, as part of the trace around the branch."""
-        return jaxpr_as_fun(self.jaxpr)()
+        return ir.opened(self.jaxpr)()
 
 
 def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) -> Side:
@@ -251,8 +250,9 @@ class Common:
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
             no = yes.blank()
         why = difference(yes, no)
-        if key[0] == "variable" and not self._has_names(key):
+        if key[0] in ("variable", "item", "token") and not self._has_names(key):
             yes, no = or_none(yes, no)
+        if key[0] == "variable" and not self._has_names(key):
             before = self.entry[key[1]]
             if not ours and not (isinstance(before, Unbound) and before.late is not None):
                 yes, no = or_unset(yes, no, name)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, choices, lasting, nullable, operators, partial, where, windows
+from gradmc.program.frontend import bounds, choices, lasting, nullable, operators, partial, tables, where, windows
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
@@ -27,7 +27,21 @@ from gradmc.program.frontend.subscripts import (
     present_index,
     symbolic_index,
 )
-from gradmc.program.frontend.values import CannotRoll, Selected, Unbound, any_traced, is_array, is_traced
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Choice,
+    Selected,
+    Unbound,
+    any_traced,
+    is_array,
+    is_leaf,
+    is_traced,
+)
+
+NAMED = "(of numbers it may be, at most 100, all of which are there before the loop)"
+NAMED_REMEDY = "Make the dict with all its keys before the loop, or an array instead: index it with places[key]."
+MOST_NAMES = 100
+"""Items of a dict that are stored into by a key that is one of several: each costs a selection."""
 
 
 def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
@@ -38,6 +52,9 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(ev, owner, value)
+    if isinstance(owner, dict) and isinstance(index, Choice):
+        _store_by_name(ev, owner, index, value)
+        return
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
@@ -58,6 +75,26 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
             content[index] = value
     else:
         _store_in_object(ev, owner, index, value)
+
+
+def _store_by_name(ev: Evaluation, owner: dict, key: Choice, value: Any) -> None:
+    """`owner[key] = value`, where the key is one of several: the items of all of them, each where it is the one.
+
+    Raises:
+        CannotRoll: an item is no number, or not there yet, or there are too many.
+    """
+    value = ev.memory.content(value)
+    with changed(ev, owner) as content:
+        for n, option in enumerate(key.options):
+            before: Any = content.get(option)
+            if not _is_number(value) or not _is_number(before) or len(key.options) > MOST_NAMES:
+                raise CannotRoll(f"a store into a dict by a key that changes {NAMED}", NAMED_REMEDY)
+            here = tables.apply(ev, jnp.equal(key.code, n), lambda code, n=n: code == n, key.code)
+            content[option] = jnp.where(here, value, before)
+
+
+def _is_number(value: Any) -> bool:
+    return is_leaf(value) and np.ndim(value) == 0
 
 
 def operand(ev: Evaluation, value: Any) -> Any:

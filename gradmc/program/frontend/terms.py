@@ -1,13 +1,13 @@
 """What a value is on one side of a branch, and the common terms to which both sides are brought."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from gradmc.program.frontend import where
-from gradmc.program.frontend.values import LEAF, MISSING, NONE, Fixed, Form, Missing, OrNone
+from gradmc.program.frontend.values import LEAF, MISSING, NONE, Container, Fixed, Form, Missing, OrNone, leaves_in
 
 type Leaf = int | np.ndarray | jax.Array
 """A leaf of one side: the number of one of its results, or an array from outside."""
@@ -51,7 +51,10 @@ class Term:
 
 
 def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
-    """Both as values that may be None, if one of them may be and the other is alike otherwise."""
+    """Both as values that may be None, if one of them may be and the other is alike otherwise; so for their items."""
+    if _same_items(yes.form, no.form):
+        pairs = [or_none(a, b) for a, b in zip(_items(yes), _items(no), strict=True)]
+        return _holding(yes, [a for a, _ in pairs]), _holding(no, [b for _, b in pairs])
     whole = next((t for t in (yes, no) if isinstance(t.form, OrNone)), None)
     if whole is None and NONE in (yes.form, no.form) and yes.form != no.form:
         other = no if yes.form == NONE else yes
@@ -61,6 +64,31 @@ def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
     if whole is None:
         return yes, no
     return whole.takes(yes), whole.takes(no)
+
+
+def _same_items(a: Form, b: Form) -> bool:
+    """Whether two forms are different ones of the same container, with items that correspond."""
+    if not isinstance(a, Container) or not isinstance(b, Container):
+        return False
+    return a != b and (a.kind, a.keys) == (b.kind, b.keys)
+
+
+def _items(term: Term) -> list[Term]:
+    """The items of a container, as terms."""
+    assert isinstance(term.form, Container)
+    found, start = [], 0
+    for part in term.form.parts:
+        end = start + len(list(leaves_in(part)))
+        found.append(Term(part, term.leaves[start:end], term.types[start:end]))
+        start = end
+    return found
+
+
+def _holding(term: Term, items: list[Term]) -> Term:
+    """A container with other items."""
+    assert isinstance(term.form, Container)
+    form = replace(term.form, parts=tuple(item.form for item in items))
+    return Term(form, [v for item in items for v in item.leaves], [t for item in items for t in item.types])
 
 
 def or_unset(yes: Term, no: Term, name: str) -> tuple[Term, Term]:

@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
@@ -85,7 +84,7 @@ class Trial(LoopState):
         if self.loop.may_stop() and self._ends_early(jaxpr):
             raise Stops
         if any(map(is_traced, [*self.pack.leaves, *jaxpr.consts])):
-            flat = jaxpr_as_fun(jaxpr)(*self.pack.leaves)
+            flat = ir.opened(jaxpr)(*self.pack.leaves)
         elif n <= IN_PYTHON or self._exceeds(jaxpr):
             raise DataOnly
         else:
@@ -374,5 +373,5 @@ class Trial(LoopState):
 def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:
     """The results of a loop over data, computed now."""
     with jax.ensure_compile_time_eval():
-        out = jax.jit(jaxpr_as_fun(jaxpr))(*leaves)
+        out = jax.jit(ir.opened(jaxpr))(*leaves)
     return [np.asarray(v)[()] for v in out]

@@ -14,7 +14,7 @@ from typing import Any, override
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, Literal, Var, jaxpr_as_fun
+from jax.extend.core import Jaxpr, Literal, Var
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
@@ -219,7 +219,7 @@ class _While(Trial):
             self.stops = True
             self.jaxpr = jax.make_jaxpr(self._while)(*self.inputs)
         jaxpr = self.jaxpr if self.bound is None else _bounded(self.jaxpr, self.bound)
-        _, failed, *out = jaxpr_as_fun(jaxpr)(*self.inputs)
+        _, failed, *out = ir.opened(jaxpr)(*self.inputs)
         if self.bound is not None:
             failing.note(self.ev, out.pop())
         if self.may_fail:

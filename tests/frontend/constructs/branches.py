@@ -175,6 +175,27 @@ def found_or_none(a, *, x):
     return (a if best is None else best) + (a if far is None else far) + (beyond(9.0) or 0.3)
 
 
+@supported("branches", "appending what may be None on one side, a number on the other", 0.7, x=X)
+def appended_or_none(a, *, x):
+    def larger(u, v):
+        if u > v:
+            return u * u
+        if u <= v:
+            return 2.0 * v
+
+    out, first = [], []
+    if a > 0.5:
+        first.append(larger(a, 0.3))
+    else:
+        first.append(1.0)
+    for v in x:
+        if a * v > 0.1:
+            out.append(larger(a, v))
+        else:
+            out.append(0.5)
+    return sum(out) + first[0]
+
+
 @supported("branches", "`in` and `not in`", 0.7, x=X)
 def membership(a, *, x):
     lp = 0.0

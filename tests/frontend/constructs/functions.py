@@ -316,6 +316,34 @@ def countdown(n):
         n -= 1
 
 
+GAMES = [("u", "v", 1), ("v", "w", 0), ("u", "w", 1), ("w", "u", 1), ("v", "u", 0)] * 8
+
+
+@supported("functions", "numbers in a dict, stored by names that a long loop runs over", 0.7, games=GAMES)
+def rated(a, *, games):
+    rating = {"u": 0.0, "v": 0.1, "w": 0.0}
+    lp = 0.0
+    for one, other, won in games:
+        p = 1.0 / (1.0 + math.exp(rating[other] - rating[one]))
+        lp += math.log(p if won else 1.0 - p)
+        rating[one] += a * (won - p)
+        rating[other] = rating[other] - a * (won - p)
+    return lp + rating["w"]
+
+
+@supported("functions", "a dict that the first iteration of a long loop makes, and the others read", 0.7, x=X)
+def states_in_dicts(a, *, x):
+    states = ("rain", "sun")
+    before = {}
+    for i in range(len(x)):
+        now = {}
+        for state in states:
+            come = 0.5 if i == 0 else sum(before[s] * (a if s == state else 1.0 - a) for s in states)
+            now[state] = come * math.exp(-((x[i] - (state == "sun")) ** 2))
+        before = now
+    return math.log(sum(before[s] for s in states))
+
+
 @supported("numbers", "math functions", 0.71, 0.23)
 def maths(a, b):
     lp = math.exp(a) + math.log(a) + math.log(a, 2) + math.log1p(b) + math.expm1(b) + math.sqrt(a) + math.log2(a)

@@ -128,3 +128,56 @@ def test_a_jump_at_a_fixed_time_is_followed_step_for_step() -> None:
     with jax.enable_x64(True):
         got = jax.jit(lambda p: evaluate(program, tuple(p), {})[0])(POINT)
     np.testing.assert_allclose(got, program(*POINT), rtol=1e-12)
+
+
+def in_the_state_within_a_loop(k: Any, tau: Any) -> Any:
+    """Thermostats, each of which feels those before it."""
+
+    def rate(t: float, y: Any) -> Any:
+        rates, felt = [0.0] * 6, 0.0
+        for i in range(6):
+            felt = math.tanh(felt) + y[i] if felt < tau else -k * felt
+            rates[i] = felt
+        return rates
+
+    return solve_ivp(rate, (0.0, 3.0), np.zeros(6), **TIGHT).y[0, -1]
+
+
+def guarded_within_a_loop(k: Any, tau: Any) -> Any:
+    """Levels that fall no lower than one half, which is continuous."""
+
+    def rate(t: float, y: Any) -> Any:
+        rates, level = [0.0] * 6, 0.0
+        for i in range(6):
+            level = math.tanh(level) + y[i]
+            if level < 0.5:
+                level = 0.5
+            rates[i] = tau - k * level
+        return rates
+
+    return solve_ivp(rate, (0.0, 1.0), np.ones(6), **TIGHT).y[5, -1]
+
+
+def test_a_jump_in_the_state_within_a_loop_is_refused_and_a_guard_is_not() -> None:
+    with jax.enable_x64(True):
+        with pytest.raises(ProgramError, match="a comparison of its state within a loop"):
+            jax.make_jaxpr(lambda p: evaluate(in_the_state_within_a_loop, tuple(p), {})[0])(POINT)
+        got = jax.jit(lambda p: evaluate(guarded_within_a_loop, tuple(p), {})[0])(POINT)
+    np.testing.assert_allclose(got, guarded_within_a_loop(*POINT), rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["RK45", "LSODA"])
+def test_the_gradient_knows_nothing_of_the_steps_across_a_jump_at_a_fixed_time(method: str) -> None:
+    """A rate that falls to the share tau at 1: y = exp(-k (1 + tau)) at 2, times the state before."""
+
+    def program(k: Any, tau: Any) -> Any:
+        def rate(t: float, y: Any) -> Any:
+            return [-(k if t < 1.0 else k * tau) * y[0], y[0] - 0.3 * y[1]]
+
+        return solve_ivp(rate, (0.0, 2.0), [1.0, 0.0], method=method, rtol=1e-7, atol=1e-9).y[0, -1]
+
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.grad(lambda p: evaluate(program, tuple(p), {})[0]))(POINT)
+    k, tau = POINT
+    last = math.exp(-k * (1.0 + tau))
+    np.testing.assert_allclose(slope, [-(1.0 + tau) * last, -k * last], rtol=1e-5)

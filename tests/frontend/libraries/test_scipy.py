@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 import scipy.sparse
@@ -9,6 +10,9 @@ import scipy.sparse.linalg
 from scipy import integrate, interpolate, linalg, ndimage, optimize, signal, special, stats
 from scipy.spatial import distance
 
+import gradmc as gm
+from gradmc import Data, UnitInterval
+from gradmc.program.frontend.libraries import hypergeometric, scipy_interpolate
 from tests.frontend.libraries.comparing import compare
 
 X = np.linspace(0.0, 2.0, 7)
@@ -63,6 +67,8 @@ def test_laws() -> None:
             "bounded": lambda a, b, c: stats.truncnorm.logpdf(c, -1, 2, a, b) + stats.powerlaw.logpdf(c, b),
             "outside": lambda a, b, c: stats.uniform.pdf(3.0, a, b) + stats.beta.cdf(1.5, a, b) + c,
             "counts": lambda a, b, c: stats.nbinom.logpmf([0, 3], a, c).sum() + stats.binom.logcdf(2, 5, c),
+            "pearson": lambda a, b, c: stats.pearson3.logpdf(Y, c, 0.1, b).sum() + stats.pearson3.logpdf(0.3, -a),
+            "cauchy": lambda a, b, c: stats.cauchy.ppf(c, a, b) + stats.wald.ppf(c, a, b),
             "quantiles": lambda a, b, c: stats.norm.ppf(c, a, b) + stats.gamma.ppf(c, a) + stats.exponnorm.ppf(c, a),
             "normal": lambda a, b, c: stats.multivariate_normal.logpdf(Y[:2], [a, b], [[2.0, c], [c, 1.0]]),
             "student": lambda a, b, c: stats.multivariate_t([a, 0.0], np.eye(2) * b, df=3).logpdf(Y[:2]),
@@ -242,3 +248,32 @@ def test_special_functions_over_their_range(at: float) -> None:
         point=np.array([at, 1.3, 0.4]),
         gradient=1e-6,
     )
+
+
+GRID = np.random.default_rng(5).normal(size=(5, 4))
+
+
+def test_what_has_no_compiled_form_is_applied_to_data() -> None:
+    @gm.model
+    def surface(x: UnitInterval, y: UnitInterval, *, grid: Data):
+        over = interpolate.RectBivariateSpline(np.linspace(0, 1, 5), np.linspace(0, 1, 4), grid)
+        return over(x, y)[0][0]
+
+    found = gm.density(surface, {"grid": GRID}).log_density({"x": 0.3, "y": 0.6})
+    np.testing.assert_allclose(found, surface.fn(0.3, 0.6, grid=GRID), rtol=1e-12)
+    assert interpolate.RectBivariateSpline not in scipy_interpolate.TABLE
+
+
+PARAMETERS = [
+    (1.3, 0.7, 2.2, 0.4), (1.3, 0.7, 2.2, 0.99), (1.3, 0.7, 2.2, -0.4), (1.3, 0.7, 2.2, -50.0),
+    (-2.5, 3.1, 0.4, 0.9), (4.0, 3.0, 1.5, 0.8), (2.0, -3.0, 1.0, 0.5), (1.0, 1.0, 2.0, 1.0 - 1e-9),
+    (30.0, 2.0, 3.0, 0.3), (0.5, 0.5, 1.0, 1.0),
+]  # fmt: skip
+
+
+def test_the_hypergeometric_function_is_scipys_everywhere() -> None:
+    """scipy's own values, here within 1e-12 of mpmath's; the last two are left to it."""
+    a, b, c, z = np.array(PARAMETERS).T
+    with jax.enable_x64(True):
+        got = np.asarray(jax.jit(hypergeometric.hyp2f1)(a, b, c, z))
+    np.testing.assert_allclose(got, special.hyp2f1(a, b, c, z), rtol=1e-11)

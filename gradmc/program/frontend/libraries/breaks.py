@@ -38,6 +38,9 @@ WITH_DERIVATIVES = ("library", "custom_jvp_call", "custom_vjp_call")
 NONLINEAR = 2
 POINTS, NEWTON = 8, 25
 JUMP = 1e-7
+SCALES = (-3.0, 0.03, 30.0, 1e3, 1e5)
+"""How large the states are at the far ends of the lines on which jumps are looked for."""
+STEPS_OF_LINE, HALVINGS = 64, 40
 SEED = 20260101
 
 
@@ -129,8 +132,9 @@ def breaks(function: Function, what: str, *, kinks: bool = False) -> Breaks | No
     body, n = function.body, len(function.operands)
     given = [Seen(moving=is_traced(o) and jnp.issubdtype(jnp.result_type(o), jnp.inexact)) for o in function.operands]
     arguments = [Seen(degree=1), *(Seen(state=True) for _ in body.invars[n + 1 :])]
-    env: dict[Var, Seen] = dict(zip(body.invars, [*given, *arguments], strict=True))
-    found, doubtful = [], []
+    env: dict[Var, Seen] = dict.fromkeys(body.constvars, Seen())
+    env |= zip(body.invars, [*given, *arguments], strict=True)
+    found, doubtful, hidden = [], [], False
     for eqn in body.eqns:
         seen = [Seen() if isinstance(a, Literal) else env[a] for a in eqn.invars]
         whole = reduce(lambda a, b: a | b, seen, Seen())
@@ -145,8 +149,10 @@ def breaks(function: Function, what: str, *, kinks: bool = False) -> Breaks | No
         elif any(_holds_comparison(inner) for inner in _bodies(eqn)) and whole.moving and whole.degree:
             if _compares_time(eqn, seen):
                 raise _refused(what, "a comparison of it within a loop")
+            hidden |= whole.state
             whole = Seen(NONLINEAR, whole.state, whole.moving, whole.switched)
         else:
+            hidden |= whole.state and any(map(_holds_comparison, _bodies(eqn)))
             if kinks and eqn.primitive in KINKS and whole.degree == 1 and not whole.state:
                 found.append((eqn, whole))
             whole = _through(eqn, seen, whole)
@@ -155,7 +161,27 @@ def breaks(function: Function, what: str, *, kinks: bool = False) -> Breaks | No
     for eqn, seen in doubtful:
         if (seen.state or seen.moving) and _jumps(function, eqn):
             raise _refused(what, "a comparison of its state" if seen.state else "a comparison that is not linear in it")
+    if hidden and _jumps_between(function):
+        raise _refused(what, "a comparison of its state within a loop")
     return Breaks(function, tuple(eqn for eqn, _ in found)) if moving else None
+
+
+def jumps_in_time(function: Function) -> bool:
+    """Whether a comparison or step of a function, at any depth, sees the time, which is its first argument."""
+    body, n = function.body, len(function.operands)
+    return _sees(body, [k == n for k in range(len(body.invars))])
+
+
+def _sees(body: Jaxpr, seen: Sequence[bool]) -> bool:
+    times = {v for v, one in zip(body.invars, seen, strict=True) if one}
+    for eqn in body.eqns:
+        ours = [isinstance(a, Var) and a in times for a in eqn.invars]
+        if not any(ours):
+            continue
+        if _compares(eqn) or _steps(eqn) or any(_sees(inner, [True] * len(inner.invars)) for inner in _bodies(eqn)):
+            return True
+        times |= set(eqn.outvars)
+    return False
 
 
 def _refused(what: str, how: str) -> ProgramError:
@@ -263,6 +289,55 @@ def _jumps(function: Function, test: JaxprEqn) -> bool:
         gaps = np.asarray(jax.jit(jax.vmap(difference))(*stacked))
     known = gaps[np.isfinite(gaps)]
     return not known.size or bool(np.max(known) > JUMP)
+
+
+def _jumps_between(function: Function) -> bool:
+    """Whether the function jumps on lines between random states, time and operands standing still.
+
+    For comparisons that stand in loops, of which no one can be turned alone. What a smooth function changes by over a
+    step is what its slopes at both ends say, up to the cube of the step; the place where it changes most otherwise is
+    looked for by halving.
+    """
+    body, n = function.body, len(function.operands)
+    rng = np.random.default_rng(SEED)
+    first = n + 1
+
+    def largest(at: Sequence[Any], ends: Sequence[Any]) -> Any:
+        def along(s: Any) -> tuple[Any, Any]:
+            def value(s: Any) -> Any:
+                states = [a + s * (b - a) for a, b in zip(at[first:], ends, strict=True)]
+                return jaxpr_as_fun(body)(*at[:first], *states)[0]
+
+            return jax.jvp(value, (s,), (jnp.ones_like(s),))
+
+        def odd(a: Any, b: Any) -> Any:
+            (low, before), (high, after) = along(a), along(b)
+            size = 1.0 + jnp.maximum(jnp.max(jnp.abs(low)), jnp.max(jnp.abs(high)))
+            change = jnp.abs(high - low - 0.5 * (b - a) * (before + after))
+            return jnp.max(jnp.where(jnp.isfinite(change), change, 0.0)) / size
+
+        def halve(_: Any, step: tuple[Any, Any]) -> tuple[Any, Any]:
+            a, b = step
+            middle = 0.5 * (a + b)
+            left = odd(a, middle) > odd(middle, b)
+            return jnp.where(left, a, middle), jnp.where(left, middle, b)
+
+        def within(a: Any) -> Any:
+            return odd(*jax.lax.fori_loop(0, HALVINGS, halve, (a, a + 1.0 / STEPS_OF_LINE)))
+
+        return jnp.max(jax.lax.map(within, jnp.arange(STEPS_OF_LINE) / STEPS_OF_LINE))
+
+    with jax.ensure_compile_time_eval():
+        given = [None if is_traced(o) else jnp.asarray(o) for o in function.operands]
+        given += [None] * (len(body.invars) - n)
+        lines = []
+        for scale in SCALES:
+            at = [_random(v.aval, rng) if o is None else o for o, v in zip(given, body.invars, strict=True)]
+            ends = [scale * _random(v.aval, rng) for v in body.invars[first:]]
+            lines.append((at, ends))
+        stacked = jax.tree.map(lambda *xs: jnp.stack(list(map(jnp.asarray, xs))), *lines)
+        found = np.asarray(jax.jit(lambda lines: jax.lax.map(lambda line: largest(*line), lines))(stacked))
+    return bool(np.nanmax(found) > JUMP)
 
 
 def _random(aval: Any, rng: np.random.Generator) -> Any:

@@ -8,6 +8,10 @@ from gradmc.errors import ProgramError
 from gradmc.program.frontend import where
 
 
+class NoCounterpart(ProgramError):
+    """A function that has no compiled form; where it is applied to data alone, knowing these is enough."""
+
+
 def told(function: Any) -> str:
     """A library's function, by name."""
     owner = getattr(function, "__self__", None)
@@ -22,7 +26,7 @@ def told(function: Any) -> str:
 
 def refuse(what: str, remedy: str) -> ProgramError:
     """The error for an option that is not followed."""
-    return ProgramError(f"{what} is not compiled", location=where.here(), remedy=remedy)
+    return NoCounterpart(f"{what} is not compiled", location=where.here(), remedy=remedy)
 
 
 def random_refused() -> ProgramError:

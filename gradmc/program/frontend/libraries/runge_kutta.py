@@ -33,6 +33,9 @@ class Control:
         first_step: length of the first one; None: chosen.
         most: attempts after which the solution counts as failed.
         until_stiff: whether to stop where the problem turns out to be stiff.
+        frozen: whether the derivative takes the steps as they are. That is the derivative of the solution, to the
+            tolerance. The derivative of what the steps give, with their lengths, is not if the right-hand side jumps
+            at a time: the error of the step across it, large as it may be, moves with the step.
     """
 
     rtol: Any
@@ -41,6 +44,7 @@ class Control:
     first_step: Any = None
     most: int = 1_000_000
     until_stiff: bool = False
+    frozen: bool = False
 
 
 def _combined(weights: Any, stages: Any) -> Any:
@@ -171,6 +175,8 @@ def solve(method: Method, rhs: Rhs, t0: Any, t1: Any, y0: Any, times: Any, contr
         shortest = 10.0 * jnp.abs(jnp.nextafter(lax.stop_gradient(t), direction * np.inf) - t)
         fresh = jnp.clip(s["h"], shortest, control.max_step)
         length = jnp.where(s["rejected"], s["h"], fresh)
+        if control.frozen:
+            length = lax.stop_gradient(length)
         stuck = length < shortest
         new_t = t + length * direction
         new_t = jnp.where(direction * (new_t - t1) > 0, t1, new_t)

@@ -13,7 +13,7 @@ from gradmc.program import ir
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import quadrature, rules, runge_kutta, stiff
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.breaks import Breaks, breaks
+from gradmc.program.frontend.libraries.breaks import Breaks, breaks, jumps_in_time
 from gradmc.program.frontend.libraries.forward import forward
 from gradmc.program.frontend.libraries.functions import Function, compiled
 from gradmc.program.frontend.libraries.names import refuse
@@ -126,7 +126,7 @@ def _solution(
     return jnp.where(failed, jnp.nan, out), jnp.where(failed, jnp.nan, last), good
 
 
-TIGHT = runge_kutta.Control(TIGHT_RTOL, TIGHT_ATOL, most=ATTEMPTS, until_stiff=True)
+TIGHT = runge_kutta.Control(TIGHT_RTOL, TIGHT_ATOL, most=ATTEMPTS, until_stiff=True, frozen=True)
 
 
 def solve_ivp(
@@ -155,7 +155,11 @@ def solve_ivp(
     if name not in (*runge_kutta.METHODS, "Radau", "BDF", "LSODA"):
         raise refuse(f"solve_ivp(..., method={method!r})", "Use RK45, RK23, DOP853, Radau, BDF or LSODA.")
     control = runge_kutta.Control(
-        options.get("rtol", 1e-3), options.get("atol", 1e-6), options.get("max_step", np.inf), options.get("first_step")
+        options.get("rtol", 1e-3),
+        options.get("atol", 1e-6),
+        options.get("max_step", np.inf),
+        options.get("first_step"),
+        frozen=jumps_in_time(rhs),
     )
     times = jnp.zeros(0) if t_eval is None else real(t_eval)
     jumps = breaks(rhs, "the right-hand side")

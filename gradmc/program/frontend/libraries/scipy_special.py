@@ -15,7 +15,7 @@ import jax.scipy.special as jsp
 import numpy as np
 import scipy.special as sp
 
-from gradmc.program.frontend.libraries import bessel, elliptic, incomplete
+from gradmc.program.frontend.libraries import bessel, elliptic, hypergeometric, incomplete
 from gradmc.program.frontend.libraries.arrays import at_once, real
 from gradmc.program.frontend.libraries.host import BY_DIFFERENCES, on_host
 from gradmc.program.frontend.libraries.numpy_polynomial import basis
@@ -188,11 +188,6 @@ def _jacobi_step(k: int, a: Any, b: Any) -> tuple[Any, Any, Any]:
 
 _hyp0f1 = on_host(sp.hyp0f1, BY_DIFFERENCES, lambda v, z: _hyp0f1(v + 1.0, z) / v)
 _hyp1f1 = on_host(sp.hyp1f1, BY_DIFFERENCES, BY_DIFFERENCES, lambda a, b, z: a / b * _hyp1f1(a + 1.0, b + 1.0, z))
-_hyp2f1 = on_host(
-    sp.hyp2f1,
-    *[BY_DIFFERENCES] * 3,
-    lambda a, b, c, z: a * b / c * _hyp2f1(a + 1.0, b + 1.0, c + 1.0, z),
-)
 _hyperu = on_host(sp.hyperu, BY_DIFFERENCES, BY_DIFFERENCES, lambda a, b, z: -a * _hyperu(a + 1.0, b + 1.0, z))
 
 
@@ -227,6 +222,7 @@ TABLE: dict[Any, Callable[..., Any]] = {
     sp.sph_harm_y: sph_harm_y,
     **bessel.TABLE,
     **elliptic.TABLE,
+    **hypergeometric.TABLE,
     **incomplete.TABLE,
     sp.xlogy: _multiplied(jsp.xlogy),
     sp.xlog1py: _multiplied(jsp.xlog1py),
@@ -256,7 +252,6 @@ TABLE: dict[Any, Callable[..., Any]] = {
     sp.tandg: lambda x: jnp.tan(jnp.radians(real(x))),
     sp.hyp0f1: _hyp0f1,
     sp.hyp1f1: _hyp1f1,
-    sp.hyp2f1: _hyp2f1,
     sp.hyperu: _hyperu,
     sp.wrightomega: on_host(sp.wrightomega, lambda z: 1.0 - 1.0 / (1.0 + _omega(z))),
     sp.eval_legendre: _named("leg"),

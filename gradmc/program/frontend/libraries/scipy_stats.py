@@ -47,6 +47,7 @@ FROM: dict[str, tuple[tuple[str, Callable[[Any], Any]], ...]] = {
     "_logsf": (("_sf", jnp.log), ("_cdf", lambda p: jnp.log1p(-p))),
     "_sf": (("_logsf", jnp.exp), ("_cdf", lambda p: 1.0 - p), ("_logcdf", lambda p: -jnp.expm1(p))),
 }
+ALL = "cdf logcdf sf logsf ppf isf"
 OF_PROBABILITY = {"_ppf": "_isf", "_isf": "_ppf"}
 """The method that gives another one's value at 1 - q."""
 
@@ -84,6 +85,35 @@ def standard(ev: Evaluation, law: Any, name: str, x: Any, shapes: tuple, *, inhe
     )
 
 
+NOT_FOLLOWED: dict[str, str] = {
+    **dict.fromkeys(["bernoulli", "binom", "nbinom", "poisson", "rdist", "semicircular"], "ppf isf"),
+    **dict.fromkeys(["cosine", "genhyperbolic", "geninvgauss", "ncx2", "rice", "skewnorm"], ALL),
+    **dict.fromkeys(["vonmises", "vonmises_line", "hypergeom", "skellam", "poisson_binom", "pearson3"], ALL),
+    **dict.fromkeys(["irwinhall", "kappa4", "ksone", "kstwo", "kstwobign", "landau", "ncf", "nct"], f"logpdf {ALL}"),
+    **dict.fromkeys(["studentized_range", "tukeylambda"], f"logpdf {ALL}"),
+    **dict.fromkeys(["nchypergeom_fisher", "nchypergeom_wallenius", "zipfian", "poisson_binom"], f"logpmf {ALL}"),
+    "dpareto_lognorm": "sf logsf isf",
+    "kappa3": "sf logsf",
+    "truncnorm": "isf",
+}
+"""Methods of laws that have formulas of scipy's which cannot be compiled."""
+
+
+def has_formula(law: Any, name: str) -> bool:
+    """Whether a method of a law, "logpdf" and the like, takes traced values."""
+    if name in NOT_FOLLOWED.get(law.name, "").split():
+        return False
+    if name in LOG_DENSITIES and _density(law, name) is not None:
+        return True
+    private = f"_{name}"
+    places = [private, *(other for other, _ in FROM.get(private, ()))]
+    if private in OF_PROBABILITY:
+        if type(law) in INVERTED or isinstance(law, rv_continuous):
+            return has_formula(law, "cdf" if name == "ppf" else "sf")
+        places.append(OF_PROBABILITY[private])
+    return any((type(law), place) in OWN or _defines(law, place) for place in places)
+
+
 def _followed(ev: Evaluation, function: Any, *args: Any) -> Any:
     """What a function of scipy's in Python returns, compiled along."""
     return ev.present(ev.call(function, *args))
@@ -111,7 +141,9 @@ def _defines(law: Any, name: str) -> bool:
 
 
 def _support(ev: Evaluation, law: Any, shapes: tuple) -> tuple[Any, Any]:
-    if _defines(law, "_get_support"):
+    if type(law) is type(stats.pearson3):  # its formula knows where it ends
+        low, high = -np.inf, np.inf
+    elif _defines(law, "_get_support"):
         low, high = _followed(ev, law._get_support, *shapes)
     else:
         low, high = law.a, law.b
@@ -318,6 +350,23 @@ def _binom_logpmf(k: Any, n: Any, p: Any) -> Any:
     return -jnp.log1p(n) - log_beta(n - k + 1.0, k + 1.0) + xlogy(k, p) + xlog1py(n - k, -p)
 
 
+def _pearson3_logpdf(x: Any, skew: Any) -> Any:
+    """A gamma law of shape 4 / skew**2, turned where the skewness is negative; a normal law at 0."""
+    x, skew = jnp.broadcast_arrays(x, skew)
+    straight = jnp.abs(skew) < STRAIGHT
+    rate = 2.0 / jnp.where(straight, 1.0, skew)
+    shape, y = rate * rate, rate * (x + rate)
+    inside = y > 0
+    log = jnp.log(jnp.where(inside, y, 1.0))
+    gamma = jnp.log(jnp.abs(rate)) + (shape - 1.0) * log - y - gammaln(shape)
+    normal = -0.5 * (x * x + np.log(2.0 * np.pi))
+    return jnp.where(straight, normal, jnp.where(inside, gamma, -np.inf))
+
+
+STRAIGHT = 1.6e-5
+"""The skewness below which scipy takes Pearson's third law for a normal one."""
+
+
 def _nbinom_logpmf(k: Any, n: Any, p: Any) -> Any:
     return gammaln(n + k) - gammaln(k + 1.0) - gammaln(n) + n * jnp.log(p) + xlog1py(k, -p)
 
@@ -394,7 +443,7 @@ def _skellam_logpmf(k: Any, mu1: Any, mu2: Any) -> Any:
     return 0.5 * k * jnp.log(mu1 / mu2) - size + jnp.log(_special("ive")(jnp.abs(k), 2.0 * jnp.sqrt(mu1 * mu2)))
 
 
-INVERTED = frozenset(map(type, [stats.betaprime, stats.invgauss, stats.argus, stats.norminvgauss]))
+INVERTED = frozenset(map(type, [stats.betaprime, stats.invgauss, stats.argus, stats.norminvgauss, stats.wald]))
 """Laws whose quantiles are compiled code or the solution of an equation."""
 
 OWN: dict[tuple[type, str], Callable[..., Any]] = {
@@ -405,6 +454,9 @@ OWN: dict[tuple[type, str], Callable[..., Any]] = {
     (type(stats.nbinom), "_cdf"): _special("nbdtr"),
     (type(stats.nbinom), "_sf"): _special("nbdtrc"),
     (type(stats.geom), "_logpmf"): _geom_logpmf,
+    (type(stats.pearson3), "_logpdf"): _pearson3_logpdf,
+    (type(stats.cauchy), "_ppf"): lambda q: jnp.tan(np.pi * (q - 0.5)),
+    (type(stats.cauchy), "_isf"): lambda q: jnp.tan(np.pi * (0.5 - q)),
     (type(stats.hypergeom), "_logpmf"): _hypergeom_logpmf,
     (type(stats.beta), "_logpdf"): _beta_logpdf,
     (type(stats.beta), "_cdf"): _reordered("betainc", 1, 2, 0),
