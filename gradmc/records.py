@@ -4,7 +4,7 @@ A record is built by keyword and changed with `dataclasses.replace`; it is never
 """
 
 import dataclasses
-from typing import dataclass_transform
+from typing import Any, dataclass_transform
 
 import jax
 
@@ -14,3 +14,8 @@ def record[T](cls: type[T]) -> type[T]:
     """Make `cls` a frozen, keyword-only dataclass whose fields are pytree leaves or subtrees."""
     frozen = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
     return jax.tree_util.register_dataclass(frozen)
+
+
+def of_numpy[R](kind: type[R], **leaves: Any) -> R:
+    """A record of NumPy arrays: compiled functions take them as JAX's own, and making them compiles nothing."""
+    return kind(**leaves)

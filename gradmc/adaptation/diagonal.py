@@ -19,7 +19,7 @@ from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
 from gradmc.kernels.branching import pick
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DiagonalMetric
-from gradmc.records import record
+from gradmc.records import of_numpy, record
 
 LIMITS = (1e-20, 1e20)  # of an inverse mass
 MIN_COUNT = 3  # draws before the first estimate
@@ -93,7 +93,7 @@ class Diagonal:
             variance = spectrum.scale**2 * (1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1))
         if not np.all(np.isfinite(variance) & (variance > 0)):
             return None
-        return DiagonalMetric(scale=np.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
+        return of_numpy(DiagonalMetric, scale=np.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
 
     def next_update(self, transition: int, warmup: int) -> None:
         """The host is never needed."""

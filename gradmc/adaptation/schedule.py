@@ -9,7 +9,7 @@ Warmup of W transitions (Seyboldt, Carlson & Carpenter 2025, 'If only my posteri
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from gradmc.records import record
+from gradmc.records import of_numpy, record
 
 EARLY_SHARE = 0.3
 FINAL_SHARE = 0.15
@@ -43,7 +43,8 @@ def make_schedule(
 
     Where the metric stays, the step size alone adapts from the first transition on.
     """
-    return Schedule(
+    return of_numpy(
+        Schedule,
         warmup=np.int32(warmup),
         early_end=np.int32(0 if metric_stays else EARLY_SHARE * warmup),
         final_start=np.int32(0 if metric_stays else final_start(warmup)),

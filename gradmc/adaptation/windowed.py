@@ -21,6 +21,7 @@ from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
 from gradmc.arguments import check_whole
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
+from gradmc.records import of_numpy
 
 HISTORY_BYTES = 8 << 20
 MIN_HISTORY = 32
@@ -149,7 +150,8 @@ class LowRank:
         rank = min(self.rank, dim)
         vectors = np.zeros((rank, dim), dtype)
         vectors[: len(stretch)] = spectrum.vectors[:, chosen].T
-        return LowRankMetric(
+        return of_numpy(
+            LowRankMetric,
             scale=np.asarray(spectrum.scale, dtype),
             vectors=vectors,
             stretch=np.pad(stretch, (0, rank - len(stretch)), constant_values=1),
@@ -203,4 +205,4 @@ class Dense:
             return None
         root = product(spectrum.vectors * (stretch - 1), np.ascontiguousarray(spectrum.vectors.T))
         root[np.diag_indices_from(root)] += 1
-        return DenseMetric(factor=np.asarray(spectrum.scale[:, None] * root, dtype))
+        return of_numpy(DenseMetric, factor=np.asarray(spectrum.scale[:, None] * root, dtype))

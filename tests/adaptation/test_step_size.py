@@ -119,7 +119,7 @@ def test_the_average_follows_a_metric_that_changed_late(rng: np.random.Generator
 
 
 def test_calm_averaging_scatters_little(rng: np.random.Generator) -> None:
-    """Where the acceptance is noisy, calm step sizes scatter less than half as much as bold ones (a sixth, nominally)."""
+    """Where the acceptance is noisy, calm step sizes scatter less than half as much as bold ones."""
     noise = jnp.asarray(rng.uniform(-1, 1, 500))
 
     def scatter(bold: bool) -> float:
