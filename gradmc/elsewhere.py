@@ -32,7 +32,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "step_size": ("stepsize", "epsilon"),
     "integration_time": ("trajectory_length", "path_length", "num_steps"),
     "progress": ("progressbar", "progress_bar", "show_progress", "show_console", "refresh", "verbose"),
-    "kernel": ("step", "sampler", "algorithm", "method", "nuts_sampler"),
+    "kernel": ("step", "sampler", "algorithm", "nuts_sampler"),
     "keep_warmup": ("save_warmup", "discard_tuned_samples", "collect_warmup"),
     "thin": ("thinning",),
     "output": ("output_dir", "sample_file"),

@@ -9,7 +9,7 @@ from gradmc import Data, Positive, Real
 from gradmc.lpdf import half_normal, lognormal, normal
 
 REST, PEAK = -65.0, -30.0  # mV
-STEP, HORIZON = 1.0, 200.0  # ms
+STEP, HORIZON = 0.05, 20.0  # time constants of the membrane
 UPSTROKE = 16  # steps in voltage
 
 
@@ -25,13 +25,13 @@ def first_passage_time(current, tau, threshold, sharpness):
     Runge-Kutta steps in time up to the threshold, then steps in voltage, along dt/dv, that land on the peak (Hénon
     1982). So the time is a smooth function of the parameters although the number of steps is not.
     """
-    v, t = REST, 0.0
-    while v < threshold and t < HORIZON:
+    v, t, dt = REST, 0.0, STEP * tau
+    while v < threshold and t < HORIZON * tau:
         k1 = slope(v, current, tau, threshold, sharpness)
-        k2 = slope(v + STEP / 2 * k1, current, tau, threshold, sharpness)
-        k3 = slope(v + STEP / 2 * k2, current, tau, threshold, sharpness)
-        k4 = slope(v + STEP * k3, current, tau, threshold, sharpness)
-        v, t = v + STEP / 6 * (k1 + 2 * k2 + 2 * k3 + k4), t + STEP
+        k2 = slope(v + dt / 2 * k1, current, tau, threshold, sharpness)
+        k3 = slope(v + dt / 2 * k2, current, tau, threshold, sharpness)
+        k4 = slope(v + dt * k3, current, tau, threshold, sharpness)
+        v, t = v + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4), t + dt
     if v < threshold:
         return math.inf
     h = (PEAK - v) / UPSTROKE
