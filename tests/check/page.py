@@ -48,6 +48,10 @@ What is looked at:
    how often loops run, what was made of each and why; how long the run may take.
 8. **Identifiability**, at the mode: flat directions, correlations, different scales, funnels.
 
+All of it takes 20 seconds of the processor at most (`--seconds`, `seconds=`): each check may take half of what is left,
+and the report names those that there was no time for. Where one evaluation takes long, fewer points are tried. Ctrl-C
+ends it at once.
+
 When no chain finds a start, the error names the first operation that is not finite in the same way, with its line.
 
 Densities that do not come from a gradmc program can be checked too: `gm.check(gm.from_numpyro(model, ...))`,
