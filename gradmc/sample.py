@@ -198,18 +198,17 @@ def starting_points(target: Density, initial: Initial | None, chains: int, *, se
     """
     if initial is None:
         return None
-    if isinstance(initial, Mapping | Optimum):
-        initial = [initial] * chains
-    if isinstance(initial, Sequence):
-        initial = [values.values if isinstance(values, Optimum) else values for values in initial]
-    if not isinstance(initial, Sequence) or not all(isinstance(values, Mapping) for values in initial):
+    given: Any = [initial] * chains if isinstance(initial, Mapping | Optimum) else initial
+    if isinstance(given, list | tuple):
+        given = [values.values if isinstance(values, Optimum) else values for values in given]
+    if not isinstance(given, list | tuple) or not all(isinstance(values, Mapping) for values in given):
         raise UsageError(
             f"initial must map parameter names to values, or be a list of such mappings, one per chain; got {initial!r}"
         )
-    if len(initial) != chains:
-        raise UsageError(f"initial has {len(initial)} starting points for {chains} chains; give one per chain")
+    if len(given) != chains:
+        raise UsageError(f"initial has {len(given)} starting points for {chains} chains; give one per chain")
     streams = np.random.SeedSequence([seed, 1 << 22]).spawn(chains)
     return [
         starting_point(target, values, np.random.default_rng(stream))
-        for values, stream in zip(initial, streams, strict=True)
+        for values, stream in zip(given, streams, strict=True)
     ]

@@ -15,6 +15,8 @@ import dataclasses
 import math
 
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.records import record
@@ -63,19 +65,21 @@ def search(step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""
     `acceptance` is that of one leapfrog step with `step.value`.  When the search is over, dual averaging starts anew.
     """
     above = acceptance > target
-    trend = jnp.where(step.trend == 0, jnp.where(above, 1, -1).astype(jnp.int32), step.trend)
+    trend = lax.select(step.trend == 0, lax.select(above, np.int32(1), np.int32(-1)), step.trend)
     low, high = SEARCH_LIMITS
     over = (above != (trend > 0)) | (step.value < low) | (step.value > high)
-    factor = jnp.where(over, 1.0, jnp.where(trend > 0, 2.0, 0.5)).astype(step.value.dtype)
-    return dataclasses.replace(initial_step_size(step.value * factor), trend=jnp.where(over, jnp.int32(0), trend)), over
+    number = step.value.dtype.type
+    factor = lax.select(over, number(1.0), lax.select(trend > 0, number(2.0), number(0.5)))
+    return dataclasses.replace(initial_step_size(step.value * factor), trend=lax.select(over, np.int32(0), trend)), over
 
 
 def dual_average(
     step: StepSize, acceptance: Float[Array, ""], target: Float[Array, ""], bold: Bool[Array, ""]
 ) -> StepSize:
     """Update after one transition with mean acceptance `acceptance`."""
-    gamma = jnp.where(bold, BOLD_GAMMA, CALM_GAMMA).astype(step.value.dtype)
-    anchor = step.anchor + jnp.where(bold, BOLD_BIAS, 0.0).astype(step.value.dtype)
+    number = step.value.dtype.type
+    gamma = lax.select(bold, number(BOLD_GAMMA), number(CALM_GAMMA))
+    anchor = step.anchor + lax.select(bold, number(BOLD_BIAS), number(0.0))
     count = step.count + 1
     weight = 1 / (count + T0)
     error_mean = (1 - weight) * step.error_mean + weight * (target - acceptance)
@@ -94,12 +98,12 @@ def dual_average(
 
 def begin_anew(step: StepSize, when: Bool[Array, ""]) -> StepSize:
     """Dual averaging from the average so far, as if nothing had happened before."""
-    zero = jnp.zeros_like(step.count)
+    zero = step.count.dtype.type(0.0)
     return dataclasses.replace(
         step,
-        anchor=jnp.where(when, step.log_averaged, step.anchor),
-        error_mean=jnp.where(when, zero, step.error_mean),
-        count=jnp.where(when, zero, step.count),
+        anchor=lax.select(when, step.log_averaged, step.anchor),
+        error_mean=lax.select(when, zero, step.error_mean),
+        count=lax.select(when, zero, step.count),
     )
 
 
@@ -109,4 +113,4 @@ def shorten_memory(step: StepSize, when: Bool[Array, ""]) -> StepSize:
     It is over step sizes that suited earlier metrics; a chain that finds the bulk of the mass late in warmup needs
     another one.
     """
-    return dataclasses.replace(step, averaged=jnp.where(when, jnp.minimum(step.averaged, MEMORY), step.averaged))
+    return dataclasses.replace(step, averaged=lax.select(when, jnp.minimum(step.averaged, MEMORY), step.averaged))

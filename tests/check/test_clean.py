@@ -12,7 +12,6 @@ from tests.check.healthy import CASES
 from tests.models.shipped import NAMES, shipped
 from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior
 
-
 MEANT = {"first_passage": {"jump"}}
 """What the check says of a shipped model, and rightly so: one step more before the threshold changes a latency by 1e-5,
 which shows where the errors of the latencies are taken to be smaller than that."""

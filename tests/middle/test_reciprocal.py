@@ -8,8 +8,8 @@ from jax.extend.core import jaxpr_as_fun
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
+from gradmc.program.jaxprs import nested
 from gradmc.program.middle import lower
-from gradmc.program.middle.lowering import _jaxprs
 
 TENTHS = np.arange(10.0)
 
@@ -17,7 +17,7 @@ TENTHS = np.arange(10.0)
 def divisions(jaxpr):
     """How many divisions of real numbers a jaxpr makes, at any depth; reciprocals do not count."""
     mine = sum(e.primitive is jp.div_p for e in jaxpr.eqns)
-    return mine + sum(divisions(inner) for e in jaxpr.eqns for inner in _jaxprs(e))
+    return mine + sum(divisions(inner) for e in jaxpr.eqns for inner in nested(e))
 
 
 def lowered(program, *args):

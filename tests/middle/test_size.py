@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from gradmc.program.middle.lowering import _jaxprs
+from gradmc.program.jaxprs import nested
 from tests.benchmarks.loop_programs import CASES
 from tests.benchmarks.loops import split, versions
 
@@ -13,7 +13,7 @@ MOST = 2.0
 
 
 def equations(jaxpr):
-    return sum(1 + sum(map(equations, _jaxprs(eqn))) for eqn in jaxpr.eqns)
+    return sum(1 + sum(map(equations, nested(eqn))) for eqn in jaxpr.eqns)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -118,13 +118,16 @@ def test_the_terms_add_up(program):
         assert all(parts) or program in (branching, with_numbers)  # of a branch one side adds
 
 
+ONE_LINE = {"constants_from_tests"}  # adds all its terms in one line
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_terms_of_shipped_models_add_up(name):
     made = shipped(name)
     d = made.density
     operands = d.operands_at(made.positions(1, seed=3)[0])
     found = list(d.summands())
-    assert len(found) >= 2
+    assert len(found) >= (1 if name in ONE_LINE else 2)
     assert sum(total(d, s.equations, operands) for s in found) == pytest.approx(whole(d, operands), rel=1e-12)
 
 

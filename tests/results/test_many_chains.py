@@ -32,8 +32,9 @@ def test_a_lane_is_stored_as_its_chains(
             "posterior": {"x": rng.standard_normal((CHAINS, CAPACITY, 2))},
             "sample_stats": {"diverging": rng.integers(0, 2, (CHAINS, CAPACITY)).astype(bool)},
         }
-        first = rng.integers(0, 3, CHAINS) if ragged else np.full(CHAINS, k % 3)
-        last = rng.integers(first, CAPACITY + 1) if ragged else np.full(CHAINS, CAPACITY)
+        uneven = ragged and 0 < k < CHUNKS - 1  # so that every chain has some draws
+        first = rng.integers(0, 3, CHAINS) if uneven else np.full(CHAINS, k % 3)
+        last = rng.integers(first, CAPACITY + 1) if uneven else np.full(CHAINS, CAPACITY)
         lanes = [(0, 4), (4, CHAINS)] if k % 2 else [(0, CHAINS)]
         for low, high in lanes:
             own = {group: {name: v[low:high] for name, v in of.items()} for group, of in groups.items()}

@@ -66,7 +66,8 @@ def replicate(rng: np.random.Generator) -> Replications:
     y = rng.normal(mu[:, None], 1 / np.sqrt(tau)[:, None], (REPLICATIONS, DATA))
     density = gm.density(normal_gamma, {"y": y[0]})
     assert len(density.arguments) == 1, "the data are the only argument"
-    settings = Settings(seed=int(rng.integers(2**31)), chains=CHAINS * REPLICATIONS, warmup=200, draws=DRAWS)
+    seed = int(rng.integers(2**31))
+    settings = Settings(seed=seed, chains=CHAINS * REPLICATIONS, warmup=200, draws=DRAWS, executor="threads")
     sampler = prepare(density, settings)
 
     def one(r: int) -> dict[str, np.ndarray]:
