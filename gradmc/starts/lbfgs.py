@@ -23,6 +23,9 @@ LEAST_GAIN = 1e-9  # expected of a step; below it the search has arrived (a need
 ROUNDING = 1e-13  # of a log density, relative to its size
 LEAST_CURVATURE = 1e-12  # of a step, relative to the change of the gradient, to be remembered
 
+_overflowing = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""Gradients far out may be so large that their products are not finite; what comes of them is asked for that."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
@@ -75,6 +78,7 @@ class Ascent:
         self.gain, self.place = reached.log_density - self.place.log_density, reached
         return True
 
+    @_overflowing
     def _direction(self) -> np.ndarray:
         """The quasi-Newton direction: the two-loop recursion."""
         direction = self.place.gradient.copy()
@@ -91,6 +95,7 @@ class Ascent:
             direction += (share - inner(change, direction) / inner(step, change)) * step
         return direction
 
+    @_overflowing
     def _remember(self, reached: Place) -> None:
         """Learn from the step to `reached`, unless it has no positive curvature."""
         step = reached.position - self.place.position
@@ -127,6 +132,7 @@ def _line_search(place: Place, direction: np.ndarray, slope: float) -> Search[Pl
     return best
 
 
+@_overflowing
 def inner(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product of two vectors, by a sum whose order is fixed."""
     return float(np.sum(a * b))
