@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.adaptation import Adapted
-from gradmc.adaptation.metric_adaptation import History, MetricAdaptation
+from gradmc.adaptation.metric_adaptation import History, MetricAdaptation, metric_of
 from gradmc.adaptation.schedule import Schedule, final_start, make_schedule
-from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum, estimate
+from gradmc.adaptation.spectrum import Spectrum, estimate
 from gradmc.adaptation.step_size import SEARCH_LIMITS, StepSize, initial_step_size, search
 from gradmc.adaptation.windowed import MANY, LowRank, in_transit
 from gradmc.arguments import check_real
@@ -165,13 +165,8 @@ class Pooled:
         return Adapted(metric=metric, step=step, state=state)
 
     def metric_of(self, spectrum: Spectrum, dtype: np.dtype) -> Metric:
-        """The metric of an estimate; without its directions where the precision cannot hold them."""
-        metric = self.metric.metric(spectrum, dtype)
-        if metric is None:
-            scale = np.clip(spectrum.scale, *SCALE_LIMITS)
-            metric = self.metric.metric(Spectrum(scale, np.ones(0), np.zeros((len(scale), 0))), dtype)
-        assert metric is not None
-        return metric
+        """See `gradmc.adaptation.metric_adaptation.metric_of`."""
+        return metric_of(self.metric, spectrum, dtype)
 
 
 def next_step(step: StepSize, change: float, *, final: bool, last: bool) -> StepSize:

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.adaptation import Adapted
-from gradmc.adaptation.metric_adaptation import MetricAdaptation
+from gradmc.adaptation.metric_adaptation import MetricAdaptation, metric_of
 from gradmc.adaptation.schedule import Schedule, make_schedule
-from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
+from gradmc.adaptation.spectrum import Spectrum
 from gradmc.adaptation.step_size import begin_anew, dual_average, initial_step_size, search, shorten_memory
 from gradmc.adaptation.windowed import LowRank
 from gradmc.arguments import check_real
@@ -87,10 +87,5 @@ class Warmup:
         return self.metric.on_host(adapted.metric, history, transition, final=final)
 
     def metric_of(self, spectrum: Spectrum, dtype: np.dtype) -> Metric:
-        """The metric of an estimate; without its directions where the precision cannot hold them."""
-        metric = self.metric.metric(spectrum, dtype)
-        if metric is None:
-            scale = np.clip(spectrum.scale, *SCALE_LIMITS)
-            metric = self.metric.metric(Spectrum(scale, np.ones(0), np.zeros((len(scale), 0))), dtype)
-        assert metric is not None
-        return metric
+        """See `gradmc.adaptation.metric_adaptation.metric_of`."""
+        return metric_of(self.metric, spectrum, dtype)

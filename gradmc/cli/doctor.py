@@ -81,11 +81,12 @@ def check_native_loop() -> Finding:
 
 def check_cache() -> Finding:
     """Whether compiled code is kept between runs."""
-    from gradmc.run.compiling import cache_directory, unusable_cache
+    from gradmc.density.kept import cache_root
+    from gradmc.run.compiling import unusable_cache
 
     if reason := unusable_cache():
         return Finding("compilation cache", False, f"{reason}; set XDG_CACHE_HOME to a directory that can be written")
-    directory = cache_directory()
+    directory = cache_root()
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     return Finding("compilation cache", True, f"{directory}, {size / 1e6:.1f} MB")
 
