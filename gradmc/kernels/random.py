@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
+from gradmc.kernels.quantile import normal_quantile
 from gradmc.records import record
 
 LEAF = np.uint32(0)
@@ -91,6 +92,8 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
     A word of 32 bits (23 in float32) per coordinate: the values reach 6.3 (5.3) standard deviations.
     """
     u = _coordinates(key, transition, MOMENTUM, dim, dtype)
+    if dtype == jnp.float64:
+        return normal_quantile(0.5 * u)
     return lax.erf_inv(u) * np.asarray(np.sqrt(2.0), dtype)
 
 
