@@ -56,6 +56,7 @@ class Ascent:
         diagonal: of the estimate of the inverse Hessian of minus the log density, positive, (dim,).
         steps: the last `MEMORY` steps, each (dim,), oldest first.
         changes: by how much minus the gradient grew along each.
+        products: inner products of each step and its change, positive.
         gain: of the last step, in log density.
     """
 
@@ -63,12 +64,13 @@ class Ascent:
     diagonal: np.ndarray
     steps: list[np.ndarray] = dataclasses.field(default_factory=list)
     changes: list[np.ndarray] = dataclasses.field(default_factory=list)
+    products: list[float] = dataclasses.field(default_factory=list)
     gain: float = math.inf
 
     def advance(self) -> Search[bool]:
         """Take a step; False when there is none to take: it has arrived, or the density is too rough."""
         direction = self._direction()
-        slope = inner(self.place.gradient, direction)
+        slope = _slope(self.place, direction)
         if not LEAST_GAIN < slope < math.inf or slope < ROUNDING * abs(self.place.log_density):
             return False
         reached = yield from _line_search(self.place, direction, slope)
@@ -82,17 +84,17 @@ class Ascent:
     def _direction(self) -> np.ndarray:
         """The quasi-Newton direction: the two-loop recursion."""
         direction = self.place.gradient.copy()
-        pairs = list(zip(self.steps, self.changes, strict=True))
+        pairs = list(zip(self.steps, self.changes, self.products, strict=True))
         shares = []
-        for step, change in reversed(pairs):
-            shares.append(inner(step, direction) / inner(step, change))
+        for step, change, along in reversed(pairs):
+            shares.append(inner(step, direction) / along)
             direction -= shares[-1] * change
         if pairs:
             direction *= self.diagonal
         else:  # nothing is known of the curvature: a step of at most unit length
             direction /= max(1.0, length(direction))
-        for (step, change), share in zip(pairs, reversed(shares), strict=True):
-            direction += (share - inner(change, direction) / inner(step, change)) * step
+        for (step, change, along), share in zip(pairs, reversed(shares), strict=True):
+            direction += (share - inner(change, direction) / along) * step
         return direction
 
     @_overflowing
@@ -111,6 +113,7 @@ class Ascent:
             self.diagonal = diagonal
         self.steps = [*self.steps, step][-MEMORY:]
         self.changes = [*self.changes, change][-MEMORY:]
+        self.products = [*self.products, along][-MEMORY:]
 
 
 def _line_search(place: Place, direction: np.ndarray, slope: float) -> Search[Place | None]:
@@ -124,7 +127,7 @@ def _line_search(place: Place, direction: np.ndarray, slope: float) -> Search[Pl
         trial = yield from look(place.position + share * direction)
         if not trial.finite or trial.log_density < place.log_density + SUFFICIENT * share * slope:
             high = share
-        elif inner(trial.gradient, direction) > CURVATURE * slope:
+        elif _slope(trial, direction) > CURVATURE * slope:
             low, best = share, trial
         else:
             return trial
@@ -133,9 +136,14 @@ def _line_search(place: Place, direction: np.ndarray, slope: float) -> Search[Pl
 
 
 @_overflowing
+def _slope(place: Place, direction: np.ndarray) -> float:
+    """The derivative of the log density along a direction."""
+    return inner(place.gradient, direction)
+
+
 def inner(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product of two vectors, by a sum whose order is fixed."""
-    return float(np.sum(a * b))
+    return float(np.add.reduce(a * b))
 
 
 def length(a: np.ndarray) -> float:
