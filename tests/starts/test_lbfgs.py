@@ -1,5 +1,6 @@
 """L-BFGS: it climbs, step by step, to the mode, past regions without a density, and learns the curvature."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_the_last_step_is_a_secant(rng: np.random.Generator) -> None:
     ascent = climb(quadratic(needle(rng, 8, 100.0), np.zeros(8)), rng.uniform(-2, 2, 8), steps=5)
     assert 2 <= len(ascent.steps) <= MEMORY
     step, change = ascent.steps[-1], ascent.changes[-1]
-    turned = Ascent(ascent.place, ascent.diagonal, ascent.steps, ascent.changes)
+    turned = dataclasses.replace(ascent)
     turned.place = type(ascent.place)(ascent.place.position, 0.0, change)
     np.testing.assert_allclose(turned._direction(), step, rtol=1e-8)
 
