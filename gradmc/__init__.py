@@ -68,7 +68,7 @@ _HOME = {
     "external": "gradmc.program.external",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
-    "marginalize": "gradmc.program.states",
+    "marginalize": "gradmc.program.marginalization",
     "model": "gradmc.program.model",
     "observe": "gradmc.program.marks",
     "optimize": "gradmc.optimize",
@@ -108,9 +108,9 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.program.data import Data
     from gradmc.program.explain import explain
     from gradmc.program.external import external
+    from gradmc.program.marginalization import marginalize
     from gradmc.program.marks import observe, record
     from gradmc.program.model import Model, model
-    from gradmc.program.states import marginalize
     from gradmc.program.supports import (
         CholeskyCorr,
         CholeskyCov,

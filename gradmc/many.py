@@ -32,13 +32,13 @@ from gradmc.results.place import Place, place_of
 from gradmc.run.settings import Settings
 from gradmc.sample import prepared
 from gradmc.session import SamplingWarning, Session
-from gradmc.tasks import Outcome, executor_of, outcomes, refuse_other_versions, versions
+from gradmc.tasks import TaskOutcome, executor_of, outcomes, refuse_other_versions, versions
 
 type DataSets = Mapping[Any, Mapping[str, Any]] | Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class FitTask:
     """What is done with each data set.
 
     Args:
@@ -124,7 +124,7 @@ def sample_many(
         "check": check,
     }
     Settings(**{name: options[name] for name in options if name in Settings.__dataclass_fields__})
-    many = Many(Work(model, options), named(data), seed, None if output is None else place_of(output))
+    many = Many(FitTask(model, options), named(data), seed, None if output is None else place_of(output))
     return many.complete(executor)
 
 
@@ -182,7 +182,7 @@ class Many:
         interrupted: whether it was ended by Ctrl-C.
     """
 
-    work: Work
+    work: FitTask
     data: dict[str, Callable[[], Mapping[str, Any]]]
     seed: int
     place: Place | None
@@ -335,7 +335,7 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
     """One fit: the task that an executor runs.
 
     Args:
-        work: a `Work`.
+        work: a `FitTask`.
         data: the data set.
         seed: of the fit.
         wanted: versions of the process that asks.
@@ -369,7 +369,7 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
 
 
 @functools.lru_cache(maxsize=8)
-def work_of(parcel: Parcel) -> Work:
+def work_of(parcel: Parcel) -> FitTask:
     """The work in a parcel, which a worker opens once."""
     return parcel.opened()
 
@@ -384,7 +384,7 @@ SAMPLE_DEFAULTS: dict[str, Any] = {
 """Arguments of `gm.sample` that are the same for all fits."""
 
 
-def _judged(outcome: Outcome) -> tuple[Fit | None, str]:
+def _judged(outcome: TaskOutcome) -> tuple[Fit | None, str]:
     """The fit of an outcome, or why there is none.
 
     Raises:

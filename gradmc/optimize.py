@@ -16,7 +16,7 @@ from gradmc.run.displays import choose_display
 from gradmc.run.optimum import Optimum, after_descent, find_mode
 from gradmc.sample import as_density
 from gradmc.session import HERE, SamplingWarning
-from gradmc.starts.given import starting_point
+from gradmc.starts.inits import starting_point
 
 type Initial = Mapping[str, Any] | Optimum | float
 
@@ -102,11 +102,11 @@ def optimize(
         _refuse_all({**chosen, "initial": initial, "output": output, "resume": resume})
         return find_mode(density, seed=seed, restarts=restarts, jacobian=jacobian)
     from gradmc.run.descending import descend
-    from gradmc.run.descent import Plan, prepare
+    from gradmc.run.descent import DescentPlan, prepare
 
     if resume and output is None:
         raise UsageError("resume goes on with the descent in a directory: pass output too")
-    plan = Plan(method=method, seed=seed, **chosen)
+    plan = DescentPlan(method=method, seed=seed, **chosen)
     descent = prepare(density, plan, jacobian=jacobian, initial=_position(density, initial, seed))
     found = descend(descent, choose_display(progress), output=None if output is None else Path(output), resume=resume)
     optimum = after_descent(density, found.position, found.history, found.ending, jacobian=jacobian)

@@ -79,7 +79,7 @@ def _check_model(model: Any) -> None:
 def _with_predictions(
     model: Model, data: Mapping[str, Any] | None, draws: Any, seed: int, *, source: str, target: str
 ) -> Any:
-    from gradmc.results.attributes import standard_attributes
+    from gradmc.results.attrs import standard_attributes
     from gradmc.results.tree import draws_dataset
 
     if source not in getattr(draws, "children", ()):

@@ -31,7 +31,7 @@ from gradmc.run.settings import Settings
 from gradmc.run.stopping import Targets
 from gradmc.run.work import Work
 from gradmc.session import Job, Session
-from gradmc.starts.given import starting_point
+from gradmc.starts.inits import starting_point
 from gradmc.starts.start import Start
 
 type Initial = Mapping[str, Any] | Optimum | Sequence[Mapping[str, Any] | Optimum]

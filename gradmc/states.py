@@ -10,8 +10,8 @@ from gradmc.arguments import check_whole
 from gradmc.density import Density, ProgramDensity
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
+from gradmc.program.marginalization import FILTERED, PROBABILITY, TRANSITION, for_drawing
 from gradmc.program.model import Model
-from gradmc.program.states import FILTERED, PROBABILITY, TRANSITION, for_drawing
 from gradmc.program.tracing import trace
 from gradmc.sample import as_density
 

@@ -20,7 +20,7 @@ from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.progress import Display
 from gradmc.run.progress_file import FileProgress
-from gradmc.run.recorded import Outcome, StoredPosterior, run_recorded
+from gradmc.run.recorded import RunEnd, StoredPosterior, run_recorded
 from gradmc.run.remote import driving_on
 from gradmc.run.seams import explain_seams
 from gradmc.run.signals import Requests
@@ -96,7 +96,7 @@ def refuse_occupied(run: RunDirectory, *, force: bool, resume: str, replace: str
         )
 
 
-def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Surroundings, *, resume: bool) -> Outcome:
+def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Surroundings, *, resume: bool) -> RunEnd:
     """Compile, run, and leave everything on disk in good order; the caller holds the lock of the directory."""
     manifest["status"] = "running"
     session: dict[str, Any] = {"began": now(), "command": list(around.command), "ending": "killed"}
@@ -135,7 +135,7 @@ def _draw(
     around: Surroundings,
     *,
     resume: bool,
-) -> Outcome:
+) -> RunEnd:
     with ExitStack() as stack:
         display = FileProgress(run.progress, around.display)
         display.start(task.work.settings.chains)

@@ -22,7 +22,7 @@ LIBRARIES = ("gradmc", "jax", "jaxlib", "numpyro", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """What came of a task.
 
     Attributes:
@@ -70,7 +70,7 @@ def executor_of(given: Any) -> Executor:
 
 def outcomes(
     executor: Executor, function: Callable[..., Any], arguments: Iterable[Sequence[Any]]
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, TaskOutcome]]:
     """Outcomes of `function` for each of the arguments, with their numbers, as they come.
 
     Args:
@@ -88,7 +88,7 @@ def outcomes(
                 try:
                     waiting[executor.submit(function, *given)] = number
                 except Exception as error:  # the engine takes no more
-                    yield number, Outcome(error=error)
+                    yield number, TaskOutcome(error=error)
             if not waiting:
                 return
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -99,12 +99,12 @@ def outcomes(
             future.cancel()
 
 
-def _outcome(future: Future[Any]) -> Outcome:
+def _outcome(future: Future[Any]) -> TaskOutcome:
     try:
         error = future.exception()
     except CancelledError:
         error = ConnectionError("the task was cancelled: its scheduler or its workers are gone")
-    return Outcome(error=error) if error is not None else Outcome(future.result())
+    return TaskOutcome(error=error) if error is not None else TaskOutcome(future.result())
 
 
 def versions() -> dict[str, str]:

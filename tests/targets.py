@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from gradmc.adaptation.schedule import Schedule
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.kernels.kernel import Draw, Info
 
 DOUBLE = np.dtype(np.float64)
@@ -31,7 +31,7 @@ class Target:
     dtype: np.dtype = DOUBLE
     arguments: Any = ()
     start_radius: float = 2.0
-    memory: Memory = dataclasses.field(default_factory=Memory, compare=False)
+    memory: Memo = dataclasses.field(default_factory=Memo, compare=False)
 
     def scope(self) -> AbstractContextManager[Any]:
         """JAX in the target's precision."""

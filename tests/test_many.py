@@ -13,7 +13,7 @@ import gradmc as gm
 from gradmc.density import known
 from gradmc.density.reals import counts
 from gradmc.errors import UsageError
-from gradmc.many import Many, Work, named
+from gradmc.many import FitTask, Many, named
 from gradmc.run import sampler
 from gradmc.session import SamplingWarning
 
@@ -181,7 +181,7 @@ def test_ctrl_c_keeps_what_is_done(fitted: tuple[Path, Any, int]) -> None:
 
     options = {**SHORT, "keep": gm.Keep(), "precision": "float64", "check": False, "initial": None}
     with pytest.warns(SamplingWarning, match="interrupted: 3 of 4 data sets were not fitted"):
-        tree = Many(Work(school, options), named(sets()), 0, None, told).complete(None)
+        tree = Many(FitTask(school, options), named(sets()), 0, None, told).complete(None)
     assert tree["posterior"]["data_set"].values.tolist() == ["s0"]
 
 

@@ -61,7 +61,7 @@ def measured(client: Any, count: int, place: Path | str) -> dict[str, float]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(many, "fit_one", made_up)
         data = many.named(Generated(count))
-        tree = many.Many(many.Work(bowl, OPTIONS), data, 0, place_of(place)).complete(client)
+        tree = many.Many(many.FitTask(bowl, OPTIONS), data, 0, place_of(place)).complete(client)
     assert tree["posterior"]["mu"].shape == (count, *SHAPE)
     return {"per_second": count / (time.monotonic() - began), "grew": resident() - before}
 

@@ -19,7 +19,7 @@ from gradmc import Data, Positive, Real, session
 from gradmc.diagnostics.summary import summarise
 from gradmc.errors import DataError, ProgramError, StartError, UsageError
 from gradmc.lpdf import half_normal, normal
-from gradmc.results.attributes import storable
+from gradmc.results.attrs import storable
 from gradmc.run.progress import NoProgress
 from tests.goodness import assert_normal
 

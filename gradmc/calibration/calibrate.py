@@ -225,7 +225,7 @@ def _tree(bound: BoundModel, ranks: Mapping[str, np.ndarray]) -> Any:
     """The group that ArviZ's plots of calibration read: one chain, a draw per replication."""
     import xarray as xr
 
-    from gradmc.results.attributes import standard_attributes, storable
+    from gradmc.results.attrs import standard_attributes, storable
     from gradmc.results.labels import Labels
     from gradmc.results.tree import draws_dataset
 

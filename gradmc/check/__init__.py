@@ -1,6 +1,6 @@
 """Is this program differentiable, correct and well posed? `check` makes a report (docs/check.md)."""
 
-from gradmc.check.finding import Finding, Report
-from gradmc.check.run import check
+from gradmc.check.finding import CheckReport, Finding
+from gradmc.check.suite import check
 
-__all__ = ["Finding", "Report", "check"]
+__all__ = ["CheckReport", "Finding", "check"]

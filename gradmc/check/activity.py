@@ -1,6 +1,6 @@
 """How every value of a traced program depends on the parameters: smoothly, or in steps.
 
-An abstract interpretation of the loop IR. A value's `Status` says whether its derivative sees the parameters
+An abstract interpretation of the loop IR. A value's `Dependence` says whether its derivative sees the parameters
 (`smooth`) and through which equations it depends on them in steps only (`steps`): floor, comparison, argmax,
 `stop_gradient`. Steps are harmless in a condition, which is the business of the check for jumps; they are
 reported when they *land*: in arithmetic with real numbers, in a subscript, or in the result. Loops and
@@ -93,18 +93,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Dependence:
     """How a value depends on the parameters."""
 
     smooth: bool = False
     steps: frozenset[Step] = frozenset()
     parameters: frozenset[str] = frozenset()
 
-    def __or__(self, other: "Status") -> "Status":
-        return Status(self.smooth or other.smooth, self.steps | other.steps, self.parameters | other.parameters)
+    def __or__(self, other: "Dependence") -> "Dependence":
+        return Dependence(self.smooth or other.smooth, self.steps | other.steps, self.parameters | other.parameters)
 
 
-CONSTANT = Status()
+CONSTANT = Dependence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Activity:
     branches: dict[int, Landing] = field(default_factory=dict)
     sites: set[JaxprEqn] = field(default_factory=set)
 
-    def run(self, body: Jaxpr, inputs: Sequence[Status], outer: Origin | None = None) -> list[Status]:
+    def run(self, body: Jaxpr, inputs: Sequence[Dependence], outer: Origin | None = None) -> list[Dependence]:
         """Interpret a jaxpr; returns the statuses of its results."""
-        env: dict[Var, Status] = dict.fromkeys(body.constvars, CONSTANT)
+        env: dict[Var, Dependence] = dict.fromkeys(body.constvars, CONSTANT)
         env |= zip(body.invars, inputs, strict=True)
         shifts = shift_maxima(body)
         for eqn in body.eqns:
@@ -149,13 +149,13 @@ class Activity:
             env |= zip(eqn.outvars, self._equation(eqn, given, at), strict=False)
         return [CONSTANT if isinstance(a, Literal) else env.get(a, CONSTANT) for a in body.outvars]
 
-    def result(self, body: Jaxpr, inputs: Sequence[Status]) -> Status:
+    def result(self, body: Jaxpr, inputs: Sequence[Dependence]) -> Dependence:
         """Interpret a whole program."""
         (status, *_) = self.run(body, inputs)
         self._land(status, NOWHERE)
         return status
 
-    def _equation(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _equation(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         if not any(status.parameters for status in given):
             return [CONSTANT] * len(eqn.outvars)
         if eqn.primitive is ir.for_p:
@@ -174,7 +174,7 @@ class Activity:
             return self._cond(eqn, given, at)
         return self._primitive(eqn, given, at)
 
-    def _scan(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
+    def _scan(self, eqn: JaxprEqn, given: list[Dependence]) -> list[Dependence]:
         first, m = scan_layout(eqn)
         n = first - m
         carry, out = given[n:first], []
@@ -186,7 +186,7 @@ class Activity:
             carry = wider
         return [*carry, *out[m:]]
 
-    def _jax_while(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _jax_while(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         n, m = eqn.params["cond_nconsts"], eqn.params["cond_nconsts"] + eqn.params["body_nconsts"]
         cond, body, carry = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"], given[m:]
         for _ in range(MOST_ROUNDS):
@@ -199,15 +199,15 @@ class Activity:
             carry = wider
         return carry
 
-    def _cond(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _cond(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         self._branch(eqn, given[0], at)
         sides = [self.run(branch, given[1:]) for branch in eqn.params["branches"]]
         return [_chosen(given[0], _union(of), v) for *of, v in zip(*sides, eqn.outvars, strict=True)]
 
-    def _for(self, eqn: JaxprEqn, given: list[Status]) -> list[Status]:
+    def _for(self, eqn: JaxprEqn, given: list[Dependence]) -> list[Dependence]:
         body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
         carry = given[n:]
-        out: list[Status] = []
+        out: list[Dependence] = []
         for _ in range(MOST_ROUNDS):
             out = self.run(body, [CONSTANT, *given[:n], *carry])
             wider = [a | b for a, b in zip(carry, out[:m], strict=True)]
@@ -216,7 +216,7 @@ class Activity:
             carry = wider
         return [*carry, *out[m:]]
 
-    def _while(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _while(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         cond, body, n = eqn.params["cond"], eqn.params["body"], eqn.params["n_consts"]
         carry = given[n:]
         for _ in range(MOST_ROUNDS):
@@ -229,12 +229,12 @@ class Activity:
             carry = wider
         return carry
 
-    def _if(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _if(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         self._branch(eqn, given[0], at)
         yes, no = (self.run(eqn.params[side], given[1:]) for side in ("then", "otherwise"))
         return [_chosen(given[0], a | b, v) for a, b, v in zip(yes, no, eqn.outvars, strict=True)]
 
-    def _call(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _call(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         name = eqn.params["name"]
         if name in INLINED:
             return self.run(eqn.params["jaxpr"], given, at)
@@ -250,9 +250,9 @@ class Activity:
                 self._corner(landing) if code == "kink" else self._enter(landing, eqn)
             return [status] * len(eqn.outvars)
         step = Step(code, name, at, status.parameters, eqn)
-        return [Status(False, frozenset({step}) | status.steps, status.parameters)] * len(eqn.outvars)
+        return [Dependence(False, frozenset({step}) | status.steps, status.parameters)] * len(eqn.outvars)
 
-    def _primitive(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status]:
+    def _primitive(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence]:
         name = eqn.primitive.name
         outs = eqn.outvars
         direct = not at.law and (at.called in DIRECT or not at.called or at.called.startswith("_operator_"))
@@ -260,9 +260,9 @@ class Activity:
         whole = _union(given)
         if name in COMPARISONS:
             steps = whole.steps | ({Step("step", name, at, whole.parameters, eqn)} if smooth and not at.law else set())
-            return [Status(False, frozenset(steps), whole.parameters)] * len(outs)
+            return [Dependence(False, frozenset(steps), whole.parameters)] * len(outs)
         if name in LOGIC:
-            return [Status(False, whole.steps, whole.parameters)] * len(outs)
+            return [Dependence(False, whole.steps, whole.parameters)] * len(outs)
         if name == "select_n":
             self._branch(eqn, given[0], at)
             return [_chosen(given[0], _union(given[1:]), outs[0])]
@@ -275,12 +275,12 @@ class Activity:
             for step in _union(indices).steps:
                 if step.code != "step" and not at.law:
                     self._enter(Landing("lookup", step.name, at, step.parameters), step.eqn)
-            return [_union(arrays) | Status(parameters=whole.parameters)] * len(outs)
+            return [_union(arrays) | Dependence(parameters=whole.parameters)] * len(outs)
         if name in STRUCTURE or not _is_real(outs[0]):
-            return [Status(whole.smooth and _is_real(v), whole.steps, whole.parameters) for v in outs]
+            return [Dependence(whole.smooth and _is_real(v), whole.steps, whole.parameters) for v in outs]
         return [self._passed(eqn, given, v, at) for v in outs]
 
-    def _steps(self, eqn: JaxprEqn, given: list[Status], at: Origin) -> list[Status] | None:
+    def _steps(self, eqn: JaxprEqn, given: list[Dependence], at: Origin) -> list[Dependence] | None:
         """Primitives without a useful derivative, where the user asked for them."""
         name, whole = eqn.primitive.name, _union(given)
         code = ""
@@ -297,26 +297,26 @@ class Activity:
         if not code:
             return None
         step = Step(code, _spoken(eqn), at, whole.parameters, eqn)
-        return [Status(False, whole.steps | {step}, whole.parameters)] * len(eqn.outvars)
+        return [Dependence(False, whole.steps | {step}, whole.parameters)] * len(eqn.outvars)
 
-    def _passed(self, eqn: JaxprEqn, given: list[Status], out: Var, at: Origin) -> Status:
+    def _passed(self, eqn: JaxprEqn, given: list[Dependence], out: Var, at: Origin) -> Dependence:
         """An ordinary function: steps among its operands land here; whole numbers and truth values are steps."""
         whole = _union(given)
         if not _is_real(out):
             name = eqn.params["name"] if eqn.primitive is jp.jit_p else eqn.primitive.name
             code = "step" if out.aval.dtype == np.bool_ else "plateau"  # pyright: ignore[reportAttributeAccessIssue]
             made = {Step(code, name, at, whole.parameters, eqn)} if whole.smooth and not at.law else set()
-            return Status(False, whole.steps | made, whole.parameters)
+            return Dependence(False, whole.steps | made, whole.parameters)
         if not at.law or whole.steps:
             self._land(whole, at)
-        return Status(whole.smooth, frozenset(), whole.parameters)
+        return Dependence(whole.smooth, frozenset(), whole.parameters)
 
-    def _land(self, status: Status, at: Origin) -> None:
+    def _land(self, status: Dependence, at: Origin) -> None:
         for step in status.steps:
             where = step.at if step.at.location else at
             self._enter(Landing(step.code, step.name, where, step.parameters), step.eqn)
 
-    def _branch(self, eqn: JaxprEqn, test: Status, at: Origin) -> None:
+    def _branch(self, eqn: JaxprEqn, test: Dependence, at: Origin) -> None:
         direct = at.called in DIRECT or not at.called or at.called in INLINED
         if test.parameters and direct and not at.law and at.location is not None:
             key = at.location.line
@@ -336,13 +336,13 @@ def _key(landing: Landing) -> tuple[str, int]:
     return landing.code, landing.at.location.line if landing.at.location else 0
 
 
-def _chosen(test: Status, value: Status, out: Any) -> Status:
+def _chosen(test: Dependence, value: Dependence, out: Any) -> Dependence:
     """A value chosen by a condition: whole numbers take over its steps."""
     steps = value.steps if _is_real(out) else value.steps | test.steps
-    return Status(value.smooth, frozenset(steps), value.parameters | test.parameters)
+    return Dependence(value.smooth, frozenset(steps), value.parameters | test.parameters)
 
 
-def _union(statuses: Iterable[Status]) -> Status:
+def _union(statuses: Iterable[Dependence]) -> Dependence:
     whole = CONSTANT
     for status in statuses:
         whole = whole | status
@@ -353,7 +353,7 @@ def _is_real(var: Any) -> bool:
     return bool(np.issubdtype(var.aval.dtype, np.inexact))
 
 
-def _real(atoms: Sequence[Any], given: Sequence[Status]) -> bool:
+def _real(atoms: Sequence[Any], given: Sequence[Dependence]) -> bool:
     return any(_is_real(a) and s.smooth for a, s in zip(atoms, given, strict=True))
 
 
@@ -363,8 +363,8 @@ def _spoken(eqn: JaxprEqn) -> str:
     return eqn.primitive.name
 
 
-def interpret(body: Jaxpr, names: Sequence[str]) -> tuple[Activity, Status]:
+def interpret(body: Jaxpr, names: Sequence[str]) -> tuple[Activity, Dependence]:
     """Interpret a program whose inputs are the named parameters."""
     activity = Activity()
-    status = activity.result(body, [Status(True, frozenset(), frozenset({name})) for name in names])
+    status = activity.result(body, [Dependence(True, frozenset(), frozenset({name})) for name in names])
     return activity, status

@@ -1,5 +1,5 @@
 """Differentiable: operations whose derivative is not that of the function, or does not exist everywhere, on a path from
-a parameter to the density. Whether those with steps make it jump, `gradmc.check.jumps` finds out.
+a parameter to the density. Whether those with steps make it jump, `gradmc.check.discontinuities` finds out.
 """
 
 from collections.abc import Iterator

@@ -72,7 +72,7 @@ def _filled(label: str, text: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """The outcome of a check.
 
     Attributes:

@@ -18,7 +18,7 @@ from gradmc.check.finding import Finding
 from gradmc.check.probes import coordinates, tails
 from gradmc.check.subject import ROWS, Points, Subject
 from gradmc.program.blame.origin import Origin
-from gradmc.program.blame.tape import Entry, Tape, pull
+from gradmc.program.blame.tape import Operation, Tape, pull
 
 OFFSETS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 WEIGHTS = np.array([-1.0, 9.0, -45.0, 45.0, -9.0, 1.0]) / 60.0
@@ -103,16 +103,16 @@ def located(subject: Subject, x: np.ndarray) -> Origin | None:
     return None
 
 
-def _once(tape: Tape) -> list[Entry]:
+def _once(tape: Tape) -> list[Operation]:
     """One entry for every operation of the program, custom derivatives first."""
-    found: dict[tuple[Any, ...], Entry] = {}
+    found: dict[tuple[Any, ...], Operation] = {}
     for entry in tape.entries:
         line = entry.at.location.line if entry.at.location else 0
         found.setdefault((entry.name, line), entry)
     return sorted(found.values(), key=lambda e: not e.name.startswith("custom"))
 
 
-def _is_wrong(entry: Entry, rng: np.random.Generator) -> bool:
+def _is_wrong(entry: Operation, rng: np.random.Generator) -> bool:
     """Whether an operation's reverse mode differs from central differences in a random direction."""
     moving = [k for k, v in enumerate(entry.inputs) if np.asarray(v).dtype.kind == "f" and entry.sources[k]]
     if not moving or any(np.asarray(v).dtype.kind != "f" for v in entry.outputs) or entry.name == "stop_gradient":

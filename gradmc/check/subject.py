@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradmc.check.activity import Activity, Status, interpret
+from gradmc.check.activity import Activity, Dependence, interpret
 from gradmc.check.clock import Clock
 from gradmc.density import Density
 from gradmc.errors import ProgramError, SourceLocation
@@ -100,7 +100,7 @@ class Subject:
         return np.random.default_rng([self.seed, purpose])
 
     @functools.cached_property
-    def activity(self) -> tuple[Activity, Status]:
+    def activity(self) -> tuple[Activity, Dependence]:
         """How the density's values depend on the parameters."""
         return interpret(self.density.equations, [part.name for part in self.parts])
 

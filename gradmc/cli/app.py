@@ -88,7 +88,7 @@ class Commands:
 
         Example: `gradmc sample-many run.toml --many.files 'data/*.json' --cluster.workers 8`
         """
-        from gradmc.cli.many import sample_many
+        from gradmc.cli.sampling_many import sample_many
 
         return sample_many(config, self.overrides, progress=progress, common=common)
 

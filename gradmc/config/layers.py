@@ -1,6 +1,6 @@
 """Layers of configuration: defaults, file, environment, command line; the later wins.
 
-A layer is a flat mapping from key path (`sampler.draws`) to an `Entry` that remembers where the value came
+A layer is a flat mapping from key path (`sampler.draws`) to a `SourcedValue` that remembers where the value came
 from. Paths are made absolute here, because only here is known what they are relative to.
 """
 
@@ -21,19 +21,19 @@ NAMED = ("data", "stop.mcse", "sampler.initial", "many.sets")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SourcedValue:
     """A value and where it came from: `run.toml:12`, an environment variable, an option."""
 
     value: Any
     origin: str
 
 
-type Layer = dict[str, Entry]
+type Layer = dict[str, SourcedValue]
 
 
 def default_layer(path: Path) -> Layer:
     """Defaults that depend on the file."""
-    return {"output.dir": Entry(str(path.parent / "runs" / path.stem), "default")}
+    return {"output.dir": SourcedValue(str(path.parent / "runs" / path.stem), "default")}
 
 
 def file_layer(content: Mapping[str, Any], text: str, path: Path) -> Layer:
@@ -41,11 +41,11 @@ def file_layer(content: Mapping[str, Any], text: str, path: Path) -> Layer:
     layer: Layer = {}
     for section, table in content.items():
         if not isinstance(table, Mapping):
-            layer[section] = Entry(table, f"{path.name}:{line_of(text, (), section)}")
+            layer[section] = SourcedValue(table, f"{path.name}:{line_of(text, (), section)}")
             continue
         for key, value in table.items():
             origin = f"{path.name}:{line_of(text, (section,), key)}"
-            layer[f"{section}.{key}"] = Entry(absolute(f"{section}.{key}", value, path.parent), origin)
+            layer[f"{section}.{key}"] = SourcedValue(absolute(f"{section}.{key}", value, path.parent), origin)
     return layer
 
 
@@ -57,7 +57,7 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
         if rest == name or ENVIRONMENT_SEPARATOR not in rest:
             continue
         key = _key_of(rest.replace(ENVIRONMENT_SEPARATOR, "."))
-        layer[key] = Entry(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
+        layer[key] = SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
     return layer
 
 
@@ -73,7 +73,9 @@ def _key_of(written: str) -> str:
 
 def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:
     """Options such as `--sampler.draws 2000`."""
-    return {key: Entry(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides}
+    return {
+        key: SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides
+    }
 
 
 def merge(layers: Iterable[Layer]) -> Layer:

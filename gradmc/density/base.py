@@ -33,7 +33,7 @@ from jax.extend.core import Jaxpr
 from jaxtyping import Float
 
 from gradmc._process import use_jax
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.markup import element, table
 from gradmc.program.binding import BoundModel
@@ -378,13 +378,13 @@ class Density(Travelling, abc.ABC):
             return jax.tree.map(lambda leaf: leaf.astype(floating), result)
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> Memo:
         """What was made for this density and can be used again, compiled code above all."""
         return self._memory
 
     @functools.cached_property
-    def _memory(self) -> Memory:
-        return Memory()
+    def _memory(self) -> Memo:
+        return Memo()
 
     @functools.cached_property
     def _jitted(self) -> dict[str, Callable[..., Any]]:

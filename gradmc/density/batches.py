@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-from gradmc.density.program import ProgramDensity
+from gradmc.density.program_density import ProgramDensity
 from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.layout import Layout

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from gradmc.density.kept import Shelf, shelf
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.program.binding import BoundModel, argument_names
 from gradmc.program.digest import digest
 from gradmc.program.fingerprint import fingerprint
@@ -44,7 +44,7 @@ class Known:
 
     traced: tuple[str, ...]
     built_in: Any
-    memory: Memory
+    memory: Memo
     index: Shelf | None = None
 
     def keep(self, facts: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], "Tr
         program, quiet = _quietly(make)
         built_in = _built_in(bound, program.traced)
         place = _shelf(key, program.traced, built_in) if quiet else None
-        found = Known(program.traced, built_in, Memory(place), index)
+        found = Known(program.traced, built_in, Memo(place), index)
         found.memory.remember(PROGRAM, program.bare)
     if key is not None and found.built_in is not None:
         with _lock:
@@ -111,7 +111,7 @@ def _elsewhere(key: Any, index: Shelf | None, bound: BoundModel) -> Known | None
         place = _shelf(key, traced, built_in)
         facts = None if place is None else place.facts()
         if facts is not None and facts[TRACED] == list(traced):
-            found = Known(traced, built_in, Memory(place), index)
+            found = Known(traced, built_in, Memo(place), index)
             found.memory.remember(FACTS, lambda facts=facts: facts)
             return found
     return None

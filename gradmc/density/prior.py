@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Array, Float
 
 from gradmc.density.base import Expanded, Precision, dtype_of
-from gradmc.density.program import ProgramDensity, bounded
+from gradmc.density.program_density import ProgramDensity, bounded
 from gradmc.elsewhere import explaining
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.marks import without_likelihood
@@ -22,7 +22,7 @@ class PriorDensity(ProgramDensity):
     """The density of the declared parameters before any data are observed."""
 
     @functools.cached_property
-    def program(self) -> "compiler.Traced":
+    def program(self) -> "compiler.TracedJaxpr":
         """The program without its observed terms."""
         with without_likelihood():
             return self._trace_equations()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.density.base import Precision
-from gradmc.density.program import ProgramDensity, density
+from gradmc.density.program_density import ProgramDensity, density
 from gradmc.errors import GradmcError
 from gradmc.program.model import Model
 

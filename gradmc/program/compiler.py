@@ -30,7 +30,7 @@ from gradmc.program.frontend import (
     pythons,
 )
 from gradmc.program.frontend.hooks import Hooks
-from gradmc.program.frontend.libraries.names import NoCounterpart
+from gradmc.program.frontend.libraries.unsupported import NoCounterpart
 from gradmc.program.frontend.sides import OneSidedMark
 from gradmc.program.frontend.unrolling import PythonLoop, UnrolledLoopWarning
 from gradmc.program.frontend.values import (
@@ -48,7 +48,7 @@ from gradmc.program.middle.widen import widened
 from gradmc.program.raising import is_of_program
 from gradmc.program.returned import log_density
 
-__all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "Traced", "UnrolledLoopWarning", "evaluate", "trace"]
+__all__ = ["Collected", "ConcreteDataNeeded", "PythonLoop", "TracedJaxpr", "UnrolledLoopWarning", "evaluate", "trace"]
 
 
 class ConcreteDataNeeded(GradmcError):
@@ -72,7 +72,7 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TracedJaxpr:
     """A program as a jaxpr in the loop IR.
 
     Attributes:
@@ -141,7 +141,7 @@ def trace(
     wavering: list[float] | None = None,
     varying: Collection[str] = (),
     max_loop_iterations: int = ir.MAX_LOOP_ITERATIONS,
-) -> Traced:
+) -> TracedJaxpr:
     """Trace a program into the loop IR; arguments as for `evaluate`."""
     leaves, tree = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if is_traced(v)}))
     plain = {k: _copied(v) for k, v in kwargs.items() if not is_traced(v)}
@@ -164,7 +164,7 @@ def trace(
         raise complaints.explained(error, fn) from error
     _ask_for_deciding_data(jaxpr, args, kwargs, varying)
     jaxpr = _with_roots(widened(jaxpr), len(jax.tree.leaves(args)), fn)
-    return Traced(jaxpr, inputs, jax.tree.structure(shapes), tuple(ev.python_loops))
+    return TracedJaxpr(jaxpr, inputs, jax.tree.structure(shapes), tuple(ev.python_loops))
 
 
 def _with_roots(jaxpr: Any, parameters: int, fn: FunctionType) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradmc.program.fingerprint import OfLibrary, Place, Unknown, fingerprint
+from gradmc.program.fingerprint import CodeFile, OfLibrary, Unknown, fingerprint
 from gradmc.program.installed import PACKAGE
 
 VERSIONED = ("jax", "jaxlib", "numpy", "numpyro", "scipy")
@@ -116,7 +116,7 @@ class _Writer:
         Raises:
             Unknown: it has no name that means the same elsewhere.
         """
-        if isinstance(value, Place):
+        if isinstance(value, CodeFile):
             return
         if isinstance(value, OfLibrary):
             self._place(value.module, value.name)

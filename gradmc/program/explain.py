@@ -74,7 +74,7 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True, stag
         traced = compiler.trace(model.fn, values, dict(bound.data))
         loops = tuple(report(traced.jaxpr))
         costs, total = _measured(traced) if measure else ({}, None)
-        passes = middle.stages(traced.jaxpr, middle.Options(), []) if stages else ()
+        passes = middle.stages(traced.jaxpr, middle.LoweringOptions(), []) if stages else ()
         printed = tuple((name, str(body)) for name, body in passes)
     loops = (*loops, *by_python(traced.python_loops))
     return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total), printed)
@@ -88,7 +88,7 @@ def by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:
     ]
 
 
-def _measured(traced: compiler.Traced) -> tuple[dict[tuple[str, int], float], float]:
+def _measured(traced: compiler.TracedJaxpr) -> tuple[dict[tuple[str, int], float], float]:
     costs: dict[tuple[str, int], float] = {}
     for source, closed, inputs in loops_alone(traced.jaxpr, traced.inputs):
         if isinstance(source, SourceLocation):

@@ -26,7 +26,7 @@ from gradmc.program.watching import watched
 
 
 @dataclass(slots=True)
-class Watch:
+class NonFiniteWatch:
     """Keeps the first assignment that gave a value that is not finite."""
 
     file: str
@@ -42,7 +42,7 @@ class Watch:
 
 
 @dataclass(slots=True)
-class Run:
+class PlainRun:
     """What one run in ordinary Python showed."""
 
     marks: Marks = field(default_factory=Marks)
@@ -129,11 +129,11 @@ def _bad_parameter(bound: BoundModel, values: Mapping[str, np.ndarray]) -> str |
     return None
 
 
-def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> Run:
+def run_plainly(bound: BoundModel, values: Mapping[str, np.ndarray]) -> PlainRun:
     """Run the program once as ordinary Python on floats, with marks collected and assignments watched."""
     fn = bound.model.fn
-    watch = Watch(fn.__code__.co_filename)
-    run = Run()
+    watch = NonFiniteWatch(fn.__code__.co_filename)
+    run = PlainRun()
     arguments = [values[p.name].item() if p.shape == () else values[p.name] for p in bound.parameters]
     with collecting(run.marks), jax.enable_x64(True), np.errstate(all="ignore"):
         try:

@@ -72,7 +72,7 @@ class OfLibrary:
         return id(self.value)
 
 
-class Place(str):
+class CodeFile(str):
     """The file of a function: it decides what errors say, and nothing that is computed."""
 
 
@@ -111,7 +111,7 @@ def _told(described: Any) -> str:
         return f"{described.__module__}.{described.__qualname__}"
     if isinstance(described, CodeType):
         return _told(_operations(described))
-    if isinstance(described, Place):
+    if isinstance(described, CodeFile):
         return ""
     if isinstance(described, OfLibrary):
         return f"{described.module}.{described.name or described.value!r}"
@@ -207,7 +207,7 @@ class _Description:
         cells = tuple(self.of(_content(cell)) for cell in fn.__closure__ or ())
         return (
             fn.__code__,
-            Place(fn.__code__.co_filename),
+            CodeFile(fn.__code__.co_filename),
             self.of({name: value for name, value in vars(fn).items() if name != "__wrapped__"}),
             self.of(fn.__defaults__),
             self.of(fn.__kwdefaults__),

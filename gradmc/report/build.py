@@ -8,11 +8,11 @@ from gradmc.diagnostics import Diagnosis, Summary, diagnose, summarise
 from gradmc.errors import UsageError
 from gradmc.markup import Html, element, paragraph
 from gradmc.report import figures, sections
-from gradmc.report.page import Report, Section, render
-from gradmc.report.sections import Subject
+from gradmc.report.page import PageSection, Report, render
+from gradmc.report.sections import Material
 from gradmc.results.leaving_out import in_words
 
-PARTS: tuple[tuple[str, str, Callable[[Subject], Html], bool], ...] = (
+PARTS: tuple[tuple[str, str, Callable[[Material], Html], bool], ...] = (
     ("Verdict", "verdict", sections.verdict, False),
     ("What was run", "run", sections.overview, False),
     ("Summary", "summary-table", sections.summary_table, False),
@@ -55,7 +55,7 @@ def report(
     if "posterior" not in getattr(tree, "children", ()) or tree["posterior"].sizes.get("draw", 0) < 4:
         raise UsageError("a report needs draws: expected a DataTree whose group 'posterior' has at least 4 per chain")
     summary = summarise(tree) if summary is None else summary
-    subject = Subject(
+    subject = Material(
         tree=tree,
         summary=summary,
         diagnosis=diagnose(tree, summary) if diagnosis is None else diagnosis,
@@ -65,11 +65,11 @@ def report(
     name = str(tree.attrs.get("name", tree.name or "unnamed model"))
     left_out = f", {in_words(summary.left_out)}" if summary.left_out else ""
     lead = f"{summary.chains} chains of {summary.draws:,} draws{left_out}, {len(summary.rows):,} quantities"
-    made = [Section(title, anchor, _body(make, subject, plots)) for title, anchor, make, plots in PARTS]
+    made = [PageSection(title, anchor, _body(make, subject, plots)) for title, anchor, make, plots in PARTS]
     return Report(html=render(f"{name}: report of a run", lead, made), title=f"{name}: report of a run")
 
 
-def _body(make: Callable[[Subject], Html], subject: Subject, plots: bool) -> Html:
+def _body(make: Callable[[Material], Html], subject: Material, plots: bool) -> Html:
     """A section, or why there is none: one that fails must not cost the others."""
     if plots and not figures.available():
         return paragraph("Plots need ArviZ and matplotlib: ", element("code", "pip install 'gradmc[plots]'"), ".")

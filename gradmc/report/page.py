@@ -15,7 +15,7 @@ from gradmc.markup import Html, element, join
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PageSection:
     """A part of the page.
 
     Args:
@@ -69,7 +69,7 @@ class Report:
         return f"<Report: {self.title}, {len(self.html.encode()) / 1e6:.2f} MB; save('report.html') writes it>"
 
 
-def render(title: str, lead: str, sections: Sequence[Section]) -> str:
+def render(title: str, lead: str, sections: Sequence[PageSection]) -> str:
     """The whole page."""
     style, script = (files("gradmc.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     policy = (
@@ -95,7 +95,7 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     return f'<!DOCTYPE html>\n<html lang="en"><head>{join(head)}</head>\n<body>{join(body)}</body></html>\n'
 
 
-def _section(section: Section) -> Html:
+def _section(section: PageSection) -> Html:
     heading = element("h2", section.title, id=f"{section.anchor}-title")
     return element("section", heading, section.body, id=section.anchor, aria_labelledby=f"{section.anchor}-title")
 

@@ -36,7 +36,7 @@ MARKS = {True: ("pass", "passed"), False: ("fail", "failed"), None: ("open", "no
 
 
 @dataclass(frozen=True)
-class Subject:
+class Material:
     """What a report is about.
 
     Args:
@@ -83,7 +83,7 @@ class Subject:
         return figures.Draws(select(self.tree, names), self.statistics)
 
 
-def overview(subject: Subject) -> Html:
+def overview(subject: Material) -> Html:
     """What was run."""
     attributes, manifest, summary = subject.tree.attrs, subject.manifest, subject.summary
     pairs: list[tuple[str, object]] = [
@@ -111,7 +111,7 @@ def overview(subject: Subject) -> Html:
     return facts(pairs)
 
 
-def verdict(subject: Subject) -> Html:
+def verdict(subject: Material) -> Html:
     """Whether to trust the draws, check by check, with advice."""
     diagnosis = subject.diagnosis
     words = "The draws look trustworthy." if diagnosis.passed else "Do not trust these draws yet."
@@ -126,7 +126,7 @@ def verdict(subject: Subject) -> Html:
     return join([banner, element("ul", *items, class_="checks")])
 
 
-def summary_table(subject: Subject) -> Html:
+def summary_table(subject: Material) -> Html:
     """The summary table: sorted and filtered by the page's script, and all there without it up to a hundred rows."""
     summary = subject.summary
     rows, note = summary.rows, ""
@@ -167,7 +167,7 @@ def summary_table(subject: Subject) -> Html:
     return join([paragraph(note) if note else "", controls, box, more, script])
 
 
-def worst_quantities(subject: Subject) -> Html:
+def worst_quantities(subject: Material) -> Html:
     """Trace, ranks and pairs of the quantities that are worst off."""
     names = subject.worst
     if not names:
@@ -196,7 +196,7 @@ def worst_quantities(subject: Subject) -> Html:
     return join([paragraph(intro), *cards, _pairs(subject, names)])
 
 
-def _pairs(subject: Subject, names: Sequence[str]) -> Html:
+def _pairs(subject: Material, names: Sequence[str]) -> Html:
     draws = subject.draws(names)
     finite = {name: values for name, values in draws.values.items() if np.all(np.isfinite(values))}
     if len(finite) < 2:
@@ -208,7 +208,7 @@ def _pairs(subject: Subject, names: Sequence[str]) -> Html:
     return element("section", element("h3", "Against one another"), image)
 
 
-def chains(subject: Subject) -> Html:
+def chains(subject: Material) -> Html:
     """Each chain: how it started and how it went."""
     attributes, statistics = subject.tree.attrs, subject.statistics
     numbers = [int(number) for number in subject.tree["posterior"]["chain"].values]
@@ -240,7 +240,7 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
         return np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1, ddof=1)
 
 
-def energies(subject: Subject) -> Html:
+def energies(subject: Material) -> Html:
     """Whether momenta reach the whole range of energies."""
     if "energy" not in subject.statistics:
         return paragraph("The sampler gave no energies.")
@@ -251,7 +251,7 @@ def energies(subject: Subject) -> Html:
     return _figure(figures.energy(figures.Draws({}, subject.statistics)), alt)
 
 
-def divergences(subject: Subject) -> Html:
+def divergences(subject: Material) -> Html:
     """How many draws diverged, and where."""
     diverging = subject.statistics.get("diverging")
     if diverging is None:
@@ -270,7 +270,7 @@ def divergences(subject: Subject) -> Html:
     return paragraph(words, where)
 
 
-def predictions(subject: Subject) -> Html:
+def predictions(subject: Material) -> Html:
     """Data simulated from the posterior beside the data observed."""
     tree = subject.tree
     if "posterior_predictive" not in tree.children:
@@ -300,7 +300,7 @@ def predictions(subject: Subject) -> Html:
     return join(pieces)
 
 
-def _predictive_tree(subject: Subject, name: str) -> Any:
+def _predictive_tree(subject: Material, name: str) -> Any:
     """What the plots of predictions need, with draws thinned; whole numbers beside real predictions are real."""
     import xarray as xr
 
@@ -316,7 +316,7 @@ def _predictive_tree(subject: Subject, name: str) -> Any:
     return xr.DataTree.from_dict({"posterior": worst, **groups, "observed_data": observed})
 
 
-def cross_validation(subject: Subject) -> Html:
+def cross_validation(subject: Material) -> Html:
     """Expected predictive accuracy by leave-one-out cross-validation."""
     tree = subject.tree
     if "log_likelihood" not in tree.children:
@@ -360,7 +360,7 @@ def cross_validation(subject: Subject) -> Html:
     return join(pieces)
 
 
-def sensitivity(subject: Subject) -> Html:
+def sensitivity(subject: Material) -> Html:
     """How much the posterior would change with a stronger or weaker prior or likelihood."""
     tree = subject.tree
     if not {"log_prior", "log_likelihood"} <= set(tree.children):
@@ -397,7 +397,7 @@ def _said(diagnosis: str) -> str:
     return "" if diagnosis == "✓" else diagnosis.removeprefix("potential ")
 
 
-def calibration(subject: Subject) -> Html:
+def calibration(subject: Material) -> Html:
     """Simulation-based calibration, where it was made."""
     made = subject.calibration
     if made is None:
@@ -417,7 +417,7 @@ def calibration(subject: Subject) -> Html:
     return join([paragraph(words), table(["", "p-value", "ranks"], rows, "Ranks of the true values")])
 
 
-def provenance(subject: Subject) -> Html:
+def provenance(subject: Material) -> Html:
     """Versions and hashes: what is needed to repeat the run."""
     attributes, manifest = subject.tree.attrs, subject.manifest
     pairs: list[tuple[str, object]] = []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import UsageError
-from gradmc.results.attributes import standard_attributes, storable
+from gradmc.results.attrs import standard_attributes, storable
 from gradmc.results.checkpoint import decode, encode
 from gradmc.results.labels import Labels
 from gradmc.results.place import Place

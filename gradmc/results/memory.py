@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.results.attributes import standard_attributes
+from gradmc.results.attrs import standard_attributes
 from gradmc.results.keep import Keep, Places
 from gradmc.results.labels import Labels
 from gradmc.results.lengths import Rectangle, largest

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gradmc.results.attributes import group_attributes, storable
+from gradmc.results.attrs import group_attributes, storable
 from gradmc.results.labels import (
     SAMPLE_DIMS,
     Labels,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ResumeError
-from gradmc.results.attributes import group_attributes, standard_attributes, storable
+from gradmc.results.attrs import group_attributes, standard_attributes, storable
 from gradmc.results.files import atomic_write, make_parents, storage_errors, sync
 from gradmc.results.keep import Keep
 from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order

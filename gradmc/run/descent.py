@@ -34,7 +34,7 @@ TRIES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DescentPlan:
     """How to descend.
 
     Args:
@@ -131,7 +131,7 @@ class Descent:
     """
 
     density: Density
-    plan: Plan
+    plan: DescentPlan
     batches: Batches | None
     observed: tuple[str, ...]
     rows: np.ndarray
@@ -157,7 +157,7 @@ class Descent:
         return shuffled[: self.per_epoch * self.batches.size].reshape(self.per_epoch, -1).astype(np.int32)
 
 
-def prepare(density: Density, plan: Plan, *, jacobian: bool, initial: Any = None) -> Descent:
+def prepare(density: Density, plan: DescentPlan, *, jacobian: bool, initial: Any = None) -> Descent:
     """A descent for a density.
 
     Args:

@@ -37,7 +37,7 @@ WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunEnd:
     """How a run ended.
 
     Args:
@@ -140,7 +140,7 @@ def run_recorded(
     resume: bool = False,
     run: str = "",
     driving: Callable[..., Driver] | None = None,
-) -> Outcome:
+) -> RunEnd:
     """Run the chains to the end of their draws, or until something stops them, keeping all on disk.
 
     Args:
@@ -168,7 +168,7 @@ def run_recorded(
     recorder.save_all()
     requests.budget = (math.inf, math.inf)
     done = all(bool(np.all(lane.done >= sampler.plan.total)) for lane in sampler.lanes)
-    return Outcome("finished" if done else watch.ending, requests.received)
+    return RunEnd("finished" if done else watch.ending, requests.received)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class ClusterError(GradmcError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Work:
+class WorkerTask:
     """What a worker needs besides the state of a lane.
 
     Args:
@@ -117,7 +117,7 @@ def run_leg(parcel: Parcel, lane: int, arrays: dict[str, np.ndarray], seconds: f
     """A leg: the task that an engine runs.
 
     Args:
-        parcel: a `Work`.
+        parcel: a `WorkerTask`.
         lane: its number.
         arrays: its state.
         seconds: how long to advance it.
@@ -144,7 +144,7 @@ def run_leg(parcel: Parcel, lane: int, arrays: dict[str, np.ndarray], seconds: f
 @functools.lru_cache(maxsize=8)
 def _sampler(parcel: Parcel) -> Sampler:
     """The sampler of this process, compiled once."""
-    work: Work = parcel.opened()
+    work: WorkerTask = parcel.opened()
     sampler = prepare(work.density, work.settings, initial=work.initial)
     sampler.plan = dataclasses.replace(sampler.plan, schedule=work.schedule, metric_stays=work.metric_stays)
     return sampler
@@ -167,7 +167,7 @@ class RemoteDriver(Driver):
         density, plan = self._sampler.density, self.plan
         assert isinstance(density, Density)
         schedule = jax.tree.map(np.asarray, plan.schedule)
-        return packed(Work(density, self._sampler.settings, self._initial, schedule, plan.metric_stays))
+        return packed(WorkerTask(density, self._sampler.settings, self._initial, schedule, plan.metric_stays))
 
     def run(self, watch: Callable[[], None] | None = None, interval: float = 0.1) -> None:
         """Block until all lanes are done or stopped."""

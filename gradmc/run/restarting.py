@@ -16,7 +16,7 @@ import numpy as np
 from gradmc.adaptation.step_size import FIRST_STEP
 from gradmc.kernels.random import START_RADIUS, chain_key, start_on_host
 from gradmc.run.machine import START, Chain, Machine, State
-from gradmc.starts.start import Point
+from gradmc.starts.start import StartingPoint
 
 FIRST_LOOK = 50  # transitions; the next look comes after twice as many
 LAST_LOOK = 0.6  # of warmup: a chain that starts again must still adapt
@@ -54,7 +54,7 @@ class Restarts:
     seed: int
     radius: float | np.ndarray
     step_size: float | None
-    another: Callable[[int, int], Point | None]
+    another: Callable[[int, int], StartingPoint | None]
 
     def restarted(self, state: State, row: int, chain: int, before: int) -> tuple[State, np.ndarray]:
         """The state of a lane in which a chain is before its first tick again, and the point to try first.

@@ -19,7 +19,7 @@ import numpy as np
 from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
@@ -34,8 +34,7 @@ from gradmc.run.progress import Progress
 from gradmc.run.restarting import Restarts
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator, Stopped
-from gradmc.starts.start import SUPERCHAINS, Found, Start
-from gradmc.starts.start import Point as StartingPoint
+from gradmc.starts.start import SUPERCHAINS, Found, Start, StartingPoint
 
 MAX_ATTEMPTS = 100
 FEWEST_POOLED = 16  # chains that may adapt together: with fewer there is too little to pool
@@ -58,7 +57,7 @@ class SampledDensity(Protocol):
         ...
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> Memo:
         """What was made for this density before."""
         ...
 

@@ -5,7 +5,7 @@ direction with a difference quotient. The compiled numbers are those of the func
 nothing more to compile; the plain program runs in a thread of its own while XLA compiles.
 """
 
+from gradmc.selfcheck.comparison import SelfCheck, prepare_checked
 from gradmc.selfcheck.outcome import Outcome
-from gradmc.selfcheck.run import SelfCheck, prepare_checked
 
 __all__ = ["Outcome", "SelfCheck", "prepare_checked"]

@@ -28,7 +28,7 @@ _overflowing = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class Iterate:
     """A point with its log density and gradient."""
 
     position: np.ndarray
@@ -41,10 +41,10 @@ class Place:
         return math.isfinite(self.log_density) and bool(np.all(np.isfinite(self.gradient)))
 
 
-def look(position: np.ndarray) -> Search[Place]:
+def look(position: np.ndarray) -> Search[Iterate]:
     """Ask for one point."""
     values, gradients = yield position[None]
-    return Place(position, float(values[0]), gradients[0])
+    return Iterate(position, float(values[0]), gradients[0])
 
 
 @dataclasses.dataclass(slots=True)
@@ -60,7 +60,7 @@ class Ascent:
         gain: of the last step, in log density.
     """
 
-    place: Place
+    place: Iterate
     diagonal: np.ndarray
     steps: list[np.ndarray] = dataclasses.field(default_factory=list)
     changes: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -98,7 +98,7 @@ class Ascent:
         return direction
 
     @_overflowing
-    def _remember(self, reached: Place) -> None:
+    def _remember(self, reached: Iterate) -> None:
         """Learn from the step to `reached`, unless it has no positive curvature."""
         step = reached.position - self.place.position
         change = self.place.gradient - reached.gradient
@@ -116,13 +116,13 @@ class Ascent:
         self.products = [*self.products, along][-MEMORY:]
 
 
-def _line_search(place: Place, direction: np.ndarray, slope: float) -> Search[Place | None]:
+def _line_search(place: Iterate, direction: np.ndarray, slope: float) -> Search[Iterate | None]:
     """A point along `direction` that meets the weak Wolfe conditions; None if none is found.
 
     Where the trials end while the density still rises steeply, the highest point is taken.
     """
     low, high, share = 0.0, math.inf, 1.0
-    best: Place | None = None
+    best: Iterate | None = None
     for _ in range(MOST_TRIALS):
         trial = yield from look(place.position + share * direction)
         if not trial.finite or trial.log_density < place.log_density + SUFFICIENT * share * slope:

@@ -23,9 +23,9 @@ import numpy as np
 
 from gradmc.arguments import check_whole
 from gradmc.starts.asking import Evaluate, Search, together
-from gradmc.starts.lbfgs import Ascent, Place, look
+from gradmc.starts.lbfgs import Ascent, Iterate, look
 from gradmc.starts.normal import NormalApproximation, approximation, by_fisher_divergence
-from gradmc.starts.start import SUPERCHAINS, Found, Point
+from gradmc.starts.start import SUPERCHAINS, Found, StartingPoint
 
 PATHS = 8  # in the pool; as many again are run where these disagree
 MOST_PATHS = SUPERCHAINS  # chains from this one on have no path of their own
@@ -176,12 +176,12 @@ def _near(paths: Mapping[int, Path | None], best: Path) -> dict[int, Path]:
     }
 
 
-def _point(near: Mapping[int, Path], pool: Mapping[int, Path], chain: int, rng: np.random.Generator) -> Point:
+def _point(near: Mapping[int, Path], pool: Mapping[int, Path], chain: int, rng: np.random.Generator) -> StartingPoint:
     """Where a chain starts: on its own path, or else on one of the pool."""
     number = chain if chain in near else list(pool)[rng.integers(len(pool))]
     path = near[number] if number in near else pool[number]
     row = path.good[rng.integers(len(path.good))]
-    return Point(position=path.points[row], normal=path.normal, path=number, elbo=path.elbo)
+    return StartingPoint(position=path.points[row], normal=path.normal, path=number, elbo=path.elbo)
 
 
 def _path(rng: np.random.Generator, radius: np.ndarray) -> Search[Path | None]:
@@ -233,7 +233,7 @@ def draws_of(dim: int) -> int:
     return int(np.clip(dim + 10, *DRAWS_PER_PATH))
 
 
-def _begin(rng: np.random.Generator, radius: np.ndarray) -> Search[Place | None]:
+def _begin(rng: np.random.Generator, radius: np.ndarray) -> Search[Iterate | None]:
     """A first point with finite density and gradient."""
     for _ in range(ATTEMPTS):
         place = yield from look(rng.uniform(-radius, radius))

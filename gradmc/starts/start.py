@@ -24,7 +24,7 @@ Chains that begin at one point are a superchain, by which nested R-hat tells whe
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Point:
+class StartingPoint:
     """Where a chain starts.
 
     Attributes:
@@ -52,10 +52,10 @@ class Found:
             before; a function of these and the seed alone, whichever chains were asked for. None where there is none.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[StartingPoint, ...]
     gradients: int
     note: str
-    another: Callable[[int, int], Point] | None = None
+    another: Callable[[int, int], StartingPoint] | None = None
 
 
 class Start(Protocol):

@@ -13,7 +13,7 @@ import gradmc as gm
 from gradmc import Data, Positive, Real
 from gradmc.calibration.calibrate import Calibration, calibrate_with
 from gradmc.density import Density
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.errors import UsageError
 from gradmc.lpdf import half_normal, normal
 from tests.models.shipped import shipped
@@ -44,7 +44,7 @@ class Wrong:
     def __init__(self, density: Density, logdensity: Any) -> None:
         self.density = density
         self.logdensity = logdensity
-        self.memory = Memory()  # nothing that was compiled for the right one
+        self.memory = Memo()  # nothing that was compiled for the right one
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.density, name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradmc.check import Report, check
+from gradmc.check import CheckReport, check
 from gradmc.check.codes import CODES
 from tests.check.zoo import Ill, load
 
@@ -14,7 +14,7 @@ def named(case: Ill) -> str:
     return f"{case.code}-{case.model.name}"
 
 
-def complaints(report: Report, severities: tuple[str, ...]) -> set[tuple[str, int | None]]:
+def complaints(report: CheckReport, severities: tuple[str, ...]) -> set[tuple[str, int | None]]:
     return {(f.code, f.location.line if f.location else None) for f in report.findings if f.severity in severities}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gradmc.check.finding import Finding, Report
+from gradmc.check.finding import CheckReport, Finding
 from gradmc.diagnostics.render import render_table
 from gradmc.diagnostics.summary import Row, Summary
 from gradmc.diagnostics.verdict import Check, Diagnosis
@@ -74,7 +74,7 @@ def test_python_shows_them_too() -> None:
 
 
 def test_reports_in_notebooks_are_escaped() -> None:
-    shown = Report(model="<script>", findings=(), checks=("<b>",), seconds={}, costs={}, skipped={"<i>": "<u>"})
+    shown = CheckReport(model="<script>", findings=(), checks=("<b>",), seconds={}, costs={}, skipped={"<i>": "<u>"})
     assert "<script>" not in shown._repr_html_()
     assert "<u>" not in shown._repr_html_()
 

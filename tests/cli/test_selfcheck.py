@@ -12,7 +12,7 @@ import pytest
 from gradmc.program.frontend.libraries import standard_library
 from gradmc.results.reading import open_draws
 from gradmc.selfcheck import SelfCheck
-from gradmc.selfcheck import run as selfcheck
+from gradmc.selfcheck import comparison as selfcheck
 from tests.cli.conftest import CONFIG, Gradmc
 from tests.selfcheck import faults
 

@@ -16,7 +16,7 @@ import pytest
 import gradmc as gm
 from gradmc.density import kept, known
 from gradmc.density.kept import Shelf, shelf
-from gradmc.density.program import ProgramDensity
+from gradmc.density.program_density import ProgramDensity
 from gradmc.errors import SelfCheckError
 from gradmc.run.kept_code import settle, take
 from tests.density.test_known import Y, data, line
@@ -146,7 +146,7 @@ def test_what_is_kept_of_another_program_does_not_decide(cache: Path, traces: li
 def test_a_program_that_is_compiled_wrongly_is_still_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     run(data())
     known.forget()
-    monkeypatch.setattr("gradmc.selfcheck.run.SelfCheck._judge", lambda *_: "differs")
+    monkeypatch.setattr("gradmc.selfcheck.comparison.SelfCheck._judge", lambda *_: "differs")
     with pytest.raises(SelfCheckError, match="run as plain Python"):
         run(data())
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.text import UnknownPrintWarning
 from tests.frontend.laws import agree
 
@@ -28,7 +28,7 @@ def test_printing_is_told_once_and_does_no_harm(capsys: pytest.CaptureFixture[st
 
 
 def test_the_same_line_is_not_told_again() -> None:
-    where._SAID.clear()
+    user_line._SAID.clear()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         for _ in range(2):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.extend.core import check_jaxpr, jaxpr_as_fun
 
-from gradmc.program.middle import Options, lower_plain, stages
+from gradmc.program.middle import LoweringOptions, lower_plain, stages
 from gradmc.program.middle.lowering import holds_ir
 from tests.middle.programs import PROGRAMS
 
@@ -34,7 +34,7 @@ def test_lowering_keeps_the_meaning(name):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
         lowered = closed
-        for _, lowered in stages(closed, Options(), []):
+        for _, lowered in stages(closed, LoweringOptions(), []):
             check_jaxpr(lowered)
         assert not holds_ir(lowered)
         value, gradient, derivative = answers(lowered)

@@ -10,7 +10,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.middle.whole import HUGE, Flow, Whole
+from gradmc.program.middle.whole import HUGE, IntervalInterpreter, Whole
 from gradmc.program.middle.widen import widened
 
 OPERATIONS: list[Callable[..., Any]] = [
@@ -59,7 +59,7 @@ def test_an_interval_holds_every_value(operation: Callable[..., Any]) -> None:
             x, y = (rng.integers(low, high, endpoint=True, size=4) for _ in range(2))
             y[y == 0] = 1
             jaxpr = jax.make_jaxpr(operation)(x, y)
-            found = Flow().run(jaxpr, [Whole(low, high), Whole(low, high)])
+            found = IntervalInterpreter().run(jaxpr, [Whole(low, high), Whole(low, high)])
             for value, number in zip(jaxpr_as_fun(jaxpr)(x, y), found, strict=True):
                 assert number is not None
                 assert number.low <= int(np.min(value)) <= int(np.max(value)) <= number.high
@@ -68,7 +68,7 @@ def test_an_interval_holds_every_value(operation: Callable[..., Any]) -> None:
 def test_the_bounds_of_a_sum_and_of_a_counter_are_tight() -> None:
     with jax.enable_x64(True):
         jaxpr = jax.make_jaxpr(lambda x: ir.for_loop(1000, lambda i, s: (s + x[i % 3], i), 0))(np.arange(3))
-    total, index = Flow().run(jaxpr, [Whole(0, 5)])
+    total, index = IntervalInterpreter().run(jaxpr, [Whole(0, 5)])
     assert (total.low, index.low, index.high) == (0, 0, 999)
     assert 5000 <= total.high <= 5020
 
@@ -76,7 +76,7 @@ def test_the_bounds_of_a_sum_and_of_a_counter_are_tight() -> None:
 def test_what_grows_faster_is_unbounded() -> None:
     with jax.enable_x64(True):
         jaxpr = jax.make_jaxpr(lambda x: ir.for_loop(1000, lambda i, s: (s * x, None), 2)[0])(3)
-    flow = Flow()
+    flow = IntervalInterpreter()
     (power,) = flow.run(jaxpr, [Whole(3, 3)])
     assert power == Whole(2, HUGE, floating=True)
     assert flow.found
@@ -85,7 +85,7 @@ def test_what_grows_faster_is_unbounded() -> None:
 def test_a_short_loop_is_followed() -> None:
     with jax.enable_x64(True):
         jaxpr = jax.make_jaxpr(lambda x: ir.for_loop(20, lambda i, s: (s * x, None), 2)[0])(3)
-    assert Flow().run(jaxpr, [Whole(3, 3)]) == [Whole(2, 2 * 3**20)]
+    assert IntervalInterpreter().run(jaxpr, [Whole(3, 3)]) == [Whole(2, 2 * 3**20)]
 
 
 def test_a_program_within_64_bits_stays_as_it_is() -> None:

@@ -16,7 +16,7 @@ from gradmc.check.subject import Subject
 from gradmc.errors import ProgramError
 from gradmc.lpdf import normal
 from gradmc.program.failure import run_plainly
-from gradmc.program.frontend.memory import Retry
+from gradmc.program.frontend.heap import Retry
 from gradmc.program.raising import is_of_program
 from gradmc.results.prediction import simulate
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.run.compiling import buffer_capacity, cache_directory
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
@@ -84,7 +84,7 @@ def test_one_compilation_serves_all_settings_of_a_run() -> None:
 
 def fresh() -> Target:
     """A target for which nothing is compiled yet."""
-    return dataclasses.replace(FAMILY, memory=Memory())
+    return dataclasses.replace(FAMILY, memory=Memo())
 
 
 class TestCache:

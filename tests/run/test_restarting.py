@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from gradmc.adaptation.spectrum import Spectrum
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.run.driver import Driver
 from gradmc.run.restarting import next_look
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
 from gradmc.starts.normal import NormalApproximation
-from gradmc.starts.start import Found, Point
+from gradmc.starts.start import Found, StartingPoint
 from tests.run.doubles import Quiet, Sink, whole
 from tests.targets import Target
 
@@ -32,7 +32,7 @@ def with_a_needle(x: jax.Array, arguments: Any) -> jax.Array:
     return jnp.where(x[0] == NEEDLE, 100.0 + body, jnp.where(x[0] < 5.0, body, -jnp.inf))
 
 
-TARGET = Target(with_a_needle, DIM, memory=Memory())
+TARGET = Target(with_a_needle, DIM, memory=Memo())
 SIZES: dict[str, Any] = {"seed": 3, "chains": 3, "warmup": 150, "draws": 40, "keep_warmup": True}
 
 
@@ -45,8 +45,8 @@ class OneAtTheNeedle:
     def find(self, evaluate: Any, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found:
         normal = NormalApproximation(np.zeros(DIM), Spectrum(np.ones(DIM), np.ones(0), np.zeros((DIM, 0))))
 
-        def point(position: float, other: float) -> Point:
-            return Point(np.array([position, other]), normal, 0, 0.0)
+        def point(position: float, other: float) -> StartingPoint:
+            return StartingPoint(np.array([position, other]), normal, 0, 0.0)
 
         points = tuple(point(NEEDLE if chain == 1 else 0.0, 0.0) for chain in chains)
         another = (lambda chain, before: point(1.0, chain + before / 10)) if self.has_another else None

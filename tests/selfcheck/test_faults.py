@@ -16,7 +16,7 @@ from gradmc.kernels.random import chain_key, start_on_host
 from gradmc.program.frontend import implicit
 from gradmc.program.frontend.libraries import numpy_arrays, standard_library
 from gradmc.program.model import Model
-from gradmc.selfcheck import run as selfcheck
+from gradmc.selfcheck import comparison as selfcheck
 from gradmc.session import SamplingWarning
 from tests.selfcheck import faults
 

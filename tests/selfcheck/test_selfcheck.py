@@ -15,7 +15,7 @@ from gradmc.lpdf import normal
 from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import Outcome, SelfCheck
-from gradmc.selfcheck import run as selfcheck
+from gradmc.selfcheck import comparison as selfcheck
 
 
 @pytest.fixture(autouse=True)

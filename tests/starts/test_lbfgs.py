@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradmc.starts.asking import together
-from gradmc.starts.lbfgs import CURVATURE, MEMORY, SUFFICIENT, Ascent, Place, Search, inner, length, look
+from gradmc.starts.lbfgs import CURVATURE, MEMORY, SUFFICIENT, Ascent, Iterate, Search, inner, length, look
 
 type Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -122,7 +122,7 @@ def test_a_norm_does_not_overflow() -> None:
 
 def test_gradients_whose_products_overflow_are_not_remembered() -> None:
     """Warnings are errors in tests."""
-    ascent = Ascent(place=Place(np.zeros(2), 0.0, np.array([1.0, 1.0])), diagonal=np.ones(2))
-    ascent._remember(Place(np.array([1.0, 0.0]), 1.0, np.array([-1e180, 1e180])))
+    ascent = Ascent(place=Iterate(np.zeros(2), 0.0, np.array([1.0, 1.0])), diagonal=np.ones(2))
+    ascent._remember(Iterate(np.array([1.0, 0.0]), 1.0, np.array([-1e180, 1e180])))
     assert not ascent.steps
     np.testing.assert_array_equal(ascent.diagonal, 1.0)

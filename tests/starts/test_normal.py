@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gradmc.starts import normal
-from gradmc.starts.lbfgs import Ascent, Place
+from gradmc.starts.lbfgs import Ascent, Iterate
 from gradmc.starts.normal import approximation, orthonormal
 from tests.goodness import assert_normal
 
@@ -14,7 +14,7 @@ def searched(rng: np.random.Generator, dim: int, steps: int) -> Ascent:
     """As if after some steps on a normal with a random precision."""
     root = rng.standard_normal((dim, dim)) / np.sqrt(dim) + np.eye(dim)
     moves = [rng.standard_normal(dim) for _ in range(steps)]
-    place = Place(rng.standard_normal(dim), 0.0, rng.standard_normal(dim))
+    place = Iterate(rng.standard_normal(dim), 0.0, rng.standard_normal(dim))
     diagonal = np.exp(rng.standard_normal(dim))
     return Ascent(place=place, diagonal=diagonal, steps=moves, changes=[root @ root.T @ move for move in moves])
 
@@ -68,6 +68,6 @@ def test_a_basis_is_orthonormal_and_spans_the_columns(
 
 
 def test_what_is_not_finite_gives_none() -> None:
-    place = Place(np.zeros(2), 0.0, np.array([1e200, 1.0]))
+    place = Iterate(np.zeros(2), 0.0, np.array([1e200, 1.0]))
     huge = Ascent(place=place, diagonal=np.array([1e200, 1.0]))
     assert approximation(huge) is None

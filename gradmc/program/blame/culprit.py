@@ -17,7 +17,7 @@ from jax.extend.core import Jaxpr
 
 from gradmc.program.blame.endless import endless
 from gradmc.program.blame.origin import Origin, origin
-from gradmc.program.blame.tape import Entry, Tape, TooLong, finite, is_real, pull, record
+from gradmc.program.blame.tape import Operation, Tape, TooLong, finite, is_real, pull, record
 
 LOOP = "loop"
 """Stands for a loop that takes more iterations than its bound, which is its operand."""
@@ -107,7 +107,7 @@ def forward_culprit(tape: Tape) -> Culprit | None:
     return None
 
 
-def _read(entry: Entry) -> list[tuple[Any, int]]:
+def _read(entry: Operation) -> list[tuple[Any, int]]:
     """The operands that an operation reads: of a selection only what is selected."""
     operands = list(zip(entry.inputs, entry.sources, strict=True))
     if entry.name != "select_n":
@@ -149,7 +149,7 @@ def _active(tape: Tape, parameters: int) -> set[int]:
     return active
 
 
-def _culprit(entry: Entry, bad: Any, *, backward: bool = False, untaken: bool = False) -> Culprit:
+def _culprit(entry: Operation, bad: Any, *, backward: bool = False, untaken: bool = False) -> Culprit:
     """The operands at the first bad entry of a value, where the operation is entry by entry."""
     flat = np.ravel(np.asarray(bad))
     at = int(np.argmax(~np.isfinite(flat)))

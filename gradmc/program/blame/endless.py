@@ -18,7 +18,7 @@ MOST = 100_000
 """Equations that are run; where there are more, nothing is found."""
 
 
-class Found(Exception):
+class LoopFound(Exception):
     """The walk is over: here is the loop, or there were too many equations."""
 
     def __init__(self, loop: JaxprEqn | None) -> None:
@@ -31,7 +31,7 @@ def endless(program: Jaxpr, inputs: Sequence[Any]) -> JaxprEqn | None:
     if _has_loops(program):
         try:
             _Walk().run(program, inputs)
-        except Found as found:
+        except LoopFound as found:
             return found.loop
     return None
 
@@ -55,7 +55,7 @@ class _Walk:
         """The results of a jaxpr.
 
         Raises:
-            Found: a loop does not end.
+            LoopFound: a loop does not end.
         """
         env: dict[Var, Any] = dict(zip(jaxpr.constvars, jaxpr.consts, strict=True))
         env |= zip(jaxpr.invars, inputs, strict=True)
@@ -66,7 +66,7 @@ class _Walk:
         for eqn in jaxpr.eqns:
             self.left -= 1
             if self.left < 0:
-                raise Found(None)
+                raise LoopFound(None)
             env |= zip(eqn.outvars, self.results(eqn, [read(v) for v in eqn.invars]), strict=True)
         return [read(v) for v in jaxpr.outvars]
 
@@ -84,7 +84,7 @@ class _Walk:
         out = eqn.primitive.bind(*given, **eqn.primitive.get_bind_params(eqn.params))
         out = list(out) if eqn.primitive.multiple_results else [out]
         if eqn.primitive is ir.while_p and self.goes_on(eqn, given, out):
-            raise Found(eqn)
+            raise LoopFound(eqn)
         return out
 
     def goes_on(self, loop: JaxprEqn, given: Sequence[Any], carry: Sequence[Any]) -> bool:
@@ -114,4 +114,4 @@ class _Walk:
             if not self.goes_on(loop, given, carry):
                 return carry
             carry = self.run(loop.params["body"], [*given[:n], *carry])
-        raise Found(loop if loop.params["max_steps"] and self.goes_on(loop, given, carry) else None)
+        raise LoopFound(loop if loop.params["max_steps"] and self.goes_on(loop, given, carry) else None)

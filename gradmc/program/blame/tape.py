@@ -1,7 +1,7 @@
 """A program evaluated at one point, operation by operation.
 
 The loop IR is run eagerly: loops turn by turn, of a branch the side that is taken. Every operation leaves an
-`Entry` with its operands and results. JAX's own loops and branches, of densities that do not come from a gradmc
+`Operation` with its operands and results. JAX's own loops and branches, of densities that do not come from a gradmc
 program, are run in the same way. The compiled program is another program (vectorised, with guarded branches), so a tape
 is only asked where the compiled program has gone wrong.
 """
@@ -66,7 +66,7 @@ class TooLong(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class Operation:
     """One operation: its name, operands and results with the numbers of the values, and where it comes from."""
 
     name: str
@@ -82,9 +82,9 @@ class Entry:
 class Tape:
     """The operations of one evaluation, in order. Value 0 is any constant."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Operation] = field(default_factory=list)
     values: int = 1
-    makers: dict[int, Entry] = field(default_factory=dict)
+    makers: dict[int, Operation] = field(default_factory=dict)
     result: tuple[Any, int] = (None, 0)
     places: dict[JaxprEqn, Origin] = field(default_factory=dict)
 
@@ -208,7 +208,7 @@ class Tape:
         results = tuple(self.fresh() for _ in outputs)
         if len(self.entries) >= MOST_ENTRIES:
             raise TooLong
-        entry = Entry(name, apply, inputs, tuple(s for _, s in given), outputs, results, at)
+        entry = Operation(name, apply, inputs, tuple(s for _, s in given), outputs, results, at)
         self.entries.append(entry)
         self.makers |= dict.fromkeys(results, entry)
         return list(zip(outputs, results, strict=True))
@@ -258,7 +258,7 @@ def record(body: Jaxpr, inputs: Sequence[Any]) -> Tape:
     return tape
 
 
-def pull(entry: Entry, moving: Sequence[int], given: Sequence[Any]) -> Sequence[Any]:
+def pull(entry: Operation, moving: Sequence[int], given: Sequence[Any]) -> Sequence[Any]:
     """Cotangents of some operands of an entry, given those of its results."""
 
     def along(*values: Any) -> Any:

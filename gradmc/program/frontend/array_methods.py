@@ -7,7 +7,7 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import exact
-from gradmc.program.frontend import rearranging, routing, where
+from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.library_calls import library, new, present
@@ -18,7 +18,7 @@ from gradmc.program.frontend.values import any_traced, at_once, is_array, is_pla
 
 def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a number or array."""
-    content = ev.memory.content(owner)
+    content = ev.heap.content(owner)
     plain_args = tuple(present(ev, a) for a in args)
     plain_kwargs = {k: present(ev, v) for k, v in kwargs.items()}
     ev.traced += is_traced(content)
@@ -60,11 +60,11 @@ def _rearranged(ev: Evaluation, owner: Any, content: Any, name: str, args: tuple
     """A view of all of an array, in another arrangement."""
     index = rearranging.rearranged(content, name, args)
     result = at_once(index.there, content) if is_plain_jax(content) else index.there(content)
-    memory = ev.memory
-    whole = memory.parent(owner) is None or name in ("transpose", "swapaxes")
+    heap = ev.heap
+    whole = heap.parent(owner) is None or name in ("transpose", "swapaxes")
     if result is not owner and is_array(result) and whole:
-        memory.bear(result)
-        memory.view(result, owner, index)
+        heap.allocate(result)
+        heap.view(result, owner, index)
         return result
     return new(ev, result, (owner,))
 
@@ -102,6 +102,6 @@ def refuse_change(name: str) -> NoReturn:
     """Refuse a function that changes an array in a way that is not followed."""
     raise ProgramError(
         f"{name} changes an array in place, which is not followed",
-        location=where.here(),
+        location=user_line.here(),
         remedy="Store by a subscript: x[i] = v, or x[mask] = v.",
     )

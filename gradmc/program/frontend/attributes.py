@@ -1,6 +1,6 @@
 """Attributes: reading, setting and deleting them.
 
-What a traced loop or branch sets stays in the memory of the evaluation (`Fields`) until the loop or branch is over.
+What a traced loop or branch sets stays on the heap of the evaluation (`Fields`) until the loop or branch is over.
 """
 
 import functools
@@ -14,10 +14,10 @@ from gradmc.program.frontend.array_methods import array_method, member
 from gradmc.program.frontend.container_methods import is_shared
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import TOKENS, Fields
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import TOKENS, Fields
 from gradmc.program.frontend.subscripts import load
-from gradmc.program.frontend.values import CannotRoll, Choice, Column, Unbound, is_array
+from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, Unbound, is_array
 
 
 def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
@@ -26,9 +26,9 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
         return partial.counted(owner)
     if isinstance(owner, Choice):
         return choices.mapped(ev, lambda o: attribute(ev, o, name), owner)
-    if isinstance(owner, Column):
+    if isinstance(owner, TracedSeries):
         return frames.attribute(owner, name)
-    if isinstance(owner, frames.Row):
+    if isinstance(owner, frames.FrameRow):
         return owner.entry(name, lambda *parts: load(ev, *parts))
     owner = nullable.used(ev, owner)
     if name == "T" and is_array(owner):
@@ -37,7 +37,7 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
         owner = operators.content(ev, owner)
         if isinstance(owner, Listing):
             return getattr([], name)
-    changed_fields = ev.memory.fields(owner)
+    changed_fields = ev.heap.fields(owner)
     if name in changed_fields:
         if isinstance(changed_fields[name], Unbound):
             raise _unset(owner, name)
@@ -59,7 +59,7 @@ def _unset(owner: Any, name: str) -> CannotRoll:
 
 def has_attribute(ev: Evaluation, owner: Any, name: str) -> bool:
     """`hasattr`: what the loop or branch at hand has set counts, too."""
-    changed_fields = ev.memory.fields(owner)
+    changed_fields = ev.heap.fields(owner)
     if name not in changed_fields:
         return hasattr(owner, name)
     value = changed_fields[name]
@@ -74,11 +74,11 @@ def set_attribute(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
     if isinstance(owner, Choice):
         raise CannotRoll(f"attribute {name!r} is set at a symbolic place", choices.REMEDY)
     lasting.refuse(ev, owner, value)
-    memory = ev.memory
+    heap = ev.heap
     if not is_shared(ev, owner):
         setattr(owner, name, value)
     else:
-        memory.write(owner, Fields({**memory.fields(owner), name: nullable.bound(ev, value)}))
+        heap.write(owner, Fields({**heap.fields(owner), name: nullable.bound(ev, value)}))
 
 
 def delete_attribute(ev: Evaluation, owner: Any, name: str) -> None:

@@ -1,7 +1,7 @@
 """Run the body of a loop or the side of a branch, with everything that it changes.
 
 What a body changes: the variables it assigns, the arrays and lists it stores into, the lists it appends to,
-and the marks it makes. `run` gives a body a frame, hands what it left (`Outcome`) to `finish`, and puts everything
+and the marks it makes. `run` gives a body a frame, hands what it left (`BodyExit`) to `finish`, and puts everything
 back; `Pack` turns values into the flat leaves that pass through a jaxpr.
 """
 
@@ -31,7 +31,7 @@ def put(state: State, values: Sequence[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Outcome:
+class BodyExit:
     """What one run of a body left, while its frame is still open.
 
     Attributes:
@@ -54,7 +54,7 @@ def run[T](
     body: Callable[[], object],
     state: State,
     begin: Callable[[], object],
-    finish: Callable[[Outcome], T],
+    finish: Callable[[BodyExit], T],
     *,
     loop: bool,
 ) -> T:
@@ -71,22 +71,22 @@ def run[T](
         What `finish` returns.
     """
     entry = get(state)
-    frame = ev.memory.enter(loop=loop)
+    frame = ev.heap.enter(loop=loop)
     for variable in getattr(state, "__closure__", None) or ():
-        ev.memory.own_variable(variable)
+        ev.heap.own_variable(variable)
     copies, ev.copies = ev.copies, 1
     listening = marks.collector.get() is not None
     try:
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
-        ev.memory.check_choices()
+        ev.heap.check_choices()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
-        return finish(Outcome(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
+        return finish(BodyExit(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:
         put(state, entry)
         ev.copies = copies
-        ev.memory.leave(frame)
+        ev.heap.leave(frame)
 
 
 @dataclass(eq=False, slots=True)

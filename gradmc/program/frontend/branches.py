@@ -14,7 +14,7 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
-from gradmc.program.frontend import bodies, failing, operators, pythons, sides, tables, where
+from gradmc.program.frontend import bodies, failing, operators, pythons, sides, tables, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
@@ -104,12 +104,12 @@ def _merge(
     one, other = yes, no
     if yes.error is not None or no.error is not None:
         one, other = _raising(ev, test, yes, no)
-    merged = sides.Common(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).merged()
+    merged = sides.Join(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).merged()
     out = []
     if any(m.yes for m in merged):
         here = sides.picked(one, [(m.yes, m.spread) for m in merged])
         there = sides.picked(other, [(m.no, m.spread) for m in merged])
-        out = ir.cond(test, here, there, source=where.here())
+        out = ir.cond(test, here, there, source=user_line.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}
     before = bodies.get(state)
@@ -135,28 +135,28 @@ def _raising(ev: Evaluation, test: Any, yes: sides.Side, no: sides.Side) -> tupl
         return yes, yes
     if no.error is not None:
         if not failing.waits_for(ev, type(no.error)):
-            raise ProgramError("both sides of this branch raise", location=where.here())
+            raise ProgramError("both sides of this branch raise", location=user_line.here())
         raise no.error
     return no, no
 
 
 def _set_one(
     ev: Evaluation,
-    m: sides.Merged,
+    m: sides.Phi,
     leaves: list[Any],
     both: Sequence[sides.Side],
     subjects: dict[int, Any],
     variables: list[Any],
 ) -> None:
     """Make one thing what it is after the branch, and note which objects it has copies of."""
-    memory = ev.memory
+    heap = ev.heap
     kind, *rest = m.key
     before = None
     if kind == "variable":
         before = variables[rest[0]]
     elif kind == "token":
-        before = memory.peek(subjects[rest[0]])
-    held = sides.held(ev, both, m.key, memory.peek(before))
+        before = heap.peek(subjects[rest[0]])
+    held = sides.held(ev, both, m.key, heap.peek(before))
     value = m.value(ev, leaves)
     if is_traced(value):
         whose = {pythons.of_result(ev, side.values.get(m.key, before)) for side in both}
@@ -172,32 +172,32 @@ def _set_one(
 def _note_choice(ev: Evaluation, value: Any, kept: Sequence[Any]) -> None:
     """Note that a value may be one of these objects from outside of the branch, depending on its condition."""
     if has_identity(value) and kept and all(value is not o for o in kept):
-        ev.memory.tie([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
+        ev.heap.alias([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
 
 
 def _note_copies(ev: Evaluation, value: Any, held: Sequence[Sequence[Any]]) -> None:
     """Note what the arrays and lists in a value may be: on each side, those from outside of the branch."""
-    memory = ev.memory
-    made = list(objects_inside(memory.peek(value), memory))
+    heap = ev.heap
+    made = list(objects_inside(heap.peek(value), heap))
     if all(len(made) == len(side) for side in held):
         for one, *kept in zip(made, *held, strict=True):
             _note_choice(ev, one, [o for o in kept if o is not None])
     elif isinstance(value, list):
-        memory.copied(value, [o for side in held for o in side if o is not None])
+        heap.copied(value, [o for side in held for o in side if o is not None])
 
 
 def _set(ev: Evaluation, key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:
     """Make one thing what it is after the branch."""
-    memory = ev.memory
+    heap = ev.heap
     match key:
         case ("variable", k):
-            variables[k] = memory.bear(value)
+            variables[k] = heap.allocate(value)
         case ("token", token):
-            memory.write(subjects[token], memory.held(subjects[token], value))
+            heap.write(subjects[token], heap.held(subjects[token], value))
         case ("item", token, _):
-            memory.append(subjects[token], value)
+            heap.append(subjects[token], value)
         case ("items", token, _):
-            memory.append(subjects[token], memory.peek(value))
+            heap.append(subjects[token], heap.peek(value))
         case ("mark", kind, name, _):
             listener = marks.collector.get()
             if listener is not None:

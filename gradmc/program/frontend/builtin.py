@@ -116,13 +116,13 @@ def _extreme(combine: Callable[..., Any], plain: Callable[..., Any]) -> Callable
 
 def _iter(ev: Evaluation, values: Any, *rest: Any) -> Any:
     made = iter(values, *rest) if rest else iter(iterate(ev, values))
-    return ev.memory.bear_object(made)
+    return ev.heap.allocate_object(made)
 
 
 def _next(ev: Evaluation, iterator: Any, *default: Any) -> Any:
     if not isinstance(iterator, Generation):
         return next(advancing(ev, iterator), *default)
-    items = ev.memory.listing(as_list(ev, iterator))
+    items = ev.heap.listing(as_list(ev, iterator))
     count = items.length()
     if is_traced(count):
         if not default:
@@ -139,7 +139,7 @@ def _type(ev: Evaluation, *args: Any) -> Any:
 
 def sort(ev: Evaluation, numbers: list, *, key: Any = None, reverse: bool = False) -> None:
     """`numbers.sort()`."""
-    ev.memory.write(numbers, Listing.of(_sorted(ev, numbers, key=key, reverse=reverse)))
+    ev.heap.write(numbers, Listing.of(_sorted(ev, numbers, key=key, reverse=reverse)))
 
 
 def _list(ev: Evaluation, values: Any = ()) -> list:
@@ -148,7 +148,7 @@ def _list(ev: Evaluation, values: Any = ()) -> list:
     source = rollable(ev, values)
     if source is not None and (is_traced(source.length) or source.length > LONG):
         return as_list(ev, over(ev, values))
-    return ev.memory.bear(list(iterate(ev, values)))
+    return ev.heap.allocate(list(iterate(ev, values)))
 
 
 def _tuple(ev: Evaluation, values: Any = ()) -> tuple:

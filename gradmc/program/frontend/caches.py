@@ -39,7 +39,7 @@ def called(ev: Evaluation, function: Any, target: Callable[..., Any], args: tupl
     entry = cache.found.get(key)
     if entry is not None and _still_known(ev, entry[0]):
         return entry[2]
-    place = (ev.memory.frames[-1] if ev.memory.frames else None, ev.given[-1] if ev.given else None)
+    place = (ev.heap.frames[-1] if ev.heap.frames else None, ev.given[-1] if ev.given else None)
     result = target(*args, **kwargs)
     cache.found[key] = (place, (args, kwargs), result)
     return result
@@ -52,5 +52,5 @@ def _key(value: Any) -> Any:
 def _still_known(ev: Evaluation, place: tuple[Any, Any]) -> bool:
     """Whether the body in which a result was computed is still being traced."""
     frame, given = place
-    in_frame = frame is None or any(frame is f for f in ev.memory.frames)
+    in_frame = frame is None or any(frame is f for f in ev.heap.frames)
     return in_frame and (given is None or any(given is g for g in ev.given))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, caches, choices, foreign, nullable, operators, partial, where
+from gradmc.program.frontend import builtin, caches, choices, decorated, nullable, operators, partial, user_line
 from gradmc.program.frontend.array_methods import arranged, putmask, refuse_change
 from gradmc.program.frontend.attributes import delete_attribute, get_attribute, has_attribute, set_attribute
 from gradmc.program.frontend.container_methods import is_container
@@ -35,7 +35,7 @@ from gradmc.program.frontend.values import CannotRoll, Choice, is_traced
 
 def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)`."""
-    function = foreign.underneath(nullable.used(ev, function))
+    function = decorated.underneath(nullable.used(ev, function))
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
         return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
@@ -57,7 +57,7 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if bound is not None:
         return method(ev, bound[0], bound[1], *bound[2], **kwargs)
     if isinstance(function, type) and (initialise := users_initialiser(ev, function)) is not None:
-        made = ev.memory.bear_object(object.__new__(function))
+        made = ev.heap.allocate_object(object.__new__(function))
         initialise(made, *args, **kwargs)
         return made
     if isinstance(function, functools.partial):
@@ -114,7 +114,7 @@ def subject(value: Any) -> Any:
     if is_traced(value):
         raise ProgramError(
             "match cannot look at a value that is not known while compiling",
-            location=where.here(),
+            location=user_line.here(),
             remedy="Use if and elif.",
         )
     return value

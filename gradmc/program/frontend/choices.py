@@ -114,15 +114,15 @@ def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequen
 
 def _harmless(ev: Evaluation, functions: Sequence[Callable[[], Any]]) -> list[Any]:
     """The results of functions that change nothing and mark nothing."""
-    memory = ev.memory
-    frame = memory.enter(loop=False)
+    heap = ev.heap
+    frame = heap.enter(loop=False)
     try:
         with marks.collecting() as marked:
-            results = [memory.peek(function()) for function in functions]
+            results = [heap.peek(function()) for function in functions]
         raising = any(failure.kinds for failure in frame.failures)
         changes = frame.saved or frame.grown or raising or marked.observe or marked.record
     finally:
-        memory.leave(frame)
+        heap.leave(frame)
     if changes:
         raise CannotRoll("something is changed or marked by way of things that are no numbers", REMEDY)
     for failure in frame.failures:

@@ -26,8 +26,8 @@ import numpy as np
 from jax.extend.core import JaxprEqn, Var
 
 from gradmc.program.frontend.flows import Body, Flow, Flows, inside
+from gradmc.program.frontend.random_execution import UNKNOWN, sampled
 from gradmc.program.frontend.response import following
-from gradmc.program.frontend.sampling import UNKNOWN, sampled
 from gradmc.program.jaxprs import walk
 
 SEED = 20260101

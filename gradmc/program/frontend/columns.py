@@ -14,11 +14,11 @@ import numpy as np
 from gradmc.program.frontend import comprehensions, operators
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.frames import as_array, column, elementwise, product, refuse
-from gradmc.program.frontend.values import Column, Labels, any_traced, is_traced
+from gradmc.program.frontend.values import SeriesLabels, TracedSeries, any_traced, is_traced
 from gradmc.program.tabular import is_series
 
 
-def _variance(column: Column, ddof: int = 1) -> Any:
+def _variance(column: TracedSeries, ddof: int = 1) -> Any:
     return jnp.var(column.present(), ddof=ddof)
 
 
@@ -53,58 +53,58 @@ OPERATORS = {
 def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
     """A running sum or the like, which passes over what is missing."""
 
-    def method(c: Column) -> Column:
+    def method(c: TracedSeries) -> TracedSeries:
         return replace(c, filled=function(jnp.where(c.labels.missing, neutral, c.filled)))
 
     return method
 
 
-def _taken(c: Column, places: np.ndarray) -> Column:
+def _taken(c: TracedSeries, places: np.ndarray) -> TracedSeries:
     """The entries at these places, in an index of their own."""
-    return Column(jnp.asarray(c.filled)[places], Labels(c.labels.index[places], c.labels.missing[places]))
+    return TracedSeries(jnp.asarray(c.filled)[places], SeriesLabels(c.labels.index[places], c.labels.missing[places]))
 
 
-def _shift(c: Column, periods: int = 1, fill_value: Any = None) -> Column:
+def _shift(c: TracedSeries, periods: int = 1, fill_value: Any = None) -> TracedSeries:
     n = len(c)
     places = np.arange(n) - periods
     beyond = (places < 0) | (places >= n)
     places = np.clip(places, 0, n - 1)
     missing = c.labels.missing[places]
     if fill_value is None:
-        return Column(jnp.asarray(c.filled)[places], replace(c.labels, missing=missing | beyond))
+        return TracedSeries(jnp.asarray(c.filled)[places], replace(c.labels, missing=missing | beyond))
     filled = jnp.where(beyond, fill_value, jnp.asarray(c.filled)[places])
-    return Column(filled, replace(c.labels, missing=missing & ~beyond))
+    return TracedSeries(filled, replace(c.labels, missing=missing & ~beyond))
 
 
-def _diff(ev: Evaluation, c: Column, periods: int = 1) -> Column:
+def _diff(ev: Evaluation, c: TracedSeries, periods: int = 1) -> TracedSeries:
     return elementwise(ev, lambda a, b: a - b, c, _shift(c, periods))
 
 
-def _fillna(c: Column, value: Any) -> Column:
-    other = as_array(value) if is_series(value) or isinstance(value, Column) else value
-    return Column(jnp.where(c.labels.missing, other, c.filled), replace(c.labels, missing=np.zeros(len(c), bool)))
+def _fillna(c: TracedSeries, value: Any) -> TracedSeries:
+    other = as_array(value) if is_series(value) or isinstance(value, TracedSeries) else value
+    return TracedSeries(jnp.where(c.labels.missing, other, c.filled), replace(c.labels, missing=np.zeros(len(c), bool)))
 
 
-def _clip(c: Column, lower: Any = None, upper: Any = None) -> Column:
+def _clip(c: TracedSeries, lower: Any = None, upper: Any = None) -> TracedSeries:
     return replace(c, filled=jnp.clip(c.filled, lower, upper))
 
 
-def _applied(ev: Evaluation, c: Column, function: Any) -> Column:
+def _applied(ev: Evaluation, c: TracedSeries, function: Any) -> TracedSeries:
     """A function of each entry."""
     if not callable(function):
         refuse("Series.map with a dict or Series, of traced values,")
     if isinstance(function, np.ufunc):
         return ev.call(function, c)
     values = comprehensions.Generation(ev, c.filled, None, None, lambda v: ev.call(function, v), 10)
-    return replace(c, filled=operators.whole_array(ev, ev.memory.listing(comprehensions.as_list(ev, values))))
+    return replace(c, filled=operators.whole_array(ev, ev.heap.listing(comprehensions.as_list(ev, values))))
 
 
-def _reset(c: Column, drop: bool = False) -> Column:
+def _reset(c: TracedSeries, drop: bool = False) -> TracedSeries:
     if not drop:
         refuse("Series.reset_index() without drop=True")
     from pandas import RangeIndex  # where a column is, pandas is
 
-    return Column(c.filled, Labels(RangeIndex(len(c)), c.labels.missing))
+    return TracedSeries(c.filled, SeriesLabels(RangeIndex(len(c)), c.labels.missing))
 
 
 MAKING: dict[str, Callable[..., Any]] = {
@@ -125,7 +125,7 @@ MAKING: dict[str, Callable[..., Any]] = {
     "notna": lambda c: ~c.labels.missing,
     "notnull": lambda c: ~c.labels.missing,
     "copy": lambda c: c,
-    "rolling": lambda c, window, min_periods=None: Windows(c, int(window), min_periods),
+    "rolling": lambda c, window, min_periods=None: Rolling(c, int(window), min_periods),
     "groupby": lambda c, by: Groups(c, by),
 }
 """Methods that make columns, or what leads to them."""
@@ -134,14 +134,14 @@ COMPUTING: dict[str, Callable[..., Any]] = {"diff": _diff, "apply": _applied, "m
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Windows:
+class Rolling:
     """`rolling(window)` of a column."""
 
-    column: Column
+    column: TracedSeries
     window: int
     min_periods: int | None
 
-    def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Column:
+    def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> TracedSeries:
         """A reduction of each window."""
         if name not in ("sum", "mean", "var", "std", "max", "min") or args or kwargs or self.min_periods is not None:
             refuse(f"Series.rolling(...).{name}")
@@ -151,15 +151,15 @@ class Windows:
         seen = jnp.asarray(c.filled)[np.maximum(places, 0)]
         if name in ("var", "std"):
             variance = jnp.where(missing, 1.0, jnp.var(seen, axis=1, ddof=1))
-            return Column(variance if name == "var" else jnp.sqrt(variance), replace(c.labels, missing=missing))
-        return Column(getattr(jnp, name)(seen, axis=1), replace(c.labels, missing=missing))
+            return TracedSeries(variance if name == "var" else jnp.sqrt(variance), replace(c.labels, missing=missing))
+        return TracedSeries(getattr(jnp, name)(seen, axis=1), replace(c.labels, missing=missing))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Groups:
     """`groupby(by)` of a column, by data."""
 
-    column: Column
+    column: TracedSeries
     by: Any
 
     def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -174,16 +174,16 @@ class Groups:
         counts = np.bincount(groups, minlength=n)
         if name in ("size", "count"):
             return sizes if name == "size" else counts
-        labels = Labels(sizes.index, np.zeros(n, bool) if name == "sum" else counts == 0)
+        labels = SeriesLabels(sizes.index, np.zeros(n, bool) if name == "sum" else counts == 0)
         start = {"max": -np.inf, "min": np.inf}.get(name, 0.0)
         at = jnp.full(n, start, filled.dtype).at[groups]
         found = at.max(filled) if name == "max" else at.min(filled) if name == "min" else at.add(filled)
-        return Column(found / np.maximum(counts, 1) if name == "mean" else found, labels)
+        return TracedSeries(found / np.maximum(counts, 1) if name == "mean" else found, labels)
 
 
 def method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a column, of its windows or groups."""
-    if isinstance(owner, Windows | Groups):
+    if isinstance(owner, Rolling | Groups):
         return owner.method(name, args, kwargs)
     if name in REDUCING and not args:
         return REDUCING[name](owner, **kwargs)
@@ -203,13 +203,13 @@ def method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str,
         refuse(f"Series.{name} with these arguments")
 
 
-def looked_up(series: Any, table: dict[Any, Any]) -> Column:
+def looked_up(series: Any, table: dict[Any, Any]) -> TracedSeries:
     """`series.map(table)`, whose values are traced: entries that the table lacks are missing."""
     keys = [key for key in table if not is_traced(key)]
     given = list(series)
     places = np.array([keys.index(v) if v in keys else -1 for v in given])
     values = jnp.stack([jnp.asarray(table[key], float) for key in keys])
-    return Column(values[np.maximum(places, 0)], Labels(series.index, places < 0))
+    return TracedSeries(values[np.maximum(places, 0)], SeriesLabels(series.index, places < 0))
 
 
 def of_series(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from types import FunctionType
 import jax
 
 from gradmc.errors import GradmcError, ProgramError, SourceLocation
-from gradmc.program.frontend import source, where
+from gradmc.program.frontend import source, user_line
 from gradmc.program.frontend.values import CannotRoll
 
 CONCRETIZATION = (
@@ -40,7 +40,7 @@ def is_internal(error: BaseException) -> bool:
 
 def explained(error: BaseException, fn: FunctionType) -> GradmcError:
     """The error to raise in place of `error`."""
-    at = where.blame(error) or _definition(fn)
+    at = user_line.blame(error) or _definition(fn)
     if isinstance(error, ProgramError):
         if error.location is None:
             error.location = at

@@ -108,18 +108,18 @@ def comprehension(ev: Evaluation, kind: str, generation: Generation) -> Any:
 
 def as_list(ev: Evaluation, generation: Generation) -> list:
     """All values in a list."""
-    memory = ev.memory
+    heap = ev.heap
     result: list = []
-    memory.bear(result)
+    heap.allocate(result)
     if rollable(ev, generation.source) is None:
         result.extend(generation)
         return result
-    generation.run(lambda value: memory.append(result, value), None, ())
+    generation.run(lambda value: heap.append(result, value), None, ())
     return result
 
 
 @dataclass(eq=False, slots=True)
-class Accumulator:
+class ReductionVariable:
     """The variable of a reduction, as the state of its loop."""
 
     value: Any
@@ -133,7 +133,7 @@ class Accumulator:
 
 def reduce(ev: Evaluation, generation: Generation, start: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine all values, beginning with `start`."""
-    total = Accumulator(start)
+    total = ReductionVariable(start)
 
     def take(value: Any) -> None:
         total.value = combine(total.value, value)
@@ -168,7 +168,7 @@ def extreme(ev: Evaluation, values: Any, combine: Callable[..., Any]) -> Any:
     if isinstance(numbers, Selected):
         failing.note(ev, jnp.logical_not(jnp.any(numbers.mask)), ValueError)
         return partial.reduced(numbers, "max" if combine is larger else "min")
-    content = ev.memory.content(numbers)
+    content = ev.heap.content(numbers)
     if isinstance(content, list):
         result = content[0]
         for item in content[1:]:

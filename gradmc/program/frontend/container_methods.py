@@ -27,7 +27,7 @@ def is_container(value: Any) -> bool:
 
 def is_shared(ev: Evaluation, owner: Any) -> bool:
     """Whether an object was made outside of the loop or branch at hand."""
-    frames = ev.memory.frames
+    frames = ev.heap.frames
     return bool(frames) and id(owner) not in frames[-1].born
 
 
@@ -39,40 +39,40 @@ def dict_method(ev: Evaluation, owner: dict, name: str, args: tuple, kwargs: dic
             return getattr(content, name)(*args, **kwargs)
     if args and is_traced(args[0]):
         raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
-    return operators.made(ev, getattr(ev.memory.content(owner), name)(*args, **kwargs))
+    return operators.made(ev, getattr(ev.heap.content(owner), name)(*args, **kwargs))
 
 
 def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     """A method of a list."""
-    memory = ev.memory
+    heap = ev.heap
     if name == "append":
-        memory.append(owner, *args)
+        heap.append(owner, *args)
         return None
     if name == "extend":
         (more,) = args
-        content = memory.content(more)
+        content = heap.content(more)
         if isinstance(content, Listing):
-            memory.append(owner, content)
+            heap.append(owner, content)
         elif isinstance(more, Generation):
-            more.run(lambda value: memory.append(owner, value), None, ())
+            more.run(lambda value: heap.append(owner, value), None, ())
         else:
             for value in list(iterate(ev, more)):
-                memory.append(owner, value)
+                heap.append(owner, value)
         return None
-    content = memory.content(owner)
+    content = heap.content(owner)
     if name == "sort":
         return builtin.sort(ev, owner, *args, **(kwargs or {}))
     reads = name in ("copy", "index", "count")
-    if content is owner and (memory.owns(owner) or reads):
+    if content is owner and (heap.owns(owner) or reads):
         if not reads:
-            memory.note_change(owner)
+            heap.note_change(owner)
         return operators.made(ev, getattr(owner, name)(*args, **(kwargs or {})))
     if name == "copy":
-        return fresh_list(ev, memory.listing(owner))
-    listing = memory.listing(owner)
+        return fresh_list(ev, heap.listing(owner))
+    listing = heap.listing(owner)
     if is_traced(listing.length()):
         raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")
     items = list(listing.items(ev))
     result = getattr(items, name)(*args, **(kwargs or {}))
-    memory.write(owner, Listing.of(items))
+    heap.write(owner, Listing.of(items))
     return result

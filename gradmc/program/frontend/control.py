@@ -81,7 +81,7 @@ def _stand_in(var: Var, value: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Carried:
+class DataCarry:
     """A value that a `for` carries and that depends on data only.
 
     Attributes:
@@ -99,7 +99,7 @@ class Carried:
     length: int
 
     @staticmethod
-    def of(jaxpr: Jaxpr, inputs: Sequence[Any], leaf: int) -> "Carried | None":
+    def of(jaxpr: Jaxpr, inputs: Sequence[Any], leaf: int) -> "DataCarry | None":
         """A carried value of the one `for` in a jaxpr, applied to `inputs`; None if it depends on anything traced."""
         (loop,) = (eqn for eqn in jaxpr.eqns if eqn.primitive is ir.for_p)
         body, n = loop.params["body"], 1 + loop.params["n_consts"]
@@ -110,7 +110,7 @@ class Carried:
         carry = [k for k in kept if k >= n]
         step = _over(_prune(body, [body.outvars[k - n] for k in carry]), kept)
         split = len(kept) - 1 - len(carry)
-        return Carried(step, start[:split], start[split:], carry.index(n + leaf), loop.params["length"])
+        return DataCarry(step, start[:split], start[split:], carry.index(n + leaf), loop.params["length"])
 
     def along(self) -> np.ndarray:
         """What it is at the start of every iteration, and at the end."""

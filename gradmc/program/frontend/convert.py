@@ -12,7 +12,7 @@ from types import CellType, CodeType, FunctionType
 
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import source
-from gradmc.program.frontend.functionalise import HOOKS, Function
+from gradmc.program.frontend.functionalise import HOOKS, FunctionRewriter
 from gradmc.program.frontend.nodes import at
 from gradmc.program.frontend.refuse import Refused, program_error
 
@@ -100,7 +100,7 @@ def _module(node: source.FunctionNode, original: CodeType) -> ast.Module:
         node = _as_def(node)
     node.args.defaults = []
     node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
-    made = Function(node, owner=_owner(original)).rewrite()
+    made = FunctionRewriter(node, owner=_owner(original)).rewrite()
     made.name = FUNCTION
     arguments = [ast.arg(n) for n in (HOOKS, *original.co_freevars)]
     spec = ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[])

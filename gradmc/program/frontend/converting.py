@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from gradmc.program.frontend import given, lasting, users
+from gradmc.program.frontend import callbacks, lasting, users
 from gradmc.program.frontend.convert import bound_to, convert, is_converted
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import registry
@@ -22,7 +22,7 @@ def users_function(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
             return None
         lasting.note(ev, function)
         return convert(function, ev)
-    if isinstance(function, given.Given):
+    if isinstance(function, callbacks.Callback):
         return function.function
     if isinstance(function, MethodType):
         inner = users_function(ev, function.__func__)
@@ -32,7 +32,7 @@ def users_function(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
     if isinstance(function, jax.custom_jvp | jax.custom_vjp):
         return None  # its derivative rule is the user's, and would be lost with the wrapper
     wrapped = getattr(function, "__wrapped__", None)
-    if isinstance(wrapped, FunctionType | given.Given) and type(function).__module__.split(".")[0] in (
+    if isinstance(wrapped, FunctionType | callbacks.Callback) and type(function).__module__.split(".")[0] in (
         "jax",
         "jaxlib",
         "functools",

@@ -13,7 +13,7 @@ import numpy as np
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
-from gradmc.program.frontend.values import Form, Tally, is_array
+from gradmc.program.frontend.values import AppendCount, Form, is_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Crossing:
         return replace(
             self,
             tokens={**self.tokens, id(token): token},
-            growing={**self.growing, id(token): Growth.of(ev, token, Tally() if counted else None)},
+            growing={**self.growing, id(token): Growth.of(ev, token, AppendCount() if counted else None)},
         )
 
 
@@ -69,14 +69,14 @@ class Again(BaseException):
 
 def foreseen(ev: Evaluation, stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
     """The arrays and lists that a body stores into by name."""
-    memory = ev.memory
+    heap = ev.heap
     tokens = {}
     for read in stores:
         try:
             token = read()
         except NameError:
             continue
-        while (view := memory.parent(token)) is not None:
+        while (view := heap.parent(token)) is not None:
             token = view.parent
         if isinstance(token, list) or is_array(token):
             tokens[id(token)] = token

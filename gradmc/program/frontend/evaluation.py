@@ -1,4 +1,4 @@
-"""The evaluation in progress: its memory, its options, and what it has learned on the way."""
+"""The evaluation in progress: its heap, its options, and what it has learned on the way."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +10,8 @@ from gradmc.program.frontend.values import Form
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 
 if TYPE_CHECKING:
+    from gradmc.program.frontend.heap import Heap
     from gradmc.program.frontend.iterables import Rollable
-    from gradmc.program.frontend.memory import Memory
     from gradmc.program.frontend.rolling import Loop
 
 
@@ -35,7 +35,7 @@ class Evaluation(ABC):
     """One evaluation of a program.
 
     Attributes:
-        memory: arrays and lists that the program changes in place.
+        heap: arrays and lists that the program changes in place.
         copies: product of the trip counts of the loops being unrolled around the present line.
         tables: by identity, traced whole numbers and what they are in every iteration (`tables`).
         pending: traced whole numbers that depend on numbers carried by loops, and on which.
@@ -65,7 +65,7 @@ class Evaluation(ABC):
             much, and the tolerance noted here.
     """
 
-    memory: "Memory" = field(init=False)
+    heap: "Heap" = field(init=False)
     copies: int = 1
     traced: int = 0
     python_loops: list[Any] = field(default_factory=list)

@@ -31,10 +31,10 @@ class Failure:
 
 def noted(ev: Evaluation) -> list[Failure]:
     """The failures that have been noted in the body at hand."""
-    depth = len(ev.memory.frames)
+    depth = len(ev.heap.frames)
     if ev.given and ev.given[-1][0] == depth:
         return ev.given[-1][1]
-    return ev.memory.frames[-1].failures if depth else ev.failures
+    return ev.heap.frames[-1].failures if depth else ev.failures
 
 
 def note(ev: Evaluation, failed: Any, *kinds: type[BaseException]) -> None:

@@ -13,21 +13,21 @@ from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.values import (
     LEAF,
     MISSING,
-    Buffer,
     CannotRoll,
     Choice,
     Container,
     Fixed,
     Form,
+    GrowingList,
     Leaf,
     Missing,
     Nullable,
     OneOf,
     OrNone,
+    Pytree,
     Rows,
     Selected,
     Spread,
-    Tree,
     Unbound,
     is_leaf,
     is_traced,
@@ -45,8 +45,8 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
         value: anything.
         stack: lists as arrays along a leading axis, whatever their length.
     """
-    memory = ev.memory
-    value = memory.content(value)
+    heap = ev.heap
+    value = heap.content(value)
     if is_leaf(value):
         return [value], LEAF
     if isinstance(value, Spread | Selected):
@@ -59,7 +59,7 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
         leaves, form = apart(ev, value.value, stack=stack)
         return [*leaves, value.null], OrNone(form, value.unset)
     if isinstance(value, Growing):
-        return [*value.leaves, value.count], Buffer(value.form, value.added, value.tally, value.guess)
+        return [*value.leaves, value.count], GrowingList(value.form, value.added, value.tally, value.guess)
     if isinstance(value, Listing):
         if stack or any(isinstance(p, Stack) for p in value.parts):
             return _rows(ev, value)
@@ -92,7 +92,7 @@ def _other(value: Any) -> tuple[list[Any], Form]:
     leaves, structure = jax.tree.flatten(value)
     if jax.tree_util.treedef_is_leaf(structure) or not leaves or not all(map(is_leaf, leaves)):
         return [], Fixed(value)
-    return leaves, Tree(structure)
+    return leaves, Pytree(structure)
 
 
 def _container(ev: Evaluation, kind: type, keys: tuple, values: Sequence[Any], stack: bool) -> tuple[list[Any], Form]:
@@ -126,14 +126,14 @@ def _build(ev: Evaluation, form: Form, rest: Iterator[Any]) -> Any:
             return Choice(options, code) if is_traced(code) else options[int(code)]
         case Missing():
             return Unbound("a variable")
-        case Tree(structure=structure):
+        case Pytree(structure=structure):
             return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
         case OrNone(item=item, unset=unset):
             value = _build(ev, item, rest)
             return nullable.known(value, next(rest), unset)
         case Rows(item=item, count=count):
             return _list_of_rows(ev, item, count, rest)
-        case Buffer(item=item, added=added, tally=tally, guess=guess):
+        case GrowingList(item=item, added=added, tally=tally, guess=guess):
             *leaves, count = [next(rest) for _ in leaves_in(form)]
             return Growing((), tuple(leaves), item, count, added, tally, guess)
         case Container(kind=kind, keys=keys, parts=parts):
@@ -143,18 +143,18 @@ def _build(ev: Evaluation, form: Form, rest: Iterator[Any]) -> Any:
 
 def _list_of_rows(ev: Evaluation, item: Form, count: int, rest: Iterator[Any]) -> list:
     stack = Stack(tuple(next(rest) for _ in leaves_in(item)), item, count)
-    memory = ev.memory
+    heap = ev.heap
     token: list = []
-    memory.bear(token)
-    memory.write(token, Listing((stack,)))
+    heap.allocate(token)
+    heap.write(token, Listing((stack,)))
     return token
 
 
 def _contain(ev: Evaluation, kind: type, keys: tuple, values: list[Any]) -> Any:
     if issubclass(kind, dict):
-        return ev.memory.bear(kind(zip(keys, values, strict=True)))
+        return ev.heap.allocate(kind(zip(keys, values, strict=True)))
     if kind is tuple:
         return tuple(values)
     if kind is list:
-        return ev.memory.bear(values)
+        return ev.heap.allocate(values)
     return kind(*values) if issubclass(kind, tuple) else kind(values)

@@ -1,8 +1,8 @@
 """Columns of pandas frames in a program: what pandas does with plain values it does itself; with traced ones, this.
 
-pandas is not needed here: its objects are known by the module of their type. A `Column` is what a Series becomes when
-it meets a traced value: an array along the same index, whose missing entries stay missing and are skipped by sums and
-means, as pandas does. Entries that are missing are known, so that nothing is computed of them.
+pandas is not needed here: its objects are known by the module of their type. A `TracedSeries` is what a Series becomes
+when it meets a traced value: an array along the same index, whose missing entries stay missing and are skipped by sums
+and means, as pandas does. Entries that are missing are known, so that nothing is computed of them.
 """
 
 import functools
@@ -15,20 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import failing, tables, where
+from gradmc.program.frontend import failing, tables, user_line
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.values import CannotRoll, Column, Labels, any_traced, is_traced
+from gradmc.program.frontend.values import CannotRoll, SeriesLabels, TracedSeries, any_traced, is_traced
 from gradmc.program.tabular import is_frame, is_pandas, is_series, numbers
 
 REMEDY = 'Take the numbers out of the frame: x = df["x"].to_numpy(), and write it with functions of numpy or a loop.'
 
 
 jax.tree_util.register_pytree_node(
-    Column, lambda c: ([c.filled], c.labels), lambda labels, parts: Column(parts[0], labels)
+    TracedSeries, lambda c: ([c.filled], c.labels), lambda labels, parts: TracedSeries(parts[0], labels)
 )
 
 
-def column(series: Any) -> Column:
+def column(series: Any) -> TracedSeries:
     """A Series of pandas as a column."""
     array = numbers(series)
     if array.dtype == object:
@@ -36,12 +36,12 @@ def column(series: Any) -> Column:
     missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
     some = array[~missing][:1]
     filled = np.where(missing, some[0] if some.size else 1.0, array) if missing.any() else array
-    return Column(filled, Labels(getattr(series, "index", series), missing))
+    return TracedSeries(filled, SeriesLabels(getattr(series, "index", series), missing))
 
 
 def involved(values: Sequence[Any]) -> bool:
     """Whether a column or a Series is among operands that are not all pandas' own business."""
-    columns = any(isinstance(v, Column) for v in values)
+    columns = any(isinstance(v, TracedSeries) for v in values)
     return columns or (any(map(is_pandas, values)) and any(map(is_traced, values)))
 
 
@@ -54,16 +54,16 @@ def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -
     if any(map(is_frame, operands)):
         refuse("an operation on a whole frame")
     columns = [column(o) if is_series(o) else o for o in operands]
-    given = [c for c in columns if isinstance(c, Column)]
+    given = [c for c in columns if isinstance(c, TracedSeries)]
     index = given[0].labels.index
     if any(c.labels.index is not index and not index.equals(c.labels.index) for c in given[1:]):
         refuse("an operation on columns of different indices")
     missing = functools.reduce(np.logical_or, (c.labels.missing for c in given))
-    memory = ev.memory
-    plain = [c.filled if isinstance(c, Column) else memory.content(c) for c in columns]
+    heap = ev.heap
+    plain = [c.filled if isinstance(c, TracedSeries) else heap.content(c) for c in columns]
     if any(np.ndim(p) > 1 or (np.ndim(p) == 1 and len(p) != len(missing)) for p in plain):
         raise ValueError("operands of different lengths")
-    return Column(operation(*plain), replace(given[0].labels, missing=missing))
+    return TracedSeries(operation(*plain), replace(given[0].labels, missing=missing))
 
 
 def compared(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
@@ -79,20 +79,20 @@ def product(a: Any, b: Any) -> Any:
     if np.ndim(result) == 1 and (is_frame(a) or is_frame(b)):
         owner = a if is_frame(a) else b
         index = owner.index if owner is a else owner.columns
-        return Column(result, Labels(index, np.zeros(result.shape, bool)))
+        return TracedSeries(result, SeriesLabels(index, np.zeros(result.shape, bool)))
     return result
 
 
 def as_array(value: Any) -> Any:
     """A column, Series or frame as an array, for functions of numpy and scipy; others as they are."""
-    if isinstance(value, Column):
+    if isinstance(value, TracedSeries):
         return value.values
     return numbers(value) if is_series(value) or is_frame(value) else value
 
 
 def refuse(what: str) -> NoReturn:
     """Refuse something that pandas does and that is not done here."""
-    raise ProgramError(f"{what} with traced values in it cannot be compiled", location=where.here(), remedy=REMEDY)
+    raise ProgramError(f"{what} with traced values in it cannot be compiled", location=user_line.here(), remedy=REMEDY)
 
 
 # --- items of columns ------------------------------------------------------------------------------
@@ -101,23 +101,23 @@ def refuse(what: str) -> NoReturn:
 WHOLE = ("values", "array")
 
 
-def attribute(owner: Column, name: str) -> Any:
+def attribute(owner: TracedSeries, name: str) -> Any:
     """An attribute of a column."""
     if name in WHOLE:
         return owner.values
     if name == "index":
         return owner.labels.index
     if name in ("iloc", "iat"):
-        return Place(owner, by_label=False)
+        return Indexer(owner, by_label=False)
     if name in ("loc", "at"):
-        return Place(owner, by_label=True)
+        return Indexer(owner, by_label=True)
     if name in ("size", "shape", "ndim"):
         return getattr(owner.labels.missing, name)
     refuse(f"Series.{name}")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Place:
+class Indexer:
     """`iloc` or `loc` of a column, Series or frame, for symbolic indices."""
 
     owner: Any
@@ -126,20 +126,20 @@ class Place:
 
 def item(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool = True) -> Any:
     """`owner[key]`, of a column, or of a Series with a symbolic index."""
-    labels = owner.labels if isinstance(owner, Column) else Labels(owner.index, np.zeros(len(owner), bool))
+    labels = owner.labels if isinstance(owner, TracedSeries) else SeriesLabels(owner.index, np.zeros(len(owner), bool))
     if by_label and np.ndim(key) == 0 and not isinstance(key, slice):
         key = _placed(ev, labels, key, load)
-    if not isinstance(owner, Column):
+    if not isinstance(owner, TracedSeries):
         return load(numbers(owner), key)
     if isinstance(key, slice) or np.ndim(key):
         part = np.asarray(key) if is_series(key) else key
         if is_traced(part):
             refuse("a selection of entries")
-        return Column(load(owner.filled, part), Labels(labels.index[part], labels.missing[part]))
+        return TracedSeries(load(owner.filled, part), SeriesLabels(labels.index[part], labels.missing[part]))
     return load(owner.values, key)
 
 
-def _placed(ev: Evaluation, labels: Labels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
+def _placed(ev: Evaluation, labels: SeriesLabels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
     """The place of a label."""
     index = labels.index
     if not is_traced(key):
@@ -168,14 +168,14 @@ def cell(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], 
     if is_traced(column):
         raise CannotRoll("a column of a frame is chosen by a symbolic index", REMEDY)
     if by_label:
-        row = _placed(ev, Labels(owner.index, np.zeros(len(owner), bool)), row, load)
+        row = _placed(ev, SeriesLabels(owner.index, np.zeros(len(owner), bool)), row, load)
     if column is None:
-        return Row(owner, row)
+        return FrameRow(owner, row)
     return load(numbers(owner[column] if by_label else owner.iloc[:, column]), row)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Row:
+class FrameRow:
     """A row of a frame at a symbolic place: a column's entry is looked up when it is asked for."""
 
     frame: Any
@@ -188,20 +188,20 @@ class Row:
         return load(numbers(self.frame[name]), self.place)
 
 
-ROWS = (Column, Row, Place)
+ROWS = (TracedSeries, FrameRow, Indexer)
 
 
 def load(ev: Evaluation, owner: Any, key: Any, element: Callable[[Any, Any], Any]) -> Any:
     """`owner[key]`, of an object of pandas or one of these."""
-    if isinstance(owner, Row):
+    if isinstance(owner, FrameRow):
         return owner.entry(key, element)
-    if isinstance(owner, Place):
+    if isinstance(owner, Indexer):
         return item(ev, owner.owner, key, element, by_label=owner.by_label)
-    if isinstance(owner, Column):
+    if isinstance(owner, TracedSeries):
         return item(ev, owner, key, element)
     symbolic = any_traced(key)
     if not symbolic:
-        return owner[as_array(key) if isinstance(key, Column) else key]
+        return owner[as_array(key) if isinstance(key, TracedSeries) else key]
     name = type(owner).__name__
     if name in LOCATORS:
         place = LOCATORS[name]

@@ -17,14 +17,14 @@ from collections.abc import Iterable, Sequence
 
 from gradmc.program.frontend import liveness, scanning
 from gradmc.program.frontend.expressions import Expressions, call_hook, constant, lambda_of, names_tuple
-from gradmc.program.frontend.jumps import remove_jumps
 from gradmc.program.frontend.nodes import assign, at, load
 from gradmc.program.frontend.refuse import refuse
+from gradmc.program.frontend.structuring import remove_jumps
 
 HOOKS = "__gm"
 
 
-class Function:
+class FunctionRewriter:
     """Rewrites one function: its statements, and the inner functions in them.
 
     Args:
@@ -329,7 +329,7 @@ class Function:
                 raise AssertionError(ast.dump(target))
 
     def _function(self, s: ast.FunctionDef) -> list[ast.stmt]:
-        made = Function(s, self.guarded, self.expressions.owner).rewrite()
+        made = FunctionRewriter(s, self.guarded, self.expressions.owner).rewrite()
         made.args = self.arguments(s.args)
         value: ast.expr = load(s.name)
         if not s.decorator_list:

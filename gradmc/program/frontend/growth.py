@@ -16,7 +16,7 @@ from gradmc.program.frontend import forms, operators
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Guess, Tally, blank
+from gradmc.program.frontend.values import LEAF, AppendCount, CannotRoll, Form, Guess, blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Growth:
     per: int
     form: Form
     leaves: tuple
-    tally: Tally | None = None
+    tally: AppendCount | None = None
     guess: Guess | None = None
 
     @staticmethod
-    def of(ev: Evaluation, token: list, tally: Tally | None = None) -> "Growth":
+    def of(ev: Evaluation, token: list, tally: AppendCount | None = None) -> "Growth":
         """What is to be expected of a list: one more item per iteration, like those it has."""
-        present = ev.memory.listing(token)
+        present = ev.heap.listing(token)
         if present.grows or not present.length():
             return Growth(token, 1, LEAF, (blank(0.0),), tally, Guess())
         stack = present.stacked(ev)
@@ -50,7 +50,7 @@ class Growth:
 
     def room(self, ev: Evaluation, n: int) -> tuple:
         """The buffers: the present items in front, and room for those of `n` iterations."""
-        present = ev.memory.listing(self.token)
+        present = ev.heap.listing(self.token)
         more = self.per * n
         if not present.length():
             return tuple(np.zeros((more, *leaf.shape), leaf.dtype) for leaf in self.leaves)
@@ -58,14 +58,14 @@ class Growth:
 
     def start(self, ev: Evaluation) -> Any:
         """The count before the loop."""
-        return np.asarray(ev.memory.listing(self.token).length())
+        return np.asarray(ev.heap.listing(self.token).length())
 
     def during(self, ev: Evaluation, buffers: Sequence[Any], i: Any) -> Growing:
         """The list at the start of iteration `i`."""
         if self.tally is not None:
             self.tally.appends = 0
             return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, self.guess)
-        before = ev.memory.listing(self.token).length()
+        before = ev.heap.listing(self.token).length()
         count = operators.binary(ev, "Add", before, operators.binary(ev, "Mult", self.per, i))
         return Growing((), tuple(buffers), self.form, count, 0, None, self.guess)
 
@@ -73,7 +73,7 @@ class Growth:
         """The list after `n` iterations."""
         if self.tally is not None:
             return Growing((), tuple(buffers[:-1]), self.form, buffers[-1], 0, self.tally, over=True)
-        count = ev.memory.listing(self.token).length() + self.per * n
+        count = ev.heap.listing(self.token).length() + self.per * n
         return Listing((Stack(tuple(buffers), self.form, count),))
 
 

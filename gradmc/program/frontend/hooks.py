@@ -24,11 +24,11 @@ from gradmc.program.frontend import (
     subscripts,
     text,
     trying,
-    where,
+    user_line,
     whiles,
 )
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.memory import Memory
+from gradmc.program.frontend.heap import Heap
 from gradmc.program.frontend.values import Unbound
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 
@@ -95,7 +95,7 @@ class Hooks(Evaluation):
         max_loop_iterations: int = MAX_LOOP_ITERATIONS,
     ) -> None:
         super().__init__(missing=missing, wavering=wavering, max_loop_iterations=max_loop_iterations)
-        self.memory = Memory(self)
+        self.heap = Heap(self)
 
     @staticmethod
     def unbound(name: str) -> Unbound:
@@ -105,16 +105,16 @@ class Hooks(Evaluation):
     def owns(self, *variables: Callable[[], Any]) -> None:
         """A function begins to run, some of whose variables functions inside of it set. Each is told by a lambda."""
         for variable in variables:
-            self.memory.own_variable(_cell(variable))
+            self.heap.own_variable(_cell(variable))
 
     def sets(self, *variables: Callable[[], Any]) -> None:
         """The next statement sets variables of a function around the one that runs."""
         for variable in variables:
             name = variable.__code__.co_freevars[0]
-            if not self.memory.set_variable(_cell(variable), name):
+            if not self.heap.set_variable(_cell(variable), name):
                 raise ProgramError(
                     f"a function sets {name!r}, which was made outside of the program and outlasts its evaluation",
-                    location=where.here(),
+                    location=user_line.here(),
                     remedy="Make the function in the program, or pass the value as an argument and return the new one.",
                 )
 

@@ -9,7 +9,7 @@ object. `settle` finds the cases in which it is not, at the end of a body:
   have other names: the first iteration is run by itself, too;
 * variables that exchange their objects hold the old ones after the loop, in their new order;
 * two variables that end as one object are one object after the loop;
-* contents that stand for one object (`Tie`) must not be read once one of them has been stored into.
+* contents that stand for one object (`AliasSet`) must not be read once one of them has been stored into.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradmc.program.frontend.bodies import Outcome
+from gradmc.program.frontend.bodies import BodyExit
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 
 if TYPE_CHECKING:
-    from gradmc.program.frontend.memory import Memory
+    from gradmc.program.frontend.heap import Heap
 
 SHARED = "one array or list has several names here, and is stored into by one of them and read by another"
 PLAIN = frozenset({bool, int, float, str, type(None), np.bool_, np.int64, np.float64})
@@ -55,28 +55,28 @@ def has_identity(value: Any) -> bool:
     return isinstance(value, list) or is_array(value)
 
 
-def objects(value: Any, memory: "Memory") -> Iterator[Any]:
+def objects(value: Any, heap: "Heap") -> Iterator[Any]:
     """The arrays and lists in a value, at any depth; for a part of one the whole, for a choice all it may be."""
     if has_identity(value):
-        root = memory.root(value)
+        root = heap.root(value)
         yield root
-        yield from memory.may_be(root)
-    yield from objects_inside(memory.peek(value), memory)
+        yield from heap.may_be(root)
+    yield from objects_inside(heap.peek(value), heap)
 
 
-def objects_inside(content: Any, memory: "Memory") -> Iterator[Any]:
+def objects_inside(content: Any, heap: "Heap") -> Iterator[Any]:
     """The arrays and lists that are items of a content, or of its items."""
     if isinstance(content, Listing):
         content = [item for part in content.parts if isinstance(part, list) for item in part]
     if isinstance(content, list | tuple | dict):
         items = content.values() if isinstance(content, dict) else content
         for item in [item for item in items if type(item) not in PLAIN]:  # lists can be as long as the data
-            yield from objects(item, memory)
+            yield from objects(item, heap)
 
 
-def objects_in(token: Any, content: Any, memory: "Memory") -> Iterator[Any]:
+def objects_in(token: Any, content: Any, heap: "Heap") -> Iterator[Any]:
     """The arrays and lists to which the content of a token leads."""
-    return objects(content, memory) if isinstance(token, CellType) else objects_inside(content, memory)
+    return objects(content, heap) if isinstance(token, CellType) else objects_inside(content, heap)
 
 
 type Place = int | tuple[str, int]
@@ -128,15 +128,15 @@ class End:
         seen: the variables at the beginning of the body.
         outcome: what the body left; its frame is still open.
         tokens: objects from outside that the loop changes.
-        memory: contents of objects.
+        heap: contents of objects.
         peeled: how many iterations have been run by themselves; None if that is not possible.
     """
 
     entry: Sequence[Any]
     seen: Sequence[Any]
-    outcome: Outcome
+    outcome: BodyExit
     tokens: dict[int, Any]
-    memory: "Memory"
+    heap: "Heap"
     peeled: int | None
 
     def settle(self) -> Identities:
@@ -161,7 +161,7 @@ class End:
 
     def _stored(self) -> list[int]:
         """The variables whose object at the beginning is stored into, and whose content alone is carried."""
-        changed = self.memory.frames[-1].changed
+        changed = self.heap.frames[-1].changed
         return [k for k, v in enumerate(self.seen) if v is not self.entry[k] and id(v) in changed]
 
     def _written(self) -> set[int]:
@@ -176,9 +176,9 @@ class End:
         for k, value in enumerate(self.outcome.values):
             if not has_identity(value) or value is self.seen[k] is self.entry[k] or id(value) in seen:
                 continue
-            if id(value) in known or self.memory.is_outside(value):
+            if id(value) in known or self.heap.is_outside(value):
                 found[k] = value
-                changes = id(self.memory.root(value)) in written or k in stored
+                changes = id(self.heap.root(value)) in written or k in stored
                 if changes and self.entry[k] is not value:
                     raise shared_first()
         return found
@@ -208,11 +208,11 @@ class End:
 
         for k, value in enumerate(self.outcome.values):
             if value is not self.seen[k] or value is not self.entry[k]:
-                hold(objects(value, self.memory), k)
+                hold(objects(value, self.heap), k)
         contents = {id(t): c for t, c in self.outcome.written}
         for key, token in self.tokens.items():
-            content = contents.get(key, self.memory.peek(token))
-            hold(objects_in(token, content, self.memory), ("token", key))
+            content = contents.get(key, self.heap.peek(token))
+            hold(objects_in(token, content, self.heap), ("token", key))
         written, stored = self._written(), set(self._stored())
         changes = {
             key for key, o in found.items() if (self._outside(o) and key in written) or stored & set(places[key])
@@ -225,12 +225,12 @@ class End:
         )
 
     def _outside(self, value: Any) -> bool:
-        return id(value) in self.tokens or self.memory.is_outside(value)
+        return id(value) in self.tokens or self.heap.is_outside(value)
 
     def _check_appended(self, changes: set[int], written: set[int]) -> None:
         """Refuse that a list gets an object that a later iteration changes."""
         for _, items in self.outcome.grown:
-            for o in objects(tuple(items), self.memory):
+            for o in objects(tuple(items), self.heap):
                 if id(o) in changes or (id(o) in written and self._outside(o)):
                     raise shared_always()
 

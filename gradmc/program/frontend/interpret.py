@@ -14,7 +14,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.exact import wrapped
-from gradmc.program.middle.known import ELEMENTWISE, fold_elementwise
+from gradmc.program.middle.folding import ELEMENTWISE, fold_elementwise
 
 
 class NotSimple(Exception):

@@ -100,8 +100,8 @@ def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     source = nullable.used(ev, source)
     if isinstance(source, Choice):
         return choices.parts(ev, source)
-    source = source.values if isinstance(source, frames.Column) else source
-    content = ev.memory.content(source)
+    source = source.values if isinstance(source, frames.TracedSeries) else source
+    content = ev.heap.content(source)
     if isinstance(content, Listing):
         count = content.length()
         return content.items(ev) if is_traced(count) else (subscripts.item(ev, source, k) for k in range(count))
@@ -112,8 +112,8 @@ def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
 
 def advancing(ev: Evaluation, source: Any) -> Any:
     """An iterator that is about to move on; one made outside of the loop or branch at hand must not."""
-    memory = ev.memory
-    if isinstance(source, Iterator) and not memory.owns(source):
+    heap = ev.heap
+    if isinstance(source, Iterator) and not heap.owns(source):
         raise CannotRoll("an iterator that was made before the loop or branch moves on inside it", ITERATOR_REMEDY)
     return source
 
@@ -142,9 +142,9 @@ def rollable(ev: Evaluation, source: Any) -> Rollable | None:
             return inner and Rollable(
                 inner.length, lambda i: inner.item(operators.binary(ev, "Sub", inner.length - 1, i)), inner.most
             )
-    if frames.is_series(source) or isinstance(source, frames.Column):
+    if frames.is_series(source) or isinstance(source, frames.TracedSeries):
         source = frames.as_array(source)
-    content = ev.memory.content(source)
+    content = ev.heap.content(source)
     if isinstance(content, Growing) and content.over:
         return Rollable(content.count, lambda i: subscripts.item(ev, source, i), content.room)
     if isinstance(content, Listing):
@@ -167,7 +167,7 @@ def rollable(ev: Evaluation, source: Any) -> Rollable | None:
 def _plain(ev: Evaluation, item: Any) -> bool:
     """Whether an item is a number, or a tuple or list of numbers: the others of its list are likely to be so too."""
     if isinstance(item, tuple | list):
-        item = ev.memory.peek(item)
+        item = ev.heap.peek(item)
         return isinstance(item, tuple | list) and len(item) > 0 and all(_plain(ev, v) for v in item)
     return is_leaf(item) and np.ndim(item) == 0
 
@@ -182,7 +182,7 @@ def materialised(ev: Evaluation, source: Any) -> Any:
         return list(source)
     rows = isinstance(source, map) or getattr(source, "__qualname__", "") == "DataFrame.iterrows"
     views = isinstance(source, type({}.items()) | type({}.keys()) | type({}.values()))
-    if (rows and ev.memory.owns(source)) or (views and len(source) > LONG_LIST):
+    if (rows and ev.heap.owns(source)) or (views and len(source) > LONG_LIST):
         return list(source)
     return source
 

@@ -28,7 +28,7 @@ UNCHANGING = (
     *(np.ndarray, np.generic, jax.Array, BuiltinFunctionType),
     *(int, float, complex, str, bytes, type(None)),
 )
-"""Stores into arrays stay within the evaluation (`memory`)."""
+"""Stores into arrays stay within the evaluation (`heap`)."""
 
 CHANGING = frozenset(
     [
@@ -137,7 +137,7 @@ def refuse(ev: Evaluation, owner: Any, values: Any) -> None:
     known, name, root = ev.lasting.reached.get(id(owner), (None, "", 0))
     if known is not owner or owner is None:
         return
-    if ev.memory.frames or any_traced(values):
+    if ev.heap.frames or any_traced(values):
         raise ProgramError(
             f"{name!r} was made outside of the program, outlasts its evaluation, and is changed by it", remedy=REMEDY
         )

@@ -13,11 +13,11 @@ import numpy as np
 
 from gradmc.program import exact
 from gradmc.program.frontend import (
+    callbacks,
     choices,
     columns,
     frames,
     gaps,
-    given,
     heavy,
     nullable,
     operators,
@@ -30,12 +30,12 @@ from gradmc.program.frontend import (
 from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import TOKENS
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import TOKENS
-from gradmc.program.frontend.values import CannotRoll, Choice, Column, any_traced, at_once
+from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced, at_once
 
 
 def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -43,13 +43,13 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
     args = tuple(partial.of_list(ev, a) for a in args)
     if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
         return _of_partial(ev, function, args, kwargs)
-    if any(frames.is_pandas(a) or isinstance(a, Column) for a in args) and any_traced((args, kwargs)):
+    if any(frames.is_pandas(a) or isinstance(a, TracedSeries) for a in args) and any_traced((args, kwargs)):
         return _of_columns(ev, function, args, kwargs)
     plain_args = tuple(present(ev, a) for a in args)
     plain_kwargs = {k: present(ev, v) for k, v in kwargs.items()}
     if _is_jaxs(function):
-        plain_args = tuple(given.to_jax(ev, a) for a in plain_args)
-        plain_kwargs = {k: given.to_jax(ev, v) for k, v in plain_kwargs.items()}
+        plain_args = tuple(callbacks.to_jax(ev, a) for a in plain_args)
+        plain_kwargs = {k: callbacks.to_jax(ev, v) for k, v in plain_kwargs.items()}
     given_functions = registry.given_functions(function)
     if given_functions is not None:
         if ev.attempts:
@@ -128,7 +128,7 @@ def _of_columns(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, An
     """A function of columns of a frame, some of traced values."""
     if isinstance(function, np.ufunc) and frames.involved(args) and not kwargs:
         return frames.elementwise(ev, lambda *values: library(ev, function, values, {}), *args)
-    if function in columns.FUNCTIONS and isinstance(args[0], Column) and len(args) == 1:
+    if function in columns.FUNCTIONS and isinstance(args[0], TracedSeries) and len(args) == 1:
         return columns.method(ev, args[0], *columns.FUNCTIONS[function], kwargs)
     return library(ev, function, tuple(map(frames.as_array, args)), {k: frames.as_array(v) for k, v in kwargs.items()})
 
@@ -144,14 +144,14 @@ def _is_jaxs(function: Any) -> bool:
 def new(ev: Evaluation, result: Any, args: tuple) -> Any:
     """Note that a call made its result, unless it returned one of its arguments."""
     if isinstance(result, TOKENS) and all(result is not a for a in args):
-        return ev.memory.bear(result)
+        return ev.heap.allocate(result)
     return fresh(ev, result, args)
 
 
 def fresh(ev: Evaluation, result: Any, args: tuple) -> Any:
     """Note that a call made the iterator that it returned."""
     if isinstance(result, Iterator) and all(result is not a for a in args):
-        return ev.memory.bear_object(result)
+        return ev.heap.allocate_object(result)
     return result
 
 
@@ -163,7 +163,7 @@ def present(ev: Evaluation, value: Any) -> Any:
     if isinstance(value, Generation):
         value = as_list(ev, value)
     if isinstance(value, TOKENS):
-        content = ev.memory.content(value)
+        content = ev.heap.content(value)
         if isinstance(content, Listing):
             return _whole(ev, content)
         if isinstance(content, list):

@@ -17,7 +17,7 @@ from jax.core import Tracer
 from gradmc.program import ir
 from gradmc.program.frontend import bounds, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.values import LEAF, CannotRoll, Form, Guess, Guessed, Tally, beyond, fits, is_traced
+from gradmc.program.frontend.values import LEAF, AppendCount, CannotRoll, Form, Guess, Guessed, beyond, fits, is_traced
 
 ENTRIES = "Read its items one by one (L[-1], for v in L) or by a sum(L); or store into an array that is made before."
 _PLAIN = frozenset({float, int, bool})
@@ -249,7 +249,7 @@ class Growing(Listing):
     form: Any = None
     count: Any = 0
     added: int = 0
-    tally: Tally | None = None
+    tally: AppendCount | None = None
     guess: Guess | None = None
     over: bool = False
 

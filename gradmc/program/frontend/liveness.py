@@ -1,6 +1,6 @@
 """Which variables a block assigns, and which are read after it: backward liveness over structured code.
 
-After `jumps` a function holds only structured statements, so one pass from the last statement to the first
+After `structuring` a function holds only structured statements, so one pass from the last statement to the first
 annotates every loop and branch:
 
     For, While   node.carried   assigned in the body and read by a later iteration (or by the loop's own test)

@@ -21,15 +21,15 @@ from gradmc.program.frontend import bodies, choices, forms
 from gradmc.program.frontend.bodies import Pack, State
 from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import Fields
 from gradmc.program.frontend.identity import Peel, has_identity
 from gradmc.program.frontend.iterables import Rollable
-from gradmc.program.frontend.memory import Fields
 from gradmc.program.frontend.values import (
-    Buffer,
     CannotRoll,
     Container,
     Fixed,
     Form,
+    GrowingList,
     Leaf,
     Missing,
     Nullable,
@@ -81,7 +81,7 @@ class LoopState:
         self.crossing = crossing
         self.ev.loops += 1
         self.label = self.ev.loops
-        self.memory = self.ev.memory
+        self.heap = self.ev.heap
         self.names = (*loop.carried, *loop.after)
         self.entry = bodies.get(loop.state)
         self.tokens = list(crossing.tokens.values())
@@ -100,7 +100,7 @@ class LoopState:
             self.pack.add(self._content(token), stack=id(token) in self.stacks)
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
         for token, form in zip(self.tokens, self.pack.forms[len(self.names) :], strict=True):
-            if isinstance(form, Buffer) and form.tally is not None:
+            if isinstance(form, GrowingList) and form.tally is not None:
                 self.tallies[id(token)] = form.tally.appends
 
     @property
@@ -136,7 +136,7 @@ class LoopState:
         """Whether a token is carried as an array: a list, unless it is one of few numbers, such as a bracket."""
         if not isinstance(token, list) or id(token) in self.crossing.packed or id(token) in self.crossing.growing:
             return isinstance(token, list)
-        before = self.memory.peek(token)
+        before = self.heap.peek(token)
         few = isinstance(before, list) and 0 < len(before) <= FEW
         return not (few and all(is_leaf(v) and not np.ndim(v) for v in before))
 
@@ -148,10 +148,10 @@ class LoopState:
             return room if grows.tally is None else (*room, grows.start(self.ev))
         names = self.crossing.fields.get(id(token))
         if isinstance(token, CellType):
-            return self.memory.peek(token)
+            return self.heap.peek(token)
         if names is None:
             return token
-        return Fields(self.memory.present_fields(token, names) | self.crossing.made.get(id(token), {}))
+        return Fields(self.heap.present_fields(token, names) | self.crossing.made.get(id(token), {}))
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
         """Compare a variable at the body's end with what it was at its beginning."""
@@ -213,7 +213,7 @@ class LoopState:
         before = self.pack.forms[k]
         if form != before and isinstance(token, list) and id(token) not in self.stacks:
             return replace(new, packed=new.packed | {id(token)})
-        if isinstance(form, Buffer) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:
+        if isinstance(form, GrowingList) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:
             raise CannotRoll("a list grows in a loop within the loop that may end early")
         if form != before and isinstance(content, Fields) and isinstance(before, Container):
             return self._leaving_fields(token, content, dict(zip(before.keys, before.parts, strict=True)), new)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.program.frontend import branches, operators, unrolling, where
+from gradmc.program.frontend import branches, operators, unrolling, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable, materialised, rollable
@@ -67,7 +67,7 @@ def for_(
     elif stays_in_python(ev, source.length, size):
         unrolling.short(ev, source, body, ended)
     else:
-        Loop(ev, source, body, state, carried, after, augmented, stores, where.here(), ended, origin=origin).run()
+        Loop(ev, source, body, state, carried, after, augmented, stores, user_line.here(), ended, origin=origin).run()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -30,7 +30,7 @@ def array(ev: Evaluation, value: Any) -> Any:
     """A marked value as an array."""
     if isinstance(value, Sometimes):
         return array(ev, value.value)
-    content = ev.memory.content(value)
+    content = ev.heap.content(value)
     return jnp.stack([jnp.asarray(v) for v in content]) if isinstance(content, list | tuple) else content
 
 

@@ -15,7 +15,7 @@ from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.library_calls import library, present
 from gradmc.program.frontend.stores import delete_item, store
 from gradmc.program.frontend.subscripts import load
-from gradmc.program.frontend.values import CannotRoll, Choice, Column, any_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced
 
 
 def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -26,7 +26,7 @@ def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) 
         if name in CHANGING or name in ("sort", "reverse", *ITEMS):
             raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
         return choices.mapped(ev, lambda o, *values: method(ev, o, name, *values, **kwargs), owner, *args)
-    if isinstance(owner, Column | columns.Windows | columns.Groups) or (
+    if isinstance(owner, TracedSeries | columns.Rolling | columns.Groups) or (
         frames.is_pandas(owner) and any_traced((args, kwargs))
     ):
         return _method_of_frames(ev, owner, name, args, kwargs)

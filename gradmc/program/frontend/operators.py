@@ -24,8 +24,8 @@ from gradmc.program.frontend import (
     text,
 )
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import TOKENS
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import TOKENS
 from gradmc.program.frontend.subscripts import fresh_list
 from gradmc.program.frontend.values import (
     CannotRoll,
@@ -81,7 +81,7 @@ def content(ev: Evaluation, value: Any) -> Any:
     if isinstance(value, TOKENS):
         if isinstance(value, Tracer):
             ev.traced += 1
-        return ev.memory.content(value)
+        return ev.heap.content(value)
     if isinstance(value, Choice):
         raise CannotRoll("something that is no number is used at a symbolic place", choices.REMEDY)
     return content(ev, nullable.used(ev, value)) if isinstance(value, Unbound | Nullable | Spread | Selected) else value
@@ -89,7 +89,7 @@ def content(ev: Evaluation, value: Any) -> Any:
 
 def made(ev: Evaluation, value: Any) -> Any:
     """Note that an operation has made a new value."""
-    return ev.memory.bear(value) if isinstance(value, TOKENS) else value
+    return ev.heap.allocate(value) if isinstance(value, TOKENS) else value
 
 
 def applied(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> Any:
@@ -242,7 +242,7 @@ def inplace(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
             ev.list_method(a, "extend", (b,))
             return a
         if op == "Mult":
-            ev.memory.repeat(a, operator.index(content(ev, b)))
+            ev.heap.repeat(a, operator.index(content(ev, b)))
             return a
         return binary(ev, op, a, b)
     if isinstance(a, Spread):
@@ -427,13 +427,13 @@ def _joined(ev: Evaluation, a: Any, known: Any, later: Callable[[], Any], *, sto
     A right side that is a truth value, changes nothing and looks nothing up (`i + 1 < n and x[i + 1] > 0`) is
     computed beside the left.
     """
-    frame = ev.memory.enter(loop=False)
+    frame = ev.heap.enter(loop=False)
     looked_up = ev.looked_up
     try:
         b = later()
         harmless = not (frame.saved or frame.grown or frame.failures or ev.looked_up > looked_up)
     finally:
-        ev.memory.leave(frame)
+        ev.heap.leave(frame)
     if harmless and _is_bool(a) and _is_bool(b):
         combine, numpy = (jnp.logical_or, np.logical_or) if stop_on else (jnp.logical_and, np.logical_and)
         return tables.apply(ev, combine(known, b), numpy, known, b)

@@ -46,7 +46,7 @@ def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -
 
 
 def _array(ev: Evaluation, value: Any) -> Any:
-    return ev.memory.content(value)
+    return ev.heap.content(value)
 
 
 def is_elementwise(function: Any) -> bool:
@@ -87,7 +87,7 @@ def of_list(ev: Evaluation, value: Any) -> Any:
 
     A loop that may end early, or appends on one side of a branch, leaves such lists.
     """
-    content = ev.memory.content(value) if isinstance(value, list) else value
+    content = ev.heap.content(value) if isinstance(value, list) else value
     if not isinstance(content, Growing) or not content.over or content.form != LEAF or content.leaves[0].ndim != 1:
         return value
     (numbers,) = content.leaves
@@ -122,9 +122,9 @@ def note(ev: Evaluation, mask: Any, op: str, operands: Sequence[Any], tokens: Se
         tokens: the operands.
     """
     if is_traced(mask) and mask.ndim and mask.dtype == bool:
-        memory = ev.memory
+        heap = ev.heap
         parts = tuple(
-            ("value", type(v), v) if isinstance(v, int | float) else (key(ev, v), memory.version(t))
+            ("value", type(v), v) if isinstance(v, int | float) else (key(ev, v), heap.version(t))
             for v, t in zip(operands, tokens, strict=True)
         )
         ev.masks[id(mask)] = (mask, (op, *parts), (*operands, *tokens))

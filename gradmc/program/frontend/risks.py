@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import failing, pythons, where
+from gradmc.program.frontend import failing, pythons, user_line
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.libraries.names import told
+from gradmc.program.frontend.libraries.unsupported import told
 from gradmc.program.frontend.partial import is_elementwise
 from gradmc.program.frontend.values import is_traced
 
@@ -211,7 +211,7 @@ def _refuse(ev: Evaluation, what: str) -> None:
         raise ProgramError(
             f"a try waits for {', '.join(sorted(caught)) or 'any exception'}, and where {what} raises is not known "
             "while compiling",
-            location=where.here(),
+            location=user_line.here(),
             remedy=REMEDY,
         )
 
@@ -233,7 +233,7 @@ def operator(ev: Evaluation, op: str, a: Any, b: Any, result: Any) -> None:
         raise ProgramError(
             "a try waits for a ZeroDivisionError or OverflowError here, and it is not known while compiling whether "
             "these are numbers of Python's, which raise it, or of numpy's, which do not",
-            location=where.here(),
+            location=user_line.here(),
             remedy="Make one of Python's: float(x); or test the divisor by an if.",
         )
     if op in DIVIDING:

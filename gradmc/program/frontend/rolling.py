@@ -10,10 +10,10 @@ from typing import Any
 
 from gradmc.program.frontend import failing, operators, unrolling
 from gradmc.program.frontend.crossing import Again, Crossing, foreseen
+from gradmc.program.frontend.heap import OneSided
 from gradmc.program.frontend.identity import Peel
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.loop_state import Statement
-from gradmc.program.frontend.memory import OneSided
 from gradmc.program.frontend.trial import IN_PYTHON, DataOnly, Stops, Trial
 from gradmc.program.frontend.values import CannotRoll
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.mirrored import jaxs
-from gradmc.program.frontend.libraries.names import NoCounterpart, random_refused, told
+from gradmc.program.frontend.libraries.unsupported import NoCounterpart, random_refused, told
 from gradmc.program.frontend.values import any_traced, is_traced
 
 LISTS_OF_ARRAYS = frozenset(
@@ -83,7 +83,9 @@ def counterpart(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
 
 def _refuse(name: str) -> NoReturn:
     raise NoCounterpart(
-        f"{name} cannot be applied to a value that is not known while compiling", location=where.here(), remedy=REMEDY
+        f"{name} cannot be applied to a value that is not known while compiling",
+        location=user_line.here(),
+        remedy=REMEDY,
     )
 
 
@@ -103,7 +105,7 @@ def _without_out(found: Callable[..., Any], function: Any) -> Callable[..., Any]
         if kwargs.get("out") is not None:
             raise ProgramError(
                 f"{told(function)}(out=...) cannot be compiled",
-                location=where.here(),
+                location=user_line.here(),
                 remedy="Assign the result: out[:] = ...",
             )
         kwargs.pop("out", None)

@@ -14,15 +14,15 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
-from gradmc.program.frontend import bodies, complaints, failing, forms, nullable, sometimes, tables, where
-from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend import bodies, complaints, failing, forms, nullable, sometimes, tables, user_line
+from gradmc.program.frontend.bodies import BodyExit, State
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import Fields, OneSided
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.memory import Fields, OneSided
+from gradmc.program.frontend.phi import Leaf, PhiOperand, difference, or_none, or_unset
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.terms import Leaf, Term, difference, or_none, or_unset
 from gradmc.program.frontend.values import (
     MISSING,
     CannotRoll,
@@ -81,7 +81,7 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
     side = Side()
     entry = bodies.get(state)
 
-    def finish(outcome: Outcome) -> list[Any]:
+    def finish(outcome: BodyExit) -> list[Any]:
         leaves: list[Any] = []
 
         def take(value: Any) -> tuple[Form, int, int]:
@@ -89,20 +89,20 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
             leaves.extend(strong(leaf) for leaf in more)
             return form, len(leaves) - len(more), len(leaves)
 
-        memory = ev.memory
+        heap = ev.heap
         if side.error is not None:
-            outcome = Outcome(entry, [], [], marks.Marks(), outcome.failures)
+            outcome = BodyExit(entry, [], [], marks.Marks(), outcome.failures)
         for key, value in _left(outcome, entry, count, side.subjects):
             inner = value.value if isinstance(value, Sometimes) else value
             side.found[key] = take(inner)
             side.values[key] = value
-            held = objects_inside(memory.peek(inner), memory)
-            side.held[key] = [o if memory.is_outside(o) else None for o in held]
-            whole = memory.root(inner)
-            if key[0] in ("variable", "item") and has_identity(whole) and memory.is_outside(whole):
+            held = objects_inside(heap.peek(inner), heap)
+            side.held[key] = [o if heap.is_outside(o) else None for o in held]
+            whole = heap.root(inner)
+            if key[0] in ("variable", "item") and has_identity(whole) and heap.is_outside(whole):
                 side.kept[key] = whole
         for k, value in enumerate(outcome.values[:count]):
-            if value is entry[k] and any(id(o) in side.subjects for o in objects(value, memory)):
+            if value is entry[k] and any(id(o) in side.subjects for o in objects(value, heap)):
                 side.under["variable", k] = take(value)
         return leaves
 
@@ -123,17 +123,17 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
 
 def kept(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[Any]:
     """The objects from outside of the branch that a variable may hold after it."""
-    held = [side.kept.get(key) if key in side.found else ev.memory.root(before) for side in both]
+    held = [side.kept.get(key) if key in side.found else ev.heap.root(before) for side in both]
     return list({id(o): o for o in held if has_identity(o)}.values())
 
 
 def held(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
     """The arrays and lists in the values of one key, on each side that has one; `before` is what others leave."""
-    memory = ev.memory
-    return [side.held[key] if key in side.held else list(objects_inside(before, memory)) for side in both]
+    heap = ev.heap
+    return [side.held[key] if key in side.held else list(objects_inside(before, heap)) for side in both]
 
 
-def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:
+def _left(outcome: BodyExit, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:
     """What a side left, by key."""
     left: list[tuple[Key, Any]] = [
         (("variable", k), outcome.values[k]) for k in range(count) if outcome.values[k] is not entry[k]
@@ -154,7 +154,7 @@ def _left(outcome: Outcome, entry: tuple, count: int, subjects: dict[int, Any]) 
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Merged:
+class Phi:
     """What one key is after the branch.
 
     Attributes:
@@ -203,11 +203,11 @@ class Merged:
             return nullable.known(value.value, same, value.unset)
         tables.note(ev, value.null, self.null)
         plain = all(isinstance(side[-1], np.ndarray) for side in (self.yes, self.no))
-        return replace(value, met=self.met, at=where.here()) if plain and self.met else value
+        return replace(value, met=self.met, at=user_line.here()) if plain and self.met else value
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Common:
+class Join:
     """Brings the values of two sides together.
 
     Args:
@@ -227,11 +227,11 @@ class Common:
     test: Table | None
     first: bool = False
 
-    def merged(self) -> list[Merged]:
+    def merged(self) -> list[Phi]:
         """What every key is after the branch."""
         return [self._merge(key) for key in dict.fromkeys([*self.yes.found, *self.no.found])]
 
-    def _merge(self, key: Key) -> Merged:
+    def _merge(self, key: Key) -> Phi:
         alone = key not in self.yes.found or key not in self.no.found
         if key[0] in ("item", "items", "mark"):
             if alone:
@@ -244,7 +244,7 @@ class Common:
         name = self.names[key[1]] if key[0] == "variable" else ""
         ours = name.startswith(INTERNAL) and name != CHOICE
         if ours and (torn := self._torn(key)) is not None:
-            return Merged(key, MISSING, [], [], torn)
+            return Phi(key, MISSING, [], [], torn)
         if isinstance(yes.form, Missing) and ours:
             yes = no.blank()
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
@@ -260,13 +260,13 @@ class Common:
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None
             met = why if not alone or (isinstance(yes.form, OrNone) and yes.form.unset) else ""
-            return Merged(key, yes.form, yes.leaves, no.leaves, unset, null=null, met=met)
+            return Phi(key, yes.form, yes.leaves, no.leaves, unset, null=null, met=met)
         if key[0] == "variable" and (full := yes.spreads(no)) is not None:
             smaller = min((yes.types[0].shape, no.types[0].shape), key=lambda s: (len(s), np.prod(s)))
             spread = Spread(np.empty(full), smaller, name, why)
-            return Merged(key, yes.form, yes.leaves, no.leaves, spread=spread)
+            return Phi(key, yes.form, yes.leaves, no.leaves, spread=spread)
         if key[0] == "variable":
-            return Merged(key, yes.form, [], [], Unbound(name, why))
+            return Phi(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
         if (name := self._made(key)) is not None:
             raise CannotRoll(
@@ -277,14 +277,14 @@ class Common:
             raise OneSided(subject)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
 
-    def _on(self, side: Side, key: Key) -> Term:
+    def _on(self, side: Side, key: Key) -> PhiOperand:
         """What one key is on one side: what was there before, if the side leaves it alone."""
         if (place := side.found.get(key, side.under.get(key))) is not None:
             form, a, b = place
-            return Term(form, list(range(a, b)), list(side.jaxpr.out_avals[a:b]))
+            return PhiOperand(form, list(range(a, b)), list(side.jaxpr.out_avals[a:b]))
         leaves, form = forms.apart(self.ev, self._before(key))
         leaves = [strong(leaf) for leaf in leaves]
-        return Term(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
+        return PhiOperand(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
 
     def _value(self, side: Side, key: Key) -> Any:
         return side.values[key] if key in side.values else self._before(key)
@@ -303,7 +303,7 @@ class Common:
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""
         for side in (self.yes, self.no):
-            before = objects(self._before(key), self.ev.memory)
+            before = objects(self._before(key), self.ev.heap)
             held = [side.kept.get(key), *side.held[key]] if key in side.found else before
             if any(o is not None for o in held):
                 return True
@@ -321,14 +321,14 @@ class Common:
                 before = self.entry[k]
                 return before.late if self.first and isinstance(before, Unbound) and before.late is not None else before
             case ("token", token):
-                memory = self.ev.memory
+                heap = self.ev.heap
                 subject = {**self.yes.subjects, **self.no.subjects}[token]
                 other = self.yes.values.get(key, self.no.values.get(key))
-                return memory.present_fields(subject, other) if isinstance(other, Fields) else memory.peek(subject)
+                return heap.present_fields(subject, other) if isinstance(other, Fields) else heap.peek(subject)
             case _:
                 return np.False_
 
-    def _one_sided(self, key: Key) -> Merged:
+    def _one_sided(self, key: Key) -> Phi:
         """A mark or an appended item on one side only: kept where the condition says so, if data tell."""
         here = self.yes if key in self.yes.found else self.no
         if self.test is None or key[0] == "items":
@@ -337,16 +337,16 @@ class Common:
             raise OneSidedMark(
                 f"{key[1]}({key[2]!r}, ...) on one side of a branch that depends on parameters: the number of terms "
                 "would change from draw to draw",
-                location=where.here(),
+                location=user_line.here(),
                 remedy=f"Call {key[1]} on both sides, or once after the branch.",
             )
         term = self._on(here, key)
         blank = term.blank().leaves
         if here is self.yes:
-            return Merged(key, term.form, term.leaves, blank, None, self.test, here.values[key])
+            return Phi(key, term.form, term.leaves, blank, None, self.test, here.values[key])
         test = self.test
         when = Table(test.loops, lambda: ~test.values)
-        return Merged(key, term.form, blank, term.leaves, None, when, here.values[key])
+        return Phi(key, term.form, blank, term.leaves, None, when, here.values[key])
 
 
 def _null_of(ev: Evaluation, value: Any) -> Table | None:

@@ -10,7 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import bounds, choices, lasting, nullable, operators, partial, tables, where, windows
+from gradmc.program.frontend import (
+    bounds,
+    choices,
+    lasting,
+    moving_slices,
+    nullable,
+    operators,
+    partial,
+    tables,
+    user_line,
+)
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
@@ -46,7 +56,7 @@ MOST_NAMES = 100
 
 def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
-    memory = ev.memory
+    heap = ev.heap
     index = present_index(ev, index)
     owner = nullable.used(ev, owner)
     if isinstance(value, Unbound):
@@ -60,13 +70,13 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     if isinstance(owner, list):
         _store_in_list(ev, owner, index, value)
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
-        replace(ev, owner, partial.stored(ev, memory.content(owner), index, value))
+        replace(ev, owner, partial.stored(ev, heap.content(owner), index, value))
     elif is_array(owner):
-        content = memory.content(owner)
+        content = heap.content(owner)
         replace(
             ev,
             owner,
-            _stored(ev, content, index, operand(ev, value), owned=content is not owner and memory.owns(owner)),
+            _stored(ev, content, index, operand(ev, value), owned=content is not owner and heap.owns(owner)),
         )
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
@@ -83,7 +93,7 @@ def _store_by_name(ev: Evaluation, owner: dict, key: Choice, value: Any) -> None
     Raises:
         CannotRoll: an item is no number, or not there yet, or there are too many.
     """
-    value = ev.memory.content(value)
+    value = ev.heap.content(value)
     with changed(ev, owner) as content:
         for n, option in enumerate(key.options):
             before: Any = content.get(option)
@@ -105,17 +115,17 @@ def operand(ev: Evaluation, value: Any) -> Any:
 
 def replace(ev: Evaluation, owner: Any, content: Any) -> None:
     """Give an array new content; a view passes it on to what it is a part of."""
-    memory = ev.memory
-    view = memory.parent(owner)
+    heap = ev.heap
+    view = heap.parent(owner)
     if view is None:
-        memory.write(owner, content)
+        heap.write(owner, content)
     elif isinstance(view.index, Rearranged):
         replace(ev, view.parent, view.index.back(content))
     else:
         if isinstance(view.parent, list) and any_traced(view.index):
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
-            memory.store_inside(memory.root(view.parent))
+            heap.store_inside(heap.root(view.parent))
         store(ev, view.parent, view.index, content)
 
 
@@ -127,32 +137,32 @@ def _check_distinct(rows: list) -> None:
 
 
 def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
-    memory = ev.memory
-    present = memory.peek(owner)
-    plain = present is owner and memory.parent(owner) is None
-    if plain and memory.owns(owner) and not any_traced(index):
-        memory.note_change(owner)
+    heap = ev.heap
+    present = heap.peek(owner)
+    plain = present is owner and heap.parent(owner) is None
+    if plain and heap.owns(owner) and not any_traced(index):
+        heap.note_change(owner)
         owner[index] = value
         return
     if isinstance(index, slice):
         raise CannotRoll("a slice of a list is replaced")
-    memory.content(owner)
-    listing = memory.listing(owner)
+    heap.content(owner)
+    listing = heap.listing(owner)
     new = listing.store(ev, index, value)
-    view = memory.parent(owner)
+    view = heap.parent(owner)
     if view is None:
-        memory.write(owner, new)
+        heap.write(owner, new)
     else:
         replace(ev, owner, fresh_list(ev, new))
     if listing.stacks(index):
-        memory.copied(owner, objects(value, memory))
+        heap.copied(owner, objects(value, heap))
 
 
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
-    memory = ev.memory
+    heap = ev.heap
     if any_traced(index):
         raise CannotRoll(f"a {type(owner).__name__} {KEYED}", KEYED_REMEDY)
-    if memory.frames and id(owner) not in memory.frames[-1].born:
+    if heap.frames and id(owner) not in heap.frames[-1].born:
         raise CannotRoll(f"a {type(owner).__name__} is changed inside the loop or branch")
     owner[index] = value
 
@@ -172,9 +182,9 @@ def _stored(ev: Evaluation, content: Any, index: Any, value: Any, *, owned: bool
         return jnp.broadcast_to(value, content.shape).astype(content.dtype)
     if all(map(is_integer, parts)):
         bounds.check_places(ev, content, parts)
-        return ir.store(content, value, *parts, source=where.here())
+        return ir.store(content, value, *parts, source=user_line.here())
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
-        return windows.store(ev, content, parts, value)
+        return moving_slices.store(ev, content, parts, value)
     if all(is_integer(p) or isinstance(p, slice) for p in parts) and any_traced(parts):
         return _store_moved(ev, content, parts, value)
     value = jnp.asarray(value)
@@ -199,13 +209,13 @@ def _store_moved(ev: Evaluation, content: Any, parts: Sequence[Any], value: Any)
     front = list(range(len(axes)))
     moved = jnp.moveaxis(jnp.asarray(content), axes, front)
     bounds.check_places(ev, moved, [parts[k] for k in axes])
-    new = ir.store(moved, value, *(parts[k] for k in axes), source=where.here())
+    new = ir.store(moved, value, *(parts[k] for k in axes), source=user_line.here())
     return jnp.moveaxis(new, front, axes)
 
 
 def store_inplace(ev: Evaluation, op: str, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] op= value`."""
-    content, mask = ev.memory.content(owner), present_index(ev, index)
+    content, mask = ev.heap.content(owner), present_index(ev, index)
     if isinstance(value, Selected) and is_mask(mask) and is_array(content):
         store(ev, owner, mask, operators.binary(ev, op, load(ev, owner, mask), value))
         return
@@ -215,7 +225,7 @@ def store_inplace(ev: Evaluation, op: str, owner: Any, index: Any, value: Any) -
         return
     was = load(ev, owner, index)
     now = operators.inplace(ev, op, was, value)
-    if now is not was or ev.memory.parent(was) is None:
+    if now is not was or ev.heap.parent(was) is None:
         store(ev, owner, index, now)
 
 
@@ -228,8 +238,8 @@ def delete_item(ev: Evaluation, owner: Any, index: Any) -> None:
         with changed(ev, owner, index) as content:
             del content[index]
         return
-    memory = ev.memory
-    if memory.frames and id(owner) not in memory.frames[-1].born:
+    heap = ev.heap
+    if heap.frames and id(owner) not in heap.frames[-1].born:
         raise CannotRoll(f"an item of a {type(owner).__name__} is deleted inside the loop or branch")
     del owner[index]
 
@@ -237,14 +247,14 @@ def delete_item(ev: Evaluation, owner: Any, index: Any) -> None:
 @contextmanager
 def changed(ev: Evaluation, owner: dict, key: Any = None) -> Iterator[dict]:
     """The dict to change in place of `owner`: itself, or a copy that becomes its content."""
-    memory = ev.memory
+    heap = ev.heap
     if any_traced(key):
         raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
-    present = memory.content(owner)
-    if present is owner and memory.owns(owner):
-        memory.note_change(owner)
+    present = heap.content(owner)
+    if present is owner and heap.owns(owner):
+        heap.note_change(owner)
         yield owner
         return
     new = copy.copy(present)
     yield new
-    memory.write(owner, new)
+    heap.write(owner, new)

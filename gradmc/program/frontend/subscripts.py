@@ -13,12 +13,12 @@ from gradmc.program.frontend import (
     choices,
     frames,
     gaps,
+    moving_slices,
     nullable,
     partial,
     pythons,
     tables,
-    where,
-    windows,
+    user_line,
 )
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
@@ -54,10 +54,10 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         return choices.mapped(ev, lambda o, *parts: load(ev, o, parts), owner, *index)
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
         return frames.load(ev, owner, index, lambda o, k: load(ev, o, k))
-    content = ev.memory.content(owner)
+    content = ev.heap.content(owner)
     index = present_index(ev, index)
     if type(owner) in JOINING and any_traced(index):
-        return ev.memory.bear(_joined(JOINING[type(owner)], index))
+        return ev.heap.allocate(_joined(JOINING[type(owner)], index))
     if isinstance(content, Listing):
         result = _from_listing(ev, owner, content, index)
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
@@ -66,15 +66,15 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     if is_array(content):
         result = _element(ev, content, index)
         if is_array(result):
-            ev.memory.bear(result)
+            ev.heap.allocate(result)
             if _is_basic(index):
-                ev.memory.view(result, owner, index)
+                ev.heap.view(result, owner, index)
         return result
     if isinstance(content, list) and not symbolic_index(index):
         try:
             return content[index]
         except IndexError:
-            ev.memory.may_grow(owner)  # pyright: ignore[reportArgumentType]
+            ev.heap.may_grow(owner)  # pyright: ignore[reportArgumentType]
             raise
     if not symbolic_index(index):
         return content[index]
@@ -92,9 +92,9 @@ def _joined(joining: Any, index: Any) -> Any:
 
 def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
     """Note that a value just made from a part of its owner stands for that part: stores into it reach the owner."""
-    memory = ev.memory
-    memory.bear(result)
-    memory.view(result, owner, index)
+    heap = ev.heap
+    heap.allocate(result)
+    heap.view(result, owner, index)
 
 
 def _symbolic(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
@@ -134,7 +134,7 @@ def _from_listing(ev: Evaluation, owner: Any, content: Listing, index: Any) -> A
     if isinstance(index, slice):
         n = content.length()
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
-            return windows.of_listing(ev, content, index)
+            return moving_slices.of_listing(ev, content, index)
         picked = range(*index.indices(n))
         return fresh_list(ev, Listing.of([load(ev, owner, k) for k in picked]))
     return content.item(ev, index)
@@ -158,21 +158,21 @@ def element(ev: Evaluation, content: Any, index: Any) -> Any:
 
 def fresh_list(ev: Evaluation, content: Listing) -> list:
     """A new list with this content."""
-    memory = ev.memory
+    heap = ev.heap
     token: list = []
-    memory.bear(token)
-    memory.write(token, content)
+    heap.allocate(token)
+    heap.write(token, content)
     return token
 
 
 def present_index(ev: Evaluation, index: Any) -> Any:
     """An index with the present contents of lists and arrays in it."""
-    memory = ev.memory
+    heap = ev.heap
     index = nullable.used(ev, index)
     if isinstance(index, tuple):
         return tuple(present_index(ev, part) for part in index)
     if isinstance(index, list | np.ndarray | jax.Array):
-        content = memory.content(index)
+        content = heap.content(index)
         return np.asarray(content) if isinstance(content, list) and not any_traced(content) else content
     return index
 
@@ -242,7 +242,7 @@ def _element(ev: Evaluation, content: Any, index: Any) -> Any:
         return gaps.loaded(ev, result, content, lambda other: _loaded(ev, other, parts))
     if any(isinstance(p, slice) and any_traced([p.start, p.stop, p.step]) for p in parts):
         ev.looked_up += 1
-        return windows.load(ev, content, parts)
+        return moving_slices.load(ev, content, parts)
     if not any_traced(parts):
         result = pythons.note(ev, content[tuple(parts)], False)
         return gaps.loaded(ev, result, content, lambda other: other[tuple(parts)])
@@ -253,7 +253,7 @@ def _element(ev: Evaluation, content: Any, index: Any) -> Any:
 
 
 def _loaded(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
-    result = pythons.note(ev, ir.load(content, *parts, source=where.here()), False)
+    result = pythons.note(ev, ir.load(content, *parts, source=user_line.here()), False)
     return tables.look_up(ev, result, content, parts)
 
 
@@ -266,7 +266,7 @@ def _integers_first(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axes, range(len(axes)))
     bounds.check_element(ev, moved, [parts[k] for k in axes])
-    return ir.load(moved, *(parts[k] for k in axes), source=where.here())
+    return ir.load(moved, *(parts[k] for k in axes), source=user_line.here())
 
 
 def check_bounds(content: Any, parts: Sequence[Any]) -> None:

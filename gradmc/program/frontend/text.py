@@ -7,7 +7,7 @@ in `observe(f"y_{k}", ...)`), the loop is unrolled if the text is of its index; 
 
 from typing import Any, NoReturn
 
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced
 
@@ -89,8 +89,8 @@ def printed(ev: Evaluation, *values: Any, **options: Any) -> None:
     are not known, it is left to plain Python.
     """
     shows = [shown(ev, v) for v in values]
-    if ev.memory.frames or is_untold(shows):
-        where.warn(
+    if ev.heap.frames or is_untold(shows):
+        user_line.warn(
             "this print is left out of the compiled program, which is made before its values are known; "
             "to look at values while sampling use gm.record, or jax.debug.print",
             UnknownPrintWarning,

@@ -19,9 +19,10 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
-from gradmc.program.frontend.bodies import Outcome, Pack
+from gradmc.program.frontend.bodies import BodyExit, Pack
 from gradmc.program.frontend.crossing import Again, Crossing, foreseen
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
     End,
     Identities,
@@ -38,7 +39,6 @@ from gradmc.program.frontend.identity import (
 )
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.loop_state import INTERNAL, LoopState, Statement
-from gradmc.program.frontend.memory import Fields, OneSided, Retry
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Unbound, is_traced
 from gradmc.program.middle.whole import exceeds
@@ -93,7 +93,7 @@ class Trial(LoopState):
         self._note_ends(jaxpr, out)
         self._take(out, grown)
         for whole, held in self.copies:
-            self.memory.copied(whole, held)
+            self.heap.copied(whole, held)
         marking.deliver(self.ev, self.marks, marked, self.label)
         for kinds, condition in zip(self.kinds, failed, strict=True):
             failing.note(self.ev, jnp.any(condition), *kinds)
@@ -106,14 +106,14 @@ class Trial(LoopState):
         """Whether what ends the loop depends on parameters."""
         flags = [k for k, name in enumerate(self.names) if name.startswith(ENDING)]
         leaves = [k for flag in flags for k in range(*self.pack.spans[flag])]
-        return any(control.Carried.of(jaxpr, self.pack.leaves, k) is None for k in leaves)
+        return any(control.DataCarry.of(jaxpr, self.pack.leaves, k) is None for k in leaves)
 
     def _tabulate(self, jaxpr: Any) -> None:
         """If what a carried number is in every iteration was asked for, find out and trace again."""
         demands = self.ev.demands
         wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
         if wanted:
-            slices = {k: control.Carried.of(jaxpr, self.pack.leaves, k) for k in wanted}
+            slices = {k: control.DataCarry.of(jaxpr, self.pack.leaves, k) for k in wanted}
             if self._exceeds(jaxpr):
                 slices = dict.fromkeys(wanted)
             found = {k: carried.along()[:-1] if carried else None for k, carried in slices.items()}
@@ -124,7 +124,7 @@ class Trial(LoopState):
         if not any(map(tables.whole, out)) or self._exceeds(jaxpr):
             return
         for k, leaf in enumerate(out):
-            carried = control.Carried.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
+            carried = control.DataCarry.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
             if carried is not None:
                 tables.note(self.ev, leaf, tables.Table((), lambda carried=carried: carried.along()[-1]))
 
@@ -138,15 +138,15 @@ class Trial(LoopState):
             for (token, items), leaves in zip(self.grown, grown, strict=True)
         ]
         tokens = [*self.tokens, *(token for token, _ in added)]
-        variables, contents = bodies.get(self.loop.state), [self.memory.peek(token) for token in tokens]
+        variables, contents = bodies.get(self.loop.state), [self.heap.peek(token) for token in tokens]
         try:
             self.assign(out)
             for token, items in added:
-                self.memory.append(token, items)
+                self.heap.append(token, items)
         except CannotRoll:
             bodies.put(self.loop.state, variables)
             for token, content in zip(tokens, contents, strict=True):
-                self.memory.write(token, content)
+                self.heap.write(token, content)
             raise
 
     def assign(self, out: Sequence[Any]) -> None:
@@ -157,7 +157,7 @@ class Trial(LoopState):
             if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
                 now.append(before)
             else:
-                now.append(self.memory.bear(bodies.named(name, self._object(k, value))))
+                now.append(self.heap.allocate(bodies.named(name, self._object(k, value))))
                 if self.whose[k] == pythons.of_result(self.ev, before):
                     pythons.note(self.ev, now[-1], self.whose[k])
         for group in self.groups:
@@ -166,14 +166,14 @@ class Trial(LoopState):
                 now[k] = now[first]
         bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
-            self.memory.write(token, self._after(token, value))
+            self.heap.write(token, self._after(token, value))
         self._tie_after(now)
 
     def _object(self, k: int, value: Any) -> Any:
         """The object that variable `k` holds after the loop: a new one if nothing else is known."""
         if k in self.identities.moved and self.iterations is not None:
             before = self.entry[self.identities.source(k, self.iterations)]
-            stores.replace(self.ev, before, self.memory.peek(value))
+            stores.replace(self.ev, before, self.heap.peek(value))
             return before
         return self.identities.after.get(k, value)
 
@@ -182,11 +182,11 @@ class Trial(LoopState):
         for shared in self.identities.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
             if len(members) > 1:
-                self.memory.tie(list(members.values()), shared_always)
+                self.heap.alias(list(members.values()), shared_always)
         for before, value in zip(self.entry, now, strict=True):
             self._stack(before, value)
         for k in self.identities.lost:
-            self.memory.spoil(self.entry[k], shared_always)
+            self.heap.invalidate(self.entry[k], shared_always)
 
     def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
         tokens = self.crossing.tokens
@@ -194,9 +194,9 @@ class Trial(LoopState):
             o
             for place in places
             for o in (
-                objects(variables[place], self.memory)
+                objects(variables[place], self.heap)
                 if isinstance(place, int)
-                else objects_in(tokens[place[1]], self.memory.peek(tokens[place[1]]), self.memory)
+                else objects_in(tokens[place[1]], self.heap.peek(tokens[place[1]]), self.heap)
             )
         ]
 
@@ -223,7 +223,9 @@ class Trial(LoopState):
         tables.index(self.ev, i, self.loop.source.length, self.label)
         return self.within(body, i, leaves, self._finish)
 
-    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
+    def within[T](
+        self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[BodyExit], T]
+    ) -> T:
         """Run the body (or the test) of the loop on carried leaves."""
 
         def begin() -> None:
@@ -235,16 +237,16 @@ class Trial(LoopState):
                 seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
-                    self.memory.bear(value)
+                    self.heap.allocate(value)
             self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
             self._note_pythons()
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
             self._tie()
-            self.inside = set(self.memory.inside)
+            self.inside = set(self.heap.inside)
 
-        depth = len(self.memory.frames)
+        depth = len(self.heap.frames)
         try:
             return bodies.run(self.ev, body, self.loop.state, begin, finish, loop=True)
         except Retry as retry:
@@ -272,23 +274,23 @@ class Trial(LoopState):
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
         for before, value in zip(self.entry, self.seen, strict=True):
-            for one, copy in zip(objects(before, self.memory), objects(value, self.memory), strict=False):
+            for one, copy in zip(objects(before, self.heap), objects(value, self.heap), strict=False):
                 if one is not copy:
-                    self.memory.tie([one, copy], shared_first)
+                    self.heap.alias([one, copy], shared_first)
             self._stack(before, value)
         for shared in self.crossing.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
-            self.memory.tie(list(members.values()), shared_always)
+            self.heap.alias(list(members.values()), shared_always)
 
     def _stack(self, before: Any, value: Any) -> None:
         """Note what the list that a variable holds has copies of, if its items have become rows of an array."""
         if not isinstance(before, list) or not isinstance(value, list) or value is before:
             return
-        stored = id(before) in self.memory.inside
-        if stored or isinstance(self.memory.peek(value), Listing):
-            self.memory.copied(value, objects_inside(self.memory.peek(before), self.memory))
+        stored = id(before) in self.heap.inside
+        if stored or isinstance(self.heap.peek(value), Listing):
+            self.heap.copied(value, objects_inside(self.heap.peek(before), self.heap))
         if stored:
-            self.memory.store_inside(value)
+            self.heap.store_inside(value)
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -302,9 +304,9 @@ class Trial(LoopState):
         grows = self.crossing.growing.get(id(token))
         if made := self.crossing.made.get(id(token)):
             value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
-        self.memory.write(token, self.memory.held(token, value) if grows is None else grows.during(self.ev, value, i))
+        self.heap.write(token, self.heap.held(token, value) if grows is None else grows.during(self.ev, value, i))
 
-    def _finish(self, outcome: Outcome) -> tuple[list[Any], Any]:
+    def _finish(self, outcome: BodyExit) -> tuple[list[Any], Any]:
         """The carried leaves at the body's end; appended items, marks and failures, to be stacked."""
         leaves = self.leaving(outcome)
         grown = []
@@ -318,9 +320,9 @@ class Trial(LoopState):
         self.kinds, failed = list(failures), list(failures.values())
         return leaves, (grown, marked, failed)
 
-    def leaving(self, outcome: Outcome) -> list[Any]:
+    def leaving(self, outcome: BodyExit) -> list[Any]:
         """The carried leaves at the body's end."""
-        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.memory, self.peeled)
+        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.heap, self.peeled)
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
         out, new = Pack(self.ev), self.crossing
@@ -341,33 +343,33 @@ class Trial(LoopState):
         if more or fields != self.crossing.fields:
             new = replace(new, tokens={**new.tokens, **more}, fields=fields)
         for k, token in enumerate(self.tokens):
-            content = contents.get(id(token), self.memory.peek(token))
+            content = contents.get(id(token), self.heap.peek(token))
             new = self._leaving_token(len(self.names) + k, token, content, out, new)
         shared = self.identities.shared
         if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
             new = replace(new, shared=shared)
         if new is not self.crossing or self._stored_inside():
             raise Again(new)
-        self.memory.check_copies()
-        self.copies = self.memory.copies()
+        self.heap.check_copies()
+        self.copies = self.heap.copies()
         for token, items in outcome.grown:
-            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.memory)
-            self.copies.append((token, list(filter(self.memory.is_outside, held))))
+            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.heap)
+            self.copies.append((token, list(filter(self.heap.is_outside, held))))
         return out.leaves
 
     def _stored_inside(self) -> bool:
         """Whether the body stores into rows of a list of which it has read copies, as if nobody stored into them."""
-        memory = self.memory
-        new = set(memory.inside) - self.inside
+        heap = self.heap
+        new = set(heap.inside) - self.inside
         for before, value in zip(self.entry, self.seen, strict=True):
-            if id(value) in memory.inside:
-                memory.store_inside(before)
-        return any(id(whole) in new and memory.trusts(whole) for whole in (*self.tokens, *self.seen))
+            if id(value) in heap.inside:
+                heap.store_inside(before)
+        return any(id(whole) in new and heap.may_have_read_items(whole) for whole in (*self.tokens, *self.seen))
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
         grows = self.crossing.growing.get(id(token))
-        return self.memory.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
+        return self.heap.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
 
 
 def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:

@@ -20,8 +20,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import bodies, branches, complaints, failing, operators, stores, text, where
-from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend import bodies, branches, complaints, failing, operators, stores, text, user_line
+from gradmc.program.frontend.bodies import BodyExit, State
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.failing import Failure, Kinds
 from gradmc.program.frontend.identity import objects
@@ -39,7 +39,7 @@ type Handler = tuple[Callable[[], Any] | None, Callable[[Any], object]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Step:
+class Snapshot:
     """The body of a `try` before one of its statements.
 
     Attributes:
@@ -67,7 +67,7 @@ class Attempt:
 
     kinds: Kinds
     state: State
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Snapshot] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -119,7 +119,7 @@ def try_(
     if not all(ends and _takes_nan(token) for token in rehearsal.changed):
         raise ProgramError(
             "this try changes something that was made before it, and may raise after that",
-            location=where.here(),
+            location=user_line.here(),
             remedy="Make the array, list or object in the try, or store into it after the try.",
         )
 
@@ -146,7 +146,7 @@ def _branch(
     def handle() -> None:
         bodies.put(state, rehearsal.before)
         for token in rehearsal.changed:
-            stores.replace(ev, token, jnp.full_like(ev.memory.peek(token), jnp.nan))
+            stores.replace(ev, token, jnp.full_like(ev.heap.peek(token), jnp.nan))
         error = failing.raised(_stand_in(kind))
         try:
             raise error
@@ -187,7 +187,7 @@ def _rehearsed(
                 raise
         step(ev, simple=True)
 
-    def finish(outcome: Outcome) -> Rehearsal:
+    def finish(outcome: BodyExit) -> Rehearsal:
         tokens = [token for token, _ in (*outcome.written, *outcome.grown)]
         before, changed = _before(ev, attempt.steps, names)
         return Rehearsal(outcome.failures, before, tokens if changed else [])
@@ -206,15 +206,15 @@ def _rehearsed(
 def step(ev: Evaluation, *, simple: bool) -> None:
     """The body of the innermost `try` goes on to a statement, or has come to its end."""
     attempt = ev.attempts[-1]
-    if attempt.kinds and ev.memory.frames:
-        frame = ev.memory.frames[-1]
+    if attempt.kinds and ev.heap.frames:
+        frame = ev.heap.frames[-1]
         changed = bool(frame.saved or frame.grown)
-        attempt.steps.append(Step(len(frame.failures), simple, changed, bodies.get(attempt.state)))
+        attempt.steps.append(Snapshot(len(frame.failures), simple, changed, bodies.get(attempt.state)))
 
 
-def _before(ev: Evaluation, steps: Sequence[Step], names: tuple[str, ...]) -> tuple[list[Any], bool]:
+def _before(ev: Evaluation, steps: Sequence[Snapshot], names: tuple[str, ...]) -> tuple[list[Any], bool]:
     """The variables when the body raised, and whether anything else may have been changed by then."""
-    seen: list[Step] = []
+    seen: list[Snapshot] = []
     for now, after in itertools.pairwise(steps):
         if after.failures > now.failures:
             seen += [now] if now.simple else [now, after]
@@ -231,7 +231,7 @@ def _agreed(ev: Evaluation, name: str, values: Sequence[Any], first: Any) -> Any
     """What a variable is at all of several places, if that is known."""
     value = values[0]
     same = all(v is value for v in values)
-    if same and (value is first or not any(True for _ in objects(value, ev.memory))):
+    if same and (value is first or not any(True for _ in objects(value, ev.heap))):
         return value
     if all(isinstance(v, Unbound) for v in values):
         return first
@@ -274,7 +274,7 @@ def _handler_of(kinds: Kinds, caught: Sequence[tuple[Any, Callable[[Any], object
         names = " or ".join(kind.__name__ for kind in kinds)
         raise ProgramError(
             f"something in this try may raise {names}, which are not all caught by the same handler",
-            location=where.here(),
+            location=user_line.here(),
             remedy=REMEDY,
         )
     return found.pop() if found else -1
@@ -324,7 +324,7 @@ def _in_python(
     elif once and any(_handler_of(failure.kinds, caught) >= 0 for failure in noted[known:]):
         raise ProgramError(
             "this try waits for an exception that depends on parameters, around something that can be done only once",
-            location=where.here(),
+            location=user_line.here(),
             remedy=REMEDY,
         )
     if otherwise is not None:
@@ -334,7 +334,7 @@ def _in_python(
 def suppressed(function: Any, *kinds: Any) -> tuple[Any, ...]:
     """What `with suppress(*kinds)` catches."""
     if function is not contextlib.suppress:
-        raise ProgramError("a context manager called suppress is not that of contextlib", location=where.here())
+        raise ProgramError("a context manager called suppress is not that of contextlib", location=user_line.here())
     return kinds
 
 
@@ -364,6 +364,6 @@ def attempted(ev: Evaluation, before: tuple[int, int, int], caught: tuple[str, .
             raise ProgramError(
                 f"this try around a yield waits for {name or 'any exception'} around values that are not known while "
                 "compiling; compiled code does not raise, it gives NaN or infinity",
-                location=where.here(),
+                location=user_line.here(),
                 remedy=REMEDY,
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
-from gradmc.program.frontend import complaints, marking, where
+from gradmc.program.frontend import complaints, marking, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import LONG_LIST, Rollable, iterate
 from gradmc.program.frontend.values import CannotRoll, is_traced
@@ -86,20 +86,20 @@ class Unrolled:
 
     def _watch(self, copies: int) -> None:
         if self.busy == QUIET + 1:
-            where.warn(
+            user_line.warn(
                 f"this loop is unrolled, since {self.why}; compile time grows with its length",
                 UnrolledLoopWarning,
             )
         if self.busy * copies > LIMIT:
             raise ProgramError(
                 f"this loop cannot be compiled: {self.why}, and it has more than {LIMIT} iterations",
-                location=where.here(),
+                location=user_line.here(),
                 remedy=self.remedy,
             )
 
     def end(self) -> None:
         """Note what was done, and hand the marks on, collected along the loop."""
-        self.ev.python_loops.append(PythonLoop(where.here(), self.trips, self.why))
+        self.ev.python_loops.append(PythonLoop(user_line.here(), self.trips, self.why))
         if marks.collector.get() is not None:
             marking.along(self.ev, self.made)
 
@@ -175,6 +175,6 @@ def reason(obstacle: BaseException) -> str:
         return str(obstacle)
     if isinstance(obstacle, RecursionError):
         return "a function in it calls itself, until the index has some value"
-    at = where.blame(obstacle)
+    at = user_line.blame(obstacle)
     place = f" (line {at.line}: {at.text.strip()})" if at else ""
     return f"its body needs the index, or a value computed from it, as a plain number{place}"

@@ -45,7 +45,7 @@ class Guessed(BaseException):
 
 
 @dataclass(eq=False, slots=True)
-class Tally:
+class AppendCount:
     """How many appends to a list have been traced in one iteration."""
 
     appends: int = 0
@@ -162,7 +162,7 @@ class Selected:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Labels:
+class SeriesLabels:
     """What a column carries along beside its numbers: the index of the frame, and which entries are missing."""
 
     index: Any
@@ -174,7 +174,7 @@ class Labels:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Column:
+class TracedSeries:
     """A Series of traced values; missing entries hold some number.
 
     Attributes:
@@ -183,7 +183,7 @@ class Column:
     """
 
     filled: Any
-    labels: Labels
+    labels: SeriesLabels
 
     @property
     def values(self) -> Any:
@@ -233,7 +233,7 @@ def any_traced(value: object) -> bool:
     """Whether a traced value is in `value`, at any depth of containers."""
     if isinstance(value, Tracer | Nullable | Spread | Selected | Choice):
         return True
-    if isinstance(value, Column):
+    if isinstance(value, TracedSeries):
         return isinstance(value.filled, Tracer)
     if isinstance(value, list | tuple):
         return any(any_traced(v) for v in value)
@@ -282,7 +282,7 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Tree:
+class Pytree:
     """The form of a registered pytree that is none of Python's containers."""
 
     structure: Any
@@ -313,7 +313,7 @@ class OrNone:
 
 
 @dataclass(frozen=True)
-class Buffer:
+class GrowingList:
     """The form of a list that the loop at hand appends to and reads: its leaves are buffers and a count.
 
     Attributes:
@@ -325,7 +325,7 @@ class Buffer:
 
     item: Any
     added: int
-    tally: "Tally | None" = None
+    tally: "AppendCount | None" = None
     guess: "Guess | None" = None
 
 
@@ -344,7 +344,7 @@ class OneOf:
         return hash(len(self.options))
 
 
-type Form = Leaf | Fixed | Container | Tree | Rows | Buffer | OrNone | OneOf | Missing
+type Form = Leaf | Fixed | Container | Pytree | Rows | GrowingList | OrNone | OneOf | Missing
 
 LEAF = Leaf()
 MISSING = Missing()
@@ -420,11 +420,11 @@ def leaves_in(form: Form) -> Iterator[Leaf]:
         case Container(parts=parts):
             for p in parts:
                 yield from leaves_in(p)
-        case Tree(structure=structure):
+        case Pytree(structure=structure):
             for _ in range(structure.num_leaves):
                 yield LEAF
         case Rows(item=item):
             yield from leaves_in(item)
-        case Buffer(item=item) | OrNone(item=item):
+        case GrowingList(item=item) | OrNone(item=item):
             yield from leaves_in(item)
             yield LEAF

@@ -27,9 +27,9 @@ from gradmc.program.frontend import (
     operators,
     tables,
     unrolling,
-    where,
+    user_line,
 )
-from gradmc.program.frontend.bodies import Outcome, State
+from gradmc.program.frontend.bodies import BodyExit, State
 from gradmc.program.frontend.crossing import Again, Crossing
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable
@@ -69,7 +69,7 @@ def while_(
     if not is_traced(decided) and not decided:
         test()  # for what it notes
         return
-    loop = Loop(ev, _ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, where.here())
+    loop = Loop(ev, _ENDLESS, lambda _: body(), state, (*carried, *after), (), augmented, stores, user_line.here())
     try:
         attempts: list[_While] = []
         runs = not is_traced(decided)
@@ -88,7 +88,7 @@ def while_(
             loops.for_(ev, source, lambda _: body(), state, names, (), None, stores, augmented, size)
             return
         source = Rollable(length, lambda i: i)
-        Loop(ev, source, lambda _: body(), state, carried, after, augmented, stores, where.here()).roll()
+        Loop(ev, source, lambda _: body(), state, carried, after, augmented, stores, user_line.here()).roll()
     except DataOnly:
         _in_python(ev, test, body, unrolling.Unrolled(ev, unrolling.DATA))
     except (Exception, CannotRoll) as obstacle:
@@ -102,7 +102,7 @@ def _decided(ev: Evaluation, test: Callable[[], Any]) -> Any:
     """The truth value of the test, with what it changes undone: an obstacle if it changes anything."""
     decided = []
 
-    def finish(outcome: Outcome) -> Any:
+    def finish(outcome: BodyExit) -> Any:
         return CannotRoll(ACTS, ACTS_REMEDY) if outcome.written or outcome.grown else decided[0]
 
     try:
@@ -137,7 +137,7 @@ def counted(
 ) -> None:
     """Run a `for` whose number of iterations is traced."""
     names = (*carried, *after)
-    loop = Loop(ev, source, body, state, names, (), augmented, stores, where.here())
+    loop = Loop(ev, source, body, state, names, (), augmented, stores, user_line.here())
     loop.settle(lambda crossing: _While(ev, loop, crossing, lambda i: i < source.length).emit())
 
 
@@ -243,7 +243,7 @@ class _While(Trial):
         def test() -> None:
             decided.append(operators.truth(self.ev, self.test(i)))
 
-        def finish(outcome: Outcome) -> Any:
+        def finish(outcome: BodyExit) -> Any:
             if {id(token) for token, _ in outcome.written} - set(self.crossing.tokens) or outcome.grown:
                 raise CannotRoll(ACTS, ACTS_REMEDY)
             if outcome.failures:
@@ -266,7 +266,9 @@ class _While(Trial):
         return [i + 1, jnp.where(failed == 0, fails, failed) if self.may_fail else failed, *leaves]
 
     @override
-    def within[T](self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[Outcome], T]) -> T:
+    def within[T](
+        self, body: Callable[[], object], i: Any, leaves: Sequence[Any], finish: Callable[[BodyExit], T]
+    ) -> T:
         """As in a `for`, except that no iteration can be run by itself: there may be none."""
         try:
             return super().within(body, i, leaves, finish)
@@ -291,7 +293,7 @@ class _While(Trial):
         """None can be run by itself."""
         return None
 
-    def _end(self, outcome: Outcome) -> tuple[Any, list[Any]]:
+    def _end(self, outcome: BodyExit) -> tuple[Any, list[Any]]:
         if outcome.grown:
             if self.most is None:
                 raise self._grows()
@@ -299,7 +301,7 @@ class _While(Trial):
         if outcome.marks.observe or outcome.marks.record:
             raise ProgramError(
                 f"observe() and record() cannot collect along this loop: {UNKNOWN}",
-                location=where.here(),
+                location=user_line.here(),
                 remedy="Mark the value after the loop, or use a for loop over a range of known length.",
             )
         self.may_fail |= bool(outcome.failures)

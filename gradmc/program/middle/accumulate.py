@@ -18,13 +18,13 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.emit import Context, NotVectorisable
+from gradmc.program.middle.named_axes import Axis, Value, repeated, traced, union
 from gradmc.program.middle.roles import is_logaddexp
 from gradmc.program.middle.take import take
-from gradmc.program.middle.values import Axis, Value, repeated, traced, union
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Term:
+class Addend:
     """Something added, once for each position along the axes `pending`."""
 
     value: Value
@@ -38,9 +38,9 @@ class Accumulator:
     name: object
     operation: str
     aval: Any
-    terms: tuple[Term, ...] = ()
+    terms: tuple[Addend, ...] = ()
 
-    def plus(self, *terms: Term) -> "Accumulator":
+    def plus(self, *terms: Addend) -> "Accumulator":
         """With more terms."""
         return replace(self, terms=(*self.terms, *terms))
 
@@ -63,7 +63,7 @@ class Accumulator:
             other = Value(-other.array, other.axes)
         elif not is_logaddexp(eqn) and eqn.primitive not in (jp.add_p, jp.max_p, jp.min_p, jp.and_p, jp.or_p):
             raise NotVectorisable
-        return [running.plus(Term(repeated(other, eqn.outvars[0].aval.shape)))]
+        return [running.plus(Addend(repeated(other, eqn.outvars[0].aval.shape)))]
 
 
 def closed(pending: tuple[Axis, ...], axis: Axis) -> tuple[Axis, ...]:
@@ -136,7 +136,7 @@ def spread_back(running: Accumulator, context: Context) -> Accumulator:
     return replace(running, terms=tuple(_spread_term(t, running.operation, context) for t in running.terms))
 
 
-def _spread_term(term: Term, operation: str, context: Context) -> Term:
+def _spread_term(term: Addend, operation: str, context: Context) -> Addend:
     for part in term.pending:
         around = part.parent(context.loops)
         if around is None:
@@ -146,7 +146,7 @@ def _spread_term(term: Term, operation: str, context: Context) -> Term:
         value = context.widen(term.value, axes)
         while part is not None and part is not around:
             value, part = _filled(value, part, operation), part.within
-        term = Term(value, pending)
+        term = Addend(value, pending)
     return term
 
 

@@ -9,7 +9,7 @@ from jax.extend.core import Jaxpr, Var, jaxpr_as_fun
 from gradmc.program import ir
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.lowering import lower
-from gradmc.program.middle.normal import normal
+from gradmc.program.middle.normal_form import normal
 
 
 def loops_alone(closed: Jaxpr, inputs: Sequence[Any]) -> Iterator[tuple[Hashable, Jaxpr, list[Any]]]:

@@ -15,9 +15,9 @@ from jax.extend.core import Jaxpr, Literal, Var
 
 from gradmc.program import ir
 from gradmc.program.middle.accumulate import Accumulator, combine, total
-from gradmc.program.middle.cost import footprint
+from gradmc.program.middle.cost_model import footprint
 from gradmc.program.middle.emit import Context, apply, read
-from gradmc.program.middle.values import Axis, Value, move_axis_first, move_axis_in, move_axis_out, traced, union
+from gradmc.program.middle.named_axes import Axis, Value, move_axis_first, move_axis_in, move_axis_out, traced, union
 
 Equations = Callable[[dict[Var, Any], Context], None]
 BYTES = 8

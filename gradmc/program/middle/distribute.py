@@ -17,9 +17,9 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, new_jaxpr_eqn, no_eff
 
 from gradmc.program import ir
 from gradmc.program.jaxprs import deeper, producers
-from gradmc.program.middle.cost import weigh
+from gradmc.program.middle.cost_model import weigh
 from gradmc.program.middle.depends import needed, operands, prune, restrict, spread_from
-from gradmc.program.middle.normal import normal
+from gradmc.program.middle.normal_form import normal
 from gradmc.program.middle.plan import plan
 
 

@@ -1,8 +1,8 @@
 """Small products of matrices as a multiplication and a sum.
 
 XLA's CPU backend calls a library for `dot_general`, and a loop with such a call in it is not compiled into one
-native function. Up to `Options.dot_limit` multiplications the product written out costs less than that (measured:
-0.7 µs against 2.2 µs for the gradient of a 434 x 4 regression; equal at about 4,000; beyond, what is
+native function. Up to `LoweringOptions.dot_limit` multiplications the product written out costs less than that
+(measured: 0.7 µs against 2.2 µs for the gradient of a 434 x 4 regression; equal at about 4,000; beyond, what is
 saved around it still counts up to about 8,000).
 """
 
@@ -14,7 +14,7 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.emit import RULES, Context, mapped, spread
-from gradmc.program.middle.values import union
+from gradmc.program.middle.named_axes import union
 
 
 def _dot_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:

@@ -14,8 +14,8 @@ from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 from gradmc.program import ir
 from gradmc.program.middle.depends import prune
-from gradmc.program.middle.normal import inlined, named
-from gradmc.program.middle.stored import literal_place, stack
+from gradmc.program.middle.forwarding import literal_place, stack
+from gradmc.program.middle.normal_form import inlined, named
 
 ELEMENTS = 16
 """Elements up to which a carried array is taken apart."""

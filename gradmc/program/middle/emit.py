@@ -17,10 +17,10 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 from jax.extend.core import primitives as jp
 
+from gradmc.program.middle.folding import ELEMENTWISE, LARGEST, fold_elementwise, fold_structural, run_now, uniform
 from gradmc.program.middle.guard import guard_p
-from gradmc.program.middle.known import ELEMENTWISE, LARGEST, fold_elementwise, fold_structural, run_now, uniform
-from gradmc.program.middle.options import Options
-from gradmc.program.middle.values import Axis, Value, traced, union, value_of, widen
+from gradmc.program.middle.lowering_options import LoweringOptions
+from gradmc.program.middle.named_axes import Axis, Value, traced, union, value_of, widen
 
 Rule = Callable[[JaxprEqn, list[Any], "Context"], list[Any]]
 RULES: dict[Any, Rule] = {}
@@ -44,7 +44,7 @@ class Context:
     level: depth of the next axis
     """
 
-    options: Options
+    options: LoweringOptions
     notes: list[Any]
     guards: tuple[Value, ...] = ()
     masked: bool = False

@@ -12,9 +12,9 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.emit import RULES, Context, mapped
-from gradmc.program.middle.known import run_now
+from gradmc.program.middle.folding import run_now
+from gradmc.program.middle.named_axes import Value, union
 from gradmc.program.middle.take import GATHER_LIMIT, take
-from gradmc.program.middle.values import Value, union
 
 
 def _gather_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:

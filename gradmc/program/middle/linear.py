@@ -17,8 +17,8 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program.middle.depends import operands
 from gradmc.program.middle.emit import Context, apply, read
+from gradmc.program.middle.named_axes import Axis, Value, traced, union
 from gradmc.program.middle.plan import Group
-from gradmc.program.middle.values import Axis, Value, traced, union
 
 # Members of the largest recurrence, and the fewest iterations, that are worth it.
 MEMBERS = 3

@@ -17,9 +17,9 @@ from jax.extend.core.primitives import dynamic_slice_p
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import ir
 from gradmc.program.middle.emit import RULES, Context, spread
-from gradmc.program.middle.known import LARGEST
+from gradmc.program.middle.folding import LARGEST
+from gradmc.program.middle.named_axes import Axis, Value, guarded, move_axis_in, move_axis_out, traced, union
 from gradmc.program.middle.take import take
-from gradmc.program.middle.values import Axis, Value, guarded, move_axis_in, move_axis_out, traced, union
 
 # Up to this many comparisons a dynamic load is a masked sum over the array, whose transpose needs no scatter.
 ONE_HOT_LIMIT = 4096

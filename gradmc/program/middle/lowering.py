@@ -9,28 +9,28 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.jaxprs import walk
-from gradmc.program.middle import branches, dots, gathers, loads, loops, stores, whiles  # noqa: F401  (their rules)
+from gradmc.program.middle import deferred_stores, dots, gathers, if_conversion, loads, unbounded, vectorise  # noqa: F401  (their rules)
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.extremes import with_settled_extremes
-from gradmc.program.middle.normal import merged, normal
+from gradmc.program.middle.lowering_options import LoweringOptions
+from gradmc.program.middle.named_axes import traced, value_of
+from gradmc.program.middle.normal_form import merged, normal
 from gradmc.program.middle.notes import Note
-from gradmc.program.middle.options import Options
 from gradmc.program.middle.reciprocal import with_reciprocals
 from gradmc.program.middle.shift import with_early_stops, without_shifts
 from gradmc.program.middle.shorten import shortened
-from gradmc.program.middle.values import traced, value_of
 from gradmc.program.middle.where import with_safe_selections
 from gradmc.program.middle.windows import with_windows
 
 
-def lower(closed: Jaxpr, options: Options | None = None) -> Jaxpr:
+def lower(closed: Jaxpr, options: LoweringOptions | None = None) -> Jaxpr:
     """The same function with only JAX's own primitives, scheduled to run fast."""
-    return lower_noting(closed, options or Options())[0]
+    return lower_noting(closed, options or LoweringOptions())[0]
 
 
-def lower_noting(closed: Jaxpr, options: Options) -> tuple[Jaxpr, list[Note]]:
+def lower_noting(closed: Jaxpr, options: LoweringOptions) -> tuple[Jaxpr, list[Note]]:
     """The lowered function, and what was decided about its loops."""
     notes: list[Note] = []
     *_, (_, lowered) = stages(closed, options, notes)
@@ -65,7 +65,7 @@ AFTERWARDS: tuple[tuple[str, Callable[[Jaxpr], Jaxpr]], ...] = (
 SCHEDULED = "loops scheduled"
 
 
-def stages(closed: Jaxpr, options: Options, notes: list[Note]) -> Iterator[tuple[str, Jaxpr]]:
+def stages(closed: Jaxpr, options: LoweringOptions, notes: list[Note]) -> Iterator[tuple[str, Jaxpr]]:
     """The program after each pass, with the pass's name; what is decided about its loops goes into `notes`."""
     body = closed
     for name, rewrite in PASSES:

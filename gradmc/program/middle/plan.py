@@ -33,7 +33,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoopPlan:
     """roles of the carried values, the recurrences, the delays, and the variables needed outside of the groups."""
 
     roles: tuple[Role, ...]
@@ -42,7 +42,7 @@ class Plan:
     vectorised: frozenset[Var]
 
 
-def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> Plan:
+def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> LoopPlan:
     """Plan a `for`; carried values in `demoted` count as ordinary whatever they look like."""
     body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
     carried = body.invars[1 + n :]
@@ -75,7 +75,7 @@ def plan(eqn: JaxprEqn, demoted: frozenset[int]) -> Plan:
         Group(s, steps[s], externals[s], tuple(v for v in (*insides[s], *(carried[k] for k in s)) if v in demand))
         for s in sets
     )
-    return Plan(tuple(found), groups, delays, frozenset(demand - sequential))
+    return LoopPlan(tuple(found), groups, delays, frozenset(demand - sequential))
 
 
 def _reach(body: Jaxpr, start: dict[Var, int]) -> dict[Var, int]:

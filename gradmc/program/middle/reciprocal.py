@@ -24,9 +24,9 @@ from jax.extend.core import Jaxpr, JaxprEqn, Var
 from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
-from gradmc.program.middle.cost import is_float
+from gradmc.program.middle.cost_model import is_float
 from gradmc.program.middle.depends import spread_from
-from gradmc.program.middle.normal import inlined
+from gradmc.program.middle.normal_form import inlined
 from gradmc.program.middle.plan import plan
 
 _EXACT = frozenset(

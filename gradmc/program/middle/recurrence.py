@@ -19,11 +19,11 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 from gradmc.program.middle.accumulate import Accumulator, combine, identity, spread_back, total
-from gradmc.program.middle.cost import equation_size
+from gradmc.program.middle.cost_model import equation_size
 from gradmc.program.middle.emit import Context, NotVectorisable, apply, read
-from gradmc.program.middle.known import uniform
+from gradmc.program.middle.folding import uniform
+from gradmc.program.middle.named_axes import Axis, Value, move_axis_first, move_axis_out, traced, union
 from gradmc.program.middle.plan import Group
-from gradmc.program.middle.values import Axis, Value, move_axis_first, move_axis_out, traced, union
 
 # A scan is divided into at most this many stretches with constant predicates.
 STRETCHES = 3

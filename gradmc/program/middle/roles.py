@@ -60,7 +60,7 @@ def _role(body: Jaxpr, var: Var, k: int) -> Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ReductionChain:
     """Where a chain of steps ends: the operation, the variables that hold the result, the results among them."""
 
     operation: str
@@ -68,14 +68,14 @@ class Chain:
     results: tuple[int, ...]
 
 
-def chain(body: Jaxpr, start: set[Var]) -> Chain | None:
+def chain(body: Jaxpr, start: set[Var]) -> ReductionChain | None:
     """Follow a running value through a jaxpr; None if it is used for anything but one kind of step."""
     current, operation = set(start), ""
     while True:
         uses = [eqn for eqn in body.eqns if any(a in current for a in eqn.invars if isinstance(a, Var))]
         results = tuple(k for k, a in enumerate(body.outvars) if not isinstance(a, Literal) and a in current)
         if not uses:
-            return Chain(operation, frozenset(current), results)
+            return ReductionChain(operation, frozenset(current), results)
         step = None if results else _step(body, uses, current)
         if step is None or (operation and step[0] and step[0] != operation):
             return None

@@ -11,7 +11,7 @@ from typing import Any
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program import ir
-from gradmc.program.middle.normal import inlined
+from gradmc.program.middle.normal_form import inlined
 from gradmc.program.middle.survey import Survey
 
 

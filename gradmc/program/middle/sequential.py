@@ -6,7 +6,7 @@ from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.program import ir
 from gradmc.program.middle.emit import Context, NotVectorisable, run, spread
-from gradmc.program.middle.values import Value, traced, union
+from gradmc.program.middle.named_axes import Value, traced, union
 
 
 def sequential(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:

@@ -17,7 +17,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir, jaxprs
 from gradmc.program.jaxprs import deeper
-from gradmc.program.middle.normal import named
+from gradmc.program.middle.normal_form import named
 from gradmc.program.middle.roles import chain
 
 

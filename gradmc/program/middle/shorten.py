@@ -3,7 +3,7 @@
 A loop of a few iterations inside another loop costs more as a loop than as its equations: in a vectorised body it
 would add a short innermost axis, in a sequential one a loop of a few steps. Once it is written out its indices are
 literals, and so are those of the small arrays it fills (`P[i][j]`, `terms[k]`): loads from what was just stored are
-the stored values themselves (`stored`), and carried arrays become scalars (`elements`).
+the stored values themselves (`forwarding`), and carried arrays become scalars (`elements`).
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program import ir
 from gradmc.program.jaxprs import deeper
-from gradmc.program.middle.cost import size
+from gradmc.program.middle.cost_model import size
 from gradmc.program.middle.depends import prune
 from gradmc.program.middle.elements import taken_apart
-from gradmc.program.middle.normal import copied, named
-from gradmc.program.middle.stored import forwarded, stack
+from gradmc.program.middle.forwarding import forwarded, stack
+from gradmc.program.middle.normal_form import copied, named
 
 # Equations up to which an inner loop is written out: compile time grows with each, and with more the loop is no
 # slower (measured: a hidden Markov model's loop over 3 states, 99 equations, compiles in 0.7 times the time).

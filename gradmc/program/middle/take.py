@@ -26,7 +26,7 @@ take_p = Primitive("take")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class KnownIndices:
     """Known positions, hashed by identity so that it can be a parameter of a primitive."""
 
     index: np.ndarray
@@ -40,10 +40,10 @@ class Table:
 
 def take(x: Any, index: np.ndarray) -> Any:
     """`x[index]` along axis 0 for a known integer array, 0 where the index is -1."""
-    return _take(x, Table(np.asarray(index, np.int32), x.shape[0]))
+    return _take(x, KnownIndices(np.asarray(index, np.int32), x.shape[0]))
 
 
-def _take(x: Any, table: Table) -> Any:
+def _take(x: Any, table: KnownIndices) -> Any:
     run = _run(table.index)
     if run is not None:
         return run(x)
@@ -67,7 +67,7 @@ def _run(index: np.ndarray) -> Any:
     return cut
 
 
-def sum_by(x: Any, table: Table) -> Any:
+def sum_by(x: Any, table: KnownIndices) -> Any:
     """The transpose of `take`: element k of the result is the sum of all x[j] with table[j] == k."""
     index = table.index.reshape(-1)
     x = x.reshape(index.size, *x.shape[table.index.ndim :])
@@ -84,12 +84,12 @@ def _sum_rows(x: Any, index: np.ndarray, size: int) -> Any:
     counts = np.bincount(index[index >= 0], minlength=size)
     longest = int(counts.max(initial=0))
     if longest <= 1:
-        return _take(x, Table(_rows(index, counts, 1)[:, 0], len(index)))
+        return _take(x, KnownIndices(_rows(index, counts, 1)[:, 0], len(index)))
     width = longest
     while size * width > WASTE * max(len(index), size) and width > 2:
         width = (width + 1) // 2
     if width == longest:
-        return jnp.sum(_take(x, Table(_rows(index, counts, width), len(index))), axis=1)
+        return jnp.sum(_take(x, KnownIndices(_rows(index, counts, width), len(index))), axis=1)
     piece, owner = _pieces(index, counts, width)
     partial = _sum_rows(x, piece, len(owner))
     return _sum_rows(partial, owner, size)
@@ -121,7 +121,7 @@ def _pieces(index: np.ndarray, counts: np.ndarray, width: int) -> tuple[np.ndarr
     return piece, np.repeat(np.arange(len(counts), dtype=np.int32), many)
 
 
-def _plain(x: Any, *, table: Table) -> Any:
+def _plain(x: Any, *, table: KnownIndices) -> Any:
     got = jnp.asarray(x).at[np.maximum(table.index, 0)].get(mode="promise_in_bounds")
     if not table.holes:
         return got
@@ -129,17 +129,17 @@ def _plain(x: Any, *, table: Table) -> Any:
     return jnp.where(hole, jnp.zeros((), got.dtype), got)
 
 
-def _type(x: Any, *, table: Table) -> Any:
+def _type(x: Any, *, table: KnownIndices) -> Any:
     return x.update(shape=(*table.index.shape, *x.shape[1:]), weak_type=False)
 
 
-def _transpose(cotangent: Any, x: Any, *, table: Table) -> list[Any]:
+def _transpose(cotangent: Any, x: Any, *, table: KnownIndices) -> list[Any]:
     if isinstance(cotangent, ad.Zero):
         return [ad.Zero(x.aval)]
     return [sum_by(cotangent, table)]
 
 
-def _batch(operands: Sequence[Any], dims: Sequence[Any], *, table: Table) -> tuple[Any, Any]:
+def _batch(operands: Sequence[Any], dims: Sequence[Any], *, table: KnownIndices) -> tuple[Any, Any]:
     x = jnp.moveaxis(operands[0], dims[0], -1)
     out = take_p.bind(x, table=table)
     return out, out.ndim - 1

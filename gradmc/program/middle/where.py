@@ -16,10 +16,10 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir, jaxprs
 from gradmc.program.jaxprs import deeper
-from gradmc.program.middle.cost import equation_size, tame_equation
+from gradmc.program.middle.cost_model import equation_size, tame_equation
+from gradmc.program.middle.folding import ELEMENTWISE
 from gradmc.program.middle.guard import guard_p
-from gradmc.program.middle.known import ELEMENTWISE
-from gradmc.program.middle.normal import named, normal
+from gradmc.program.middle.normal_form import named, normal
 
 # A slice holds at most this many equations that others need as well, and that are therefore computed twice.
 MOST_DOUBLED = 400

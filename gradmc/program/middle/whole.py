@@ -88,12 +88,12 @@ def interval(value: Any) -> Known:
 
 def exceeds(jaxpr: Jaxpr, inputs: Sequence[Any]) -> bool:
     """Whether a whole number in a jaxpr may leave the machine's integers; inputs that are traced are unknown."""
-    flow = Flow()
+    flow = IntervalInterpreter()
     flow.run(jaxpr, [interval(v) for v in inputs])
     return flow.found
 
 
-class Flow:
+class IntervalInterpreter:
     """Runs jaxprs on intervals; `found` says whether a number became floating."""
 
     def __init__(self) -> None:
@@ -192,10 +192,10 @@ class Flow:
 
 
 STRUCTURED: dict[Any, Callable[..., list[Known]]] = {
-    jp.jit_p: Flow.jit,
-    ir.if_p: Flow.if_,
-    ir.for_p: Flow.for_,
-    ir.while_p: Flow.while_,
+    jp.jit_p: IntervalInterpreter.jit,
+    ir.if_p: IntervalInterpreter.if_,
+    ir.for_p: IntervalInterpreter.for_,
+    ir.while_p: IntervalInterpreter.while_,
 }
 
 

@@ -17,7 +17,18 @@ from jax.extend.core import primitives as jp
 from gradmc.errors import ProgramError
 from gradmc.program import ir
 from gradmc.program.blame.origin import is_users, origin
-from gradmc.program.middle.whole import ON_FLOATS, SUMS, Flow, Known, Whole, counts, exact, interval, read, values
+from gradmc.program.middle.whole import (
+    ON_FLOATS,
+    SUMS,
+    IntervalInterpreter,
+    Known,
+    Whole,
+    counts,
+    exact,
+    interval,
+    read,
+    values,
+)
 
 COMPARISONS = frozenset(["eq", "ne", "lt", "le", "gt", "ge"])
 
@@ -33,7 +44,7 @@ def widened(jaxpr: Jaxpr, inputs: Sequence[Any] = ()) -> Jaxpr:
         ProgramError: a number that may be rounded is needed to its last digit.
     """
     given = [interval(v) for v in inputs] or [None] * len(jaxpr.invars)
-    flow = Flow()
+    flow = IntervalInterpreter()
     flow.run(jaxpr, given)
     return _Rewriting(flow).body(jaxpr, given)[0] if flow.found else jaxpr
 
@@ -41,7 +52,7 @@ def widened(jaxpr: Jaxpr, inputs: Sequence[Any] = ()) -> Jaxpr:
 class _Rewriting:
     """Rewrites jaxprs, from the intervals of their inputs."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: IntervalInterpreter) -> None:
         self.flow = flow
         self.called: list[Any] = []
         self.dtype = np.dtype(jax.dtypes.canonicalize_dtype(float))

@@ -21,9 +21,9 @@ from jax.extend.core import primitives as jp
 from gradmc.program import ir
 from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.depends import prune
+from gradmc.program.middle.forwarding import literal_place
 from gradmc.program.middle.roles import roles
 from gradmc.program.middle.rows import rewritten
-from gradmc.program.middle.stored import literal_place
 from gradmc.program.middle.survey import NoWindow, Survey
 
 

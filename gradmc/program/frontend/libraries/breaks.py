@@ -21,7 +21,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 from jax.extend.core import primitives as jp
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.libraries.functions import Function
 from gradmc.program.frontend.values import is_traced
 from gradmc.program.jaxprs import nested, walk
@@ -187,7 +187,7 @@ def _sees(body: Jaxpr, seen: Sequence[bool]) -> bool:
 def _refused(what: str, how: str) -> ProgramError:
     return ProgramError(
         f"{what} jumps where parameters lead it ({how}): the derivative of its integral would lack the jump",
-        location=where.here(),
+        location=user_line.here(),
         remedy="Compare time itself with the time of the jump, `if t > tau`; or integrate up to the jump and from it "
         "on, in two calls; or make the jump a steep slope, 1 / (1 + exp(-(y - level) / width)).",
     )

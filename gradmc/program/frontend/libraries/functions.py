@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Var, jaxpr_as_fun
 
 from gradmc.program import ir
+from gradmc.program.frontend.callbacks import Callback
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.given import Given
 from gradmc.program.frontend.values import any_traced
 from gradmc.program.middle import lower
 
@@ -58,7 +58,7 @@ def compiled(ev: Evaluation, function: Callable[..., Any], *examples: Any) -> Fu
         return as_array(ev.present(ev.call(function, *args)))
 
     shapes = [jax.ShapeDtypeStruct(jnp.shape(e), jnp.result_type(float)) for e in examples]
-    body, operands = ir.closed(Given(ev, values), *shapes)
+    body, operands = ir.closed(Callback(ev, values), *shapes)
     return _hoisted(lower(body), operands)
 
 

@@ -16,7 +16,7 @@ from jax import lax
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.breaks import breaks
@@ -167,7 +167,7 @@ def quad(ev: Evaluation,
     if weight is not None or complex_func or full_output:
         raise ProgramError(
             "quad(..., weight=..., complex_func=... or full_output=...) is not compiled",
-            location=where.here(),
+            location=user_line.here(),
             remedy="Write the weight into the integrand, and take real and imaginary part by themselves.",
         )
     return integral(function, a, b, points)

@@ -93,7 +93,7 @@ def given_functions(function: Any) -> Callable[..., Any] | None:
     return None
 
 
-OWN = frozenset({"gradmc.program.states", "gradmc.program.imputing"})
+OWN = frozenset({"gradmc.program.marginalization", "gradmc.program.imputing"})
 """Modules of gradmc whose functions are written as a user would write them."""
 
 

@@ -16,7 +16,7 @@ from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.breaks import Breaks, breaks, jumps_in_time
 from gradmc.program.frontend.libraries.forward import forward
 from gradmc.program.frontend.libraries.functions import Function, compiled
-from gradmc.program.frontend.libraries.names import refuse
+from gradmc.program.frontend.libraries.unsupported import refuse
 from gradmc.program.frontend.values import any_traced
 
 TIGHT_RTOL, TIGHT_ATOL = 1e-11, 1e-13

@@ -15,7 +15,7 @@ import scipy.interpolate as si
 from scipy.interpolate import PPoly
 
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.names import refuse
+from gradmc.program.frontend.libraries.unsupported import refuse
 from gradmc.program.frontend.values import CannotRoll, any_traced
 
 

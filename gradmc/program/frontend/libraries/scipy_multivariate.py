@@ -110,7 +110,7 @@ LOG_DENSITIES: dict[Any, tuple[str, Callable[..., Any]]] = {
 """By law, the name of its log density, and what to call for it."""
 
 
-class Frozen:
+class FrozenMultivariate:
     """A multivariate law with parameters, which may be traced."""
 
     def __init__(self, name: str, density: Callable[..., Any], args: tuple, options: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ def _without_generator(options: dict[str, Any]) -> dict[str, Any]:
 
 def _frozen(law: Any) -> Callable[..., Any]:
     name, density = LOG_DENSITIES[law]
-    return lambda *args, **options: Frozen(name, density, args, _without_generator(options))
+    return lambda *args, **options: FrozenMultivariate(name, density, args, _without_generator(options))
 
 
 def _method(law: Any, method: Any) -> Callable[..., Any] | None:

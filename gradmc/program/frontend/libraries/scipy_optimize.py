@@ -11,8 +11,8 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import roots
 from gradmc.program.frontend.libraries.arrays import array, real
 from gradmc.program.frontend.libraries.functions import Function, as_array, compiled
-from gradmc.program.frontend.libraries.names import refuse
 from gradmc.program.frontend.libraries.scipy_integrate import Result
+from gradmc.program.frontend.libraries.unsupported import refuse
 from gradmc.program.frontend.values import any_traced
 
 

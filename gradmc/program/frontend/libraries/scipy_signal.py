@@ -14,7 +14,7 @@ import scipy.signal
 from jax import lax
 
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.names import refuse
+from gradmc.program.frontend.libraries.unsupported import refuse
 from gradmc.program.frontend.values import CannotRoll, any_traced
 
 DEFAULT: Any = 3

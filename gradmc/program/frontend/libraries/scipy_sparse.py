@@ -10,7 +10,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.names import refuse
+from gradmc.program.frontend.libraries.unsupported import refuse
 
 LARGEST = 2_000
 """Rows of a matrix that is solved as a dense one."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import distance
 
 from gradmc.program.frontend.libraries.arrays import real
-from gradmc.program.frontend.libraries.names import refuse
+from gradmc.program.frontend.libraries.unsupported import refuse
 
 
 def _root(square: Any) -> Any:

@@ -21,14 +21,14 @@ from scipy.stats._distn_infrastructure import _isintegral, rv_continuous, rv_dis
 
 from gradmc.errors import ProgramError
 from gradmc.lpdf._special import log1mexp, log_beta, log_ndtr
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.densities import log_density
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries import incomplete, scipy_multivariate, scipy_special
 from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.functions import compiled
-from gradmc.program.frontend.libraries.names import random_refused
+from gradmc.program.frontend.libraries.unsupported import random_refused
 
 FOLLOWED = frozenset(["scipy.stats._continuous_distns", "scipy.stats._discrete_distns", "scipy.stats._constants"])
 """Modules whose functions are compiled along."""
@@ -80,7 +80,7 @@ def standard(ev: Evaluation, law: Any, name: str, x: Any, shapes: tuple, *, inhe
         return _inverted(ev, law, name)(*shapes, x)
     raise ProgramError(
         f"scipy.stats.{law.name}.{name.removeprefix('_')} has no formula that could be differentiated",
-        location=where.here(),
+        location=user_line.here(),
         remedy="Write the law's formula, or give a function of your own to gm.external, with its gradient.",
     )
 
@@ -236,7 +236,7 @@ def _formula(ev: Evaluation, law: Any, name: str, args: tuple) -> Any:
         told = {"_entropy": "entropy"}.get(name, "mean and variance")
         raise ProgramError(
             f"scipy.stats.{law.name} has no formula for its {told}",
-            location=where.here(),
+            location=user_line.here(),
             remedy="Write the formula, or give a function of your own to gm.external, with its gradient.",
         )
     return _followed(ev, getattr(law, name), *args)
@@ -327,7 +327,7 @@ def _of_frozen(ev: Evaluation, frozen: Any, name: str) -> Callable[..., Any]:
         raise random_refused()
     raise ProgramError(
         f"scipy.stats.{law.name}(...).{name} with parameters in it is not compiled",
-        location=where.here(),
+        location=user_line.here(),
         remedy=f"These are: {', '.join(sorted(METHOD_NAMES | SUMMARIES))}.",
     )
 

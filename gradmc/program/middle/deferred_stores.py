@@ -21,15 +21,15 @@ from gradmc.program import ir
 from gradmc.program.middle.accumulate import closed, reduce_axes
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, spread
 from gradmc.program.middle.loads import dynamic_slice, inside, int32, out_of_range, within, wrapped
-from gradmc.program.middle.take import Table, sum_by, take
-from gradmc.program.middle.values import Axis, Value, repeated, traced, union
+from gradmc.program.middle.named_axes import Axis, Value, repeated, traced, union
+from gradmc.program.middle.take import KnownIndices, sum_by, take
 
 # Up to this many elements an array is rewritten as a whole by comparing positions with the index.
 SMALL = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class DeferredStore:
     """A store, once for each position along the axes `pending`; `adds` if it adds to what is there.
 
     `where`, a known truth value, says in which iterations it is made. `conditional` if a traced condition does: where
@@ -57,7 +57,7 @@ class Stores:
 
     name: object
     base: Value
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[DeferredStore, ...] = ()
 
     def closed(self, axis: Axis) -> "Stores":
         """The same after the loop of `axis`, or the part of it for which a branch is taken, has ended."""
@@ -67,23 +67,23 @@ class Stores:
     def RULE(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
         """A load from the array begins `x[k] += v`; nothing else may look at it."""
         if eqn.primitive is ir.load_p and isinstance(args[0], Stores):
-            return [Slot(args[0], tuple(args[1:]))]
+            return [AddedElement(args[0], tuple(args[1:]))]
         if eqn.primitive is not ir.store_p or not isinstance(args[0], Stores):
             raise NotVectorisable
         array, value, *indices = args
-        if isinstance(value, Slot):
+        if isinstance(value, AddedElement):
             if value.stores is not array or not value.names(indices) or value.delta is None:
                 raise NotVectorisable
-            entry = Entry(value.delta, tuple(indices), True, source=eqn.params["source"])
+            entry = DeferredStore(value.delta, tuple(indices), True, source=eqn.params["source"])
         elif isinstance(value, Value):
-            entry = Entry(value, tuple(indices), False, source=eqn.params["source"])
+            entry = DeferredStore(value, tuple(indices), False, source=eqn.params["source"])
         else:
             raise NotVectorisable
         return [replace(array, entries=(*array.entries, entry))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slot:
+class AddedElement:
     """The element of an array that is about to be added to."""
 
     stores: Stores
@@ -100,7 +100,7 @@ class Slot:
     @staticmethod
     def RULE(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
         """An addition to what was loaded."""
-        where = next(k for k, a in enumerate(args) if isinstance(a, Slot))
+        where = next(k for k, a in enumerate(args) if isinstance(a, AddedElement))
         if eqn.primitive not in (jp.add_p, jp.sub_p) or len(args) != 2 or (eqn.primitive is jp.sub_p and where):
             raise NotVectorisable
         slot, other = args[where], args[1 - where]
@@ -207,7 +207,9 @@ def _unflat(x: Any, outer: tuple[Axis, ...], element: tuple[int, ...]) -> Value:
     return Value(x.reshape(*(a.size for a in outer), *element), outer)
 
 
-def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: Context) -> tuple[Any, np.ndarray]:
+def _rows(
+    entry: DeferredStore, shape: Sequence[int], outer: tuple[Axis, ...], context: Context
+) -> tuple[Any, np.ndarray]:
     """The stored values as rows (rows, *outer, *rest) in the order of time, and the place of each, -1 for none."""
     mine = entry.own_axes
     value = entry.value
@@ -239,7 +241,7 @@ def _rows(entry: Entry, shape: Sequence[int], outer: tuple[Axis, ...], context: 
     return x.reshape(made.size, *x.shape[len(mine) :]), places
 
 
-def _complain(entry: Entry, index: Sequence[int], shape: Sequence[int]) -> None:
+def _complain(entry: DeferredStore, index: Sequence[int], shape: Sequence[int]) -> None:
     """Raise for an index beyond the array."""
     raise next(out_of_range(int(i), n, entry.source) for i, n in zip(index, shape, strict=True) if not -n <= i < n)
 
@@ -268,7 +270,7 @@ def _last(value: Value, axes: Sequence[Axis]) -> Value:
     return value
 
 
-def _in_step(entries: Sequence[Entry]) -> bool:
+def _in_step(entries: Sequence[DeferredStore]) -> bool:
     """Whether the stores are made in the same iterations of the same loops, one after the other in each."""
     return all(e.own_axes == entries[0].own_axes and not e.conditional for e in entries)
 
@@ -314,7 +316,7 @@ def _added(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray]) -> Any:
         more = (
             take(jnp.asarray(x), inverse)
             if alone
-            else sum_by(jnp.asarray(x), Table(index.astype(np.int32), base.shape[0]))
+            else sum_by(jnp.asarray(x), KnownIndices(index.astype(np.int32), base.shape[0]))
         )
         out = more if out is None else out + more
     return out

@@ -1,7 +1,7 @@
 """What a program changes in place: arrays, lists, and Python's aliasing of them, without side effects.
 
 JAX values cannot change. So the object that a variable holds (a numpy array, a JAX value, a list) is only a
-token: its identity is what Python's aliases share, and `Memory` holds its present content. Storing into
+token: its identity is what Python's aliases share, and `Heap` holds its present content. Storing into
 any alias replaces the content of the token, so all aliases see it.
 
     cell    the present content of one token
@@ -10,8 +10,10 @@ any alias replaces the content of the token, so all aliases see it.
             token from outside that is written within, so that the content can be put back, and so that the
             loop knows what it has to carry
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
-    variable a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
-    tie     tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
+    variable
+            a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
+    alias set
+            tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
             written, the others must not be read
     whole   a list that holds copies of objects, as rows of one array: it must not be read once one of them is written,
             and they must not once something is stored into one of its rows
@@ -45,7 +47,7 @@ class Cell:
 
 
 @dataclass(slots=True, eq=False)
-class Variable:
+class CellVariable:
     """A variable of a function around the one that sets it: the token is Python's own cell."""
 
     token: CellType
@@ -76,7 +78,7 @@ class View:
 
 
 @dataclass(slots=True, eq=False)
-class Tie:
+class AliasSet:
     """Copies of one object.
 
     Attributes:
@@ -130,27 +132,27 @@ class Frame:
     """One body being traced."""
 
     loop: bool
-    saved: dict[int, tuple[Cell | Variable, Any]] = field(default_factory=dict)
+    saved: dict[int, tuple[Cell | CellVariable, Any]] = field(default_factory=dict)
     born: dict[int, Any] = field(default_factory=dict)
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
     read: dict[int, Any] = field(default_factory=dict)
     failures: list[Any] = field(default_factory=list)
     changed: dict[int, Any] = field(default_factory=dict)
-    ties: list[Tie] = field(default_factory=list)
+    alias_sets: list[AliasSet] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
-class Memory:
+class Heap:
     """The tokens of one evaluation."""
 
     ev: Evaluation
-    cells: dict[int, Cell | Variable] = field(default_factory=dict)
+    cells: dict[int, Cell | CellVariable] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
-    ties: dict[int, list[Tie]] = field(default_factory=dict)
+    alias_sets: dict[int, list[AliasSet]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     made: dict[int, Any] = field(default_factory=dict)
     inside: dict[int, Any] = field(default_factory=dict)
-    trusted: dict[int, Any] = field(default_factory=dict)
+    items_read: dict[int, Any] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -158,7 +160,7 @@ class Memory:
             return token
         if self.frames and isinstance(token, list):
             self._note_read(token)
-        if self.ties:
+        if self.alias_sets:
             self._check(token)
         return self.peek(token)
 
@@ -193,10 +195,10 @@ class Memory:
             token = view.parent
         return token
 
-    def _cell(self, token: Any) -> Cell | Variable:
+    def _cell(self, token: Any) -> Cell | CellVariable:
         cell = self.cells.get(id(token))
         if cell is None or cell.token is not token:
-            cell = self.cells[id(token)] = Variable(token) if isinstance(token, CellType) else Cell(token, token)
+            cell = self.cells[id(token)] = CellVariable(token) if isinstance(token, CellType) else Cell(token, token)
         return cell
 
     def held(self, token: Any, value: Any) -> Any:
@@ -211,7 +213,7 @@ class Memory:
         """Note that a function is about to set a variable of one around it; False if that one is not running."""
         if id(cell) not in self.made and not any(id(cell) in frame.born for frame in self.frames):
             return False
-        variable = self.cells[id(cell)] = self.cells.get(id(cell)) or Variable(cell, name)
+        variable = self.cells[id(cell)] = self.cells.get(id(cell)) or CellVariable(cell, name)
         if not self.owns(cell):
             self.frames[-1].saved.setdefault(id(cell), (variable, variable.content))
         return True
@@ -248,7 +250,7 @@ class Memory:
         """Whether the token was made within the innermost frame (or there is none)."""
         return not self.frames or id(token) in self.frames[-1].born
 
-    def bear(self, value: Any) -> Any:
+    def allocate(self, value: Any) -> Any:
         """Note that a value was made here and now; returns it."""
         if isinstance(value, TOKENS) and not self.known(value):
             (self.frames[-1].born if self.frames else self.made)[id(value)] = value
@@ -261,7 +263,7 @@ class Memory:
             return False
         return not is_traced(value) or any(id(value) in b for b in (self.made, *(f.born for f in around)))
 
-    def bear_object(self, value: Any) -> Any:
+    def allocate_object(self, value: Any) -> Any:
         """Note that an object of a class was made here and now; returns it."""
         if self.frames:
             self.frames[-1].born[id(value)] = value
@@ -279,37 +281,37 @@ class Memory:
 
     # --- ties ------------------------------------------------------------------------------------
 
-    def tie(self, tokens: Sequence[Any], complaint: Callable[[], BaseException], either: Any = None) -> None:
+    def alias(self, tokens: Sequence[Any], complaint: Callable[[], BaseException], either: Any = None) -> None:
         """Note that these are one object from here on, each with a content of its own."""
-        self._add(Tie([(token, self.version(token)) for token in tokens], complaint, either))
+        self._add(AliasSet([(token, self.version(token)) for token in tokens], complaint, either))
 
-    def _add(self, tie: Tie) -> None:
-        for token, _ in tie.members:
-            self.ties.setdefault(id(token), []).append(tie)
+    def _add(self, group: AliasSet) -> None:
+        for token, _ in group.members:
+            self.alias_sets.setdefault(id(token), []).append(group)
         if self.frames:
-            self.frames[-1].ties.append(tie)
+            self.frames[-1].alias_sets.append(group)
 
-    def spoil(self, token: Any, complaint: Callable[[], BaseException]) -> None:
+    def invalidate(self, token: Any, complaint: Callable[[], BaseException]) -> None:
         """Note that the content of a token is no longer what its object holds."""
-        self._add(Tie([(token, self.version(token)), ([], -1)], complaint))
+        self._add(AliasSet([(token, self.version(token)), ([], -1)], complaint))
 
     def _check(self, token: Any) -> None:
         """Complain if the content of a token is not what its object holds in Python."""
         token = self.root(token)
-        for tie in self.ties.get(id(token), ()):
-            if tie.whole is not None and tie.whole is not token:
-                parted = id(tie.whole) in self.inside
-                self.trusted[id(tie.whole)] = tie.whole
+        for group in self.alias_sets.get(id(token), ()):
+            if group.whole is not None and group.whole is not token:
+                parted = id(group.whole) in self.inside
+                self.items_read[id(group.whole)] = group.whole
             else:
-                parted = any(other is not token and self.version(other) != version for other, version in tie.members)
+                parted = any(other is not token and self.version(other) != version for other, version in group.members)
             if parted:
-                raise tie.complaint()
+                raise group.complaint()
 
     def may_be(self, token: Any) -> Iterator[Any]:
         """What else a token may be, depending on a traced condition."""
-        for tie in self.ties.get(id(token), ()):
-            if tie.either is token:
-                yield from (other for other, _ in tie.members if other is not token)
+        for group in self.alias_sets.get(id(token), ()):
+            if group.either is token:
+                yield from (other for other, _ in group.members if other is not token)
 
     def copied(self, whole: list, items: Iterable[Any]) -> None:
         """Note that a list holds copies of objects from now on."""
@@ -317,7 +319,7 @@ class Memory:
         named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
         members = {id(o): o for o in named if o is not whole}
         if members:
-            self._add(Tie([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
+            self._add(AliasSet([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
 
     def _note_copies(self, token: list, before: Any, now: Any) -> None:
         """Note the items of a list that have become rows of an array."""
@@ -328,29 +330,31 @@ class Memory:
         """Note that something is stored into a row of a list."""
         self.inside[id(whole)] = whole
 
-    def trusts(self, whole: list) -> bool:
+    def may_have_read_items(self, whole: list) -> bool:
         """Whether something may have been read that is not what it seems once rows of a list are stored into."""
-        return id(whole) in self.trusted or all(tie.whole is not whole for tie in self.ties.get(id(whole), ()))
+        return id(whole) in self.items_read or all(
+            group.whole is not whole for group in self.alias_sets.get(id(whole), ())
+        )
 
     def copies(self) -> list[tuple[list, list]]:
         """The lists from outside of the innermost frame that hold copies since it began, and of what."""
         *_, inner = self.frames
-        found = [(tie.whole, [o for o, _ in tie.members]) for tie in inner.ties if tie.whole is not None]
+        found = [(group.whole, [o for o, _ in group.members]) for group in inner.alias_sets if group.whole is not None]
         return [(w, [o for o in held if id(o) not in inner.born]) for w, held in found if id(w) not in inner.born]
 
     def check_copies(self) -> None:
         """Complain if a body stores into what a list holds a copy of: the next iteration's list lacks it."""
-        for tie in self.frames[-1].ties:
-            if tie.whole is not None and any(o is not tie.whole and self.version(o) != v for o, v in tie.members):
-                raise tie.complaint()
+        for group in self.frames[-1].alias_sets:
+            if group.whole is not None and any(o is not group.whole and self.version(o) != v for o, v in group.members):
+                raise group.complaint()
 
     def check_choices(self) -> None:
         """Complain if what a body has stored into may be, depending on a traced condition, an object from outside."""
         inner = self.frames[-1]
-        for tie in inner.ties:
-            stored = any(token is tie.either and self.version(token) != version for token, version in tie.members)
-            if stored and any(id(token) not in inner.born for token, _ in tie.members):
-                raise tie.complaint()
+        for group in inner.alias_sets:
+            stored = any(token is group.either and self.version(token) != version for token, version in group.members)
+            if stored and any(id(token) not in inner.born for token, _ in group.members):
+                raise group.complaint()
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -430,10 +434,10 @@ class Memory:
         for cell, before in frame.saved.values():
             cell.content = before
             cell.version += 1
-        for tie in frame.ties:
-            for token, _ in tie.members:
-                self.ties[id(token)].remove(tie)
+        for group in frame.alias_sets:
+            for token, _ in group.members:
+                self.alias_sets[id(token)].remove(group)
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)
-            self.ties.pop(key, None)
+            self.alias_sets.pop(key, None)

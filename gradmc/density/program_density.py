@@ -19,7 +19,7 @@ from gradmc.arguments import check_whole
 from gradmc.density.base import Density, Expanded, Part, Precision, Summand, dtype_of
 from gradmc.density.kept import Shelf
 from gradmc.density.known import FACTS, PROGRAM, Known, known
-from gradmc.density.memory import Memory
+from gradmc.density.memo import Memo
 from gradmc.elsewhere import explaining
 from gradmc.errors import DataError, UsageError
 from gradmc.program.binding import BoundModel, as_argument
@@ -83,7 +83,7 @@ class ProgramDensity(Density):
         return tuple(as_argument(self.bound.data[name], self.dtype) for name in self.traced)
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> Memo:
         """What was made of the program in this process."""
         return self._known.memory
 
@@ -248,11 +248,11 @@ class ProgramDensity(Density):
         )
 
     @functools.cached_property
-    def program(self) -> "compiler.Traced":
+    def program(self) -> "compiler.TracedJaxpr":
         """The program in the loop IR, a function of the parameters; all data are known."""
         return self._trace_equations()
 
-    def _trace_equations(self) -> "compiler.Traced":
+    def _trace_equations(self) -> "compiler.TracedJaxpr":
         from gradmc.program import compiler
 
         with self.scope():

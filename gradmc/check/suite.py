@@ -12,15 +12,15 @@ from gradmc.check.clock import SHARE, Clock
 from gradmc.check.codes import finding
 from gradmc.check.cost import Run, costs
 from gradmc.check.differentiable import differentiability
-from gradmc.check.finding import Finding, Report, in_order
+from gradmc.check.discontinuities import jumps
+from gradmc.check.domain import supports
+from gradmc.check.finding import CheckReport, Finding, in_order
 from gradmc.check.gradients import gradients, modes
 from gradmc.check.identify import identifiability
-from gradmc.check.jumps import jumps
+from gradmc.check.lint import reading
 from gradmc.check.nonfinite import nonfinite
 from gradmc.check.plain import plain
-from gradmc.check.reading import reading
 from gradmc.check.subject import Subject
-from gradmc.check.supports import supports
 from gradmc.density import Density, density
 from gradmc.density.prior import PriorDensity
 from gradmc.elsewhere import explaining
@@ -67,7 +67,7 @@ def check(
     transitions: int = 2000,
     max_loop_iterations: int = MAX_LOOP_ITERATIONS,
     seconds: float = SECONDS,
-) -> Report:
+) -> CheckReport:
     """Check whether a model is differentiable, correct and well posed.
 
     Args:
@@ -101,7 +101,7 @@ def check(
     except ProgramError as error:
         found = finding("program", error.message, location=error.location, remedy=error.remedy or None)
         name = model.name if isinstance(model, Model) else getattr(getattr(model, "function", None), "__name__", "")
-        return Report(name, (found,), ("compile",), {"compile": time.perf_counter() - began})
+        return CheckReport(name, (found,), ("compile",), {"compile": time.perf_counter() - began})
     took = {"compile": time.perf_counter() - began}
     checks = FAST if fast else FAST | FULL
     if isinstance(model, Density) and model.dtype != np.float64:
@@ -118,7 +118,7 @@ def check(
     began = time.perf_counter()
     measured = _within(subject, "cost", lambda: [costs(subject, Run(chains, transitions), fast=fast)], seconds, 1.0)
     took["cost"] = time.perf_counter() - began
-    return Report(
+    return CheckReport(
         subject.name,
         in_order(findings),
         tuple(n for n in checks if n not in subject.skipped),

@@ -8,8 +8,8 @@ import pytest
 
 import gradmc as gm
 from gradmc import Circular, Data, Interval, Negative, Ordered, Positive, Real, Simplex
+from gradmc.check.domain import too_wide
 from gradmc.check.subject import Subject
-from gradmc.check.supports import too_wide
 from gradmc.lpdf import normal
 
 EDGES = np.array([1.0, 2.0, 3.0])

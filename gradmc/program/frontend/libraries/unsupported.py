@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 
 
 class NoCounterpart(ProgramError):
@@ -26,13 +26,13 @@ def told(function: Any) -> str:
 
 def refuse(what: str, remedy: str) -> ProgramError:
     """The error for an option that is not followed."""
-    return NoCounterpart(f"{what} is not compiled", location=where.here(), remedy=remedy)
+    return NoCounterpart(f"{what} is not compiled", location=user_line.here(), remedy=remedy)
 
 
 def random_refused() -> ProgramError:
     """The error for random numbers."""
     return ProgramError(
         "a program must not draw random numbers: it is compiled once and evaluated many times",
-        location=where.here(),
+        location=user_line.here(),
         remedy="Draw them before, and pass them as data; simulators belong into @model.simulator.",
     )

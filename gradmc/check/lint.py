@@ -9,7 +9,7 @@ import numpy as np
 
 from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
-from gradmc.check.labels import labels, roots
+from gradmc.check.group_labels import labels, roots
 from gradmc.check.subject import Subject
 
 BOUNDED = ("Positive", "Negative", "UnitInterval", "Interval", "PositiveOrdered", "Simplex")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class LoweringOptions:
     """How loops are scheduled and lowered.
 
     vectorise: run loops without a recurrence on all iterations at once; False leaves every loop a `scan`.

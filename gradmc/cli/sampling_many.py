@@ -8,7 +8,7 @@ from typing import Any
 from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.config import Config, load_config
-from gradmc.config.many import data_sets
+from gradmc.config.datasets import data_sets
 from gradmc.config.target import load_model
 from gradmc.errors import ConfigError
 from gradmc.program.binding import accepted
@@ -23,7 +23,7 @@ SHOWN = 8
 def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Common) -> int:
     """Fit every data set that is not fitted yet; exit code 4 if some could not be, 75 after Ctrl-C."""
     from gradmc.cluster import client_of
-    from gradmc.many import Many, Work, named
+    from gradmc.many import FitTask, Many, named
     from gradmc.results.place import place_of
 
     config = load_config(path, overrides).config
@@ -31,8 +31,8 @@ def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Comm
     data = named(data_sets(config, accepted(model)))
     output = config.output.dir
     with client_of(config.cluster.scheduler, config.cluster.workers) as client:
-        counted = Count(len(data), progress)
-        work = Work(model, options(config, alone=client is None))
+        counted = FitCounter(len(data), progress)
+        work = FitTask(model, options(config, alone=client is None))
         many = Many(work, data, config.sampler.seed or 0, place_of(output), counted, warn=lambda text: None)
         tree = many.complete(client)
     failures = dict(zip(tree["failures"]["failed"].values, tree["failures"]["reason"].values, strict=True))
@@ -94,7 +94,7 @@ def options(config: Config, *, alone: bool) -> dict[str, Any]:
     }
 
 
-class Count:
+class FitCounter:
     """Counts what comes of the data sets, and tells now and then."""
 
     def __init__(self, total: int, progress: str) -> None:

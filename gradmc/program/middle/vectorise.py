@@ -9,18 +9,18 @@ import numpy as np
 from jax.extend.core import JaxprEqn, Literal, Var
 
 from gradmc.program import ir
-from gradmc.program.middle.accumulate import Accumulator, Term, combine, total
+from gradmc.program.middle.accumulate import Accumulator, Addend, combine, total
 from gradmc.program.middle.chunks import chunk_length, prepared, run_in_chunks
-from gradmc.program.middle.cost import equation_size, is_float, size, weigh
+from gradmc.program.middle.cost_model import equation_size, is_float, size, weigh
+from gradmc.program.middle.deferred_stores import Stores, assemble
 from gradmc.program.middle.depends import operands, restrict, spread_from
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, apply, read, run
 from gradmc.program.middle.linear import run_linear, wanted
+from gradmc.program.middle.named_axes import Axis, Value, move_axis_in, move_axis_out, traced, union
 from gradmc.program.middle.notes import Note
-from gradmc.program.middle.plan import Plan, plan
+from gradmc.program.middle.plan import LoopPlan, plan
 from gradmc.program.middle.recurrence import Scan, Sum, run_group
 from gradmc.program.middle.sequential import sequential
-from gradmc.program.middle.stores import Stores, assemble
-from gradmc.program.middle.values import Axis, Value, move_axis_in, move_axis_out, traced, union
 
 
 def _for_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:
@@ -64,7 +64,7 @@ class _Loop:
     eqn: JaxprEqn
     args: list[Any]
     context: Context
-    plan: Plan
+    plan: LoopPlan
 
     @property
     def length(self) -> int:
@@ -206,7 +206,7 @@ class _Loop:
         """What an accumulator ends as, given what the loop adds to it."""
         init, operation = self.init[k], self.plan.roles[k].operation
         return (
-            init.plus(Term(value)) if isinstance(init, Accumulator) else combine(operation, init, value, self.context)
+            init.plus(Addend(value)) if isinstance(init, Accumulator) else combine(operation, init, value, self.context)
         )
 
     def _start(self, axis: Axis) -> dict[Var, Any]:

@@ -14,7 +14,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.frontend.flows import has_while
-from gradmc.program.middle.known import ELEMENTWISE, fold_elementwise
+from gradmc.program.middle.folding import ELEMENTWISE, fold_elementwise
 
 UNKNOWN = object()
 

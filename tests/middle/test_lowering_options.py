@@ -7,7 +7,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.middle import Options, lower, lower_plain
+from gradmc.program.middle import LoweringOptions, lower, lower_plain
 from tests.middle.programs import PROGRAMS
 from tests.middle.test_laws import P, answers
 
@@ -17,7 +17,7 @@ from tests.middle.test_laws import P, answers
 def test_chunks(name, limit):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
-        chunked = lower(closed, Options(memory_limit=limit))
+        chunked = lower(closed, LoweringOptions(memory_limit=limit))
         assert "remat" in str(chunked) or limit > 1
         for got, expected in zip(answers(chunked), answers(lower_plain(closed)), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
@@ -28,7 +28,7 @@ def test_without_vectorising(name):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
         for got, expected in zip(
-            answers(lower(closed, Options(vectorise=False))), answers(lower_plain(closed)), strict=True
+            answers(lower(closed, LoweringOptions(vectorise=False))), answers(lower_plain(closed)), strict=True
         ):
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
 
@@ -69,7 +69,7 @@ def batch_of_series(p):
 def test_linear_recurrences_as_prefix_products(program):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(program)(jnp.asarray(P))
-        lowered = lower(closed, Options(associative=True))
+        lowered = lower(closed, LoweringOptions(associative=True))
         assert "scan[" not in str(lowered)
         for got, expected in zip(answers(lowered), answers(lower_plain(closed)), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
@@ -79,7 +79,7 @@ def test_linear_recurrences_as_prefix_products(program):
 def test_large_sums_of_products_are_dots(name):
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(PROGRAMS[name])(jnp.asarray(P))
-        lowered = lower(closed, Options(dot_limit=0))
+        lowered = lower(closed, LoweringOptions(dot_limit=0))
         assert "dot_general" in str(lowered) or name != "products"
         for got, expected in zip(answers(lowered), answers(lower_plain(closed)), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
@@ -98,7 +98,7 @@ def test_a_design_matrix_meets_its_coefficients_in_a_dot():
     with jax.enable_x64(True):
         p = jnp.linspace(0.0, 1.0, 410)
         closed = jax.make_jaxpr(program)(p)
-        lowered = lower(closed, Options(dot_limit=100))
+        lowered = lower(closed, LoweringOptions(dot_limit=100))
         assert "dot_general" in str(lowered)
         assert "dot_general" not in str(lower(closed))
         got, expected = (

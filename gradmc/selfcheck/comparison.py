@@ -19,7 +19,7 @@ from gradmc.program.layout import shown
 from gradmc.program.plainly import Interrupted, Plain, interrupt, raised_at, run_plainly
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
-from gradmc.selfcheck.locate import differing_term, line_of_gradient, line_of_value, worst_coordinate
+from gradmc.selfcheck.blamed_line import differing_term, line_of_gradient, line_of_value, worst_coordinate
 from gradmc.selfcheck.outcome import AGREES, OFF, UNCHECKED, Outcome
 from gradmc.selfcheck.slope import Evaluate, Slope, slope
 
@@ -92,7 +92,7 @@ def _checked(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Point:
+class Candidate:
     """A candidate with what plain Python makes of it.
 
     Attributes:
@@ -124,7 +124,7 @@ class SelfCheck:
         narrowed = np.asarray(density.start_radius / START_RADIUS, dtype)
         starts = (start_on_host(key, attempt, density.dim, dtype) * narrowed for attempt in range(CANDIDATES))
         self.candidates = list(starts) if initial is None else [np.asarray(initial[0], dtype)]
-        self._points: list[Point] = []
+        self._points: list[Candidate] = []
         self._errors: list[BaseException] = []
         self._began = math.inf
         self._over = False
@@ -153,7 +153,7 @@ class SelfCheck:
                 found = dict(zip(names, leaves, strict=True))
                 values = {part.name: np.asarray(found[part.name]) for part in density.parts}
                 plain = self._plain(values)
-                self._points.append(Point(x, values, float(log_det), plain))
+                self._points.append(Candidate(x, values, float(log_det), plain))
                 if self._over or (plain.value is not None and math.isfinite(plain.value)):
                     return
 
@@ -209,7 +209,7 @@ class SelfCheck:
             return f"plain Python raises {_named(error)}" + (f" at line {place.line}" if place else "")
         return f"the log density is not finite at {len(self._points)} starting point" + "s" * (len(self._points) > 1)
 
-    def _judge(self, point: Point, compiled: float) -> str:
+    def _judge(self, point: Candidate, compiled: float) -> str:
         """Whether plain and compiled value agree, differ, or show nothing here."""
         plain = point.plain
         finite = math.isfinite(compiled)
@@ -223,7 +223,7 @@ class SelfCheck:
             return "nothing"  # numbers too large for the precision that was asked for
         return "agrees" if finite and self._close(point, compiled) else "differs"
 
-    def _close(self, point: Point, compiled: float) -> bool:
+    def _close(self, point: Candidate, compiled: float) -> bool:
         """Whether two finite values differ by rounding alone.
 
         Half of the digits are enough, as a rule. Where sums cancel or a matrix is nearly singular, fewer agree: as many
@@ -243,13 +243,13 @@ class SelfCheck:
             spread = max(spread, abs(plain - other)) if other is not None and math.isfinite(other) else math.inf
         return gap <= SPREAD * max(spread, self._noise(point)) or gap <= SPREAD * self._tolerated(point)
 
-    def _tolerated(self, point: Point) -> float:
+    def _tolerated(self, point: Candidate) -> float:
         """How far plain values may be off since an integrator works to a tolerance only."""
         density: Any = self.density
         found = density.wavering(point.x)
         return found if math.isfinite(found) else 0.0
 
-    def _noise(self, point: Point) -> float:
+    def _noise(self, point: Candidate) -> float:
         """The rounding of plain values: what their third difference leaves of the values at parameters close by."""
         near = [self._plain({n: v * (1.0 + NEAR * k) for n, v in point.values.items()}).value for k in (1, 2, 3)]
         found = [point.plain.value, *near]
@@ -257,7 +257,7 @@ class SelfCheck:
             return 0.0
         return abs(float(np.diff(np.asarray(found, float), 3)[0])) / math.sqrt(20.0)
 
-    def _error(self, point: Point, compiled: float) -> SelfCheckError:
+    def _error(self, point: Candidate, compiled: float) -> SelfCheckError:
         density: Any = self.density
         plain = point.plain
         if plain.error is not None:

@@ -1,12 +1,13 @@
 """What a value is on one side of a branch, and the common terms to which both sides are brought."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend import where
+from gradmc.program.frontend import user_line
 from gradmc.program.frontend.values import LEAF, MISSING, NONE, Container, Fixed, Form, Missing, OrNone, leaves_in
 
 type Leaf = int | np.ndarray | jax.Array
@@ -14,22 +15,22 @@ type Leaf = int | np.ndarray | jax.Array
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Term:
+class PhiOperand:
     """What one key is on one side: its form, and its leaves with their types."""
 
     form: Form
     leaves: list[Leaf]
     types: list[Any]
 
-    def alike(self, other: "Term") -> bool:
+    def alike(self, other: "PhiOperand") -> bool:
         """Whether the two differ in the values of their leaves only."""
         return self.form == other.form and [t.shape for t in self.types] == [t.shape for t in other.types]
 
-    def blank(self) -> "Term":
+    def blank(self) -> "PhiOperand":
         """The same with zeros."""
-        return Term(self.form, [np.zeros(t.shape, t.dtype) for t in self.types], self.types)
+        return PhiOperand(self.form, [np.zeros(t.shape, t.dtype) for t in self.types], self.types)
 
-    def spreads(self, other: "Term") -> tuple[int, ...] | None:
+    def spreads(self, other: "PhiOperand") -> tuple[int, ...] | None:
         """The shape of two arrays of which one spreads over the other; None if they are no such arrays."""
         if self.form != LEAF or other.form != LEAF:
             return None
@@ -40,17 +41,17 @@ class Term:
             return None
         return full if full in shapes else None
 
-    def takes(self, other: "Term") -> "Term":
+    def takes(self, other: "PhiOperand") -> "PhiOperand":
         """Another term in the form of this one, which may be None; as it is if it does not fit."""
         assert isinstance(self.form, OrNone)
         if other.form == (MISSING if self.form.unset else NONE):
-            return Term(self.form, [*self.blank().leaves[:-1], np.asarray(True)], self.types)
+            return PhiOperand(self.form, [*self.blank().leaves[:-1], np.asarray(True)], self.types)
         if other.form == self.form.item:
-            return Term(self.form, [*other.leaves, np.asarray(False)], [*other.types, self.types[-1]])
+            return PhiOperand(self.form, [*other.leaves, np.asarray(False)], [*other.types, self.types[-1]])
         return other
 
 
-def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
+def or_none(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
     """Both as values that may be None, if one of them may be and the other is alike otherwise; so for their items."""
     if _same_items(yes.form, no.form):
         pairs = [or_none(a, b) for a, b in zip(_items(yes), _items(no), strict=True)]
@@ -60,7 +61,7 @@ def or_none(yes: Term, no: Term) -> tuple[Term, Term]:
         other = no if yes.form == NONE else yes
         if not isinstance(other.form, Missing):
             flag = jax.typeof(np.False_)
-            whole = Term(OrNone(other.form), [], [*other.types, flag])
+            whole = PhiOperand(OrNone(other.form), [], [*other.types, flag])
     if whole is None:
         return yes, no
     return whole.takes(yes), whole.takes(no)
@@ -73,38 +74,38 @@ def _same_items(a: Form, b: Form) -> bool:
     return a != b and (a.kind, a.keys) == (b.kind, b.keys)
 
 
-def _items(term: Term) -> list[Term]:
+def _items(term: PhiOperand) -> list[PhiOperand]:
     """The items of a container, as terms."""
     assert isinstance(term.form, Container)
     found, start = [], 0
     for part in term.form.parts:
         end = start + len(list(leaves_in(part)))
-        found.append(Term(part, term.leaves[start:end], term.types[start:end]))
+        found.append(PhiOperand(part, term.leaves[start:end], term.types[start:end]))
         start = end
     return found
 
 
-def _holding(term: Term, items: list[Term]) -> Term:
+def _holding(term: PhiOperand, items: list[PhiOperand]) -> PhiOperand:
     """A container with other items."""
     assert isinstance(term.form, Container)
     form = replace(term.form, parts=tuple(item.form for item in items))
-    return Term(form, [v for item in items for v in item.leaves], [t for item in items for t in item.types])
+    return PhiOperand(form, [v for item in items for v in item.leaves], [t for item in items for t in item.types])
 
 
-def or_unset(yes: Term, no: Term, name: str) -> tuple[Term, Term]:
+def or_unset(yes: PhiOperand, no: PhiOperand, name: str) -> tuple[PhiOperand, PhiOperand]:
     """Both as values of a variable that may not be set, if it may not be on one side and they are alike otherwise."""
     terms = (yes, no)
     whole = next((t for t in terms if isinstance(t.form, OrNone) and t.form.unset), None)
     if whole is None and MISSING in (yes.form, no.form) and yes.form != no.form:
         other = no if yes.form == MISSING else yes
         if not isinstance(other.form, OrNone):
-            whole = Term(OrNone(other.form, name), [], [*other.types, jax.typeof(np.False_)])
+            whole = PhiOperand(OrNone(other.form, name), [], [*other.types, jax.typeof(np.False_)])
     return terms if whole is None else (whole.takes(yes), whole.takes(no))
 
 
-def difference(yes: Term, no: Term) -> str:
+def difference(yes: PhiOperand, no: PhiOperand) -> str:
     """How two terms differ, in words."""
-    line = where.here()
+    line = user_line.here()
     at = f" (line {line.line})" if line else ""
     told = [_described(side.form, side.types) for side in (yes, no)]
     if "nothing" in told:
@@ -123,4 +124,5 @@ def _described(form: Form, types: list) -> str:
     if form == LEAF:
         return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
     shapes = ", ".join(str(t.shape) for t in types)
-    return f"a {type(form).__name__.lower()} of arrays of shapes {shapes}"
+    kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(form).__name__).lower()
+    return f"a {kind} of arrays of shapes {shapes}"

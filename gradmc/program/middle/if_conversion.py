@@ -18,15 +18,15 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.program import ir
-from gradmc.program.middle.accumulate import Accumulator, Term, identity, spread_back, total
-from gradmc.program.middle.cost import GATHER, loads, tame, weight
+from gradmc.program.middle.accumulate import Accumulator, Addend, identity, spread_back, total
+from gradmc.program.middle.cost_model import GATHER, loads, tame, weight
+from gradmc.program.middle.deferred_stores import DeferredStore, Stores
 from gradmc.program.middle.depends import needed, operands
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, run
-from gradmc.program.middle.known import uniform
+from gradmc.program.middle.folding import uniform
 from gradmc.program.middle.loads import load
-from gradmc.program.middle.stores import Entry, Stores
+from gradmc.program.middle.named_axes import Axis, Value, guarded, traced, union, widen
 from gradmc.program.middle.take import take
-from gradmc.program.middle.values import Axis, Value, guarded, traced, union, widen
 
 # In sequential code a branch costs about as much as this (in nanoseconds of arithmetic, measured on a CPU).
 BRANCH = 2.0
@@ -200,7 +200,7 @@ def _chosen_terms(a: Accumulator, b: Accumulator, pred: Value, before: Accumulat
         return before
     nothing = Value(np.broadcast_to(identity(before.operation, before.aval.dtype), before.aval.shape))
     one, two = (total(spread_back(x, context), None, context) if x.terms else nothing for x in (a, b))
-    return before.plus(Term(_select(pred, one, two, context)))
+    return before.plus(Addend(_select(pred, one, two, context)))
 
 
 def _chosen_entries(a: Stores, b: Stores, pred: Value, before: Stores, context: Context) -> Stores:
@@ -220,7 +220,7 @@ def _chosen_entries(a: Stores, b: Stores, pred: Value, before: Stores, context: 
     return replace(before, entries=(*before.entries, *added))
 
 
-def _same_place(a: Entry, b: Entry) -> bool:
+def _same_place(a: DeferredStore, b: DeferredStore) -> bool:
     if a.where is not None or b.where is not None or a.conditional or b.conditional:
         return False
     return a.pending == b.pending and all(
@@ -229,7 +229,7 @@ def _same_place(a: Entry, b: Entry) -> bool:
     )
 
 
-def _masked(entry: Entry, pred: Value, base: Value, context: Context) -> Entry:
+def _masked(entry: DeferredStore, pred: Value, base: Value, context: Context) -> DeferredStore:
     """The store where `pred` holds. Elsewhere nothing is added, or what was there before the loop is stored."""
     if pred.known and (not entry.adds or _may_miss(entry, base)):
         return replace(entry, where=_both(entry.where, pred))
@@ -242,7 +242,7 @@ def _masked(entry: Entry, pred: Value, base: Value, context: Context) -> Entry:
     return replace(entry, value=chosen, conditional=entry.conditional or not pred.known)
 
 
-def _may_miss(entry: Entry, base: Value) -> bool:
+def _may_miss(entry: DeferredStore, base: Value) -> bool:
     """Whether a place lies beyond the array in some iteration."""
     sizes = zip(entry.indices, base.element, strict=False)
     return any(i.known and bool(((i.array < -n) | (i.array >= n)).any()) for i, n in sizes)
@@ -275,7 +275,7 @@ def _branched(eqn: JaxprEqn, pred: Value, values: Sequence[Any], context: Contex
 
     outs = lax.cond(traced(pred), side("then"), side("otherwise"))
     results = [Value(o, a) for o, a in zip(outs, axes, strict=True)]
-    return [r if b is None else b.plus(Term(r)) for r, b in zip(results, before, strict=True)]
+    return [r if b is None else b.plus(Addend(r)) for r, b in zip(results, before, strict=True)]
 
 
 def _axes_of(eqn: JaxprEqn, k: int, values: Sequence[Any]) -> tuple[Axis, ...]:

@@ -9,11 +9,11 @@ from jax.extend.core import Jaxpr, JaxprEqn
 from gradmc.program import ir
 from gradmc.program.jaxprs import deeper
 from gradmc.program.middle.depends import prune
+from gradmc.program.middle.forwarding import forwarded
 from gradmc.program.middle.lowering import lower_noting
-from gradmc.program.middle.normal import normal
-from gradmc.program.middle.options import Options
+from gradmc.program.middle.lowering_options import LoweringOptions
+from gradmc.program.middle.normal_form import normal
 from gradmc.program.middle.plan import plan
-from gradmc.program.middle.stored import forwarded
 from gradmc.program.middle.windows import window_depth
 
 _WORST = ("written out", "vectorised", "chunked", "divided", "sequential")
@@ -58,10 +58,10 @@ class LoopReport:
     carried: tuple[Carried, ...]
 
 
-def report(closed: Jaxpr, options: Options | None = None) -> list[LoopReport]:
+def report(closed: Jaxpr, options: LoweringOptions | None = None) -> list[LoopReport]:
     """One entry per loop of a program in the loop IR, in the order of the source."""
     notes: dict[Hashable, Any] = {}
-    for note in lower_noting(closed, options or Options())[1]:
+    for note in lower_noting(closed, options or LoweringOptions())[1]:
         source = note.loop.params["source"]
         old = notes.get(source)
         if old is None or _WORST.index(note.verdict) > _WORST.index(old.verdict):

@@ -19,7 +19,7 @@ from gradmc.program.frontend.values import CannotRoll, Nullable
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class Callback:
     """A converted function as JAX calls it, with its failures in its results."""
 
     ev: Evaluation
@@ -31,7 +31,7 @@ class Given:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it."""
-        self.ev.given.append((len(self.ev.memory.frames), []))
+        self.ev.given.append((len(self.ev.heap.frames), []))
         try:
             result = self.function(*args, **kwargs)
             if isinstance(result, Nullable):
@@ -44,7 +44,7 @@ class Given:
 
 def to_jax(ev: Evaluation, value: Any) -> Any:
     """An argument of a function of JAX."""
-    return Given(ev, value) if isinstance(value, FunctionType) and is_converted(value.__code__) else value
+    return Callback(ev, value) if isinstance(value, FunctionType) and is_converted(value.__code__) else value
 
 
 def _failing(result: Any, failed: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import ir
-from gradmc.program.frontend import tables, where
+from gradmc.program.frontend import tables, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll, any_traced, is_traced
 
@@ -24,7 +24,7 @@ def load(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
     axis, row, rest = _plan(ev, content, parts)
     numpy = np if isinstance(content, np.ndarray) else jnp
     moved = numpy.moveaxis(content, axis, 0)
-    window = jnp.moveaxis(ir.load(moved, row, source=where.here()), 0, axis)
+    window = jnp.moveaxis(ir.load(moved, row, source=user_line.here()), 0, axis)
     return ev.element(window, tuple(rest)) if rest else window
 
 
@@ -36,7 +36,7 @@ def of_listing(ev: Evaluation, content: Any, part: slice) -> Any:
     n = content.length()
     start, stop = _counted(ev, part.start, 0, n), _counted(ev, part.stop, n, n)
     row = indices(ev, slice(start, stop, part.step), leaves[0].shape[0])
-    return ir.load(jnp.asarray(leaves[0]), row, source=where.here())
+    return ir.load(jnp.asarray(leaves[0]), row, source=user_line.here())
 
 
 def _counted(ev: Evaluation, end: Any, default: Any, n: Any) -> Any:

@@ -8,8 +8,8 @@ from jax.extend.core import Jaxpr, JaxprEqn
 
 from gradmc.program import ir
 from gradmc.program.middle.emit import RULES, Context, NotVectorisable, run, spread
+from gradmc.program.middle.named_axes import Value, traced, union
 from gradmc.program.middle.reverse import differentiable_while
-from gradmc.program.middle.values import Value, traced, union
 
 
 def _while_rule(eqn: JaxprEqn, args: list[Any], context: Context) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from gradmc.density.kept import Shelf
 
 
-class Memory:
+class Memo:
     """Things by key, each made once.
 
     Args:

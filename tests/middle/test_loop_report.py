@@ -9,7 +9,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 
 from gradmc.program import ir
-from gradmc.program.middle import Options, lower, report
+from gradmc.program.middle import LoweringOptions, lower, report
 from tests.middle.programs import PROGRAMS, Y
 
 P = np.array([0.7, 0.4, 0.9, 1.3])
@@ -29,7 +29,7 @@ VERDICTS = {
 
 def of(program, **options):
     with jax.enable_x64(True):
-        return report(jax.make_jaxpr(program)(jnp.asarray(P)), Options(**options))
+        return report(jax.make_jaxpr(program)(jnp.asarray(P)), LoweringOptions(**options))
 
 
 @pytest.mark.parametrize("name", VERDICTS)

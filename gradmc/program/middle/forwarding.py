@@ -15,7 +15,7 @@ from jax.extend.core import primitives as jp
 
 from gradmc.program import ir
 from gradmc.program.middle.affine import Forms
-from gradmc.program.middle.normal import inlined, named
+from gradmc.program.middle.normal_form import inlined, named
 
 ROW = 16
 """Elements up to which a row is put together from stores to its elements."""
