@@ -104,17 +104,17 @@ def _merge(
     one, other = yes, no
     if yes.error is not None or no.error is not None:
         one, other = _raising(ev, test, yes, no)
-    merged = sides.Join(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).merged()
+    phis = sides.Join(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).phis()
     out = []
-    if any(m.yes for m in merged):
-        here = sides.picked(one, [(m.yes, m.spread) for m in merged])
-        there = sides.picked(other, [(m.no, m.spread) for m in merged])
+    if any(m.yes for m in phis):
+        here = sides.picked(one, [(m.yes, m.spread) for m in phis])
+        there = sides.picked(other, [(m.no, m.spread) for m in phis])
         out = ir.cond(test, here, there, source=user_line.here())
     rest = iter(out)
     subjects = {**one.subjects, **other.subjects}
     before = bodies.get(state)
     now = list(before)
-    for m in merged:
+    for m in phis:
         _set_one(ev, m, [next(rest) for _ in m.yes], (one, other), subjects, now)
     bodies.put(state, now)
 

@@ -4,6 +4,20 @@ JAX values cannot change. So the object that a variable holds (a numpy array, a 
 token: its identity is what Python's aliases share, and `Heap` holds its present content. Storing into
 any alias replaces the content of the token, so all aliases see it.
 
+    program                   variables               heap
+    x = np.zeros(3)           x -> A                  A: [0, 0, 0]
+    y = x                     x -> A, y -> A
+    x[0] = mu                                         A: [mu, 0, 0]            y sees it
+    row = m[1]                m -> M, row -> V        V: a view, M[1]
+    row[0] = mu                                       M: m with m[1, 0] = mu   V has no content of its own
+
+The body of a loop is traced once, so what it writes must not stay: the frame puts it back.
+
+    for t in range(n):        enter                   frame.saved: {}
+        x[0] = x[0] + t       write A                 frame.saved: {A: [mu, 0, 0]}     A: [mu + t, 0, 0]
+                              leave                   A: [mu, 0, 0], and the loop knows that it has to carry A
+                              after the loop          A: what the `for` of the loop IR gives
+
     cell    the present content of one token
     view    a token that is part of another one (`row = matrix[i]`): reading and storing go through the parent
     frame   a loop body or branch being traced. It notes the content that was there when it began, for every
@@ -167,6 +181,8 @@ class Heap:
     def peek(self, token: Any) -> Any:
         """`content` without noting that it was read."""
         view = self.parent(token)
+        # A view's token is what was read when the view was made. It is read anew only if the parent has changed since:
+        # every load costs an equation.
         if view is not None and self.version(view.parent) != view.version:
             return element(self.ev, self.peek(view.parent), view.index)
         cell = self._cell(token) if isinstance(token, CellType) else self.cells.get(id(token))
@@ -300,6 +316,8 @@ class Heap:
         token = self.root(token)
         for group in self.alias_sets.get(id(token), ()):
             if group.whole is not None and group.whole is not token:
+                # The token is an item of which a list holds a copy. A store into a row of the list, seen or still to
+                # come in this body, parts them: that the item was read is remembered (`may_have_read_items`).
                 parted = id(group.whole) in self.inside
                 self.items_read[id(group.whole)] = group.whole
             else:
@@ -375,6 +393,7 @@ class Heap:
             new = present.concatenate(self.ev, item) if isinstance(item, Listing) else present.append(self.ev, item)
             self.write(token, new)
             return
+        # A list that is only appended to leaves the loop as a stack of items; one that is read as well is carried.
         if id(token) in self.frames[loop].read:
             raise Retry(loop, token)
         self.frames[-1].grown.setdefault(id(token), (token, []))[1].append(item)
@@ -433,7 +452,7 @@ class Heap:
         self.frames.pop()
         for cell, before in frame.saved.values():
             cell.content = before
-            cell.version += 1
+            cell.version += 1  # views made inside read anew
         for group in frame.alias_sets:
             for token, _ in group.members:
                 self.alias_sets[id(token)].remove(group)

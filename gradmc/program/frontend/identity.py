@@ -10,6 +10,16 @@ object. `settle` finds the cases in which it is not, at the end of a body:
 * variables that exchange their objects hold the old ones after the loop, in their new order;
 * two variables that end as one object are one object after the loop;
 * contents that stand for one object (`AliasSet`) must not be read once one of them has been stored into.
+
+    two buffers exchanged                    Python's objects                       carried
+    for t in range(n):                       old -> A, new -> B                     contents of old and new
+        new[0] = f(old)                      old -> B, new -> A                     `moved`: old from new, new from old
+        old, new = new, old                  old -> A, new -> B                     after n: old is A if n is even
+
+    one buffer under two names
+    for t in range(n):                       old -> A, new -> B
+        new[0] = f(old)                      old -> B, new -> B   from here on f reads what was stored: the first
+        old = new                            old -> B, new -> B   iteration is peeled, then both are one content
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -153,6 +163,8 @@ class End:
         for k in self._stored():
             if k in cycles or not has_identity(self.entry[k]):
                 continue
+            # The object of before the loop is stored into while `k`, or a variable upstream of it, still holds it: in
+            # as many first iterations as there are variables upstream, and one more.
             if self.peeled is None:
                 lost.append(k)
             elif self.peeled <= len(self._upstream(k, came_from)):

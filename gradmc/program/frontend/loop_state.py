@@ -6,7 +6,7 @@
 
 The body is traced on these leaves. What a variable or token is at its end must have the form that it began with: then
 the leaves go round. Where it has another one, there may be a way to carry both (a longer list as one array, text as a
-number, None beside a value); the loop is traced again with a `Crossing` that says so.
+number, None beside a value); the loop is traced again with a `LoopCarry` that says so.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, choices, forms
 from gradmc.program.frontend.bodies import Pack, State
-from gradmc.program.frontend.crossing import Crossing
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields
 from gradmc.program.frontend.identity import Peel, has_identity
 from gradmc.program.frontend.iterables import Rollable
+from gradmc.program.frontend.loop_carry import LoopCarry
 from gradmc.program.frontend.values import (
     CannotRoll,
     Container,
@@ -75,27 +75,26 @@ class Statement:
 class LoopState:
     """The variables and tokens of a loop as leaves: when it begins, and at the end of its body."""
 
-    def __init__(self, ev: Evaluation, loop: Statement, crossing: Crossing) -> None:
+    def __init__(self, ev: Evaluation, loop: Statement, carry: LoopCarry) -> None:
         self.ev = ev
         self.loop = loop
-        self.crossing = crossing
+        self.carry = carry
         self.ev.loops += 1
         self.label = self.ev.loops
         self.heap = self.ev.heap
         self.names = (*loop.carried, *loop.after)
         self.entry = bodies.get(loop.state)
-        self.tokens = list(crossing.tokens.values())
+        self.tokens = list(carry.tokens.values())
         self.same = {
             name
             for name, value in zip(self.names, self.entry, strict=True)
-            if has_identity(value)
-            and (name in crossing.kept or (name in loop.augmented and name not in crossing.rebound))
+            if has_identity(value) and (name in carry.kept or (name in loop.augmented and name not in carry.rebound))
         }
         self.tallies: dict[int, int] = {}
         self.stacks = {id(token) for token in self.tokens if self._stacks(token)}
         self.pack = Pack(self.ev)
         for name, value in zip(self.names, self.entry, strict=True):
-            self.pack.add(self._entering(name, value), stack=name in crossing.stacked)
+            self.pack.add(self._entering(name, value), stack=name in carry.stacked)
         for token in self.tokens:
             self.pack.add(self._content(token), stack=id(token) in self.stacks)
         self.pack.leaves = [strong(leaf) for leaf in self.pack.leaves]
@@ -121,20 +120,20 @@ class LoopState:
     def _entering(self, name: str, value: Any) -> Any:
         if name in self.same:
             return Unbound(name)
-        if name in self.crossing.late:
-            form, leaves = self.crossing.late[name]
+        if name in self.carry.late:
+            form, leaves = self.carry.late[name]
             if isinstance(form, OrNone) and not form.unset:
                 return Nullable(forms.together(self.ev, form.item, leaves[:-1]), leaves[-1])
             return forms.together(self.ev, form, leaves)
         if name not in self.loop.carried:
             return Unbound(name)
-        if name in self.crossing.options:
-            return choices.among(self.ev, value, self.crossing.options[name])
+        if name in self.carry.options:
+            return choices.among(self.ev, value, self.carry.options[name])
         return value
 
     def _stacks(self, token: Any) -> bool:
         """Whether a token is carried as an array: a list, unless it is one of few numbers, such as a bracket."""
-        if not isinstance(token, list) or id(token) in self.crossing.packed or id(token) in self.crossing.growing:
+        if not isinstance(token, list) or id(token) in self.carry.packed or id(token) in self.carry.growing:
             return isinstance(token, list)
         before = self.heap.peek(token)
         few = isinstance(before, list) and 0 < len(before) <= FEW
@@ -142,24 +141,24 @@ class LoopState:
 
     def _content(self, token: Any) -> Any:
         """The content of a token before the loop, as something to carry."""
-        grows = self.crossing.growing.get(id(token))
+        grows = self.carry.growing.get(id(token))
         if grows is not None:
             room = grows.room(self.ev, self.most or 0)
             return room if grows.tally is None else (*room, grows.start(self.ev))
-        names = self.crossing.fields.get(id(token))
+        names = self.carry.fields.get(id(token))
         if isinstance(token, CellType):
             return self.heap.peek(token)
         if names is None:
             return token
-        return Fields(self.heap.present_fields(token, names) | self.crossing.made.get(id(token), {}))
+        return Fields(self.heap.present_fields(token, names) | self.carry.made.get(id(token), {}))
 
-    def _leaving(self, k: int, name: str, value: Any, out: Pack, new: Crossing) -> Crossing:
+    def _leaving(self, k: int, name: str, value: Any, out: Pack, new: LoopCarry) -> LoopCarry:
         """Compare a variable at the body's end with what it was at its beginning."""
         if name in self.same:
             out.add(Unbound(name))
             return new if value is self.entry[k] else replace(new, rebound=new.rebound | {name})
         before = self.pack.forms[k]
-        known = self.crossing.options.get(name, ())
+        known = self.carry.options.get(name, ())
         if (may_be := choices.options_of(value)) is not None and isinstance(before, Fixed | OneOf):
             first = known or choices.options_of(self.entry[k]) or ()
             every = tuple(dict.fromkeys((*first, *may_be)))
@@ -168,7 +167,7 @@ class LoopState:
             value = choices.among(self.ev, value, known) if known else value
         if isinstance(before, OrNone) and self.iterations is None and is_leaf(value):
             value = Nullable(value, np.False_)
-        form = out.add(value, stack=name in self.crossing.stacked)
+        form = out.add(value, stack=name in self.carry.stacked)
         if before == Fixed(None) and self.iterations is None and isinstance(form, Leaf | OrNone):
             return self._none_at_first(name, form, out, new)
         if isinstance(value, Unbound) and value.reason and name.startswith(INTERNAL):
@@ -182,11 +181,11 @@ class LoopState:
             return replace(new, late={**new.late, name: (form, leaves)})
         if isinstance(value, Unbound):
             value.complain()
-        if name not in self.crossing.stacked and name not in self.crossing.late:
+        if name not in self.carry.stacked and name not in self.carry.late:
             return replace(new, stacked=new.stacked | {name})
         raise Peel(f"{_told(name)} is {_kind(before)} at first and {_kind(form)} after an iteration")
 
-    def _none_at_first(self, name: str, form: Form, out: Pack, new: Crossing) -> Crossing:
+    def _none_at_first(self, name: str, form: Form, out: Pack, new: LoopCarry) -> LoopCarry:
         """A variable of a loop of unknown length that is None before it, and a number after an iteration."""
         leaves = [blank(leaf) for leaf in out.leaves[slice(*out.spans[-1])]]
         if isinstance(form, OrNone):
@@ -195,8 +194,8 @@ class LoopState:
             leaves, form = [*leaves, np.True_], OrNone(form)
         return replace(new, late={**new.late, name: (form, leaves)})
 
-    def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: Crossing) -> Crossing:
-        grows = self.crossing.growing.get(id(token))
+    def _leaving_token(self, k: int, token: Any, content: Any, out: Pack, new: LoopCarry) -> LoopCarry:
+        grows = self.carry.growing.get(id(token))
         if grows is not None and grows.tally is not None:
             out.add((*content.leaves, content.count))
             if grows.tally.appends <= grows.per:
@@ -223,9 +222,9 @@ class LoopState:
             raise CannotRoll(f"a {type(token).__name__} that the loop changes holds things of different structure")
         return new
 
-    def _leaving_fields(self, token: Any, content: Fields, before: dict[str, Form], new: Crossing) -> Crossing:
+    def _leaving_fields(self, token: Any, content: Fields, before: dict[str, Form], new: LoopCarry) -> LoopCarry:
         """Compare the attributes of an object at the body's end with those at its beginning."""
-        made = dict(self.crossing.made.get(id(token), {}))
+        made = dict(self.carry.made.get(id(token), {}))
         for name, value in content.items():
             leaves, form = forms.apart(self.ev, value)
             if isinstance(before.get(name), Missing) and not isinstance(form, Missing) and self.peeled is not None:

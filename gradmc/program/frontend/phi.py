@@ -1,4 +1,4 @@
-"""What a value is on one side of a branch, and the common terms to which both sides are brought."""
+"""The operands of a phi: what a value is on either side of a branch, and the form to which both are brought."""
 
 import re
 from dataclasses import dataclass, replace

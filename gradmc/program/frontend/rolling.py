@@ -1,7 +1,18 @@
 """Trace a `for` once, and leave one `for` of the loop IR.
 
-A `Trial` traces the body on what is known to cross from one iteration to the next (`crossing`); if the body needs
+A `Trial` traces the body on what is known to cross from one iteration to the next (`loop_carry`); if the body needs
 more it is traced again. Most loops need one run.
+
+    program                        trial   carries             finds
+    for t in range(1, n):          1       total               h is read, and made outside: appends must be seen
+        h.append(f(h[t - 1]))      2       total, h            nothing new: `total, h = for t: ...` is emitted
+        total += h[t]
+
+An iteration that differs from the others in what its values are is run by itself, before the rest (it is *peeled*):
+
+    last = None                                                last = first(0)
+    for t in range(n):                             becomes     for k in range(n - 1):
+        last = first(t) if last is None else f(last, t)            last = f(last, k + 1)
 """
 
 from collections.abc import Callable
@@ -9,10 +20,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradmc.program.frontend import failing, operators, unrolling
-from gradmc.program.frontend.crossing import Again, Crossing, foreseen
 from gradmc.program.frontend.heap import OneSided
 from gradmc.program.frontend.identity import Peel
 from gradmc.program.frontend.iterables import Rollable
+from gradmc.program.frontend.loop_carry import Again, LoopCarry, foreseen
 from gradmc.program.frontend.loop_state import Statement
 from gradmc.program.frontend.trial import IN_PYTHON, DataOnly, Stops, Trial
 from gradmc.program.frontend.values import CannotRoll
@@ -54,6 +65,7 @@ class Loop(Statement):
         except (Exception, CannotRoll) as obstacle:
             if not unrolling.is_obstacle(obstacle):
                 raise
+            # As a `while` the loop carries the list with a count, so that it may grow on one side of a branch.
             if isinstance(obstacle, OneSided) and self._stopping():
                 return
             unrolling.instead(self.ev, self.source, self.body, self.ended, obstacle)
@@ -66,13 +78,13 @@ class Loop(Statement):
             DataOnly: it depends on data only, and Python is to run it.
         """
         try:
-            self.settle(lambda crossing: Trial(self.ev, self, crossing).run())
+            self.settle(lambda carry: Trial(self.ev, self, carry).run())
         except Stops:
             if not self.ev.stopping(self):
                 replace(self, whole=True).roll()
         except Peel as peel:
             self._peel(peel)
-        except KeyError as error:
+        except KeyError as error:  # perhaps the first iteration makes the entry that the others read
             if failing.was_raised(error) or failing.waits_for(self.ev, KeyError):
                 raise
             self._peel(Peel(f"a dict or frame has no {error} in all iterations"))
@@ -93,12 +105,12 @@ class Loop(Statement):
         rest = Rollable(n - 1, lambda i: item(operators.binary(self.ev, "Add", i, 1)))
         replace(self, source=rest, peeled=self.peeled + 1).run()
 
-    def settle(self, attempt: Callable[[Crossing], None]) -> None:
+    def settle(self, attempt: Callable[[LoopCarry], None]) -> None:
         """Trace until what crosses from one iteration to the next is known."""
-        crossing = Crossing(tokens=foreseen(self.ev, self.stores))
+        carry = LoopCarry(tokens=foreseen(self.ev, self.stores))
         for _ in range(MOST_TRIES):
             try:
-                return attempt(crossing)
+                return attempt(carry)
             except Again as again:
-                crossing = again.crossing
+                carry = again.carry
         raise CannotRoll("what the body changes does not settle")

@@ -1,7 +1,16 @@
 """The two sides of a branch on a traced value: traced each, and brought to common terms.
 
 A side leaves several things: variables, contents of stored arrays and lists, appended items, marks, and failures.
-Each has a `Key`; `common` finds for every key what its value is on either side, or why it has none.
+Each has a `Key`; `Join` finds for every key its phi: what its value is on either side, or why it has none.
+
+    program                key                  yes               no                phi
+    if mu > 0:             ("variable", x)      1.0               2.0               x = 1.0 or 2.0
+        x = 1.0            ("token", h)         h with h[0] = mu  h, as before      h, stored into where mu > 0
+        h[0] = mu          ("variable", k)      3                 nothing           k is unbound where mu <= 0; reading
+        k = 3                                                                       it there fails, as in Python
+    else:                  ("failed", kinds)    false             mu < -9           mu < -9 where mu <= 0
+        x = 2.0
+        assert mu >= -9
 """
 
 from collections.abc import Callable, Sequence
@@ -227,7 +236,7 @@ class Join:
     test: Table | None
     first: bool = False
 
-    def merged(self) -> list[Phi]:
+    def phis(self) -> list[Phi]:
         """What every key is after the branch."""
         return [self._merge(key) for key in dict.fromkeys([*self.yes.found, *self.no.found])]
 
@@ -240,6 +249,9 @@ class Join:
                 if key[0] != "mark":
                     raise OneSided({**self.yes.subjects, **self.no.subjects}[key[1]])
                 raise CannotRoll("both sides of a branch mark only under further conditions")
+        # What both sides leave, or one side leaves and the other has from before. The steps below bring the two
+        # operands to one form: flags of ours that a side does not set are blank there; None beside a number is a number
+        # and whether it is None; a variable that one side does not bind is a value and whether it is bound.
         yes, no = self._on(self.yes, key), self._on(self.no, key)
         name = self.names[key[1]] if key[0] == "variable" else ""
         ours = name.startswith(INTERNAL) and name != CHOICE
@@ -250,6 +262,7 @@ class Join:
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
             no = yes.blank()
         why = difference(yes, no)
+        # Not so for objects that have names outside: a blank in their place would be an object of its own.
         if key[0] in ("variable", "item", "token") and not self._has_names(key):
             yes, no = or_none(yes, no)
         if key[0] == "variable" and not self._has_names(key):

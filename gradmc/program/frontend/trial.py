@@ -20,7 +20,6 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
 from gradmc.program.frontend.bodies import BodyExit, Pack
-from gradmc.program.frontend.crossing import Again, Crossing, foreseen
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
@@ -38,6 +37,7 @@ from gradmc.program.frontend.identity import (
     shared_first,
 )
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.loop_carry import Again, LoopCarry, foreseen
 from gradmc.program.frontend.loop_state import INTERNAL, LoopState, Statement
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Unbound, is_traced
@@ -59,8 +59,8 @@ class DataOnly(BaseException):
 class Trial(LoopState):
     """One attempt at tracing a loop."""
 
-    def __init__(self, ev: Evaluation, loop: Statement, crossing: Crossing) -> None:
-        super().__init__(ev, loop, crossing)
+    def __init__(self, ev: Evaluation, loop: Statement, carry: LoopCarry) -> None:
+        super().__init__(ev, loop, carry)
         self.groups: list[list[int]] = []
         self.identities = Identities()
         self.seen: list[Any] = []
@@ -111,13 +111,13 @@ class Trial(LoopState):
     def _tabulate(self, jaxpr: Any) -> None:
         """If what a carried number is in every iteration was asked for, find out and trace again."""
         demands = self.ev.demands
-        wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.crossing.tabled)
+        wanted = {leaf for loop, leaf in demands if loop == self.label} - set(self.carry.tabled)
         if wanted:
             slices = {k: control.DataCarry.of(jaxpr, self.pack.leaves, k) for k in wanted}
             if self._exceeds(jaxpr):
                 slices = dict.fromkeys(wanted)
             found = {k: carried.along()[:-1] if carried else None for k, carried in slices.items()}
-            raise Again(replace(self.crossing, tabled={**self.crossing.tabled, **found}))
+            raise Again(replace(self.carry, tabled={**self.carry.tabled, **found}))
 
     def _note_ends(self, jaxpr: Any, out: Sequence[Any]) -> None:
         """Note what carried whole numbers are after the loop, where data tell."""
@@ -189,7 +189,7 @@ class Trial(LoopState):
             self.heap.invalidate(self.entry[k], shared_always)
 
     def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
-        tokens = self.crossing.tokens
+        tokens = self.carry.tokens
         return [
             o
             for place in places
@@ -233,7 +233,7 @@ class Trial(LoopState):
             values = self.pack.values(leaves)
             seen = []
             for name, value, before in zip(self.names, values, self.entry, strict=False):
-                late = name in self.crossing.late and not name.startswith(INTERNAL) and not isinstance(value, Nullable)
+                late = name in self.carry.late and not name.startswith(INTERNAL) and not isinstance(value, Nullable)
                 seen.append(before if name in self.same else Unbound(name, late=value) if late else value)
             for value in seen:
                 if not has_identity(value) or all(value is not e for e in self.entry):
@@ -252,23 +252,23 @@ class Trial(LoopState):
         except Retry as retry:
             if retry.depth != depth:
                 raise
-            raise Again(self.crossing.with_growing(self.ev, retry.token, counted=self.iterations is None)) from None
+            raise Again(self.carry.with_growing(self.ev, retry.token, counted=self.iterations is None)) from None
         except Guessed as found:
-            mine = {key: g for key, g in self.crossing.growing.items() if g.guess is found.guess}
+            mine = {key: g for key, g in self.carry.growing.items() if g.guess is found.guess}
             if not mine:
                 raise
             learnt = {k: replace(g, form=found.form, leaves=found.leaves, guess=Guess(True)) for k, g in mine.items()}
-            raise Again(replace(self.crossing, growing={**self.crossing.growing, **learnt})) from None
+            raise Again(replace(self.carry, growing={**self.carry.growing, **learnt})) from None
         except OneSided as growing:
-            if self.iterations is not None or self.most is None or id(growing.token) in self.crossing.growing:
+            if self.iterations is not None or self.most is None or id(growing.token) in self.carry.growing:
                 raise
-            raise Again(self.crossing.with_growing(self.ev, growing.token, counted=True)) from None
+            raise Again(self.carry.with_growing(self.ev, growing.token, counted=True)) from None
 
     def _note_pythons(self) -> None:
         """Take it that a number that is Python's stays one, and numpy's likewise (see `leaving`)."""
         self.asked = self.ev.asked
         for name, before, value in zip(self.names, self.entry, self.seen, strict=True):
-            if name not in self.crossing.unsure:
+            if name not in self.carry.unsure:
                 pythons.note(self.ev, value, pythons.of_result(self.ev, before))
 
     def _tie(self) -> None:
@@ -278,7 +278,7 @@ class Trial(LoopState):
                 if one is not copy:
                     self.heap.alias([one, copy], shared_first)
             self._stack(before, value)
-        for shared in self.crossing.shared:
+        for shared in self.carry.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
             self.heap.alias(list(members.values()), shared_always)
 
@@ -294,15 +294,15 @@ class Trial(LoopState):
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
-            table = self.crossing.tabled.get(k)
+            table = self.carry.tabled.get(k)
             if table is not None:
                 tables.note(self.ev, leaf, tables.Table.of(table, (self.label,)))
-            elif k not in self.crossing.tabled and tables.whole(leaf):
+            elif k not in self.carry.tabled and tables.whole(leaf):
                 tables.wait(self.ev, leaf, self.label, k)
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
-        grows = self.crossing.growing.get(id(token))
-        if made := self.crossing.made.get(id(token)):
+        grows = self.carry.growing.get(id(token))
+        if made := self.carry.made.get(id(token)):
             value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
         self.heap.write(token, self.heap.held(token, value) if grows is None else grows.during(self.ev, value, i))
 
@@ -322,10 +322,10 @@ class Trial(LoopState):
 
     def leaving(self, outcome: BodyExit) -> list[Any]:
         """The carried leaves at the body's end."""
-        end = End(self.entry, self.seen, outcome, self.crossing.tokens, self.heap, self.peeled)
+        end = End(self.entry, self.seen, outcome, self.carry.tokens, self.heap, self.peeled)
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
-        out, new = Pack(self.ev), self.crossing
+        out, new = Pack(self.ev), self.carry
         self.whose = [pythons.of_result(self.ev, v) for v in outcome.values]
         changed = {
             n for n, b, w in zip(self.names, self.entry, self.whose, strict=True) if w != pythons.of_result(self.ev, b)
@@ -333,14 +333,14 @@ class Trial(LoopState):
         if self.ev.asked > self.asked and changed - new.unsure:
             new = replace(new, unsure=new.unsure | changed)
         kept = {self.names[k] for k, value in self.identities.after.items() if value is self.entry[k]}
-        if kept - self.crossing.kept:
+        if kept - self.carry.kept:
             new = replace(new, kept=new.kept | kept)
         for k, (name, value) in enumerate(zip(self.names, outcome.values, strict=True)):
             new = self._leaving(k, name, value, out, new)
         contents = {id(token): content for token, content in outcome.written}
-        more = {id(t): t for t, _ in outcome.written if id(t) not in self.crossing.tokens}
+        more = {id(t): t for t, _ in outcome.written if id(t) not in self.carry.tokens}
         fields = {id(t): tuple(c) for t, c in outcome.written if isinstance(c, Fields)}
-        if more or fields != self.crossing.fields:
+        if more or fields != self.carry.fields:
             new = replace(new, tokens={**new.tokens, **more}, fields=fields)
         for k, token in enumerate(self.tokens):
             content = contents.get(id(token), self.heap.peek(token))
@@ -348,7 +348,7 @@ class Trial(LoopState):
         shared = self.identities.shared
         if len(shared) != len(new.shared) or not all(map(Shared.same, shared, new.shared)):
             new = replace(new, shared=shared)
-        if new is not self.crossing or self._stored_inside():
+        if new is not self.carry or self._stored_inside():
             raise Again(new)
         self.heap.check_copies()
         self.copies = self.heap.copies()
@@ -368,7 +368,7 @@ class Trial(LoopState):
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
-        grows = self.crossing.growing.get(id(token))
+        grows = self.carry.growing.get(id(token))
         return self.heap.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
 
 

@@ -30,9 +30,9 @@ from gradmc.program.frontend import (
     user_line,
 )
 from gradmc.program.frontend.bodies import BodyExit, State
-from gradmc.program.frontend.crossing import Again, Crossing
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable
+from gradmc.program.frontend.loop_carry import Again, LoopCarry
 from gradmc.program.frontend.loop_state import INTERNAL, Statement
 from gradmc.program.frontend.rolling import Loop
 from gradmc.program.frontend.tables import Table
@@ -73,7 +73,7 @@ def while_(
     try:
         attempts: list[_While] = []
         runs = not is_traced(decided)
-        loop.settle(lambda crossing: attempts.append(_While(ev, loop, crossing, lambda _: test(), runs=runs)))
+        loop.settle(lambda carry: attempts.append(_While(ev, loop, carry, lambda _: test(), runs=runs)))
         counts = attempts[-1].trips()
         if counts is None:
             attempts[-1].emit()
@@ -138,7 +138,7 @@ def counted(
     """Run a `for` whose number of iterations is traced."""
     names = (*carried, *after)
     loop = Loop(ev, source, body, state, names, (), augmented, stores, user_line.here())
-    loop.settle(lambda crossing: _While(ev, loop, crossing, lambda i: i < source.length).emit())
+    loop.settle(lambda carry: _While(ev, loop, carry, lambda i: i < source.length).emit())
 
 
 def stopping(ev: Evaluation, loop: Loop) -> bool:
@@ -151,7 +151,7 @@ def stopping(ev: Evaluation, loop: Loop) -> bool:
         return i < n if ended is None else operators.both(ev, i < n, operators.not_(ev, ended()))
 
     try:
-        alone.settle(lambda crossing: _While(ev, alone, crossing, goes_on, runs=True, most=n).emit())
+        alone.settle(lambda carry: _While(ev, alone, carry, goes_on, runs=True, most=n).emit())
     except (CannotRoll, ProgramError):
         return False
     return True
@@ -189,14 +189,14 @@ class _While(Trial):
         self,
         ev: Evaluation,
         loop: Statement,
-        crossing: Crossing,
+        carry: LoopCarry,
         test: Callable[[Any], Any],
         *,
         runs: bool = False,
         most: int | None = None,
     ) -> None:
         self.known = most
-        super().__init__(ev, loop, crossing)
+        super().__init__(ev, loop, carry)
         self.test = test
         self.runs = runs
         self.bound = None if most is not None or self.ev.endless else self.ev.max_loop_iterations
@@ -213,7 +213,7 @@ class _While(Trial):
 
     def emit(self) -> None:
         """Run the loop, and set everything it changes; an iteration that fails is the last."""
-        if self.crossing.growing and self.most is None:
+        if self.carry.growing and self.most is None:
             raise self._grows()
         if self.may_fail:
             self.stops = True
@@ -234,8 +234,8 @@ class _While(Trial):
             shifted = ir.CarryError([(k - FIRST, a, b) for k, a, b in error.mismatches])
             raise CannotRoll(self.told(shifted)) from None
 
-    def _go_on(self, carry: Sequence[Any]) -> Any:
-        i, failed, *leaves = carry
+    def _go_on(self, values: Sequence[Any]) -> Any:
+        i, failed, *leaves = values
         decided = []
 
         around, self.ev.endless = self.ev.endless, True
@@ -244,7 +244,7 @@ class _While(Trial):
             decided.append(operators.truth(self.ev, self.test(i)))
 
         def finish(outcome: BodyExit) -> Any:
-            if {id(token) for token, _ in outcome.written} - set(self.crossing.tokens) or outcome.grown:
+            if {id(token) for token, _ in outcome.written} - set(self.carry.tokens) or outcome.grown:
                 raise CannotRoll(ACTS, ACTS_REMEDY)
             if outcome.failures:
                 raise CannotRoll(FAILS, ACTS_REMEDY)
@@ -256,8 +256,8 @@ class _While(Trial):
             self.ev.endless = around
         return jnp.logical_and(more, failed == 0) if self.stops else more
 
-    def _once(self, carry: Sequence[Any]) -> list[Any]:
-        i, failed, *leaves = carry
+    def _once(self, values: Sequence[Any]) -> list[Any]:
+        i, failed, *leaves = values
 
         def body() -> None:
             self.loop.body(self.loop.source.item(i))
@@ -297,7 +297,7 @@ class _While(Trial):
         if outcome.grown:
             if self.most is None:
                 raise self._grows()
-            raise Again(self.crossing.with_growing(self.ev, outcome.grown[0][0], counted=True))
+            raise Again(self.carry.with_growing(self.ev, outcome.grown[0][0], counted=True))
         if outcome.marks.observe or outcome.marks.record:
             raise ProgramError(
                 f"observe() and record() cannot collect along this loop: {UNKNOWN}",
@@ -322,7 +322,7 @@ class _While(Trial):
         super().assign(out)
         values = [
             Unbound(name, "it is assigned only inside a loop that may run no iteration")
-            if name in self.crossing.late
+            if name in self.carry.late
             and not name.startswith(INTERNAL)
             and not self.runs
             and not isinstance(value, Nullable)

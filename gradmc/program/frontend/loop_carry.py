@@ -1,7 +1,7 @@
 """What crosses from one iteration of a traced loop to the next.
 
 It is only known after the body has run: the body may store into an array through another name, or bind a variable
-for the first time. A run that finds more than was known raises `Again` with a larger `Crossing`.
+for the first time. A run that finds more than was known raises `Again` with a larger `LoopCarry`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from gradmc.program.frontend.values import AppendCount, Form, is_array
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class LoopCarry:
     """What is known to cross from one iteration to the next besides the values of variables.
 
     Attributes:
@@ -50,7 +50,7 @@ class Crossing:
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
-    def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "Crossing":
+    def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "LoopCarry":
         """With a list that the body appends to and reads; `counted`: how often may depend on parameters."""
         return replace(
             self,
@@ -62,9 +62,9 @@ class Crossing:
 class Again(BaseException):
     """Passes through the tracer: trace again, knowing more."""
 
-    def __init__(self, crossing: Crossing) -> None:
+    def __init__(self, carry: LoopCarry) -> None:
         super().__init__("again")
-        self.crossing = crossing
+        self.carry = carry
 
 
 def foreseen(ev: Evaluation, stores: Sequence[Callable[[], Any]]) -> dict[int, Any]:
