@@ -136,7 +136,7 @@ def _line_search(place: Iterate, direction: np.ndarray, slope: float) -> Search[
 
 
 @_overflowing
-def _slope(place: Place, direction: np.ndarray) -> float:
+def _slope(place: Iterate, direction: np.ndarray) -> float:
     """The derivative of the log density along a direction."""
     return inner(place.gradient, direction)
 
