@@ -199,7 +199,7 @@ class Sampler:
         with ThreadPoolExecutor(self.settings.threads) as pool:
             evaluate = self._evaluator(pool, between)
             try:
-                self.found = self.start.find(evaluate, self._radius, self.settings.seed, leaders)
+                self.found = self._asked(evaluate, leaders)
             except Stopped:
                 return False
         self.sought = True
@@ -208,6 +208,15 @@ class Sampler:
                 points = dict(zip(leaders, self.found.points, strict=True))
                 self._begin_at(waiting, {chain: points[chain % SUPERCHAINS] for chain in chains})
         return True
+
+    def _asked(self, evaluate: Evaluator, chains: Sequence[int]) -> Found | None:
+        """What the start finds for chains."""
+        assert self.start is not None
+        seed = self.settings.seed
+        assert seed is not None
+        return self.start.find(
+            evaluate, self._radius, seed, chains, explore=functools.partial(evaluate.explore, seed=seed)
+        )
 
     @property
     def _radius(self) -> np.ndarray:
@@ -224,7 +233,7 @@ class Sampler:
             if self.start is not None and not self.sought:
                 if not self.anew:
                     evaluate = self._evaluator(None, lambda: None)
-                    self.anew = (self.start.find(evaluate, self._radius, self.settings.seed, ()),)
+                    self.anew = (self._asked(evaluate, ()),)
                 (found,) = self.anew
         return None if found is None or found.another is None else found.another(chain, before)
 
@@ -272,7 +281,13 @@ class Sampler:
         lane = self.lanes[0]
         workers = 1 if pool is None else self.settings.threads
         return Evaluator(
-            plan=self.plan, state=lane.state, points=lane.points, pool=pool, workers=workers, between=between
+            plan=self.plan,
+            state=lane.state,
+            points=lane.points,
+            pool=pool,
+            workers=workers,
+            between=between,
+            step_size=self.settings.step_size,
         )
 
     def save(self, lane: Lane) -> dict[str, np.ndarray]:

@@ -16,6 +16,12 @@ type Answer = tuple[np.ndarray, np.ndarray]
 type Evaluate = Callable[[np.ndarray], Answer]
 """Answers for points of shape (n, dim)."""
 
+type Explore = Callable[[np.ndarray, Sequence[int]], tuple[np.ndarray, int]]
+"""Where short chains of the run's kernel come to that begin at points (n, dim), and the gradients that took.
+
+The chains have numbers, by which they get their random numbers.
+"""
+
 type Search[R] = Generator[np.ndarray, Answer, R]
 
 

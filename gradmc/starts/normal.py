@@ -38,12 +38,21 @@ class NormalApproximation:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """The log densities of the approximation at points (n, dim), shape (n,)."""
+        log_volume = np.sum(np.log(self.covariance.scale)) + np.sum(np.log(self.covariance.values)) / 2
+        squares = np.sum(self._noise(points) ** 2, axis=1)
+        return -squares / 2 - log_volume - self.mean.size * math.log(2 * math.pi) / 2
+
+    def distance(self, point: np.ndarray) -> float:
+        """The squared distance of a point (dim,) from the mean, in standard deviations."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(self._noise(point[None]) ** 2))
+
+    def _noise(self, points: np.ndarray) -> np.ndarray:
+        """The standard normal noise of which `draw` would make these points."""
         scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
         shifted = (points - self.mean) / scale
         along = product(shifted, vectors) * (1 / np.sqrt(values) - 1)
-        noise = shifted + product(along, vectors.T)
-        log_volume = np.sum(np.log(scale)) + np.sum(np.log(values)) / 2
-        return -np.sum(noise**2, axis=1) / 2 - log_volume - self.mean.size * math.log(2 * math.pi) / 2
+        return shifted + product(along, vectors.T)
 
 
 def approximation(ascent: Ascent) -> NormalApproximation | None:

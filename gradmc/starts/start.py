@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gradmc.starts.asking import Evaluate
+from gradmc.starts.asking import Evaluate, Explore
 from gradmc.starts.normal import NormalApproximation
 
 SUPERCHAINS = 64
@@ -61,7 +61,14 @@ class Found:
 class Start(Protocol):
     """Finds starting points."""
 
-    def find(self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found | None:
+    def find(
+        self,
+        evaluate: Evaluate,
+        radius: np.ndarray,
+        seed: int,
+        chains: Sequence[int],
+        explore: Explore | None = None,
+    ) -> Found | None:
         """Starting points for chains.
 
         Args:
@@ -69,6 +76,7 @@ class Start(Protocol):
             radius: (dim,): how far from 0 random points may lie on the unconstrained scale.
             seed: the run's seed.
             chains: their numbers.
+            explore: short chains, where the run can make them.
 
         Returns:
             What was found; None where nothing useful was, so that the chains start as `start="uniform"` does.

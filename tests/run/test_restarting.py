@@ -42,7 +42,7 @@ class OneAtTheNeedle:
 
     has_another: bool = True
 
-    def find(self, evaluate: Any, radius: np.ndarray, seed: int, chains: Sequence[int]) -> Found:
+    def find(self, evaluate: Any, radius: np.ndarray, seed: int, chains: Sequence[int], explore: Any = None) -> Found:
         normal = NormalApproximation(np.zeros(DIM), Spectrum(np.ones(DIM), np.ones(0), np.zeros((DIM, 0))))
 
         def point(position: float, other: float) -> StartingPoint:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -163,3 +164,42 @@ def test_every_chain_finds_a_far_and_narrow_mode() -> None:
         draws = sink.draws(chain)
         assert np.all(np.abs(draws[:, 0] - 10_000) < 0.2)  # 14 standard deviations
         assert np.all(np.abs(draws[:, 1] - np.log(2)) < 0.1)
+
+
+def three_normals(x: jax.Array, y: jax.Array) -> jax.Array:
+    """A mixture: the lowest mean, logs of the ways up to the others, logs of spreads, logs of two odds."""
+    means = x[0] + jnp.cumsum(jnp.exp(x[1:3]), 0)
+    means = jnp.append(x[:1], means)
+    weights = jax.nn.log_softmax(jnp.append(x[6:], 0.0))
+    parts = weights - x[3:6] - 0.5 * ((y[:, None] - means) / jnp.exp(x[3:6])) ** 2
+    prior = jnp.sum(x[1:6]) - 0.5 * (jnp.sum((means / 20) ** 2) + jnp.sum((jnp.exp(x[3:6]) / 5) ** 2))
+    return jnp.sum(jax.nn.logsumexp(parts, axis=1)) + prior - 0.5 * jnp.sum((x[6:] / 1.5) ** 2)
+
+
+def mixture() -> Target:
+    rng = np.random.default_rng(1)
+    y = np.concatenate([rng.normal(-10, 1, 60), rng.normal(0, 2, 80), rng.normal(15, 3, 60)])
+    return Target(function=three_normals, dim=8, arguments=y)
+
+
+def test_no_chain_stays_in_a_minor_mode_of_a_mixture() -> None:
+    """One of eight straight ways up finds the mode with the mass, and none with this seed; others lie 90 nats below."""
+    sink, sampler = run(mixture(), chains=6, warmup=100, draws=20, seed=4)
+    values = [sampler.evaluate(sink.draws(chain)[-1])[0] for chain in range(6)]
+    assert min(values) > -440
+
+
+def test_where_scouts_come_to_depends_on_their_numbers_alone(rng: np.random.Generator) -> None:
+    sampler = prepare(mixture(), Settings(**SIZES))
+    points = rng.uniform(-2, 2, (5, 8))
+    with ThreadPoolExecutor(2) as pool:
+        evaluator = sampler._evaluator(pool, lambda: None)
+        ends, gradients = evaluator.explore(points, range(8, 13), seed=1)
+        parts = [
+            evaluator.explore(points[rows], np.arange(8, 13)[rows].tolist(), seed=1) for rows in ([4, 1], [0, 2, 3])
+        ]
+        others, _ = evaluator.explore(points, range(8, 13), seed=2)
+    np.testing.assert_array_equal(ends[[4, 1, 0, 2, 3]], np.concatenate([part[0] for part in parts]))
+    assert gradients == sum(part[1] for part in parts)
+    assert np.all(np.any(ends != points, axis=1))
+    assert np.all(np.any(ends != others, axis=1))

@@ -1,13 +1,13 @@
 """Pathfinder: chains start where the mass is, in every mode that holds a share of it, and nowhere else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
 from gradmc.starts.asking import Answer, together
-from gradmc.starts.pathfinder import PATHS, Pathfinder, _path
+from gradmc.starts.pathfinder import PATHS, ROUNDS, Pathfinder, _modes, _path
 from tests.starts.test_lbfgs import answers, needle, quadratic
 
 type Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -146,3 +146,47 @@ def test_paths_begin_within_the_radius() -> None:
     Pathfinder().find(watched, np.array([1e-3, 2.0]), 1, (0,))
     assert np.all(np.abs(firsts[0][:, 0]) <= 1e-3)
     assert np.abs(firsts[0][:, 1]).max() > 0.5
+
+
+def test_modes_are_counted_by_their_best_paths(rng: np.random.Generator) -> None:
+    density = answers(two_normals(0.5))
+    paths = together([_path(np.random.default_rng(k), radius(2)) for k in range(12)], density)
+    found = [path for path in paths if path is not None]
+    up = [path for path in found if path.normal.mean[0] > 0]
+    assert 0 < len(up) < len(found)
+    assert _modes(found) == 2
+    assert _modes(up) == 1
+
+
+def hidden(x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Nine wide hills side by side, 40 nats below a narrower one far from where paths begin."""
+    centres, heights, width = np.append(np.arange(-2.0, 2.5, 0.5), 30.0), np.append(np.zeros(9), 40.0), 0.05
+    parts = heights - 0.5 * ((x[0] - centres) / width) ** 2 - 0.5 * x[1] ** 2
+    shares = np.exp(parts - logsumexp(parts))
+    return float(logsumexp(parts)), np.array([np.sum(shares * (centres - x[0])) / width**2, -x[1]])
+
+
+def test_scouts_are_sent_where_paths_find_other_and_other_modes() -> None:
+    """Paths begin where scouts come to, and the mode that only these find holds all chains."""
+    sent: list[int] = []
+
+    def explore(points: np.ndarray, numbers: Sequence[int]) -> tuple[np.ndarray, int]:
+        sent.extend(numbers)
+        assert np.all(np.abs(points) <= 2)
+        return np.where(np.arange(len(points))[:, None] % 4 == 0, [30.1, 0.5], points), 7
+
+    alone = Pathfinder().find(answers(hidden), radius(2), 1, range(4))
+    found = Pathfinder().find(answers(hidden), radius(2), 1, range(4), explore)
+    assert alone is not None
+    assert found is not None
+    assert all(abs(point.position[0]) < 3 for point in alone.points)
+    assert all(abs(point.position[0] - 30) < 1 for point in found.points)
+    assert sent == list(range(PATHS, ROUNDS * PATHS))
+    assert found.gradients > 7 * (ROUNDS - 1)
+
+
+def test_no_scouts_are_sent_where_all_paths_find_one_mode() -> None:
+    def explore(points: np.ndarray, numbers: Sequence[int]) -> tuple[np.ndarray, int]:
+        raise AssertionError(points, numbers)
+
+    assert Pathfinder().find(answers(quadratic(np.eye(2), np.ones(2))), radius(2), 1, (0,), explore) is not None
