@@ -48,3 +48,15 @@ def rnn_series(
         mean = drift + carry * y + outward[0] * state[0] + outward[1] * state[1]
         lp += gm.observe("spots", normal(scaled(spots[t + 1]), mean, sigma))
     return lp
+
+
+@rnn_series.simulator
+def simulate(rng, inward, own, forward, back, bias, outward, carry, drift, sigma, *, spots):
+    """New numbers of spots for as many years, from the same first year; a root below 0 is a year without spots."""
+    new, state = np.array(spots, float), np.zeros(2)
+    for t in range(len(spots) - 1):
+        y = scaled(new[t])
+        state = next_state(state, y, inward, own, forward, back, bias)
+        mean = drift + carry * y + outward[0] * state[0] + outward[1] * state[1]
+        new[t + 1] = max(6.0 + 3.0 * rng.normal(mean, sigma), 0.0) ** 2
+    return {"spots": new}
