@@ -11,6 +11,7 @@ from gradmc.lpdf import lognormal, normal
 STEPS = 6  # Runge-Kutta steps a year
 CENTRES = (1.0, 3.0, 5.0, 7.0, 9.0, 12.0)  # ten thousand hares, where the units of the network have their steps
 WIDTH = 2.0
+MOST = 10.0  # of a logarithm, beyond all animals that there could be, so that nothing overflows
 
 
 def attack(hare, beta, weight):
@@ -26,7 +27,7 @@ def attack(hare, beta, weight):
 
 def slopes(log_hare, log_lynx, alpha, beta, gamma, delta, weight):
     """Relative growth a year: hares multiply and are eaten; lynx die, and multiply by what they eat."""
-    hare, lynx = math.exp(log_hare), math.exp(log_lynx)
+    hare, lynx = math.exp(min(log_hare, MOST)), math.exp(min(log_lynx, MOST))
     share = attack(hare, beta, weight)
     return alpha - share * lynx, delta * share * hare - gamma
 

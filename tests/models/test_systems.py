@@ -410,13 +410,13 @@ def test_without_a_network_the_integral_of_lotka_and_volterra_is_kept():
 
 @pytest.mark.campaign
 def test_the_network_finds_what_is_missing_where_there_are_data():
-    """Eighty simulated years in which the share falls with the hares (Holling's second type).
+    """Eighty simulated years in which the share rises with the hares (Holling's third type).
 
     The truth lies within five standard deviations of the posterior at hares that were seen, and the posterior is
     narrower than the prior there, but not far beyond them.
     """
     system, model = shipped("hybrid_ode"), module("hybrid_ode")
-    weight = np.array([-0.10, -0.12, -0.10, -0.09, -0.08, -0.10])
+    weight = np.full(6, 0.15)
     truth = {"alpha": 0.55, "beta": 0.35, "gamma": 0.7, "delta": 0.85, "weight": weight, "sigma": np.array([0.2, 0.2])}
     years = np.ones((81, 2)) * system.data["pelts"][0]
     pelts = system.model.simulate(np.random.default_rng(1), **truth, pelts=years)["pelts"]
