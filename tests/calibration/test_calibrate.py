@@ -172,3 +172,13 @@ def test_an_executor_gives_the_same_outcome() -> None:
     assert there.ranks.keys() == here.ranks.keys()
     for name, ranks in here.ranks.items():
         np.testing.assert_array_equal(there.ranks[name], ranks)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    "name", ["adaptive_control", "changepoint", "equilibrium", "first_passage", "hybrid_ode", "least_action", "mlp"]
+)
+def test_models_of_systems_are_calibrated(name: str) -> None:
+    model = shipped(name)
+    outcome = gm.calibrate(model.model, model.data, replications=25, ranked=15, warmup=300, seed=SEED)
+    assert outcome.passed, outcome.verdict()
