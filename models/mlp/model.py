@@ -10,6 +10,7 @@ from gradmc.lpdf import lognormal, normal
 
 SPAN = 60.0  # ms
 UNIT = 50.0  # g
+RESOLUTION = 1.3  # g: readings are multiples of about that
 
 
 def hidden_unit(time, k, centre, width, hidden):
@@ -25,7 +26,7 @@ def network(time, centre, width, mean_weight, scale_weight, mean_bias, scale_bia
         unit = hidden_unit(time, k, centre, width, hidden)
         mean += mean_weight[k] * unit
         log_scale += scale_weight[k] * unit
-    return UNIT * mean, UNIT * math.exp(log_scale)
+    return UNIT * mean, RESOLUTION + UNIT * math.exp(log_scale)
 
 
 @gm.model
