@@ -17,6 +17,7 @@ from gradmc.density import Density
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 
+
 @explaining
 def loo(draws: Any, density: Density, *, name: str | None = None, moment_match: bool = True) -> Any:
     """Estimate how well a model predicts observations that it has not seen, leaving out one at a time.
@@ -37,14 +38,14 @@ def loo(draws: Any, density: Density, *, name: str | None = None, moment_match: 
     Raises:
         UsageError: `density` is none, or `draws` are not of it or have no such observed terms.
     """
-    from arviz_stats import loo as by_importance
-    from arviz_stats import loo_moment_match
+    from arviz_stats.loo import loo as by_importance
+    from arviz_stats.loo import loo_moment_match
 
     name = _observed(draws, density, name)
     with warnings.catch_warnings():
         if moment_match:
             warnings.simplefilter("ignore")  # of what is mended below
-        found = by_importance(draws, var_name=name, pointwise=True)
+        found: Any = by_importance(draws, var_name=name, pointwise=True)
     if not moment_match or not np.any(found.pareto_k.values > found.good_k):
         return found
     target = Target(density, name)
@@ -69,7 +70,9 @@ def _observed(draws: Any, density: Any, name: str | None) -> str:
         raise UsageError(f"expected the density of the draws, gm.density(model, data); got {type(density).__name__}")
     for group in ("posterior", "log_likelihood"):
         if group not in getattr(draws, "children", ()):
-            raise UsageError(f"the draws have no group {group!r}; pass what gm.sample returned for a model that observes")
+            raise UsageError(
+                f"the draws have no group {group!r}; pass what gm.sample returned for a model that observes"
+            )
     lacking = [parameter for parameter in density.shapes if parameter not in draws["posterior"].data_vars]
     if lacking:
         raise UsageError(f"the draws have no {', '.join(lacking)}: they are of another model, or left it out")

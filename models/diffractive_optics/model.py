@@ -1,4 +1,4 @@
-"""Diffractive optics that read digits: phase masks, and light between them by its angular spectrum (Lin et al. 2018)."""
+"""Diffractive optics that read digits: phase masks, light between them by its angular spectrum (Lin et al. 2018)."""
 
 import math
 
@@ -59,9 +59,7 @@ def powers(picture, mask, shift):
 
 
 @gm.model
-def diffractive_optics(
-    mask: Real["layers", SIDE, SIDE], *, image: Data["n", 8, 8], digit: Data["n"], layers: int = 3
-):
+def diffractive_optics(mask: Real["layers", SIDE, SIDE], *, image: Data["n", 8, 8], digit: Data["n"], layers: int = 3):
     """The digit is categorical; the log odds are the light on ten detectors, as shares of all that they get."""
     lp = normal(mask, 0.0, 3.0)
     aligned = np.zeros((layers, 2))

@@ -13,6 +13,8 @@ CENTRES = (1.0, 3.0, 5.0, 7.0, 9.0, 12.0)  # ten thousand hares, where the units
 WIDTH = 2.0
 MOST = 10.0  # of a logarithm, beyond all animals that there could be, so that nothing overflows
 
+FAR = 600.0  # of a simulated logarithm, so that nothing overflows or vanishes
+
 
 def attack(hare, beta, weight):
     """The share of so many hares that a lynx takes in a year.
@@ -85,6 +87,6 @@ def simulate(rng, alpha, beta, gamma, delta, weight, sigma, *, pelts):
     for t in range(len(pelts) - 1):
         hare, lynx = math.log(new[t, 0] / 10.0), math.log(new[t, 1] / 10.0)
         hare, lynx = a_year_later(hare, lynx, alpha, beta, gamma, delta, weight)
-        new[t + 1, 0] = rng.lognormal(hare + math.log(10.0), sigma[0])
-        new[t + 1, 1] = rng.lognormal(lynx + math.log(10.0), sigma[1])
+        logs = np.array([hare, lynx]) + math.log(10.0) + sigma * rng.normal(size=2)
+        new[t + 1] = np.exp(np.clip(logs, -FAR, FAR))
     return {"pelts": new}

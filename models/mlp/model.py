@@ -51,9 +51,7 @@ def mlp(
     lp += normal(mean_weight, 0.0, 0.5) + normal(scale_weight, 0.0, 0.5)
     lp += normal(mean_bias, 0.0, 1.0) + normal(scale_bias, -1.0, 1.0)
     for i in range(len(acceleration)):
-        mean, scale = network(
-            time[i], centre, width, mean_weight, scale_weight, mean_bias, scale_bias, hidden
-        )
+        mean, scale = network(time[i], centre, width, mean_weight, scale_weight, mean_bias, scale_bias, hidden)
         lp += gm.observe("acceleration", normal(acceleration[i], mean, scale))
     return lp
 
@@ -65,8 +63,6 @@ def simulate(
     """New accelerations at the same times."""
     new = np.zeros(len(time))
     for i in range(len(time)):
-        mean, scale = network(
-            time[i], centre, width, mean_weight, scale_weight, mean_bias, scale_bias, hidden
-        )
+        mean, scale = network(time[i], centre, width, mean_weight, scale_weight, mean_bias, scale_bias, hidden)
         new[i] = rng.normal(mean, scale)
     return {"acceleration": new}

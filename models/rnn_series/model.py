@@ -8,6 +8,7 @@ import gradmc as gm
 from gradmc import Data, Positive, Real
 from gradmc.lpdf import half_normal, lognormal, normal
 
+
 def scaled(spots):
     """Square roots have errors of about one size; these have mean 0 and standard deviation 1, about."""
     return (math.sqrt(spots) - 6.0) / 3.0

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.descents [--repeats N]
 
 An epoch of Adam over batches of 64 digits, by the program of `models/cnn_digits` in plain loops and by convolutions of
-JAX. Both start at the same position, see the same batches and take turns; the table gives processor time for each step, and
-the median of the ratios within a turn. Both must end at the same position.
+JAX. Both start at the same position, see the same batches, take turns and must end at the same position; printed is
+processor time for each step, and the median of the ratios within a turn.
 """
 
 import argparse

@@ -420,7 +420,9 @@ def test_the_network_finds_what_is_missing_where_there_are_data():
     truth = {"alpha": 0.55, "beta": 0.35, "gamma": 0.7, "delta": 0.85, "weight": weight, "sigma": np.array([0.2, 0.2])}
     years = np.ones((81, 2)) * system.data["pelts"][0]
     pelts = system.model.simulate(np.random.default_rng(1), **truth, pelts=years)["pelts"]
-    draws = gm.sample(system.model, {"pelts": pelts}, seed=2, chains=2, warmup=400, draws=500, target_accept=0.95, progress="none")
+    draws = gm.sample(
+        system.model, {"pelts": pelts}, seed=2, chains=2, warmup=400, draws=500, target_accept=0.95, progress="none"
+    )
     posterior = draws["posterior"].to_dataset().stack(sample=("chain", "draw"))
     seen = np.quantile(pelts[:, 0] / 10.0, [0.1, 0.3, 0.5, 0.7, 0.9])
     for hare, known in [*((h, True) for h in seen), (15.0, False)]:
