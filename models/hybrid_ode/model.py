@@ -12,7 +12,6 @@ STEPS = 6  # Runge-Kutta steps a year
 CENTRES = (1.0, 3.0, 5.0, 7.0, 9.0, 12.0)  # ten thousand hares, where the units of the network have their steps
 WIDTH = 2.0
 MOST = 10.0  # of a logarithm, beyond all animals that there could be, so that nothing overflows
-
 FAR = 600.0  # of a simulated logarithm, so that nothing overflows or vanishes
 
 
