@@ -104,7 +104,7 @@ def _measured(traced: compiler.TracedJaxpr) -> tuple[dict[tuple[str, int], float
     return costs, _microseconds(lower(traced.jaxpr), traced.inputs)
 
 
-def _gradient(traced: compiler.Traced) -> GradientMode:
+def _gradient(traced: compiler.TracedJaxpr) -> GradientMode:
     """How the gradient by the parameters is computed, unless the density is told otherwise."""
     lowered = lower(traced.jaxpr)
     ends = np.cumsum([np.size(value) for value in traced.inputs])
