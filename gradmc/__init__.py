@@ -68,6 +68,7 @@ _HOME = {
     "external": "gradmc.program.external",
     "from_logdensity": "gradmc.foreign",
     "from_numpyro": "gradmc.foreign",
+    "loo": "gradmc.loo",
     "marginalize": "gradmc.program.marginalization",
     "model": "gradmc.program.model",
     "observe": "gradmc.program.marks",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.kernels.hmc import Hmc
     from gradmc.kernels.microcanonical import Microcanonical
     from gradmc.kernels.nuts import Nuts
+    from gradmc.loo import loo
     from gradmc.many import sample_many
     from gradmc.optimize import optimize
     from gradmc.predict import predict, sample_prior
@@ -186,6 +188,7 @@ __all__ = [
     "external",
     "from_logdensity",
     "from_numpyro",
+    "loo",
     "lpdf",
     "marginalize",
     "model",

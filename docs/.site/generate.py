@@ -42,7 +42,7 @@ REFERENCE = {
             "from_numpyro",
         ],
     ),
-    "results": ("Results", ["diagnose", "report", "predict", "draw_states", "without_chains"]),
+    "results": ("Results", ["diagnose", "loo", "report", "predict", "draw_states", "without_chains"]),
     "engine": (
         "Parts of the engine",
         [

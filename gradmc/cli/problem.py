@@ -58,7 +58,13 @@ def build_problem(config: Config, *, seed: int | None = None) -> Problem:
         keep_warmup=config.output.keep_warmup,
         keep_unconstrained=config.output.keep_unconstrained,
     )
-    target = density(model, data, precision=sampler.precision, max_loop_iterations=settings.max_loop_iterations)
+    target = density(
+        model,
+        data,
+        precision=sampler.precision,
+        max_loop_iterations=settings.max_loop_iterations,
+        gradient=sampler.gradient,
+    )
     check_names(config, {group: tuple(names) for group, names in target.group_dims.items()})
     initial = load_initial(sampler.initial)
     made = sources(model)

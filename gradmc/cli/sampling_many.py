@@ -10,7 +10,7 @@ from gradmc.cli.output import emit, tell
 from gradmc.config import Config, load_config
 from gradmc.config.datasets import data_sets
 from gradmc.config.target import load_model
-from gradmc.errors import ConfigError
+from gradmc.errors import ConfigError, UsageError
 from gradmc.program.binding import accepted
 from gradmc.results.keep import Keep
 
@@ -83,6 +83,8 @@ def options(config: Config, *, alone: bool) -> dict[str, Any]:
         thin=output.thin,
         float32=output.float32,
     )
+    if sampler.gradient != "auto":
+        raise UsageError(f"sampler.gradient = {sampler.gradient!r} is for a single data set; leave it out")
     cores = sampler.cores if sampler.cores is not None or alone else 1
     return chosen | {
         "cores": cores,

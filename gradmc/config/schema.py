@@ -100,6 +100,9 @@ class SamplerSection(_Options, Section):
     precision: Literal["float64", "float32"] = Field(
         default="float64", description="floating-point precision of the computation", examples=["float64"]
     )
+    gradient: Literal["auto", "forward", "reverse"] = Field(
+        default="auto", description="how the gradient is computed: see gm.density", examples=["forward"]
+    )
     check: Literal["on", "off"] = Field(
         default="on",
         description="compare value and gradient with plain Python and differences before sampling",

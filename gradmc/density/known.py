@@ -152,7 +152,7 @@ def _key(kind: type, bound: BoundModel, dtype: np.dtype) -> Any:
     config = (jax.default_backend(), *map(str, switches))
     arguments = argument_names(bound)  # of which a trace sees the shape alone
     outline = tuple((name, bound.data[name].shape) if name in arguments else name for name in bound.data)
-    return kind, str(dtype), config, bound.max_loop_iterations, own, outline
+    return kind, str(dtype), config, bound.max_loop_iterations, bound.gradient, own, outline
 
 
 def _built_in(bound: BoundModel, traced: Iterable[str]) -> Any:

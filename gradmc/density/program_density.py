@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -62,8 +62,8 @@ class ProgramDensity(Density):
 
     def retrace(self) -> None:
         """Forget what was made of the program before, in this process or another, and trace it anew."""
-        made = ("_known", "arguments", "_program", "_marked", "_facts", "group_dims", "program", "equations", "_jitted")
-        for name in made:
+        of_trace = ("_known", "arguments", "_program", "_differentiated", "gradient", "_marked", "_facts", "group_dims")
+        for name in (*of_trace, "program", "equations", "_jitted"):
             vars(self).pop(name, None)
         vars(self)["_known"] = self._learnt(anew=True)
 
@@ -108,8 +108,29 @@ class ProgramDensity(Density):
 
     def logdensity(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         """Return the log density at x; pure, to be traced within `scope()`."""
+        return self._differentiated(x, arguments)
+
+    def _value(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         values, factors, log_det = self.layout.factorised(x, self._data(arguments))
         return self._program.value(values, arguments, factors) + log_det
+
+    @functools.cached_property
+    def gradient(self) -> str:
+        """How its gradient is computed: "forward" or "reverse"."""
+        if self.bound.gradient != "auto":
+            return self.bound.gradient
+        from gradmc.program.differentiation import choose
+
+        with self.scope():
+            return choose(lambda x: self._value(x, self.arguments), jax.ShapeDtypeStruct((self.dim,), self.dtype)).mode
+
+    @functools.cached_property
+    def _differentiated(self) -> Callable[..., Any]:
+        if self.gradient == "reverse":
+            return self._value
+        from gradmc.program.differentiation import by_forward_mode
+
+        return by_forward_mode(self._value)
 
     def named(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Float[Array, ""]]:
         """Return the parameters by name at x, and the log-determinant of the map; pure."""
@@ -314,6 +335,7 @@ def density(
     *,
     precision: Precision = "float64",
     max_loop_iterations: int = MAX_LOOP_ITERATIONS,
+    gradient: Literal["auto", "forward", "reverse"] = "auto",
 ) -> Density:
     """Return the log density of a model with data.
 
@@ -323,6 +345,10 @@ def density(
         precision: "float64" or "float32".
         max_loop_iterations: how many iterations, from 1 to 2**30, a loop may take that parameters end (`while x > tol`
             and the like); where it takes more, the log density is NaN, so that no draw lies there.
+        gradient: "reverse" (cost independent of the number of parameters), "forward" (a derivative along each
+            coordinate is carried along; for few parameters and long recurrences it takes less time, and hardly any
+            memory), or "auto": by a count of operations, forward for at most three parameters and loops of at
+            least 1,000 iterations, if that has at most 0.8 of the cost.
 
     Returns:
         The density on the flat unconstrained vector.
@@ -330,14 +356,18 @@ def density(
     Raises:
         DataError: the data do not fit the model.
         ProgramError: the program raises, or uses something that cannot be compiled.
-        UsageError: the model or the precision is something else, or `max_loop_iterations` outside its range.
+        UsageError: the model, the precision or the gradient is something else, or `max_loop_iterations` outside its
+            range.
     """
     if not isinstance(model, Model):
         hint = "; declare it with @gm.model" if callable(model) else ""
         raise UsageError(
             f"expected a model declared with @gm.model, got {model!r} of type {type(model).__name__}{hint}"
         )
-    made = ProgramDensity(bounded(model.bind(data), max_loop_iterations), dtype_of(precision))
+    if gradient not in ("auto", "forward", "reverse"):
+        raise UsageError(f'gradient must be "auto", "forward" or "reverse"; got {gradient!r}')
+    bound = dataclasses.replace(bounded(model.bind(data), max_loop_iterations), gradient=gradient)
+    made = ProgramDensity(bound, dtype_of(precision))
     if made.bound.gaps:
         _refuse_unused(made)
     return made

@@ -42,6 +42,7 @@ class BoundModel(Travelling):
         coords: for every named dimension its labels (0, 1, ... unless the data give labels).
         parameters: the parameters with their shapes.
         max_loop_iterations: how many iterations a loop may take that parameters end.
+        gradient: "forward", "reverse" or "auto" (`gradmc.program.differentiation`).
         gaps: of data arrays with missing entries, where they are; there `data` has zeros, and the last parameters of
             `model` have the entries.
     """
@@ -53,6 +54,7 @@ class BoundModel(Travelling):
     coords: dict[str, list[Any]]
     parameters: tuple[BoundParameter, ...]
     max_loop_iterations: int = MAX_LOOP_ITERATIONS
+    gradient: str = "auto"
     gaps: imputing.Places = MappingProxyType({})
 
     @property

@@ -11,11 +11,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from gradmc._process import use_jax
 from gradmc.errors import SourceLocation, UsageError
 from gradmc.printable import printable
 from gradmc.program import compiler, middle
+from gradmc.program.differentiation import GradientMode, choose
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
 from gradmc.program.model import Model
@@ -31,6 +34,7 @@ class Explanation:
         loops: what became of each loop, in the order of the source.
         costs: by file and line, microseconds that value and gradient of an outermost loop take.
         total: microseconds that value and gradient of the whole program take; None if not measured.
+        gradient: forward or reverse mode, as "auto" has it, and why.
         text: the source with the notes.
         stages: the program after each pass of the compiler: the pass's name, and the program as JAX prints it.
     """
@@ -39,6 +43,7 @@ class Explanation:
     loops: tuple[LoopReport, ...]
     costs: Mapping[tuple[str, int], float]
     total: float | None
+    gradient: GradientMode
     text: str
     stages: tuple[tuple[str, str], ...] = ()
 
@@ -74,10 +79,12 @@ def explain(model: Model, data: Mapping[str, Any], *, measure: bool = True, stag
         traced = compiler.trace(model.fn, values, dict(bound.data))
         loops = tuple(report(traced.jaxpr))
         costs, total = _measured(traced) if measure else ({}, None)
+        gradient = _gradient(traced)
         passes = middle.stages(traced.jaxpr, middle.LoweringOptions(), []) if stages else ()
         printed = tuple((name, str(body)) for name, body in passes)
     loops = (*loops, *by_python(traced.python_loops))
-    return Explanation(model.name, loops, costs, total, _text(model, loops, costs, total), printed)
+    text = f"{_text(model, loops, costs, total)}\n\ngradient: {gradient.mode} mode ({gradient.why})"
+    return Explanation(model.name, loops, costs, total, gradient, text, printed)
 
 
 def by_python(loops: Sequence[compiler.PythonLoop]) -> list[LoopReport]:
@@ -95,6 +102,18 @@ def _measured(traced: compiler.TracedJaxpr) -> tuple[dict[tuple[str, int], float
             where = (source.file, source.line)
             costs[where] = costs.get(where, 0.0) + _microseconds(lower(closed), inputs)
     return costs, _microseconds(lower(traced.jaxpr), traced.inputs)
+
+
+def _gradient(traced: compiler.TracedJaxpr) -> GradientMode:
+    """How the gradient by the parameters is computed, unless the density is told otherwise."""
+    lowered = lower(traced.jaxpr)
+    ends = np.cumsum([np.size(value) for value in traced.inputs])
+
+    def value(x: Any) -> Any:
+        parts = [part.reshape(v.shape) for part, v in zip(jnp.split(x, ends[:-1]), traced.inputs, strict=True)]
+        return jaxpr_as_fun(lowered)(*parts)[0]
+
+    return choose(value, jax.ShapeDtypeStruct((int(ends[-1]) if len(ends) else 0,), float))
 
 
 def _microseconds(lowered: Any, inputs: list[Any]) -> float:

@@ -20,7 +20,7 @@ def features(image, kernel, bias):
                 z = bias[f]
                 for a in range(FILTER):
                     for b in range(FILTER):
-                        z += kernel[f, a, b] * image[r + a, c + b] / 16.0
+                        z += kernel[f, a, b] * (image[r + a, c + b] / 16.0)
                 pooled[f, r // POOL, c // POOL] += max(z, 0.0) / POOL**2
     return pooled
 

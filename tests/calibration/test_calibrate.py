@@ -172,3 +172,12 @@ def test_an_executor_gives_the_same_outcome() -> None:
     assert there.ranks.keys() == here.ranks.keys()
     for name, ranks in here.ranks.items():
         np.testing.assert_array_equal(there.ranks[name], ranks)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", ["changepoint", "equilibrium", "mlp"])
+def test_models_of_systems_are_calibrated(name: str) -> None:
+    """Those whose data from the prior leave posteriors that a single chain explores."""
+    model = shipped(name)
+    outcome = gm.calibrate(model.model, model.data, replications=25, ranked=15, warmup=300, seed=SEED)
+    assert outcome.passed, outcome.verdict()

@@ -12,6 +12,8 @@ import pytest
 import xarray as xr
 
 from gradmc.cli.overrides import split_overrides
+from gradmc.cli.problem import build_problem
+from gradmc.config.load import load_config
 from gradmc.errors import ConfigError
 from tests.cli.conftest import Gradmc
 
@@ -305,3 +307,11 @@ def test_overrides_are_taken_out_of_the_command_line() -> None:
     assert overrides == [("a.b", "1"), ("c.d", "--e")]
     with pytest.raises(ConfigError, match=r"option --a.b needs a value"):
         split_overrides(["--a.b"])
+
+
+def test_the_gradient_is_chosen_in_the_configuration(project: Path, gradmc: Gradmc) -> None:
+    chosen = load_config(project / "run.toml", [("sampler.gradient", "forward")], environment={}).config
+    assert build_problem(chosen).density.bound.gradient == "forward"
+    result = gradmc("sample", project / "run.toml", "--sampler.gradient=sideways")
+    assert result.code == 2
+    assert "sampler.gradient" in result.err

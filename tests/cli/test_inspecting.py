@@ -165,6 +165,28 @@ def test_optimize_says_where_there_is_no_maximum(project: Path, gradmc: Gradmc) 
     assert "sigma" in result.out
 
 
+def test_optimize_descends_by_batches_and_goes_on(project: Path, gradmc: Gradmc) -> None:
+    """Adam reaches the mode of L-BFGS, keeps it on disk, and with --resume ends where one run does."""
+    y = np.random.default_rng(1).normal(1.5, 0.7, 60)
+    (project / "data.json").write_text(json.dumps({"y": y.tolist()}))
+    config = project / "run.toml"
+    mode = gradmc("optimize", config, "--json").json
+    config.write_text(
+        config.read_text() + '\n[optimize]\nmethod = "adam"\nbatch = { n = 20 }\nepochs = 200\nlearning_rate = 0.05\n'
+        'schedule = "cosine"\ndir = "mode"\n'
+    )
+    found = gradmc("optimize", config, "--progress=none", "--json").json
+    assert found["method"] == "adam"
+    assert len(found["history"]["log_density"]) == 200
+    for row, wanted in zip(found["parameters"], mode["parameters"], strict=True):
+        assert row["mode"] == pytest.approx(wanted["mode"], abs=wanted["se"] / 2)
+    kept = np.load(project / "mode" / "optimum.npz")
+    assert float(kept["mu"]) == found["parameters"][0]["mode"]
+    assert gradmc("optimize", config, "--progress=none").code == 5, "it has been there already"
+    again = gradmc("optimize", config, "--progress=none", "--resume", "--json").json
+    assert again["parameters"] == found["parameters"]
+
+
 def test_warm_start_keeps_the_mass_matrix(project: Path, copy: Path, gradmc: Gradmc) -> None:
     from gradmc.results.checkpoint import load_checkpoint
 

@@ -26,9 +26,12 @@ SYSTEMS = (
     "constants_from_tests",
     "equilibrium",
     "first_passage",
+    "hybrid_ode",
     "inverse_rendering",
     "least_action",
+    "mlp",
     "phylogeny",
+    "rnn_series",
 )
 """Those of `tests/models/test_systems.py`, of which some have large programs."""
 

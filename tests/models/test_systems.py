@@ -1,14 +1,17 @@
 """The models of programs, physics and pictures against references that share no code with them."""
 
+import csv
 import importlib.util
 import itertools
 import sys
 
+import jax
 import numpy as np
 import pytest
-from scipy.integrate import quad
+from scipy.integrate import quad, solve_ivp
 from scipy.linalg import expm
-from scipy.special import ellipj, ellipkinc, gammaln, logsumexp
+from scipy.special import ellipj, ellipkinc, gammaln, logsumexp, ndtr
+from scipy.stats import binom
 
 import gradmc as gm
 from gradmc.config.target import load_model
@@ -29,9 +32,36 @@ def program(name, function):
     return load_model(f"{FOLDER / name / 'model.py'}:{function}")
 
 
+def columns(path):
+    """The columns of a file of numbers."""
+    rows = list(csv.DictReader((FOLDER / path).read_text().splitlines()))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def terms(density, points, name):
+    """Observed terms at positions, a row for each."""
+    with density.scope():
+        found = jax.jit(jax.vmap(lambda x: density.expand(x, density.arguments)["log_likelihood"][name]))
+        return np.asarray(found(np.asarray(points)))
+
+
+def positions(density, draws, thin):
+    """Every `thin`-th draw, unconstrained."""
+    posterior = draws["posterior"].to_dataset().isel(draw=slice(None, None, thin)).stack(sample=("chain", "draw"))
+    values = {name: np.moveaxis(posterior[name].values, -1, 0) for name in density.shapes}
+    return [density.unconstrain({n: v[i] for n, v in values.items()}) for i in range(posterior.sizes["sample"])]
+
+
+def as_its_file_says(system, **changes):
+    """The draws of a model's `run.toml`."""
+    sampler = system.config.sampler
+    names = ("seed", "chains", "warmup", "draws", "target_accept")
+    return gm.sample(system.density, **{n: getattr(sampler, n) for n in names} | changes, progress="none")
+
+
 def test_all_systems_are_shipped():
     assert {*SYSTEMS} < {path.parent.name for path in FOLDER.glob("*/run.toml")}
-    assert OPTIMIZED == ("cnn_digits",)
+    assert OPTIMIZED == ("cnn_digits", "diffractive_optics")
 
 
 # --- phylogeny ---------------------------------------------------------------------------------------
@@ -274,3 +304,186 @@ def test_run_toml_reads_97_per_cent_of_the_digits():
         progress="none",
     )
     assert share_right(found.values) >= 0.97
+
+
+# --- multilayer perceptron ---------------------------------------------------------------------------
+
+
+def by_arrays(values, time):
+    """Mean and scale of the perceptron, shape (2, n)."""
+    spacing = 60.0 / len(values["centre"])
+    middle = spacing * (np.arange(len(values["centre"])) + 0.5 + values["centre"])
+    units = np.tanh((time[:, None] - middle) / (spacing * values["width"]))
+    mean, log_scale = (units @ values[f"{of}_weight"] + values[f"{of}_bias"] for of in ("mean", "scale"))
+    return np.array([50.0 * mean, 1.3 + 50.0 * np.exp(log_scale)])
+
+
+def test_the_perceptron_in_loops_is_that_of_arrays():
+    system = shipped("mlp")
+    (x,) = system.positions(1, seed=7)
+    mean, scale = by_arrays(system.density.constrain(x), system.data["time"])
+    wanted = -0.5 * ((system.data["acceleration"] - mean) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(terms(system.density, [x], "acceleration")[0], wanted, rtol=1e-10)
+
+
+@pytest.mark.campaign
+def test_draws_predict_better_than_the_mode_and_are_calibrated():
+    """Rows held out: the number within central intervals is binomial, but for a chance of 1e-5 on either side."""
+    system, test = shipped("mlp"), columns("mlp/test.csv")
+    held = gm.density(system.model, test)
+    points = positions(held, as_its_file_says(system), thin=5)
+    mode = gm.optimize(system.density, seed=1)
+    scores = logsumexp(terms(held, points, "acceleration"), axis=0) - np.log(len(points))
+    assert scores.mean() > terms(held, [mode.position], "acceleration").mean()
+    predicted = [by_arrays(held.constrain(x), test["time"]) for x in points]
+    shares = np.mean([ndtr((test["acceleration"] - mean) / scale) for mean, scale in predicted], axis=0)
+    for within in (0.5, 0.8):
+        inside = np.sum(np.abs(shares - 0.5) < within / 2)
+        assert binom.ppf(1e-5, len(shares), within) <= inside <= binom.isf(1e-5, len(shares), within)
+
+
+# --- recurrent network -------------------------------------------------------------------------------
+
+
+def test_the_recurrent_network_in_loops_is_that_of_matrices():
+    system = shipped("rnn_series")
+    (x,) = system.positions(1, seed=8)
+    values = system.density.constrain(x)
+    recurrent = np.array([[values["own"][0], -values["back"]], [0.0, values["own"][1]]])
+    y, state, wanted = (np.sqrt(system.data["spots"]) - 6.0) / 3.0, np.zeros(2), []
+    for t in range(len(y) - 1):
+        inward = np.array([values["inward"] * y[t], values["forward"] * state[0]])
+        state = np.tanh(values["bias"] + recurrent @ state + inward)
+        error = y[t + 1] - values["drift"] - values["carry"] * y[t] - values["outward"] @ state
+        wanted.append(-0.5 * (error / values["sigma"]) ** 2 - np.log(values["sigma"] * np.sqrt(2 * np.pi)))
+    np.testing.assert_allclose(terms(system.density, [x], "spots")[0], wanted, rtol=1e-9)
+
+
+@pytest.mark.campaign
+def test_the_recurrent_network_predicts_better_than_three_years_do():
+    """In years that it has not seen, against linear regression on three years before."""
+    system, test = shipped("rnn_series"), columns("rnn_series/test.csv")
+    spots = np.concatenate([system.data["spots"], test["spots"]])
+    both = gm.density(system.model, {"spots": spots})
+    points = positions(both, as_its_file_says(system), thin=10)
+    new = len(test["spots"])
+    found = terms(both, points, "spots")[:, -new:]
+    score = np.mean(logsumexp(found, axis=0) - np.log(len(points)))
+    y, old = (np.sqrt(spots) - 6.0) / 3.0, len(spots) - new - 3
+    before = np.column_stack([np.ones(len(y) - 3), y[2:-1], y[1:-2], y[:-3]])
+    weights = np.linalg.lstsq(before[:old], y[3 : 3 + old])[0]
+    errors = y[3:] - before @ weights
+    sigma = errors[:old].std()
+    linear = np.mean(-0.5 * (errors[-new:] / sigma) ** 2) - np.log(sigma * np.sqrt(2 * np.pi))
+    assert score > linear + 0.05
+
+
+# --- a network in a differential equation ------------------------------------------------------------
+
+RATES = {"alpha": 0.6, "beta": 0.3, "gamma": 0.8, "delta": 0.8}
+
+
+def test_a_year_is_that_of_an_adaptive_solver():
+    model, weight = module("hybrid_ode"), np.array([0.3, -0.2, 0.1, 0.4, -0.3, 0.2])
+
+    def slopes(_, z):
+        share = RATES["beta"] * np.exp(weight @ np.tanh((np.exp(z[0]) - np.array(model.CENTRES)) / model.WIDTH))
+        return [
+            RATES["alpha"] - share * np.exp(z[1]),
+            RATES["delta"] * share * np.exp(z[0]) - RATES["gamma"],
+        ]
+
+    start = np.log([3.0, 1.5])
+    wanted = solve_ivp(slopes, (0.0, 1.0), start, rtol=1e-10, atol=1e-12).y[:, -1]
+    np.testing.assert_allclose(model.a_year_later(*start, **RATES, weight=weight), wanted, atol=1e-4)
+
+
+def test_without_a_network_the_integral_of_lotka_and_volterra_is_kept():
+    model, z, levels = module("hybrid_ode"), np.log([3.0, 1.5]), []
+    for _ in range(10):
+        z = model.a_year_later(*z, **RATES, weight=np.zeros(6))
+        hare, lynx = np.exp(z)
+        eating = RATES["delta"] * RATES["beta"]
+        levels.append(eating * hare - RATES["gamma"] * z[0] + RATES["beta"] * lynx - RATES["alpha"] * z[1])
+    assert np.ptp(levels) < 2e-3
+
+
+@pytest.mark.campaign
+def test_the_network_finds_what_is_missing_where_there_are_data():
+    """Eighty simulated years in which the share rises with the hares (Holling's third type).
+
+    The truth lies within five standard deviations of the posterior at hares that were seen, and the posterior is
+    narrower than the prior there, but not far beyond them.
+    """
+    system, model = shipped("hybrid_ode"), module("hybrid_ode")
+    weight = np.full(6, 0.15)
+    truth = {"alpha": 0.55, "beta": 0.35, "gamma": 0.7, "delta": 0.85, "weight": weight, "sigma": np.array([0.2, 0.2])}
+    years = np.ones((81, 2)) * system.data["pelts"][0]
+    pelts = system.model.simulate(np.random.default_rng(1), **truth, pelts=years)["pelts"]
+    draws = gm.sample(
+        system.model, {"pelts": pelts}, seed=2, chains=2, warmup=400, draws=500, target_accept=0.95, progress="none"
+    )
+    posterior = draws["posterior"].to_dataset().stack(sample=("chain", "draw"))
+    seen = np.quantile(pelts[:, 0] / 10.0, [0.1, 0.3, 0.5, 0.7, 0.9])
+    for hare, known in [*((h, True) for h in seen), (15.0, False)]:
+        units = np.tanh((hare - np.array(model.CENTRES)) / model.WIDTH)
+        logs = np.log(posterior["beta"].values) + units @ posterior["weight"].values
+        error = (logs.mean() - np.log(truth["beta"]) - units @ weight) / logs.std()
+        assert abs(error) < 5.0
+        assert (logs.std() < 0.3) == known
+
+
+# --- diffractive optics ------------------------------------------------------------------------------
+
+
+def test_a_plane_wave_gets_a_phase_and_a_shift_moves_the_field():
+    model = module("diffractive_optics")
+    x = np.arange(model.GRID)
+    wave = np.exp(2j * np.pi * (3 * x[:, None] - 5 * x[None, :]) / model.GRID)
+    fx, fy = 3 / (model.GRID * model.PITCH), -5 / (model.GRID * model.PITCH)
+    phase = 2 * np.pi * model.GAP * np.sqrt(1.0 - fx**2 - fy**2)
+    np.testing.assert_allclose(model.across_gap(wave, 0.0, 0.0), wave * np.exp(1j * phase), atol=1e-10)
+    field = np.random.default_rng(1).normal(size=(model.GRID, model.GRID)) + 0j
+    moved = np.roll(model.across_gap(field, 0.0, 0.0), (-2, 3), axis=(0, 1))
+    np.testing.assert_allclose(model.across_gap(field, 2.0, -3.0), moved, atol=1e-10)
+
+
+def test_a_beam_widens_as_gaussian_beams_do():
+    model, waist = module("diffractive_optics"), 2.0
+    x = (np.arange(model.GRID) - model.GRID / 2) * model.PITCH
+    square = x[:, None] ** 2 + x[None, :] ** 2
+    power = np.abs(model.across_gap(np.exp(-square / waist**2) + 0j, 0.0, 0.0)) ** 2
+    found = 2.0 * np.sqrt(np.sum(power * x[:, None] ** 2) / np.sum(power))
+    wanted = waist * np.sqrt(1.0 + (model.GAP / (np.pi * waist**2)) ** 2)
+    np.testing.assert_allclose(found, wanted, rtol=0.02)
+
+
+def test_the_masks_read_the_digits_and_do_not_if_they_are_misplaced():
+    model, mask = module("diffractive_optics"), np.load(FOLDER / "diffractive_optics" / "measured.npz")["mask"]
+    test = np.load(FOLDER / "diffractive_optics" / "test.npz")
+    shifts = {"in place": np.zeros((3, 2)), "misplaced": np.array([[0.4, -0.25], [-0.3, 0.5], [0.15, 0.35]])}
+    right = {
+        name: np.mean([model.powers(image, mask, shift).argmax() for image in test["image"]] == test["digit"])
+        for name, shift in shifts.items()
+    }
+    assert right["in place"] > 0.97
+    assert right["misplaced"] < 0.5
+
+
+def test_compiled_optics_are_those_of_numpy():
+    model, mask = program("diffractive_optics", "diffractive_optics"), np.random.default_rng(4).normal(size=(3, 20, 20))
+    data = {name: rows[:6] for name, rows in np.load(FOLDER / "diffractive_optics" / "test.npz").items()}
+    np.testing.assert_allclose(
+        gm.density(model, data).log_density({"mask": mask}), float(model(mask, **data)), rtol=1e-10
+    )
+
+
+@pytest.mark.campaign
+def test_measured_powers_tell_where_the_masks_are():
+    measured = dict(np.load(FOLDER / "diffractive_optics" / "measured.npz"))
+    model = program("diffractive_optics", "misalignment")
+    draws = gm.sample(model, measured, seed=1, chains=2, warmup=200, draws=200, progress="none")["posterior"]["shift"]
+    wanted = np.array([[0.4, -0.25], [-0.3, 0.5], [0.15, 0.35]])
+    error = draws.mean(("chain", "draw")).values - wanted
+    assert np.all(np.abs(error) < 5.0 * draws.std(("chain", "draw")).values)
+    assert np.all(draws.std(("chain", "draw")).values < 0.06)
