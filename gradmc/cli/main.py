@@ -11,7 +11,6 @@ from gradmc.cli.output import let_go, open_closed, report_error, tell
 from gradmc.cli.overrides import refuse_misplaced, split_overrides
 from gradmc.run.signals import interruptible
 
-
 GARBAGE = (50_000, 20, 20)
 """New objects, and searches of the young, before Python looks for garbage: a command makes many objects, of which most
 stay. With the usual 700 and 10 the search took a tenth of the processor time of a short run."""
