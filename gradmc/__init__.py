@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gradmc import _xla
+from gradmc._imports import load
 
 _xla.configure()
 
@@ -209,11 +210,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the public names on first use, so that `gradmc --help` need not wait for JAX."""
     if name == "lpdf":
-        return importlib.import_module("gradmc.lpdf")
+        return load("gradmc.lpdf")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("gradmc")
     if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
+        value = getattr(load(_HOME[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'gradmc' has no attribute {name!r}")

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the session's seed."""
+    """Choose the session's seed, and where all of its processes keep compiled code: what one made others may load."""
     given = config.getoption("--seed")
     if given is not None:
         os.environ[SEED_VARIABLE] = str(given)
     os.environ.setdefault(SEED_VARIABLE, str(secrets.randbits(32)))
+    if not hasattr(config, "workerinput"):
+        cache = tempfile.TemporaryDirectory(prefix="gradmc-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(cache.cleanup)
+        os.environ["XDG_CACHE_HOME"] = cache.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,14 +75,6 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """Random numbers of this test's own."""
     return np.random.default_rng(seed)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled code goes to a directory of this session: what one test compiled another may load."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture

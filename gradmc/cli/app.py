@@ -16,7 +16,7 @@ EPILOGUE = (
     "--sampler.draws 2000, or by an environment variable such as GRADMC_SAMPLER__DRAWS.\n\n"
     "Exit codes: 0 done; 1 a bug in gradmc; 2 usage or configuration; 3 the model failed its check or has "
     "no valid start; 4 diagnostics failed; 5 a run cannot be resumed or is locked; 75 stopped with a "
-    "checkpoint, run `gradmc resume`."
+    "checkpoint, run gradmc resume."
 )
 
 
@@ -381,7 +381,7 @@ def build_app(overrides: Overrides) -> App:
         help="Draw from posteriors written as plain Python functions, and judge the draws.",
         help_epilogue=EPILOGUE,
         version=_version,
-        help_format="markdown",
+        help_format="plaintext",  # the parser of Markdown would be half of the time that the list of commands takes
         suppress_keyboard_interrupt=False,  # else cyclopts makes a SystemExit of it, as if a program had raised one
     )
     commands = Commands(overrides)
@@ -402,8 +402,8 @@ def build_app(overrides: Overrides) -> App:
         commands.doctor,
         commands.completion,
     ):
-        app.command(command)
-    config = App(name="config", help="Show, write and describe configurations.")
+        app.command(command, help_format="markdown")
+    config = App(name="config", help="Show, write and describe configurations.", help_format="markdown")
     config.command(commands.config_show, name="show")
     config.command(commands.config_init, name="init")
     config.command(commands.config_schema, name="schema")

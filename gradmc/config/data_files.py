@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,16 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.config.bombs import parquet_batches, refuse_archive, refuse_texts
 from gradmc.config.problems import suggestion
 from gradmc.errors import DataError
 
 MISSING = ("", "na", "n/a", "null", "none", ".")
 """Texts that stand for a missing value in CSV files."""
-
-MOST_UNPACKED = 2**28
-MOST_RATIO = 100
-"""An archive that unpacks to more than so many bytes and to more than so many times its size is refused."""
-
 
 EXTRA = ("refuse", "ignore")
 """What `data.extra` says of entries of `data.file` that the model does not take."""
@@ -118,36 +113,11 @@ def read_npz(path: Path) -> dict[str, Any]:
     import zipfile
 
     try:
-        _refuse_bomb(path)
+        refuse_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except zipfile.BadZipFile as error:
         raise DataError(f"cannot read {path}: {error}; write it with `numpy.savez`") from error
-
-
-def _refuse_bomb(path: Path) -> None:
-    """Refuse an archive that unpacks to far more than it is, or an array whose shape is larger than its content."""
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
-        if unpacked > MOST_UNPACKED and unpacked > MOST_RATIO * packed:
-            raise DataError(f"{path} would unpack to {unpacked:,} bytes, {unpacked // max(packed, 1)} times its size")
-        for member in members:
-            with archive.open(member) as file:
-                try:
-                    version = np.lib.format.read_magic(file)
-                    header = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else (np.lib.format.read_array_header_2_0)
-                    )
-                    shape, _, dtype = header(file)
-                except ValueError:
-                    continue  # no array, at which `np.load` complains
-                if math.prod(shape) * dtype.itemsize > member.file_size:
-                    raise DataError(f"{path}: {member.filename} is cut: an array of shape {shape} does not fit into it")
 
 
 def read_parquet(path: Path) -> dict[str, Any]:
@@ -156,14 +126,19 @@ def read_parquet(path: Path) -> dict[str, Any]:
         import pyarrow.parquet
     except ImportError:
         raise DataError(f"reading {path} needs pyarrow; install it with `pip install 'gradmc[parquet]'`") from None
-    table = pyarrow.parquet.read_table(path)
-    return {name: as_data(name, table[name].to_pylist(), path) for name in table.column_names}
+    columns: dict[str, list[Any]] = {name: [] for name in pyarrow.parquet.read_schema(path).names}
+    for batch in parquet_batches(path):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            columns[name] += column.to_pylist()
+    return {name: as_data(name, values, path) for name, values in columns.items()}
 
 
 def as_data(name: str, value: Any, path: Path | None = None, section: str = "data") -> Any:
     """Lists become arrays; numbers, texts and tables stay what they are."""
     if not isinstance(value, list):
         return value
+    if path is not None:
+        refuse_texts(path, value)
     try:
         array = np.array(value)
     except ValueError:
@@ -189,6 +164,7 @@ def _column(path: Path, name: str, texts: list[str]) -> np.ndarray:
             f"{path}: row {missing[0] + 2} of column {name} is {texts[missing[0]]!r}, "
             "the other rows are numbers; remove rows with missing values, or fill them in"
         )
+    refuse_texts(path, texts)
     return np.array(texts)
 
 

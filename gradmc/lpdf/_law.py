@@ -16,9 +16,10 @@ are right. When the value is known while tracing (data), the check is done then 
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -43,12 +44,35 @@ SWITCH = threading.RLock()
 """numpyro's validation is a process-wide switch: one thread at a time turns it off and on again."""
 
 
+class Distributions:
+    """`numpyro.distributions` in a context, without validation: imported when something in it is asked for, since to
+    import it may take longer than to sample a small model. The densities that most programs use are written out.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._module: ModuleType | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._stack.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if self._module is None:
+            self._module = distributions()
+            self._stack.enter_context(SWITCH)
+            self._stack.enter_context(self._module.distribution.validation_enabled(False))  # in distributions in others
+        return getattr(self._module, name)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Law:
     """One family of distributions.
 
     Args:
-        density: `(d, y, *parameters) -> terms`, where `d` is `numpyro.distributions`.
+        density: `(d, y, *parameters) -> terms`, where `d` is `numpyro.distributions`, imported if it is used.
         support: `(y, *parameters) -> bool array`; None where the support is the whole space.
         inside: a point of every support, put in place of values outside before the density is evaluated; None
             where the formula is finite and differentiable outside too.
@@ -66,11 +90,10 @@ class Law:
 
     def terms(self, y: Value, *parameters: Value) -> Any:
         """Return the log density of each observation, `-inf` outside the support."""
-        d = distributions()
-        with SWITCH, d.distribution.validation_enabled(False):  # for distributions built inside others
+        with Distributions() as d:
             return self._terms(d, y, *parameters)
 
-    def _terms(self, d: ModuleType, y: Value, *parameters: Value) -> Any:
+    def _terms(self, d: Any, y: Value, *parameters: Value) -> Any:
         if self.support is None:
             return self.density(d, y, *parameters)
         inside = self.support(y, *parameters)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradmc.lpdf._law import OFF, Law, Value
 from gradmc.lpdf._special import log_gamma_rest, log_ratio, times_log
-from gradmc.lpdf.real_line import student_t_density
+from gradmc.lpdf.real_line import cauchy_density, normal_density, student_t_density
 
 
 def _positive(y: Value, *_: Value) -> Any:
@@ -67,10 +67,10 @@ def _rayleigh(d: Any, y: Value, sigma: Value) -> Any:
     return jnp.log(z) - jnp.log(sigma) - 0.5 * z * z
 
 
-_HALF_NORMAL = Law(lambda d, y, sigma: d.HalfNormal(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
-_HALF_CAUCHY = Law(lambda d, y, sigma: d.HalfCauchy(sigma, **OFF).log_prob(y), _nonnegative, inside=None)
+_HALF_NORMAL = Law(lambda d, y, sigma: normal_density(d, y, 0.0, sigma) + jnp.log(2), _nonnegative, inside=None)
+_HALF_CAUCHY = Law(lambda d, y, sigma: cauchy_density(d, y, 0.0, sigma) + jnp.log(2), _nonnegative, inside=None)
 _HALF_STUDENT_T = Law(_half_student_t, _nonnegative, inside=None)
-_EXPONENTIAL = Law(lambda d, y, rate: d.Exponential(rate, **OFF).log_prob(y), _nonnegative, inside=None)
+_EXPONENTIAL = Law(lambda d, y, rate: jnp.log(rate) - rate * y, _nonnegative, inside=None)
 _GAMMA = Law(_gamma, _nonnegative)
 _INVERSE_GAMMA = Law(_inverse_gamma, _positive)
 _CHI_SQUARE = Law(lambda d, y, nu: _gamma(d, y, 0.5 * nu, 0.5), _nonnegative)

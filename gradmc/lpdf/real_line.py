@@ -15,6 +15,17 @@ def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> A
     return -0.5 * (nu + 1.0) * jnp.log1p(z * z / nu) - 0.5 * jnp.log(nu) - log_beta(0.5, 0.5 * nu) - jnp.log(sigma)
 
 
+def normal_density(d: Any, y: Value, mu: Value, sigma: Value) -> Any:
+    """The terms of the normal law, rounded as numpyro rounds them."""
+    log_scale = jnp.log(jnp.sqrt(2 * jnp.pi) * sigma)
+    return -0.5 * ((y - mu) / sigma) ** 2 - log_scale
+
+
+def cauchy_density(d: Any, y: Value, mu: Value, sigma: Value) -> Any:
+    """The terms of the Cauchy law, rounded as numpyro rounds them."""
+    return -jnp.log(jnp.pi) - jnp.log(sigma) - jnp.log1p(((y - mu) / sigma) ** 2)
+
+
 def _skew_normal(z: Any, sigma: Value, alpha: Value) -> Any:
     return LOG_2 - HALF_LOG_2PI - jnp.log(sigma) - 0.5 * z * z + log_ndtr(alpha * z)
 
@@ -28,8 +39,8 @@ def _exp_mod_normal(x: Any, sigma: Value, rate: Value) -> Any:
     return jnp.log(rate) + jnp.where(far, log_ndtr_scaled(far_z - shift) - 0.5 * far_z * far_z, near)
 
 
-_NORMAL = Law(lambda d, y, mu, sigma: d.Normal(mu, sigma, **OFF).log_prob(y))
-_CAUCHY = Law(lambda d, y, mu, sigma: d.Cauchy(mu, sigma, **OFF).log_prob(y))
+_NORMAL = Law(normal_density)
+_CAUCHY = Law(cauchy_density)
 _STUDENT_T = Law(student_t_density)
 _LAPLACE = Law(lambda d, y, mu, sigma: d.Laplace(mu, sigma, **OFF).log_prob(y))
 _ASYMMETRIC = Law(lambda d, y, mu, sigma, tau: d.AsymmetricLaplaceQuantile(mu, sigma, tau, **OFF).log_prob(y))

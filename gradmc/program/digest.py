@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -82,16 +83,22 @@ def _constant() -> Any:
     processor = _processor()
     if processor is None:
         return None
-    found = []
-    for name in VERSIONED:
-        module = importlib.import_module(name)
-        file = os.stat(str(module.__file__))
-        found.append((name, str(module.__version__), file.st_size, file.st_mtime_ns))
+    found = [(name, *_version(name)) for name in VERSIONED]
     own = []
     for path in sorted(Path(PACKAGE).rglob("*.py")):
         file = path.stat()
         own.append((str(path), file.st_size, file.st_mtime_ns))
     return sys.version, tuple(sys.flags), sys.byteorder, platform.platform(), processor, tuple(found), tuple(own)
+
+
+def _version(name: str) -> tuple[str, int, int]:
+    """The version of a library, as its file `version.py` has it, and size and time of its code; it is not imported."""
+    spec = PathFinder.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    file = Path(spec.origin)
+    about = file.stat()
+    return file.with_name("version.py").read_text(encoding="utf-8"), about.st_size, about.st_mtime_ns
 
 
 def _processor() -> tuple[str, ...] | None:

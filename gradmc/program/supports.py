@@ -8,7 +8,7 @@ import numpy as np
 
 from gradmc.errors import DeclarationError
 from gradmc.program.matrices import CorrelationFactor, CorrelationMatrix, CovarianceMatrix, MatrixSupport
-from gradmc.program.support import Angle, Between, Bijective, Bound, Sphere, Support
+from gradmc.program.support import Angle, Between, Bijective, Bound, HalfLine, Sphere, Support
 
 
 def Interval(lower: Bound, upper: Bound) -> Between:  # noqa: N802 - stands where a class would
@@ -67,7 +67,7 @@ def _shown(bound: Any) -> str:
 
 Real = Bijective("Real")
 """All real numbers."""
-Positive = Bijective("Positive", constraint="positive")
+Positive = HalfLine("Positive")
 """Numbers > 0."""
 Negative = Between("Negative", upper=0.0)
 """Numbers < 0."""

@@ -4,7 +4,6 @@ This is the host loop of `gradmc.run.driver` with a recorder behind each chunk a
 to stop. It is the same for a new run, a resumed one and an extended one.
 """
 
-import importlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from gradmc._imports import load
 from gradmc.results.store import Store
 from gradmc.run.driver import Driver
 from gradmc.run.progress import Progress
@@ -197,4 +197,4 @@ def import_readers(*, judging: bool) -> None:
     """Import what reading draws needs, and `judging` them, while the main thread has nothing else to do."""
     with suppress(ImportError):  # raised again where it matters
         for name in ("xarray", "zarr", *(["arviz_stats"] if judging else [])):
-            importlib.import_module(name)
+            load(name)

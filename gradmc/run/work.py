@@ -1,12 +1,12 @@
 """What is asked of a run, in memory or on disk."""
 
-import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gradmc._imports import load
 from gradmc.density import Density
 from gradmc.results.keep import Keep
 from gradmc.run.settings import Settings
@@ -41,5 +41,5 @@ def prepare_results(density: Density, modules: Sequence[str]) -> None:
         density: what is sampled.
         modules: what to import, in a thread (not a daemon, since an import must not be cut off).
     """
-    threading.Thread(target=lambda: [importlib.import_module(name) for name in modules]).start()
+    threading.Thread(target=lambda: [load(name) for name in modules]).start()
     _ = density.group_dims

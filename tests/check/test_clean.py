@@ -8,11 +8,11 @@ import pytest
 
 from gradmc.check import check
 from gradmc.program.model import Model
+from tests.check import AMPLE
 from tests.check.healthy import CASES
 from tests.models.shipped import NAMES, shipped
 from tests.posteriordb.reference import COLLECTION, POSTERIORS, Posterior
 
-AMPLE = 600.0  # seconds, so that no check is left out on a busy machine
 MEANT = {"first_passage": {"jump"}}
 """What the check says of a shipped model, and rightly so: one step more before the threshold changes a latency by 1e-5,
 which shows where the errors of the latencies are taken to be smaller than that."""

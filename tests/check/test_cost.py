@@ -7,6 +7,7 @@ import numpy as np
 import gradmc as gm
 from gradmc import Data, Positive, Real
 from gradmc.lpdf import half_normal, normal
+from tests.check import AMPLE
 from tests.check.zoo import Y
 
 
@@ -30,7 +31,7 @@ def marked():
 
 
 def test_every_term_and_every_loop_has_its_cost() -> None:
-    report = gm.check(walk, DATA, chains=3, transitions=500)
+    report = gm.check(walk, DATA, chains=3, transitions=500, seconds=AMPLE)
     costs = report.costs
     assert costs["gradient_seconds"] > 0
     assert costs["gradient_bytes"] > 0

@@ -11,6 +11,7 @@ import pytest
 from jax import lax
 
 import gradmc as gm
+from tests.check import AMPLE
 
 Y = np.array([1.0, 2.0, 3.0, 0.3])
 
@@ -33,7 +34,7 @@ def schools(y):
 
 
 def test_a_numpyro_model_is_checked_and_costed_by_site():
-    report = gm.check(gm.from_numpyro(schools, Y))
+    report = gm.check(gm.from_numpyro(schools, Y), seconds=AMPLE)
     assert report.clean
     (funnel,) = report.findings
     assert (funnel.code, funnel.location.line) == ("funnel", line_of(schools, '"theta"'))
@@ -119,7 +120,9 @@ def only_the_sum(p):
     ids=lambda v: getattr(v, "__name__", None),
 )
 def test_functions_get_the_finding_they_deserve(function, expected):
-    report = gm.check(gm.from_logdensity(function, {"x": 1.0, "y": 2.0}), fast=function is not only_the_sum)
+    report = gm.check(
+        gm.from_logdensity(function, {"x": 1.0, "y": 2.0}), fast=function is not only_the_sum, seconds=AMPLE
+    )
     lines = {(code, line_of(function, text)) for code, text in expected if text != "rounded"}
     if function is in_loops:
         lines.add(("plateau", line_of(rounded.__wrapped__, "jnp.round")))
@@ -133,7 +136,7 @@ def without_a_gradient(p):
 
 
 def test_a_function_without_a_reverse_mode_is_a_finding():
-    report = gm.check(gm.from_logdensity(without_a_gradient, {"x": 1.0, "y": 2.0}))
+    report = gm.check(gm.from_logdensity(without_a_gradient, {"x": 1.0, "y": 2.0}), seconds=AMPLE)
     assert [f.code for f in report.findings] == ["program"]
     assert "Reverse-mode differentiation does not work for lax.while_loop" in str(report)
     assert report.verdict() == "without_a_gradient: 1 error."

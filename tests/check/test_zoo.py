@@ -4,6 +4,7 @@ import pytest
 
 from gradmc.check import CheckReport, check
 from gradmc.check.codes import CODES
+from tests.check import AMPLE
 from tests.check.zoo import Ill, load
 
 CASES = load()
@@ -20,7 +21,7 @@ def complaints(report: CheckReport, severities: tuple[str, ...]) -> set[tuple[st
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_the_one_finding(case: Ill) -> None:
-    report = check(case.model, case.data, fast=case.fast)
+    report = check(case.model, case.data, fast=case.fast, seconds=AMPLE)
     expected = {(case.code, case.line)}
     severity = CODES[case.code].severity
     severities = ("note",) if severity == "note" else ABOVE_NOTE

@@ -3,7 +3,7 @@
 Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
 writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, `every_chunk` for a
 checkpoint after each, `full_after` for a disk that is full after so many files, and `limit`, seconds after which the
-process is taken to hang.
+process is taken to hang (`wait`).
 Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`, `hung`.
 """
 
@@ -21,6 +21,9 @@ from pathlib import Path
 
 from gradmc.cli.main import run
 from gradmc.run import driver, recorder, signals
+
+HARDLY = 1.0
+"""Seconds of the processor: threads that look around now and then use less in two minutes."""
 
 MODULES = ("gradmc.sample", "numpyro.distributions", "gradmc.cli.sampling", "xarray", "zarr", "arviz_stats")
 
@@ -60,15 +63,31 @@ def fill_disk(after: int) -> None:
 
 
 def wait(pid: int, limit: float) -> tuple[int, bool]:
-    """The status of a process, and whether it had to be killed because it did not end."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
+    """The status of a process, and whether it had to be killed because it did not end.
+
+    It hangs if it works for `limit` seconds of the processor, or hardly at all in so many by the clock: where the
+    machine is busy with other work a process may take long and be well.
+    """
+    since, before = time.monotonic(), 0.0
+    while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return status, False
+        if time.monotonic() - since > limit or worked(pid) > limit:
+            if worked(pid) > limit or worked(pid) - before < HARDLY:
+                os.kill(pid, signal.SIGKILL)
+                return os.waitpid(pid, 0)[1], True
+            since, before = time.monotonic(), worked(pid)
         time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1], True
+
+
+def worked(pid: int) -> float:
+    """Seconds of the processor that a process has used; none where that is not told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def written_since(file: Path, begin: float) -> bool:

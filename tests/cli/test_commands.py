@@ -189,7 +189,7 @@ def test_help_has_an_example(command: str, gradmc: Gradmc) -> None:
 def test_help_needs_no_jax() -> None:
     code = "import sys; from gradmc.cli.main import run; run(['--help']); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"jax", "numpy", "pydantic", "xarray"} & set(output.split())
+    assert not {"jax", "numpy", "pydantic", "xarray", "rich.markdown"} & set(output.split())
 
 
 def schema(stdout: int) -> subprocess.CompletedProcess[str]:

@@ -118,7 +118,7 @@ def test_data_of_every_kind_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_script_that_samples_when_it_is_imported_is_not_imported(guarded: bool, tmp_path: Path) -> None:
     call = f'gm.sample(labelled, {{"y": [1.0], "how": {{"scale": 1.0}}, "k": 2}}, output={str(tmp_path / "run")!r}, '
-    call += 'draws=5, seed=1, chains=1, warmup=20, progress="none")\n'
+    call += 'draws=5, seed=1, chains=1, warmup=20, kernel="hmc", metric="diagonal", start="uniform", progress="none")\n'
     guard = f'if __name__ == "__main__":\n    {call}' if guarded else call
     (tmp_path / "script.py").write_text(SCRIPT + guard)
     subprocess.run([sys.executable, "-W", "ignore", str(tmp_path / "script.py")], check=True)

@@ -1,5 +1,6 @@
 """Reading data files."""
 
+import copy
 import json
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradmc.config import bombs
 from gradmc.config.data_files import load_data, read_file
 from gradmc.errors import DataError
 
@@ -91,12 +93,60 @@ def test_a_byte_order_mark_and_long_fields(tmp_path: Path) -> None:
 
 def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("y.npy", "w") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**26,)})
-        for _ in range(2**9):
+    deflated = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with deflated as archive, archive.open("y.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**25,)})
+        for _ in range(2**8):
             file.write(bytes(2**20))
-    with pytest.raises(DataError, match="would unpack to 536,87"):
+    with pytest.raises(DataError, match="would unpack to 268,43"):
         read_file(path, {})
+
+
+def test_members_that_share_their_bytes_do_not_count_as_large(tmp_path: Path) -> None:
+    """The directory of the archive names one member of 1 MB often; added up, the packed sizes would excuse it."""
+    path = tmp_path / "shared.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("y.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**17,)})
+            file.write(np.random.default_rng(1).integers(0, 2, 2**20).astype(np.uint8).tobytes())
+        (member,) = archive.filelist
+        for k in range(400):
+            archive.filelist.append(other := copy.copy(member))
+            other.filename = f"y{k}.npy"
+        archive._didModify = True
+    assert path.stat().st_size < 2**18
+    with pytest.raises(DataError, match="would unpack to 420,53"):
+        read_file(path, {})
+
+
+def test_a_file_that_takes_more_than_the_memory_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "y.npz", y=np.zeros(1000))
+    monkeypatch.setattr(bombs, "memory", lambda: 8000)
+    with pytest.raises(DataError, match="would unpack to 8,128 bytes, more than the memory of this machine"):
+        read_file(tmp_path / "y.npz", {})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_texts_of_which_one_is_long(tmp_path: Path, suffix: str) -> None:
+    """As an array each text takes the room of the longest: 2,000 x 40,000 x 4 bytes."""
+    path, texts = tmp_path / f"d.{suffix}", ["a"] * 1999 + ["x" * 40_000]
+    path.write_text("y\n" + "\n".join(texts) if suffix == "csv" else json.dumps({"y": texts}))
+    with pytest.raises(DataError, match="would unpack to 320,000,000 bytes"):
+        read_file(path, {})
+
+
+@pytest.mark.parametrize("told", ["the metadata", "the batches"])
+def test_a_table_that_would_fill_the_memory(tmp_path: Path, told: str) -> None:
+    """A dictionary names a text once, however often the column has it; and runs of one number take no room."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    if told == "the metadata":
+        column = arrow.array(np.zeros(2**26, bool))
+    else:
+        column = arrow.DictionaryArray.from_arrays(np.zeros(10_000, np.int8), arrow.array(["x" * 30_000]))
+    parquet.write_table(arrow.table({"y": column}), tmp_path / "d.parquet")
+    assert (tmp_path / "d.parquet").stat().st_size < 2**20
+    with pytest.raises(DataError, match=r"would unpack to [0-9]{3},[0-9]{3},[0-9]{3} bytes, [0-9]+ times its size"):
+        read_file(tmp_path / "d.parquet", {})
 
 
 def test_an_array_whose_shape_is_larger_than_its_content(tmp_path: Path) -> None:

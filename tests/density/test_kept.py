@@ -308,7 +308,9 @@ def test_two_processes(tmp_path: Path, cache: Path) -> None:
             traces, original = [], program.trace
             program.trace = lambda *a, **o: (traces.append(1), original(*a, **o))[1]
             draws = gm.sample(line, {"y": [1.0, 2.0, 0.5]}, seed=1, warmup=100, draws=50, progress="none")
-            print(json.dumps([len(traces), draws.posterior["b"].values.tolist(), draws.attrs["self_check_value"]]))
+            needed = "numpyro.distributions" in sys.modules
+            values = draws.posterior["b"].values.tolist()
+            print(json.dumps([len(traces), values, draws.attrs["self_check_value"], needed]))
             """
         )
     )
@@ -320,7 +322,8 @@ def test_two_processes(tmp_path: Path, cache: Path) -> None:
     first, second = process(), process()
     assert first[0] == 2
     assert second[0] == 0
-    assert first[1:] == second[1:]
+    assert first[1:3] == second[1:3]
+    assert not second[3], "numpyro takes longer to import than this run"
     text = (tmp_path / "model.py").read_text()
     for changed in (text.replace("SCALE = 2.0", "SCALE = 2.5"), text.replace("logpdf(a, 4)", "logpdf(a, 5)")):
         (tmp_path / "model.py").write_text(changed)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gradmc as gm
-from gradmc import Data, Positive, Real
+from gradmc import Data, Interval, Negative, Ordered, Positive, Real
 from gradmc.diagnostics import diagnose
 from gradmc.lpdf import gamma, half_cauchy, normal, student_t
 from gradmc.program.model import Model
@@ -126,6 +126,64 @@ def non_centred(mu: Real, tau: Positive, z: Real["n"], *, y: Data["n"], s: Data[
     return lp
 
 
+@gm.model
+def neal_non_centred(v: Real, z: Real[9]):
+    return normal(v, 0.0, 3.0) + normal(z, 0.0, 1.0)
+
+
+@gm.model
+def one_of_two_modes(mu: Positive):
+    return np.logaddexp(normal(mu, -10.0, 0.5), normal(mu, 10.0, 0.5))
+
+
+@gm.model
+def ordered_labels(m: Ordered[2], *, y: Data["n"]):
+    lp = normal(m, 0.0, 10.0)
+    for i in range(len(y)):
+        lp += np.logaddexp(normal(y[i], m[0], 1.0), normal(y[i], m[1], 1.0))
+    return lp
+
+
+@gm.model
+def lighter_tails(x: Real[20]):
+    return student_t(x, 5.0, 0.0, 1.0)
+
+
+@gm.model
+def no_wall(mu: Negative, x: Real):
+    return normal(x, 0.0, 1.0) + mu
+
+
+@gm.model
+def no_trap(x: Real, y: Real):
+    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
+    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.01))
+    return lp
+
+
+@gm.model
+def a_number(x: Interval(-1.5, None), y: Real):
+    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
+    lp += 0.01 * math.log(x + 1.5)
+    return lp
+
+
+@gm.model
+def the_sum(total: Real, *, y: Data["n"]):
+    return normal(y, total, 10.0)
+
+
+@gm.model
+def straight_banana(x: Real, z: Real):
+    gm.record("y", x**2 + 0.02 * z)
+    return normal(x, 0.0, 3.0) + normal(z, 0.0, 1.0)
+
+
+@gm.model
+def no_needle(x: Real):
+    return normal(x, 0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Case:
     """A model, how it is sampled, and pieces of the finding or advice expected of a check."""
@@ -209,6 +267,13 @@ CASES = [
         settings={"warmup": 20, "draws": 20_000},
     ),
     Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
+    Case(
+        "no warmup",
+        healthy,
+        "acceptance",
+        ("accepted only", "add some hundred warmup transitions"),
+        settings={"warmup": 0, "step_size": 4.0, "metric": "diagonal", "start": "uniform"},
+    ),
 ]
 
 
@@ -237,14 +302,32 @@ def test_the_illness_is_named(case: Case) -> None:
     assert [str(w.message) for w in caught] == [f"{check.finding}; {check.advice}" for check in at_once]
 
 
+SIMPLE = {"metric": "diagonal", "start": "uniform"}
+"""What compiles soonest: a model that is well does not need more."""
+
 FOLLOWED: dict[str, tuple[Model, dict[str, Any]]] = {
     "funnel": (non_centred, {"target_accept": 0.95}),
     "lesser mode": (lesser_mode, {"initial": {"mu": 10.0, "x": [0.0, 0.0]}}),
     "ridge": (ridge, {"metric": "dense"}),
     "drift": (long_way, {"warmup": 300, "max_tree_depth": 10, "initial": {"x": 0.0, "y": 1e6}}),
     "too short": (healthy, {"draws": 40 * 10}),
+    "no warmup": (healthy, {"warmup": 300}),
+    "log-scale funnel": (neal_non_centred, SIMPLE),
+    "two modes": (one_of_two_modes, SIMPLE | {"initial": None}),
+    "swapped labels": (ordered_labels, SIMPLE | {"initial": None, "draws": 1500}),
+    "heavy tails": (lighter_tails, SIMPLE),
+    "wall": (no_wall, SIMPLE),
+    "gradient that is not finite": (no_trap, SIMPLE),
+    "density that is no number": (a_number, SIMPLE),
+    "flat direction": (the_sum, SIMPLE),
+    "banana": (straight_banana, SIMPLE),
+    "stuck": (no_needle, SIMPLE | {"draws": 400}),
 }
 """By illness, the model and the settings after its advice was followed."""
+
+
+def test_every_advice_is_followed() -> None:
+    assert set(FOLLOWED) == {case.name for case in CASES}
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from gradmc.check import check
 from gradmc.errors import DataError, ProgramError
 from gradmc.program.compiler import evaluate
 from gradmc.program.exact import PlainWhole, exactly, plain_data
+from tests.check import AMPLE
 
 POPULATIONS = [8_999_999_999 - 612_345_678 * k for k in range(12)]
 COUNTS = [3, 0, 25, 7, 12, 30, 1, 19]
@@ -243,7 +244,7 @@ def test_check_runs_the_plain_program_on_pythons_whole_numbers() -> None:
             squares += y[i] * y[i]
         return lp * squares / 1e20
 
-    found = check(sample, {"y": POPULATIONS})
+    found = check(sample, {"y": POPULATIONS}, seconds=AMPLE)
     assert "plain-differs" not in {f.code for f in found.findings}
     entry = plain_data({"y": np.array(POPULATIONS)})["y"][0]
     assert type(entry) is int

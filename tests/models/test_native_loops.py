@@ -18,7 +18,8 @@ LIBRARY = {"gaussian_process": "lapack_dpotrf"}
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SYSTEMS])
 def test_the_sampling_loop_is_one_native_function(name: str) -> None:
-    sampler = prepare(shipped(name).density, Settings(seed=1, chains=1))
+    model = shipped(name)
+    sampler = prepare(model.density, Settings(seed=1, chains=1, target_accept=model.config.sampler.target_accept))
     text = sampler.plan.compiled.text()
     assert text is not None
     entry = entry_of(text)

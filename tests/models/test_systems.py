@@ -15,6 +15,7 @@ from scipy.stats import binom
 
 import gradmc as gm
 from gradmc.config.target import load_model
+from tests.check import AMPLE
 from tests.models.shipped import FOLDER, OPTIMIZED, SYSTEMS, shipped
 
 
@@ -261,9 +262,9 @@ def test_coverage_is_what_many_rays_hit():
 
 def test_the_check_tells_hard_edges_from_covered_areas():
     system = shipped("inverse_rendering")
-    hard = gm.check(program("inverse_rendering", "hard_edges"), system.data, fast=True)
+    hard = gm.check(program("inverse_rendering", "hard_edges"), system.data, fast=True, seconds=AMPLE)
     assert any(f.severity == "error" and "(j + 0.5 - x[k])" in str(f) for f in hard.findings)
-    assert gm.check(system.model, system.data, fast=True).clean
+    assert gm.check(system.model, system.data, fast=True, seconds=AMPLE).clean
 
 
 # --- digits ------------------------------------------------------------------------------------------

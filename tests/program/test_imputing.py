@@ -9,6 +9,7 @@ import gradmc as gm
 from gradmc import Data, Positive, Real
 from gradmc.errors import DataError, DeclarationError
 from gradmc.lpdf import half_normal, lognormal, normal
+from tests.check import AMPLE
 
 X = np.array([0.3, math.nan, -1.2, 0.8, math.nan])
 DATA = {"x": X, "y": [1.0, 2.0, -1.5, 2.2, 0.1], "n": ["a", "b", "c", "d", "e"]}
@@ -72,7 +73,7 @@ def test_results_show_where_they_are():
 
 
 def test_it_passes_its_check():
-    assert not gm.check(regression, LARGER).findings
+    assert not gm.check(regression, LARGER, seconds=AMPLE).findings
 
 
 def test_without_gaps_there_are_no_parameters():
