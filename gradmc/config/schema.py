@@ -58,6 +58,8 @@ def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
         names = [*known.also, *PARTS[kind]]
         schema = {"anyOf": [{"enum": names, "type": "string"}, {"type": "object"}]}
         hint = Annotated[str | dict[str, Any], BeforeValidator(partial(_part, kind, names)), WithJsonSchema(schema)]
+    elif hint == str | None:
+        limits = {"min_length": 1}
     else:
         whole = hint in (int, int | None)
         limits = {"ge" if whole else "gt": known.low, "le" if whole else "lt": known.high}
