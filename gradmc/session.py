@@ -130,12 +130,11 @@ class Job:
             try:
                 sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.work.initial))
             except KeyboardInterrupt:
-                drawn = min(store.chain_length(chain, False) for chain in range(chains))
+                drawn = int(store.lengths(False).min())
                 session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
             session.seconds += time.perf_counter() - sampling_began
-            for chain in range(chains):
-                if not store.chain_length(chain, False):
-                    store.append(chain, False, sampler.no_draws())
+            for chain in np.flatnonzero(store.lengths(False) == 0).tolist():
+                store.append(chain, False, sampler.no_draws())
         finally:
             self.display.close()
         return self._results(session)

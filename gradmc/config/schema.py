@@ -53,7 +53,8 @@ class ModelSection(Section):
 
 def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
     """A key for an option of `gradmc.run.settings`: its type and its default, with its range."""
-    kind, limits = known.part, {}
+    kind = known.part
+    limits: Any = {}
     if kind is not None:
         names = [*known.also, *PARTS[kind]]
         schema = {"anyOf": [{"enum": names, "type": "string"}, {"type": "object"}]}

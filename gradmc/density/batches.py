@@ -67,7 +67,9 @@ class Batches:
             known = ", ".join(repr(name) for name in bound.sizes) or "none"
             raise UsageError(f"{asked}: {dimension!r} is no dimension of the model; it has {known}")
         if bound.gaps:
-            raise UsageError(f"{asked}: {', '.join(bound.gaps)} has missing entries, which are parameters of single rows")
+            raise UsageError(
+                f"{asked}: {', '.join(bound.gaps)} has missing entries, which are parameters of single rows"
+            )
         rows = bound.sizes[dimension]
         if not 1 <= size <= rows:
             raise UsageError(f"{asked}: {size} rows of {dimension!r} at a time, which has {rows}; give 1 to {rows}")
@@ -124,13 +126,13 @@ class Batches:
         bound = TOLERANCE[str(self.dtype)] * scale
         if max(abs(rest - whole[1]) for _, rest in parts) > bound:
             raise UsageError(
-                f"{self.asked}: what is not marked by gm.observe depends on the rows of {self.dimension!r}, so it cannot be "
-                "told from the prior; mark the term of each row, and let the prior not depend on the data"
+                f"{self.asked}: what is not marked by gm.observe depends on the rows of {self.dimension!r}, so it "
+                "cannot be told from the prior; mark the term of each row, and let the prior not depend on the data"
             )
         if abs(sum(value for value, _ in parts) - whole[0]) > bound:
             raise UsageError(
-                f"{self.asked}: the density is not a sum over {self.dimension!r}: the terms of two batches together are not "
-                "those of each alone (a series, whose rows depend on each other, has no batches of rows)"
+                f"{self.asked}: the density is not a sum over {self.dimension!r}: the terms of two batches together "
+                "are not those of each alone (a series, whose rows depend on each other, has no batches of rows)"
             )
         return names
 
@@ -211,8 +213,8 @@ def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
     for parameter in bound.model.parameters:
         if any(dimension in dict(size.terms) for size in parameter.support.shape):
             raise UsageError(
-                f"{asked}: the parameter {parameter.name!r} has entries along {dimension!r}; it needs parameters that all "
-                "rows share"
+                f"{asked}: the parameter {parameter.name!r} has entries along {dimension!r}; it needs parameters that "
+                "all rows share"
             )
     axes: dict[str, int] = {}
     for field in bound.model.data:
@@ -223,8 +225,8 @@ def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
         assert field.shape is not None
         if len(found) > 1 or field.shape[found[0]].dimension is None:
             raise UsageError(
-                f"{asked}: {field.name!r} is declared along {field.shape[found[-1]].text!r} too; the rows are those along "
-                f"{dimension!r} itself, one axis of each array"
+                f"{asked}: {field.name!r} is declared along {field.shape[found[-1]].text!r} too; the rows are those "
+                f"along {dimension!r} itself, one axis of each array"
             )
         if value.dtype.kind == "f" and np.isnan(value).any():
             raise UsageError(f"{asked}: {field.name!r} has missing entries; leave their rows out")

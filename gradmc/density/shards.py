@@ -6,7 +6,6 @@ value and gradient for its own rows, and one sum over the devices, an all-reduce
 both. Rows that fill no shard are terms of their own, one each on the first devices.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

@@ -11,6 +11,7 @@ and the run goes on from its checkpoints when it is started again.
 
 import atexit
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ from gradmc.program.digest import processor
 from gradmc.results.manifest import hash_text
 from gradmc.run.signals import NAMES
 from gradmc.tasks import versions
+
+OF_OTHERS = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION|INTERNAL|UNAVAILABLE|UNKNOWN): ")
+"""How XLA's errors begin that are not of this process alone, as want of memory is."""
 
 END = -1
 """In place of the length of what follows: nothing does."""
@@ -155,7 +159,9 @@ def follow(advance: Callable[..., Any], arguments: Any, like: tuple[Any, ...]) -
             if length == END:
                 return code
             pieces = np.split(_told(np.zeros(length, np.uint8)), ends[:-1])
-            told = [np.frombuffer(p.tobytes(), old.dtype).reshape(old.shape) for p, old in zip(pieces, leaves, strict=True)]
+            told = [
+                np.frombuffer(p.tobytes(), old.dtype).reshape(old.shape) for p, old in zip(pieces, leaves, strict=True)
+            ]
             states, schedule, draws, ticks, points = jax.tree.unflatten(tree, told)
             with _together():
                 jax.block_until_ready(advance(states, schedule, arguments, draws, ticks, points))
@@ -176,8 +182,8 @@ def _together() -> Iterator[None]:
     """
     try:
         yield
-    except JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
+    except (JaxRuntimeError, ValueError) as error:  # XLA's, raised by a function that waits or by one that does not
+        if not OF_OTHERS.match(str(error)):
             raise
         raise ClusterError(
             f"a process that computes with this one is gone ({error}); everything stored so far is safe: start all "
@@ -191,7 +197,9 @@ def _deaf() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for name in NAMES if (number := getattr(signal, name, None))}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for name in NAMES if (number := getattr(signal, name, None))
+    }
     try:
         yield
     finally:

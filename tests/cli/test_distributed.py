@@ -64,7 +64,9 @@ def test_a_run_goes_on_after_a_process_has_died(run: Path, victim: int) -> None:
     elsewhere = [*command[:-1], run.parent / "local"]
     ((code, _, errors),) = ended([started(*elsewhere, devices=2)])
     assert code == 0, errors
-    resumed, local = (open_draws(run.parent / name / "draws.zarr")["posterior"].to_dataset() for name in ("out", "local"))
+    resumed, local = (
+        open_draws(run.parent / name / "draws.zarr")["posterior"].to_dataset() for name in ("out", "local")
+    )
     assert resumed.sizes["draw"] == 200
     assert resumed.equals(local), "two devices of one process make the same bits as two processes"
 

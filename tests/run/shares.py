@@ -49,7 +49,10 @@ def compare(rows: int, draws: int) -> None:
         arguments = shards.arguments(mesh)
         compiled = jax.jit(both).lower(POINT, arguments).compile()
         value, gradient = jax.tree.map(np.asarray, compiled(POINT, arguments))
-    told: dict[str, Any] = {"devices": jax.device_count(), "all_reduces": (compiled.as_text() or "").count(" all-reduce(")}
+    told: dict[str, Any] = {
+        "devices": jax.device_count(),
+        "all_reduces": (compiled.as_text() or "").count(" all-reduce("),
+    }
     if jax.process_index() == 0:
         expected = density.value_and_grad(POINT)
         told |= {"value": far(value, expected[0]), "gradient": far(gradient, expected[1])}
