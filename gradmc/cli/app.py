@@ -90,9 +90,9 @@ class Commands:
             )
 
         if distributed:
-            from gradmc.cli.distributed import Place, sample_distributed
+            from gradmc.cli.distributed import ProcessGroup, sample_distributed
 
-            return sample_distributed(config, self.overrides, Place(coordinator, processes, process), run)
+            return sample_distributed(config, self.overrides, ProcessGroup(coordinator, processes, process), run)
         return run()
 
     def sample_many(self, config: Configuration, *, progress: Display = "auto", common: Common = COMMON) -> int:

@@ -13,7 +13,7 @@ from gradmc.run.sampler import prepare
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProcessGroup:
     """Where a process stands among the others; what is None comes from the environment (Slurm, Open MPI).
 
     Args:
@@ -27,13 +27,13 @@ class Place:
     process: int | None
 
 
-def sample_distributed(path: Path, overrides: Overrides, place: Place, lead: Callable[[], int]) -> int:
+def sample_distributed(path: Path, overrides: Overrides, group: ProcessGroup, lead: Callable[[], int]) -> int:
     """Compute chains together with other processes.
 
     Args:
         path: the configuration.
         overrides: of it.
-        place: of this process.
+        group: which, and the place of this process among them.
         lead: what the first process does; gives the exit code.
 
     Raises:
@@ -46,7 +46,7 @@ def sample_distributed(path: Path, overrides: Overrides, place: Place, lead: Cal
             "--distributed shares the data of each chain out among processes: say along which dimension, by "
             "sampler.shard. To run chains on several machines, see [cluster]"
         )
-    with joined(place.coordinator, place.processes, place.process):
+    with joined(group.coordinator, group.processes, group.process):
         meet()
         if leads():
             with dismissing() as end:
