@@ -21,3 +21,13 @@ def check_real(name: str, value: Any, low: float, high: float | None) -> None:
     if not real or not low < float(value) < (math.inf if high is None else high):
         span = f"greater than {low}" if high is None else f"between {low} and {high} (exclusive)"
         raise UsageError(f"{name} must be a number {span}; got {value!r}")
+
+
+def check_name(name: str, value: Any) -> None:
+    """Refuse what is not a text with something in it.
+
+    Raises:
+        UsageError: naming the argument.
+    """
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} must be a name, got {value!r}")

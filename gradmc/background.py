@@ -54,7 +54,7 @@ class Handle:
             UsageError: there are none yet.
         """
         output, store = self._job.output, self._session.store
-        if output is None and store is not None and any(store.chain_length(c, False) for c in self._numbers()):
+        if output is None and store is not None and store.lengths(False).any():
             return store.to_datatree()
         if output is not None and (RunDirectory(output).draws / "zarr.json").exists():
             return open_draws(RunDirectory(output).draws)
@@ -93,9 +93,6 @@ class Handle:
         if self._error is not None:
             raise self._error
         return self._result
-
-    def _numbers(self) -> range:
-        return range(self._job.work.settings.chains)
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._work, name="gradmc", daemon=True)

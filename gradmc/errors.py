@@ -99,3 +99,9 @@ class ResumeError(GradmcError):
     """A run directory cannot be resumed: incompatible, damaged, or locked by another process."""
 
     exit_code = 5
+
+
+class ClusterError(GradmcError):
+    """The processes that ran the chains are gone; what is stored is safe and the run can be resumed."""
+
+    exit_code = 75

@@ -60,6 +60,7 @@ def sample(
     keep_unconstrained: bool = False,
     executor: Literal["auto", "threads", "batch"] | Executor | Any = "auto",
     cores: int | None = None,
+    shard: str | None = None,
     precision: Precision = "float64",
     check: bool = True,
     progress: str = "auto",
@@ -103,6 +104,9 @@ def sample(
             what runs chains in other processes, each by itself: a `dask.distributed.Client` or a
             `concurrent.futures.Executor` of processes.
         cores: threads that run chains; None takes all cores.
+        shard: a declared dimension along which the data are shared out among all devices of JAX, those of other
+            processes included, for data that do not fit one of them, or to put several cores on one chain
+            (docs/scale.md). The density must be a sum over the dimension, whose terms are marked by `gm.observe`.
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
             quotient (docs/check.md).
@@ -118,7 +122,7 @@ def sample(
     Returns:
         An ArviZ `DataTree` with groups `posterior`, `sample_stats`, `log_likelihood`, `log_prior`, `observed_data`
         and `constant_data`.  After Ctrl-C it holds the draws so far.  With `output` its arrays are read from disk when
-        they are used.
+        they are used.  With `shard` and several processes the first one alone gets it, the others None.
 
     Warns:
         SamplingWarning: the run was interrupted, draws diverged, trees were cut off, or far fewer steps were accepted
@@ -143,6 +147,8 @@ def prepared(given: Mapping[str, Any]) -> Job:
     engine = given["executor"] if callable(getattr(given["executor"], "submit", None)) else None
     chosen = {field.name: given[field.name] for field in dataclasses.fields(Settings)}
     settings = Settings(**(chosen if engine is None else {**chosen, "executor": "auto"}))
+    if settings.shard is not None and engine is not None:
+        raise UsageError("shard computes each chain on the devices of this process: leave out executor")
     target = as_density(given["model"], given["data"], given["precision"], given["max_loop_iterations"])
     keep = given["keep"] or Keep()
     if not isinstance(keep, Keep):

@@ -25,10 +25,11 @@ from gradmc.results.memory import MemoryStore
 from gradmc.results.run_directory import RunDirectory
 from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
+from gradmc.run.peers import dismissing, leads, several
 from gradmc.run.progress import Display
 from gradmc.run.recorded import Watch
 from gradmc.run.remote import driving_on
-from gradmc.run.sampler import Sampler
+from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests, listening
@@ -96,7 +97,16 @@ class Job:
     engine: Any = None
 
     def complete(self, session: Session) -> Any:
-        """Make the draws that are still to be made, and give the DataTree."""
+        """Make the draws that are still to be made, and give the DataTree; None to processes that only help."""
+        if self.work.settings.shard is None or not several():
+            return self._completed(session)
+        if not leads():
+            prepare(self.work.density, self.work.settings, initial=self.work.initial).follow()
+            return None
+        with dismissing():
+            return self._completed(session)
+
+    def _completed(self, session: Session) -> Any:
         return self._in_memory(session) if self.output is None else self._on_disk(self.output, session)
 
     def extended(self, draws: int) -> "Job":
@@ -120,12 +130,11 @@ class Job:
             try:
                 sampler.run(store, self.display, watch=watch, driving=driving_on(self.engine, self.work.initial))
             except KeyboardInterrupt:
-                drawn = min(store.chain_length(chain, False) for chain in range(chains))
+                drawn = int(store.lengths(False).min())
                 session.warn(f"interrupted: {drawn} of {draws} draws per chain are returned")
             session.seconds += time.perf_counter() - sampling_began
-            for chain in range(chains):
-                if not store.chain_length(chain, False):
-                    store.append(chain, False, sampler.no_draws())
+            for chain in np.flatnonzero(store.lengths(False) == 0).tolist():
+                store.append(chain, False, sampler.no_draws())
         finally:
             self.display.close()
         return self._results(session)

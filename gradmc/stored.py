@@ -147,7 +147,14 @@ def _draw(
         labels = Labels.of_density(task.work.density)
         labels.warn_of_left_out()
         identifier = run_of(manifest)
-        store = make(run.draws, chains=task.work.settings.chains, labels=labels, keep=task.work.keep, run=identifier)
+        store = make(
+            run.draws,
+            chains=task.work.settings.chains,
+            labels=labels,
+            keep=task.work.keep,
+            run=identifier,
+            together=len(sampler.lanes[0].chains),
+        )
         sampling_began = time.monotonic()
         outcome = run_recorded(
             sampler,

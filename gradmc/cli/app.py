@@ -46,6 +46,10 @@ class Commands:
         force: Flag = False,
         strict: Flag = False,
         dry_run: Flag = False,
+        distributed: Flag = False,
+        coordinator: str | None = None,
+        processes: int | None = None,
+        process: int | None = None,
         progress: Display = "auto",
         common: Common = COMMON,
     ) -> int:
@@ -62,21 +66,34 @@ class Commands:
             strict: Exit with 4 if the diagnostics fail.
             dry_run: Check and compile everything, time one gradient, predict time, disk and memory, and draw
                 nothing.
+            distributed: Be one of several processes that share out the data along `sampler.shard`; the first one keeps
+                the run. Under Slurm's srun the three options below need not be given.
+            coordinator: Address and port of the first process, such as 10.0.0.1:9876.
+            processes: How many processes there are.
+            process: The number of this one, from 0.
         """
         from gradmc.cli.sampling import dry_run as predict_costs
         from gradmc.cli.sampling import sample
 
         if dry_run:
             return predict_costs(config, self.overrides, common)
-        return sample(
-            config,
-            self.overrides,
-            resume=resume,
-            force=force,
-            strict=strict,
-            progress=progress,
-            common=common,
-        )
+
+        def run() -> int:
+            return sample(
+                config,
+                self.overrides,
+                resume=resume,
+                force=force,
+                strict=strict,
+                progress=progress,
+                common=common,
+            )
+
+        if distributed:
+            from gradmc.cli.distributed import ProcessGroup, sample_distributed
+
+            return sample_distributed(config, self.overrides, ProcessGroup(coordinator, processes, process), run)
+        return run()
 
     def sample_many(self, config: Configuration, *, progress: Display = "auto", common: Common = COMMON) -> int:
         """Draw from the posterior of a model for each of many data sets.

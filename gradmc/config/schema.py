@@ -53,11 +53,14 @@ class ModelSection(Section):
 
 def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
     """A key for an option of `gradmc.run.settings`: its type and its default, with its range."""
-    kind, limits = known.part, {}
+    kind = known.part
+    limits: Any = {}
     if kind is not None:
         names = [*known.also, *PARTS[kind]]
         schema = {"anyOf": [{"enum": names, "type": "string"}, {"type": "object"}]}
         hint = Annotated[str | dict[str, Any], BeforeValidator(partial(_part, kind, names)), WithJsonSchema(schema)]
+    elif hint == str | None:
+        limits = {"min_length": 1}
     else:
         whole = hint in (int, int | None)
         limits = {"ge" if whole else "gt": known.low, "le" if whole else "lt": known.high}

@@ -40,6 +40,7 @@ class Batches:
         rows: its length.
         size: rows in a batch.
         axes: the data along the dimension, each with the number of that axis.
+        asked: the name of the option that asks for them, for messages.
     """
 
     bound: BoundModel
@@ -49,9 +50,10 @@ class Batches:
     rows: int
     size: int
     axes: Mapping[str, int]
+    asked: str = "batch"
 
     @classmethod
-    def of(cls, density: Any, dimension: str, size: int) -> "Batches":
+    def of(cls, density: Any, dimension: str, size: int, *, asked: str = "batch") -> "Batches":
         """Batches of `size` rows of a density along a dimension.
 
         Raises:
@@ -59,17 +61,19 @@ class Batches:
                 rows.
         """
         if not isinstance(density, ProgramDensity):
-            raise UsageError("batch needs a model declared with @gm.model: only there dimensions have names")
+            raise UsageError(f"{asked} needs a model declared with @gm.model: only there dimensions have names")
         bound = density.bound
         if dimension not in bound.sizes:
             known = ", ".join(repr(name) for name in bound.sizes) or "none"
-            raise UsageError(f"batch: {dimension!r} is no dimension of the model; it has {known}")
+            raise UsageError(f"{asked}: {dimension!r} is no dimension of the model; it has {known}")
         if bound.gaps:
-            raise UsageError(f"batch: {', '.join(bound.gaps)} has missing entries, which are parameters of single rows")
+            raise UsageError(
+                f"{asked}: {', '.join(bound.gaps)} has missing entries, which are parameters of single rows"
+            )
         rows = bound.sizes[dimension]
         if not 1 <= size <= rows:
-            raise UsageError(f"batch: {size} rows of {dimension!r} at a time, which has {rows}; give 1 to {rows}")
-        return cls(bound, density.dtype, density.layout, dimension, rows, size, _axes(bound, dimension))
+            raise UsageError(f"{asked}: {size} rows of {dimension!r} at a time, which has {rows}; give 1 to {rows}")
+        return cls(bound, density.dtype, density.layout, dimension, rows, size, _axes(bound, dimension, asked), asked)
 
     def of_size(self, size: int) -> "Batches":
         """Batches of another size."""
@@ -111,7 +115,7 @@ class Batches:
         if not names:
             told = "no term is marked by gm.observe along it" if single.counts() else "the model marks none"
             raise UsageError(
-                f"batch: the terms along {self.dimension!r} must be known to be scaled up, but {told}; write "
+                f"{self.asked}: the terms along {self.dimension!r} must be known, but {told}; write "
                 "lp += gm.observe(name, term) for the term of each row"
             )
         if len(chosen) < 2 * half.size:  # one row alone: there is nothing to compare
@@ -122,13 +126,13 @@ class Batches:
         bound = TOLERANCE[str(self.dtype)] * scale
         if max(abs(rest - whole[1]) for _, rest in parts) > bound:
             raise UsageError(
-                f"batch: what is not marked by gm.observe depends on the rows of {self.dimension!r}, so it cannot be "
-                "told from the prior; mark the term of each row, and let the prior not depend on the data"
+                f"{self.asked}: what is not marked by gm.observe depends on the rows of {self.dimension!r}, so it "
+                "cannot be told from the prior; mark the term of each row, and let the prior not depend on the data"
             )
         if abs(sum(value for value, _ in parts) - whole[0]) > bound:
             raise UsageError(
-                f"batch: the density is not a sum over {self.dimension!r}: the terms of two batches together are not "
-                "those of each alone (a series, whose rows depend on each other, has no batches of rows)"
+                f"{self.asked}: the density is not a sum over {self.dimension!r}: the terms of two batches together "
+                "are not those of each alone (a series, whose rows depend on each other, has no batches of rows)"
             )
         return names
 
@@ -156,12 +160,20 @@ class Estimate:
             arrays: as `Batches.arrays`.
             jacobian: whether the log-determinant of the map from unconstrained coordinates counts.
         """
-        value, log_det = self._call(x, rows, arrays, self.program.value)
+        return self.given(x, self._chosen(rows, arrays), jacobian=jacobian)
+
+    def given(self, x: Float[Array, "dim"], data: Mapping[str, Any], *, jacobian: bool) -> Float[Array, ""]:
+        """The log density at x, from a batch of the data, by name; what is not there is as it was traced; pure."""
+        value, log_det = self._call(x, data, self.program.value)
         return value + log_det if jacobian else value
 
     def terms(self, x: Any, rows: Any, arrays: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
         """The log density without Jacobian, and its observed terms by name; pure."""
-        (value, observed, _), _ = self._call(x, rows, arrays, self.program.marks)
+        return self.terms_given(x, self._chosen(rows, arrays))
+
+    def terms_given(self, x: Any, data: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """As `terms`, from a batch of the data as `given` takes it."""
+        (value, observed, _), _ = self._call(x, data, self.program.marks)
         return value, observed
 
     def counts(self) -> dict[str, int]:
@@ -177,19 +189,22 @@ class Estimate:
             total = sum(float(jnp.sum(observed[name])) for name in names)
             return total, float(value) - total
 
-    def _call(self, x: Any, rows: Any, arrays: tuple[Any, ...], call: Any) -> tuple[Any, Any]:
+    def _chosen(self, rows: Any, arrays: tuple[Any, ...]) -> dict[str, Any]:
+        """Rows of the data along the dimension."""
         batches, dtype = self.batches, self.batches.dtype
-        chosen = {
+        return {
             name: jnp.take(jnp.asarray(array, dtype if array.dtype.kind == "f" else None), rows, axis=axis)
             for (name, axis), array in zip(batches.axes.items(), arrays, strict=True)
         }
-        given = dict(zip(self.program.traced, self.program.arguments, strict=True))
-        arguments = tuple(chosen.get(name, array) for name, array in given.items())
-        values, factors, log_det = batches.layout.factorised(x, {**batches.bound.data, **chosen})
+
+    def _call(self, x: Any, data: Mapping[str, Any], call: Any) -> tuple[Any, Any]:
+        traced = zip(self.program.traced, self.program.arguments, strict=True)
+        arguments = tuple(data.get(name, array) for name, array in traced)
+        values, factors, log_det = self.batches.layout.factorised(x, {**self.batches.bound.data, **data})
         return call(values, arguments, factors), log_det
 
 
-def _axes(bound: BoundModel, dimension: str) -> dict[str, int]:
+def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
     """The data along a dimension, by name, with the number of the axis.
 
     Raises:
@@ -198,8 +213,8 @@ def _axes(bound: BoundModel, dimension: str) -> dict[str, int]:
     for parameter in bound.model.parameters:
         if any(dimension in dict(size.terms) for size in parameter.support.shape):
             raise UsageError(
-                f"batch: the parameter {parameter.name!r} has entries along {dimension!r}; batches need parameters "
-                "that all rows share"
+                f"{asked}: the parameter {parameter.name!r} has entries along {dimension!r}; it needs parameters that "
+                "all rows share"
             )
     axes: dict[str, int] = {}
     for field in bound.model.data:
@@ -210,14 +225,14 @@ def _axes(bound: BoundModel, dimension: str) -> dict[str, int]:
         assert field.shape is not None
         if len(found) > 1 or field.shape[found[0]].dimension is None:
             raise UsageError(
-                f"batch: {field.name!r} is declared along {field.shape[found[-1]].text!r} too; batches are of rows "
+                f"{asked}: {field.name!r} is declared along {field.shape[found[-1]].text!r} too; the rows are those "
                 f"along {dimension!r} itself, one axis of each array"
             )
         if value.dtype.kind == "f" and np.isnan(value).any():
-            raise UsageError(f"batch: {field.name!r} has missing entries; leave their rows out")
+            raise UsageError(f"{asked}: {field.name!r} has missing entries; leave their rows out")
         axes[field.name] = found[0]
     if not axes:
-        raise UsageError(f"batch: no data are declared along {dimension!r}")
+        raise UsageError(f"{asked}: no data are declared along {dimension!r}")
     return axes
 
 

@@ -80,15 +80,15 @@ def surroundings() -> Any:
 @functools.cache
 def _constant() -> Any:
     """The part of the surroundings that stays as it is as long as the process lives."""
-    processor = _processor()
-    if processor is None:
+    kind = processor()
+    if kind is None:
         return None
     found = [(name, *_version(name)) for name in VERSIONED]
     own = []
     for path in sorted(Path(PACKAGE).rglob("*.py")):
         file = path.stat()
         own.append((str(path), file.st_size, file.st_mtime_ns))
-    return sys.version, tuple(sys.flags), sys.byteorder, platform.platform(), processor, tuple(found), tuple(own)
+    return sys.version, tuple(sys.flags), sys.byteorder, platform.platform(), kind, tuple(found), tuple(own)
 
 
 def _version(name: str) -> tuple[str, int, int]:
@@ -101,7 +101,7 @@ def _version(name: str) -> tuple[str, int, int]:
     return file.with_name("version.py").read_text(encoding="utf-8"), about.st_size, about.st_mtime_ns
 
 
-def _processor() -> tuple[str, ...] | None:
+def processor() -> tuple[str, ...] | None:
     """What Linux says of the first processor, but for what changes from moment to moment."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]

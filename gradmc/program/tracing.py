@@ -129,7 +129,7 @@ def trace(
             if fixed := sorted(wanted & set(varying)):
                 raise ProgramError(
                     f"the program needs to know {', '.join(fixed)} while it is compiled, so it cannot be compiled for "
-                    "batches of them",
+                    "parts of them",
                     remedy="Let their entries decide no branch, loop or shape: give them as weights or indices.",
                 ) from needed
             if not wanted:

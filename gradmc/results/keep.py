@@ -14,18 +14,35 @@ class Places:
     """Where the kept draws of a chunk of several chains come from, and where they go.
 
     Args:
-        rows: (chain, row) of the chunk, as indices of NumPy.
-        places: (chain, draw) of all that is kept, likewise.
-        end: draws at least that there must be room for.
+        chains: of the draws, as an index of NumPy; likewise
+        rows: of the chunk, and
+        draws: of all that is kept.
+        lengths: how many draws are kept of each chain then.
     """
 
+    chains: Any
     rows: Any
-    places: Any
-    end: int
+    draws: Any
+    lengths: np.ndarray
 
-    def copy(self, values: np.ndarray, room: np.ndarray) -> None:
-        """Copy the draws of a chunk (chain, row, ...) into an array (chain, draw, ...)."""
-        room[self.places] = values[self.rows]
+    @property
+    def end(self) -> int:
+        """Draws that there must be room for."""
+        return int(self.lengths.max(initial=0))
+
+    def copy(self, values: np.ndarray, room: np.ndarray, offset: int = 0) -> None:
+        """Copy the draws of a chunk (chain, row, ...) into an array (chain, draw, ...) that begins at draw `offset`."""
+        draws = self.draws
+        shifted = slice(draws.start - offset, draws.stop - offset) if isinstance(draws, slice) else draws - offset
+        room[self.chains, shifted] = values[self.chains, self.rows]
+
+    def of(self, first: int, last: int) -> "Places":
+        """Those of some of the chains, which are counted from 0 again."""
+        lengths = self.lengths[first:last]
+        if isinstance(self.chains, slice):
+            return Places(self.chains, self.rows, self.draws, lengths)
+        own = slice(*np.searchsorted(self.chains, (first, last)))
+        return Places(self.chains[own] - first, self.rows[own], self.draws[own], lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +77,22 @@ class Keep:
 
     def places(self, received: np.ndarray, first: np.ndarray, last: np.ndarray) -> "Places":
         """Which of the rows `first[i]` to `last[i]` of each chain are kept, after `received[i]` earlier draws."""
+        lengths = self.kept(received + (last - first))
         if np.all(received == received[0]) and np.all(first == first[0]) and np.all(last == last[0]):
             kept = self.rows(int(received[0]), int(last[0] - first[0]))
             rows = slice(int(first[0]) + kept.start, int(last[0]), self.thin)
-            begin = self.kept(int(received[0]))
-            end = self.kept(int(received[0] + last[0] - first[0]))
-            return Places((slice(None), rows), (slice(None), slice(begin, end)), end)
+            draws = slice(int(self.kept(received[0])), int(lengths[0]))
+            return Places(slice(None), rows, draws, lengths)
         rows = np.arange(int(last.max(initial=0)))
         number = received[:, None] + rows - first[:, None]  # of a draw among those of its chain
         chain, row = np.nonzero((rows >= first[:, None]) & (rows < last[:, None]) & (number % self.thin == 0))
-        place = number[chain, row] // self.thin
-        return Places((chain, row), (chain, place), int(place.max(initial=-1)) + 1)
+        return Places(chain, row, number[chain, row] // self.thin, lengths)
 
     def rows(self, received: int, count: int) -> slice:
         """Which of `count` new draws are kept, after `received` earlier ones."""
         return slice((-received) % self.thin, count, self.thin)
 
-    def kept(self, received: int) -> int:
+    def kept[Count: (int, np.ndarray)](self, received: Count) -> Count:
         """How many of the first `received` draws are kept."""
         return -(-received // self.thin)
 

@@ -39,9 +39,7 @@ class MemoryStore:
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
         """Keep the next draws of a chain."""
-        count = chunk_length(groups)
-        lane = {group: {name: values[None] for name, values in of.items()} for group, of in groups.items()}
-        self.put((chain,), warmup, lane, np.zeros(1, np.int64), np.asarray([count]))
+        self.put((chain,), warmup, *of_chain(groups))
 
     def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
         """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
@@ -56,24 +54,26 @@ class MemoryStore:
                             self._column(warmup_name(group, warmup), name, values).put(own, taken, values)
             self._received[warmup][own] = received + (last - first)
 
-    def chain_length(self, chain: int, warmup: bool) -> int:
-        """Draws received from a chain so far."""
-        return int(self._received[warmup][chain])
+    def lengths(self, warmup: bool) -> np.ndarray:
+        """Draws received from each chain so far, (chains,)."""
+        return self._received[warmup].copy()
 
-    def truncate(self, chain: int, warmup: bool, length: int) -> None:
-        """Forget the draws of a chain beyond `length`."""
-        self._received[warmup][chain] = min(length, self._received[warmup][chain])
+    def truncate(self, chains: Sequence[int], warmup: bool, lengths: np.ndarray) -> None:
+        """Forget the draws of chains that follow each other beyond `lengths`, (chains,)."""
+        own = slice(chains[0], chains[-1] + 1)
+        self._received[warmup][own] = np.minimum(lengths, self._received[warmup][own])
 
-    def flush(self, chain: int) -> None:
+    def flush(self, chains: Sequence[int]) -> None:
         """Nothing to do: memory is never durable."""
 
-    def checksums(self, chain: int) -> Checksums:
-        """What tells the draws that are kept of a chain from those of others."""
-        found: Checksums = {}
+    def checksums(self, chains: Sequence[int]) -> list[Checksums]:
+        """What tells the draws that are kept of each chain from those of others."""
+        found: list[Checksums] = [{} for _ in chains]
         for (group, name), column in self._columns.items():
-            length = self.keep.kept(self.chain_length(chain, group.startswith("warmup_")))
-            if length:
-                found[f"{group}/{name}"] = [length, zlib.crc32(column.room[chain, :length].tobytes())]
+            kept = self.keep.kept(self._received[group.startswith("warmup_")])
+            for checksums, chain in zip(found, chains, strict=True):
+                if length := int(kept[chain]):
+                    checksums[f"{group}/{name}"] = [length, zlib.crc32(column.room[chain, :length].tobytes())]
         return found
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ class MemoryStore:
         chains: dict[str, Rectangle] = {}
         with self._lock:
             for warmup in (False, True):
-                shown = largest([self.keep.kept(n) for n in self._received[warmup].tolist()])
+                shown = largest(self.keep.kept(self._received[warmup]).tolist())
                 for (group, name), column in self._columns.items():
                     if group.startswith("warmup_") == warmup:
                         groups.setdefault(group, {})[name] = column.room[list(shown.chains), : shown.draws]
@@ -133,7 +133,13 @@ def warmup_name(group: str, warmup: bool) -> str:
     return f"warmup_{group}" if warmup else group
 
 
-def chunk_length(groups: Groups) -> int:
+def of_chain(groups: Groups) -> tuple[Groups, np.ndarray, np.ndarray]:
+    """The draws of one chain, (row, ...), as those of several, with first and last row."""
+    lane = {group: {name: values[None] for name, values in of.items()} for group, of in groups.items()}
+    return lane, np.zeros(1, np.int64), np.asarray([_rows(groups)])
+
+
+def _rows(groups: Groups) -> int:
     """The number of draws in a chunk; all its arrays agree on it."""
     lengths = {len(values) for variables in groups.values() for values in variables.values()}
     if len(lengths) > 1:

@@ -1,6 +1,6 @@
 """What every store of draws can do.
 
-A store receives the draws of each chain chunk by chunk, from that chain's own thread, and hands
+A store receives the draws of a chain, or of a lane of chains, chunk by chunk from a thread of its own, and hands
 back an ArviZ DataTree. Vocabulary: a *group* is an ArviZ group (`posterior`, `sample_stats`, ...);
 a *chunk* is a number of successive draws of one chain; *length* counts draws received.
 """
@@ -18,7 +18,7 @@ type Checksums = dict[str, list[int]]
 
 
 class Store(Protocol):
-    """Keeps draws as they come; safe to call from one thread per chain."""
+    """Keeps draws as they come; safe to call from one thread per lane."""
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
         """Keep the next draws of a chain."""
@@ -28,20 +28,22 @@ class Store(Protocol):
         """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
         ...
 
-    def chain_length(self, chain: int, warmup: bool) -> int:
-        """Draws received from a chain so far."""
+    def lengths(self, warmup: bool) -> np.ndarray:
+        """Draws received from each chain so far, (chains,)."""
         ...
 
-    def truncate(self, chain: int, warmup: bool, length: int) -> None:
-        """Forget the draws of a chain beyond `length` (before a resumed run repeats them)."""
+    def truncate(self, chains: Sequence[int], warmup: bool, lengths: np.ndarray) -> None:
+        """Forget the draws of chains that follow each other beyond `lengths`, (chains,), before a resumed run repeats
+        them.
+        """
         ...
 
-    def flush(self, chain: int) -> None:
-        """Make everything received from a chain durable (before its checkpoint is written)."""
+    def flush(self, chains: Sequence[int]) -> None:
+        """Make everything received from chains that follow each other durable, before their checkpoint is written."""
         ...
 
-    def checksums(self, chain: int) -> Checksums:
-        """What tells the draws that are kept of a chain from those of others."""
+    def checksums(self, chains: Sequence[int]) -> list[Checksums]:
+        """What tells the draws that are kept of each of some chains from those of others."""
         ...
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:

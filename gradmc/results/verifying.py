@@ -52,10 +52,9 @@ def verify(path: Path, *, run: str = "", draws: int | None = None) -> None:
     noted: list[Checksums] = json.loads(attributes.get(CHECKSUMS, "null")) or []
     members = content["consolidated_metadata"]["metadata"]
     arrays = {name: metadata for name, metadata in members.items() if metadata["node_type"] == "array"}
-    for chain, checksums in enumerate(noted):
-        for name, (length, checksum) in checksums.items():
-            if name in arrays:
-                _check(path, name, chain, arrays[name], length, checksum, draws)
+    for name, metadata in arrays.items():
+        if tuple(metadata["dimension_names"][:2]) == SAMPLE_DIMS:
+            _check(path, name, metadata, noted, draws)
     _refuse_copies(path, noted)
     if SEAL in attributes:
         _check_lengths(path, arrays, noted)
@@ -74,19 +73,25 @@ def open_verified(path: Path, *, run: str = "") -> Any:
     return open_draws(path)
 
 
-def _check(
-    path: Path, name: str, chain: int, metadata: Mapping[str, Any], length: int, checksum: int, draws: int | None
-) -> None:
-    warmup = name.startswith("warmup_")
-    if draws is not None and not warmup and length != draws:
-        raise ResumeError(f"{path / name} holds {length} draws of chain {chain}, expected {draws}; start a new run")
-    column = Column(root=path, name=name, chain=chain, array=ArrayFormat.read(metadata))
-    column.truncate(length)
-    if column.checksum != checksum:
+def _check(path: Path, name: str, metadata: Mapping[str, Any], noted: list[Checksums], draws: int | None) -> None:
+    """Compare the draws of each chain in an array with what is noted of them."""
+    array = ArrayFormat.read(metadata)
+    pairs = np.asarray([checksums.get(name, (0, 0)) for checksums in noted]).reshape(len(noted), 2)
+    short = (pairs[:, 0] != draws) & (pairs[:, 0] > 0)
+    if draws is not None and not name.startswith("warmup_") and np.any(short):
+        chain = int(np.argmax(short))
         raise ResumeError(
-            f"the draws of chain {chain} in {path / name} are not those that the run wrote: files were changed, or "
-            "copied from another chain or run; restore them, or start a new run"
+            f"{path / name} holds {pairs[chain, 0]} draws of chain {chain}, expected {draws}; start a new run"
         )
+    for first in range(0, len(noted), array.chunk[0]):
+        column = Column(root=path, name=name, first=first, array=array)
+        lengths, checksums = pairs[first : first + len(column.chains)].T
+        column.truncate(lengths)
+        if np.any(wrong := column.checksums != checksums):
+            raise ResumeError(
+                f"the draws of chain {first + int(np.argmax(wrong))} in {path / name} are not those that the run "
+                "wrote: files were changed, or copied from another chain or run; restore them, or start a new run"
+            )
 
 
 def _check_lengths(path: Path, arrays: Mapping[str, Mapping[str, Any]], noted: list[Checksums]) -> None:
@@ -137,7 +142,8 @@ def _bytes(file: Path) -> bytes:
 
 def _refuse_copies(path: Path, noted: list[Checksums]) -> None:
     """Refuse chains with the same draws: even chains that never move have momenta of their own."""
+    seen: dict[Any, int] = {}
     for chain, checksums in enumerate(noted):
-        for other, theirs in enumerate(noted[:chain]):
-            if checksums and checksums == theirs:
-                raise ResumeError(f"chains {other} and {chain} in {path} have the same draws; start a new run")
+        draws = tuple(sorted((name, *found) for name, found in checksums.items()))
+        if draws and (other := seen.setdefault(draws, chain)) != chain:
+            raise ResumeError(f"chains {other} and {chain} in {path} have the same draws; start a new run")

@@ -1,9 +1,9 @@
 """Draws streamed to a Zarr 3 directory that other programs can read while the run goes on.
 
-Each array has the axes (chain, draw, ...) and is chunked so that a chunk belongs to one chain; chains are
-therefore written without waiting for each other. What readers see is decided by metadata alone: after chunks
-are written, one rename publishes the number of draws that all chains have in common, with checksums of everything that
-the files hold; `verify` reads everything back.
+Each array has the axes (chain, draw, ...). A chunk belongs to one chain, so that chains are written without waiting for
+each other, or to many that are handed over together, so that files are few. What readers see is decided by metadata
+alone: after chunks are written, one rename publishes the number of draws that all chains have in common, with checksums
+of everything that the files hold; `verify` reads everything back.
 """
 
 import json
@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ import numpy as np
 from gradmc.errors import ResumeError
 from gradmc.results.attrs import group_attributes, standard_attributes, storable
 from gradmc.results.files import atomic_write, make_parents, storage_errors, sync
-from gradmc.results.keep import Keep
+from gradmc.results.keep import Keep, Places
 from gradmc.results.labels import SAMPLE_DIMS, Labels, group_rank, resolve_axes, split_data, variable_order
-from gradmc.results.memory import chunk_length, warmup_name
+from gradmc.results.memory import of_chain, warmup_name
 from gradmc.results.reading import open_draws
 from gradmc.results.sealed import digest
 from gradmc.results.store import Checksums, Groups
-from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_draws
+from gradmc.results.zarr_column import CHUNK_DRAWS, Column, chunk_shape
 from gradmc.results.zarr_format import (
     CHECKSUMS,
     FILES,
@@ -87,22 +87,31 @@ class ZarrStore:
         labels: names of axes and the data of the model.
         keep: which variables and draws to keep.
         run: which run the draws are of; nothing where that does not matter.
+        together: how many chains, beginning with the first, are always handed over together.
     """
 
     def __init__(
-        self, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None, run: str = ""
+        self,
+        path: Path | str,
+        *,
+        chains: int,
+        labels: Labels | None = None,
+        keep: Keep | None = None,
+        run: str = "",
+        together: int = 1,
     ) -> None:
         self.path = Path(path)
         self.labels = labels or Labels()
         self.keep = keep or Keep()
         self._chains = chains
+        self._together = together
         self._arrays: dict[tuple[str, str], ArrayFormat] = {}
-        self._columns: list[dict[tuple[str, str], Column]] = [{} for _ in range(chains)]
-        self._received = {True: [0] * chains, False: [0] * chains}
-        self._published = {True: [0] * chains, False: [0] * chains}
-        self._next_flush = [0.0] * chains
+        self._columns: dict[tuple[str, str], list[Column | None]] = {}
+        self._received = {warmup: np.zeros(chains, np.int64) for warmup in (True, False)}
+        self._published = {warmup: np.zeros(chains, np.int64) for warmup in (True, False)}
+        self._noted: dict[str, np.ndarray] = {}  # `Checksums` of the published draws, (chains, 2)
+        self._next_flush = np.zeros(chains)
         self._attributes = standard_attributes(self.labels) | ({RUN: run} if run else {})
-        self._checksums: list[Checksums] = [{} for _ in range(chains)]
         self._listed: set[tuple[str, str]] = set()  # arrays in the metadata on disk
         self._fixed: dict[str, tuple[dict[str, Any], int]] = {}  # metadata and CRC-32 of the only chunk
         self._contents: dict[str, int] = {}
@@ -113,14 +122,21 @@ class ZarrStore:
 
     @classmethod
     def resume(
-        cls, path: Path | str, *, chains: int, labels: Labels | None = None, keep: Keep | None = None, run: str = ""
+        cls,
+        path: Path | str,
+        *,
+        chains: int,
+        labels: Labels | None = None,
+        keep: Keep | None = None,
+        run: str = "",
+        together: int = 1,
     ) -> "ZarrStore":
         """Open a store that was written before; `truncate` each chain to its checkpoint before appending.
 
         Raises:
             ResumeError: the draws in it are those of another run, or of another number of chains.
         """
-        store = cls(path, chains=chains, labels=labels, keep=keep, run=run)
+        store = cls(path, chains=chains, labels=labels, keep=keep, run=run, together=together)
         root = store.path / "zarr.json"
         if not root.exists():
             return store
@@ -131,10 +147,13 @@ class ZarrStore:
         lengths = json.loads(store._attributes.pop(LENGTHS, "{}"))
         if any(len(counts) != chains for counts in lengths.values()):
             raise ResumeError(f"{root} is not of {chains} chains; restore the file, or start a new run")
-        store._checksums = json.loads(store._attributes.pop(CHECKSUMS, "null")) or store._checksums
+        noted: list[Checksums] = json.loads(store._attributes.pop(CHECKSUMS, "null")) or []
+        for chain, checksums in enumerate(noted):
+            for name, found in checksums.items():
+                store._note(name)[chain] = found
         for warmup, key in ((True, "warmup"), (False, "draws")):
-            store._received[warmup] = list(lengths.get(key, [0] * chains))
-            store._published[warmup] = list(store._received[warmup])
+            store._received[warmup][:] = lengths.get(key, 0)
+            store._published[warmup][:] = store._received[warmup]
         for name, metadata in content["consolidated_metadata"]["metadata"].items():
             if metadata["node_type"] == "array" and tuple(metadata["dimension_names"][:2]) == SAMPLE_DIMS:
                 group, _, variable = name.partition("/")
@@ -146,105 +165,135 @@ class ZarrStore:
         return store
 
     def append(self, chain: int, warmup: bool, groups: Groups) -> None:
-        """Keep the next draws of a chain; whole chunks go to disk at once, the rest now and then."""
-        count = chunk_length(groups)
+        """Keep the next draws of a chain."""
+        self.put((chain,), warmup, *of_chain(groups))
+
+    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
+        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row).
+
+        Whole chunks go to disk at once, the rest now and then.
+        """
+        own = slice(chains[0], chains[-1] + 1)
+        received = self._received[warmup][own]
         if not warmup or self.keep.warmup:
-            rows = self.keep.rows(self._received[warmup][chain], count)
+            places = self.keep.places(received, first, last)
             for group, variables in groups.items():
                 for name, values in variables.items():
                     if self.keep.wants(group, name):
-                        self._column(chain, warmup_name(group, warmup), name, values).extend(values[rows])
-        self._received[warmup][chain] += count
-        if time.monotonic() >= self._next_flush[chain]:
-            self._show(chain)
+                        self._put(warmup_name(group, warmup), name, chains, places, values)
+        self._received[warmup][own] = received + (last - first)
+        if time.monotonic() >= self._next_flush[chains[0]]:
+            self._show(chains)
 
-    def put(self, chains: Sequence[int], warmup: bool, groups: Groups, first: np.ndarray, last: np.ndarray) -> None:
-        """Keep the next draws of chains that follow each other: rows `first[i]` to `last[i]` of arrays (chain, row)."""
-        for i, chain in enumerate(chains):
-            rows = slice(int(first[i]), int(last[i]))
-            if rows.stop > rows.start:
-                own = {group: {name: v[i, rows] for name, v in of.items()} for group, of in groups.items()}
-                self.append(chain, warmup, own)
+    def _put(self, group: str, name: str, chains: Sequence[int], places: Places, values: np.ndarray) -> None:
+        """Put draws of chains that follow each other into the columns of an array."""
+        for column in self._columns_of(group, name, chains, values):
+            low, high = max(chains[0], column.first), min(chains[-1], column.chains[-1]) + 1
+            given = slice(low - chains[0], high - chains[0])
+            own = slice(low - column.first, high - column.first)
+            column.put(own, places.of(given.start, given.stop), values[given])
 
     def add(self, group: str, chain: int, values: Mapping[str, np.ndarray]) -> None:
         """Add rows to a group that is made from draws (`DERIVED`); resuming the run deletes such groups."""
         for name, rows in values.items():
-            self._column(chain, group, name, rows).extend(rows)
+            (column,) = self._columns_of(group, name, (chain,), rows[None])
+            count = np.asarray([len(rows)])
+            column.put(slice(0, 1), Keep().places(column.lengths, np.zeros_like(count), count), rows[None])
 
-    def chain_length(self, chain: int, warmup: bool) -> int:
-        """Draws received from a chain so far."""
-        return self._received[warmup][chain]
+    def lengths(self, warmup: bool) -> np.ndarray:
+        """Draws received from each chain so far, (chains,)."""
+        return self._received[warmup].copy()
 
-    def truncate(self, chain: int, warmup: bool, length: int) -> None:
-        """Forget the draws of a chain beyond `length`, which must have been flushed."""
-        before = self._published[warmup][chain]
-        self._received[warmup][chain] = self._published[warmup][chain] = length
-        noted = self._checksums[chain]
-        self._checksums[chain] = {name: of for name, of in noted.items() if name.startswith("warmup_") != warmup}
+    def truncate(self, chains: Sequence[int], warmup: bool, lengths: np.ndarray) -> None:
+        """Forget the draws beyond `lengths`, (chains,), of chains that follow each other; all others must have been
+        flushed.
+        """
+        own = slice(chains[0], chains[-1] + 1)
+        before = self._published[warmup][own].copy()
+        self._received[warmup][own] = self._published[warmup][own] = lengths
+        for name, noted in self._noted.items():
+            if name.startswith("warmup_") == warmup:
+                noted[own] = 0
         if warmup and not self.keep.warmup:
             return
         for group, name in list(self._arrays):
             if group.startswith("warmup_") == warmup:
-                self._columns[chain][group, name] = self._open_column(chain, group, name, length)
-        self._checksums[chain] |= self.checksums(chain)
-        if length < before:
-            self._publish_metadata()  # before the last chunk is written again, with fewer draws in it
+                for column in self._columns_of(group, name, chains):
+                    self._truncate(column, warmup)
+        self._note_checksums(chains)
+        if np.any(lengths < before):
+            self._publish_metadata()  # before the last chunks are written again, with fewer draws in them
 
-    def flush(self, chain: int) -> None:
-        """Put everything received from a chain on the disk and publish it."""
-        self._write(chain)
-        for column in self._columns[chain].values():
+    def flush(self, chains: Sequence[int]) -> None:
+        """Put everything received from chains that follow each other on the disk and publish it."""
+        self._write(chains)
+        for column in self._opened(chains):
             sync(dict.fromkeys(column.unsynced))
             column.unsynced.clear()
-        self._publish(chain)
+        self._publish(chains)
         if self._arrays:
             sync([self.path / "zarr.json"])
 
-    def checksums(self, chain: int) -> Checksums:
-        """What tells the draws that are kept of a chain from those of others."""
-        columns = self._columns[chain].items()
-        return {f"{group}/{name}": [c.length, c.checksum] for (group, name), c in columns if c.length}
+    def checksums(self, chains: Sequence[int]) -> list[Checksums]:
+        """What tells the draws that are kept of each chain from those of others."""
+        found: list[Checksums] = [{} for _ in chains]
+        for column in self._opened(chains):
+            for chain, length, checksum in zip(
+                column.chains, column.lengths.tolist(), column.checksums.tolist(), strict=True
+            ):
+                if length and chains[0] <= chain <= chains[-1]:
+                    found[chain - chains[0]][column.name] = [length, checksum]
+        return found
 
     def finalize(self, attributes: Mapping[str, Any]) -> None:
         """Publish the last draws, and add attributes. The store can still be resumed."""
-        for chain in range(self._chains):
-            self._write(chain)
+        self._write(range(self._chains))
         with self._lock:
             self._attributes.update(attributes)
             for warmup in (True, False):
-                self._published[warmup] = list(self._received[warmup])
-            for chain, before in enumerate(self._checksums):
-                before.update(self.checksums(chain))
+                self._published[warmup][:] = self._received[warmup]
+            self._note_checksums(range(self._chains))
             self._publish_metadata()
 
     def to_datatree(self) -> Any:
         """The ArviZ DataTree of the draws so far, read lazily from disk."""
-        for chain in range(self._chains):
-            self._write(chain)
-            self._publish(chain)
+        self._write(range(self._chains))
+        self._publish(range(self._chains))
         return open_draws(self.path)
 
-    def _show(self, chain: int) -> None:
-        """Write and publish a chain's draws, and decide when to do it again."""
+    def _show(self, chains: Sequence[int]) -> None:
+        """Write and publish the draws of chains, and decide when to do it again."""
         begin = time.monotonic()
-        self._write(chain)
-        self._publish(chain)
+        self._write(chains)
+        self._publish(chains)
         end = time.monotonic()
-        self._next_flush[chain] = end + max(FLUSH_SECONDS, (end - begin) / FLUSH_SHARE)
+        self._next_flush[chains[0]] = end + max(FLUSH_SECONDS, (end - begin) / FLUSH_SHARE)
 
-    def _write(self, chain: int) -> None:
-        for column in self._columns[chain].values():
+    def _write(self, chains: Sequence[int]) -> None:
+        for column in self._opened(chains):
             column.write()
 
-    def _publish(self, chain: int) -> None:
-        """Let readers see a chain's draws, as far as the other chains have them too."""
+    def _publish(self, chains: Sequence[int]) -> None:
+        """Let readers see the draws of chains, as far as the other chains have them too."""
+        own = slice(chains[0], chains[-1] + 1)
         with self._lock:
             before = self._shown(False), self._shown(True)
             for warmup in (True, False):
-                self._published[warmup][chain] = self._received[warmup][chain]
-            self._checksums[chain].update(self.checksums(chain))
+                self._published[warmup][own] = self._received[warmup][own]
+            self._note_checksums(chains)
             if before != (self._shown(False), self._shown(True)) or self._unpublished():
                 self._publish_metadata()
+
+    def _note(self, name: str) -> np.ndarray:
+        """Lengths and checksums of the published draws of an array, (chains, 2)."""
+        return self._noted.setdefault(name, np.zeros((self._chains, 2), np.int64))
+
+    def _note_checksums(self, chains: Sequence[int]) -> None:
+        for column in self._opened(chains):
+            own = slice(max(chains[0], column.first), min(chains[-1], column.chains[-1]) + 1)
+            part = slice(own.start - column.first, own.stop - column.first)
+            noted = np.stack([column.lengths[part], column.checksums[part]], axis=1)
+            self._note(column.name)[own] = noted
 
     def _unpublished(self) -> bool:
         """Whether there are arrays that no reader knows of yet, nor who resumes the run."""
@@ -254,14 +303,12 @@ class ZarrStore:
         """Number of rows that readers see of each chain in a group."""
         if group not in DERIVED:
             return self._shown(group.startswith("warmup_"))
-        lengths = [
-            column.length for columns in self._columns for (owner, _), column in columns.items() if owner == group
-        ]
-        return min(lengths, default=0)
+        columns = [column for column in self._opened(range(self._chains)) if column.name.startswith(f"{group}/")]
+        return min((int(column.lengths.min()) for column in columns), default=0)
 
     def _shown(self, warmup: bool) -> int:
         """Number of draws that readers see of each chain."""
-        return min(self.keep.kept(length) for length in self._published[warmup])
+        return self.keep.kept(int(self._published[warmup].min()))
 
     def _publish_metadata(self) -> None:
         """Write all metadata, the root's last."""
@@ -272,8 +319,8 @@ class ZarrStore:
         members |= self._data_members(attributes)
         for name, metadata in members.items():
             self._replace(f"{name}/zarr.json", encode_json(metadata))
-        lengths = {"warmup": self._published[True], "draws": self._published[False]}
-        attributes |= {LENGTHS: json.dumps(lengths), CHECKSUMS: json.dumps(self._checksums)}
+        lengths = {"warmup": self._published[True].tolist(), "draws": self._published[False].tolist()}
+        attributes |= {LENGTHS: json.dumps(lengths), CHECKSUMS: json.dumps(self._published_checksums())}
         attributes |= {FILES: json.dumps({name: crc for name, (_, crc) in self._fixed.items() if name in members})}
         self._replace("zarr.json", encode_json(sealed_root(group_metadata(attributes, members))))
         self._listed = arrays
@@ -336,31 +383,67 @@ class ZarrStore:
         atomic_write(path, content, durable=False)
         self._contents[name] = hash(content)
 
-    def _column(self, chain: int, group: str, name: str, values: np.ndarray) -> Column:
-        """The column of a chain in an array, which is created when its first draws come."""
-        columns = self._columns[chain]
-        if (group, name) not in columns:
-            with self._lock:
-                if (group, name) not in self._arrays:
-                    self._arrays[group, name] = self._new_array(group, name, values)
-            received = 0 if group in DERIVED else self._received[group.startswith("warmup_")][chain]
-            columns[group, name] = self._open_column(chain, group, name, received)
-        return columns[group, name]
+    def _published_checksums(self) -> list[Checksums]:
+        """The checksums of each chain, of the draws that it has published."""
+        found: list[Checksums] = [{} for _ in range(self._chains)]
+        for name, noted in list(self._noted.items()):
+            for checksums, (length, checksum) in zip(found, noted.tolist(), strict=True):
+                if length:
+                    checksums[name] = [length, checksum]
+        return found
 
-    def _open_column(self, chain: int, group: str, name: str, received: int) -> Column:
-        column = Column(root=self.path, name=f"{group}/{name}", chain=chain, array=self._arrays[group, name])
-        column.truncate(self.keep.kept(received))
+    def _opened(self, chains: Sequence[int]) -> Iterator[Column]:
+        """The columns, as far as they are open, that some of the chains are in."""
+        for key, columns in list(self._columns.items()):
+            for column in columns[self._blocks(key, chains)]:
+                if column is not None:
+                    yield column
+
+    def _blocks(self, key: tuple[str, str], chains: Sequence[int]) -> slice:
+        """Numbers of the columns of an array that some of the chains are in."""
+        size = self._arrays[key].chunk[0]
+        return slice(chains[0] // size, chains[-1] // size + 1)
+
+    def _columns_of(
+        self, group: str, name: str, chains: Sequence[int], values: np.ndarray | None = None
+    ) -> list[Column]:
+        """The columns of an array that chains are in; the array is created when its first draws come."""
+        key = group, name
+        with self._lock:
+            if key not in self._arrays:
+                assert values is not None
+                self._arrays[key] = self._new_array(group, name, values)
+            if key not in self._columns:
+                self._columns[key] = [None] * -(-self._chains // self._arrays[key].chunk[0])
+        columns, blocks = self._columns[key], self._blocks(key, chains)
+        for k in range(*blocks.indices(len(columns))):
+            if columns[k] is None:
+                columns[k] = self._open_column(key, k)
+        return [column for column in columns[blocks] if column is not None]
+
+    def _open_column(self, key: tuple[str, str], block: int) -> Column:
+        group, name = key
+        array = self._arrays[key].sized((self._chains, *self._arrays[key].shape[1:]))
+        column = Column(root=self.path, name=f"{group}/{name}", first=block * array.chunk[0], array=array)
+        if group not in DERIVED:
+            self._truncate(column, group.startswith("warmup_"))
         return column
+
+    def _truncate(self, column: Column, warmup: bool) -> None:
+        """Let a column have the draws that were received."""
+        own = slice(column.first, column.chains[-1] + 1)
+        column.truncate(self.keep.kept(self._received[warmup][own]))
 
     def _new_array(self, group: str, name: str, values: np.ndarray) -> ArrayFormat:
         dtype = self.keep.dtype(values.dtype)
-        item = values.shape[1:]
-        draws = chunk_draws(int(np.prod(item, dtype=np.int64)) * dtype.itemsize)
+        item = values.shape[2:]
+        together = 1 if group in DERIVED else self._together
+        chains, draws = chunk_shape(int(np.prod(item, dtype=np.int64)) * dtype.itemsize, together)
         known = {other: array.shape[2:] for (owner, other), array in self._arrays.items() if owner == group}
         dims = resolve_axes({**known, name: item}, self.labels).dims[name]
         return ArrayFormat(
             dtype=dtype,
             shape=(self._chains, 0, *item),
-            chunk=(1, draws, *(max(1, size) for size in item)),
+            chunk=(chains, draws, *(max(1, size) for size in item)),
             dims=(*SAMPLE_DIMS, *dims),
         )

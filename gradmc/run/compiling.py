@@ -63,13 +63,14 @@ def compile_run(
     schedule: Schedule,
     points: jax.Array,
     *,
+    data: Any,
     executor: Executor,
     scope: Callable[[], contextlib.AbstractContextManager[Any]],
     capacity: int,
     meanwhile: Callable[[], None] | None = None,
     kept: tuple[Shelf, str] | None = None,
 ) -> Compiled:
-    """Trace and compile for blocks like `states` and `points`.
+    """Trace and compile for blocks like `states` and `points`; `data` are the arguments of `expand`.
 
     `meanwhile` is called once `advance` is traced and this thread has nothing to do but wait for XLA. What is compiled
     is kept on the shelf `kept[0]` under a name made of `kept[1]`, or taken from there.
@@ -84,7 +85,7 @@ def compile_run(
         while waiting:
             waiting.pop()()
         moving = take(*_named("advance", kept), (states, schedule, arguments, limits, whole, points), moved)
-        expanding = take(*_named("expand", kept), (positions, limits, arguments))
+        expanding = take(*_named("expand", kept), (positions, limits, data))
         if moving is not None and expanding is not None:
             return _compiled(moving, expanding, chains, capacity)
     # Compiling holds a thread for long; the calling one waits where signals reach it. `advance` takes longest.
@@ -94,7 +95,7 @@ def compile_run(
         compiling = pool.submit(_compile, lowered, scope)
         while waiting:
             waiting.pop()()
-        lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, arguments)
+        lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, data)
         expanding = pool.submit(_compile, lowered_expand, scope).result()
         with explaining_memory(chains, None):
             moving = compiling.result()

@@ -55,7 +55,8 @@ class Plan:
 
     compiled: Compiled
     schedule: Schedule
-    arguments: Any
+    arguments: Any  # of `advance`: the data
+    data: Any  # of `expand`: likewise
     warmup: int
     draws: int
     keep_warmup: bool
@@ -356,7 +357,7 @@ def groups_of(
 ) -> dict[str, dict[str, np.ndarray]]:
     """All that the results hold of the first `counts` rows of a lane, (chains, capacity, ...), by group and name."""
     values = over_blocks(
-        lambda positions, counts: plan.compiled.expand(positions, counts, plan.arguments),
+        lambda positions, counts: plan.compiled.expand(positions, counts, plan.data),
         (positions, counts),
         block=plan.compiled.block,
         pool=pool,

@@ -114,7 +114,7 @@ class Watch:
 
     def draws(self) -> int:
         """Draws that every chain has."""
-        return min(self.store.chain_length(chain, False) for chain in range(self.chains))
+        return int(self.store.lengths(False).min())
 
     def show_ess(self) -> None:
         """Estimate the ESS of the draws so far, rarely enough to cost nothing that matters."""

@@ -73,17 +73,15 @@ class Recorder:
     def save(self, lane: SavedLane) -> None:
         """Save the lane now."""
         began = time.monotonic()
-        for chain in lane.chains:
-            self.store.flush(chain)
-        lengths = {
-            str(chain): [self.store.chain_length(chain, True), self.store.chain_length(chain, False)]
-            for chain in lane.chains
-        }
+        self.store.flush(lane.chains)
+        own = list(lane.chains)
+        lengths = np.stack([self.store.lengths(warmup)[own] for warmup in (True, False)], axis=1).tolist()
+        names = list(map(str, own))
         meta = {
             "run": self.run,
-            "chains": list(lane.chains),
-            "lengths": lengths,
-            "checksums": {str(chain): self.store.checksums(chain) for chain in lane.chains},
+            "chains": own,
+            "lengths": dict(zip(names, lengths, strict=True)),
+            "checksums": dict(zip(names, self.store.checksums(own), strict=True)),
         }
         save_checkpoint(self.directory, lane.chains[0], self.sampler.save(lane), meta)
         ended = time.monotonic()
@@ -107,26 +105,28 @@ class Recorder:
         for lane in self.sampler.lanes:
             checkpoint = load_checkpoint(self.directory, lane.chains[0])
             if checkpoint is None:
-                for chain in lane.chains:
-                    self.store.truncate(chain, True, 0)
-                    self.store.truncate(chain, False, 0)
+                self._truncate(lane.chains, np.zeros((len(lane.chains), 2), int))
                 continue
             checkpoint.refuse_other(run=self.run, chains=lane.chains)
             self.sampler.restore(lane, checkpoint.arrays)
-            for chain in lane.chains:
-                self._restore_draws(chain, checkpoint)
+            self._restore_draws(lane.chains, checkpoint)
             found += 1
         return found
 
-    def _restore_draws(self, chain: int, checkpoint: Checkpoint) -> None:
+    def _restore_draws(self, chains: tuple[int, ...], checkpoint: Checkpoint) -> None:
         """Go back to the draws before a checkpoint, if they are those."""
-        warmup, draws = checkpoint.meta["lengths"][str(chain)]
-        self.store.truncate(chain, True, warmup)
-        self.store.truncate(chain, False, draws)
-        held, noted = self.store.checksums(chain), checkpoint.meta["checksums"][str(chain)]
-        differing = [name for name in sorted({*held, *noted}) if held.get(name) != noted.get(name)]
-        if differing:
-            raise ResumeError(
-                f"the draws of chain {chain} in {differing[0]} are not those before its checkpoint {checkpoint.path}: "
-                "files were changed, or copied from another chain or run; restore them, or start a new run"
-            )
+        meta = checkpoint.meta
+        self._truncate(chains, np.asarray([meta["lengths"][str(chain)] for chain in chains]))
+        for chain, held in zip(chains, self.store.checksums(chains), strict=True):
+            noted = meta["checksums"][str(chain)]
+            if held != noted:
+                name = next(name for name in sorted({*held, *noted}) if held.get(name) != noted.get(name))
+                raise ResumeError(
+                    f"the draws of chain {chain} in {name} are not those before its checkpoint {checkpoint.path}: "
+                    "files were changed, or copied from another chain or run; restore them, or start a new run"
+                )
+
+    def _truncate(self, chains: tuple[int, ...], lengths: np.ndarray) -> None:
+        """Go back to so many draws of each chain, (chains, 2): of warmup, and after it."""
+        for warmup, column in ((True, 0), (False, 1)):
+            self.store.truncate(chains, warmup, lengths[:, column])

@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
 
 from gradmc.density import Density
-from gradmc.errors import GradmcError
+from gradmc.errors import ClusterError, GradmcError
 from gradmc.program.parcel import Parcel, packed
 from gradmc.run.driver import Driver, Lane
 from gradmc.run.progress import ChainStatus
@@ -32,12 +32,6 @@ MOST_LANES = 256
 
 type Pieces = list[tuple[tuple[int, ...], bool, dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]]
 """Draws as a sink takes them: chains, whether of warmup, by group and name, first and last rows."""
-
-
-class ClusterError(GradmcError):
-    """The engine that ran the chains is gone; what is stored is safe and the run can be resumed."""
-
-    exit_code: ClassVar[int] = 75
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ import numpy as np
 from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
+from gradmc.density.base import Density
 from gradmc.density.memo import Memo
+from gradmc.density.shards import Shards, devices
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
 from gradmc.kernels.random import START_RADIUS, chain_key
@@ -30,9 +32,11 @@ from gradmc.run.driver import DrawSink, Driver, Lane, Plan, groups_of, point_tab
 from gradmc.run.executor import MANY, Executor, Expand, repeated, stacked, suited
 from gradmc.run.machine import FAILED, START, Machine, State
 from gradmc.run.parts import name_of
+from gradmc.run.peers import follow, led
 from gradmc.run.progress import Progress
 from gradmc.run.restarting import Restarts
 from gradmc.run.settings import Settings
+from gradmc.run.sharded import gathered, sharded
 from gradmc.run.starting import Evaluator, Stopped
 from gradmc.starts.start import SUPERCHAINS, Found, Start, StartingPoint
 
@@ -290,6 +294,18 @@ class Sampler:
             step_size=self.settings.step_size,
         )
 
+    def follow(self) -> int:
+        """Compute with the process that keeps the run (`gradmc.run.peers`), until it ends; gives its exit code.
+
+        Raises:
+            ClusterError: a process has died.
+        """
+        plan, block = self.plan, self.plan.compiled.block
+        states, points = first_block(self.lanes[0], block)
+        like = (states, plan.schedule, np.zeros(block, np.int32), np.int32(0), points)
+        with self.density.scope():
+            return follow(plan.compiled.advance, plan.arguments, like)
+
     def save(self, lane: Lane) -> dict[str, np.ndarray]:
         """The state of a lane as named arrays."""
         leaves = jax.tree_util.tree_leaves_with_path(lane.state)
@@ -347,6 +363,9 @@ def prepare(
     began = time.perf_counter()
     with density.scope():
         executor, machine = _engine(density, settings)
+        arguments = density.arguments
+        if settings.shard is not None:
+            executor, machine, arguments = _sharded(density, settings.shard, executor, machine)
         groups = executor.lanes(settings.chains)
         schedule = dataclasses.replace(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
@@ -374,22 +393,22 @@ def prepare(
         firsts = [leaders[k % SUPERCHAINS] for k in range(settings.chains)] if initial is None else initial
         lanes = [_lane(first, settings, chains, rows, firsts) for chains in groups]
         block = executor.block(together)
-        own = (lanes[0].state, lanes[0].points)
-        states, points = jax.tree.map(lambda leaf: filled_up(np.asarray(leaf)[:block], block), own)
+        states, points = first_block(lanes[0], block)
         key = ("run", *made_of, settings.keep_unconstrained, executor, capacity, points.shape)
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()
 
-        shelf = density.memory.shelf
+        shelf = None if settings.shard is not None else density.memory.shelf
 
         def compiling() -> Compiled:
             return compile_run(
                 machine,
                 _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
-                density.arguments,
+                arguments,
                 states,
                 schedule,
                 points,
+                data=density.arguments,
                 executor=executor,
                 scope=density.scope,
                 capacity=capacity,
@@ -398,10 +417,13 @@ def prepare(
             )
 
         compiled = density.memory.remember(key, compiling)
+        if settings.shard is not None:
+            compiled = dataclasses.replace(compiled, advance=gathered(led(compiled.advance)))
     plan = Plan(
         compiled=compiled,
         schedule=schedule,
-        arguments=density.arguments,
+        arguments=arguments,
+        data=density.arguments,
         warmup=settings.warmup,
         draws=settings.draws,
         keep_warmup=settings.keep_warmup,
@@ -467,9 +489,24 @@ def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Mach
     return executor, machine
 
 
+def _sharded(
+    density: SampledDensity, dimension: str, executor: Executor, machine: Machine
+) -> tuple[Executor, Machine, Any]:
+    """Executor, machine and arguments for chains that run on all devices, each with its share of the data."""
+    assert isinstance(density, Density)
+    shards = Shards.of(density, dimension, jax.device_count())
+    machine = dataclasses.replace(machine, log_density=shards.logdensity)
+    return sharded(executor, dimension), machine, shards.arguments(devices())
+
+
 def _narrowed(density: SampledDensity) -> float | tuple[float, ...]:
     factors = np.asarray(density.start_radius) / START_RADIUS
     return 1.0 if np.all(factors == 1.0) else tuple(np.broadcast_to(factors, density.dim).tolist())
+
+
+def first_block(lane: Lane, block: int) -> tuple[State, Any]:
+    """States and points of the first block of a lane."""
+    return jax.tree.map(lambda leaf: filled_up(np.asarray(leaf)[:block], block), (lane.state, lane.points))
 
 
 def _lane(first: State, settings: Settings, chains: tuple[int, ...], rows: int, firsts: Sequence[np.ndarray]) -> Lane:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from gradmc._process import available_cores
-from gradmc.arguments import check_real, check_whole
+from gradmc.arguments import check_name, check_real, check_whole
 from gradmc.errors import UsageError
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.run.parts import Part, check_part, make_part
@@ -76,6 +76,9 @@ class Settings:
         Part, Option("chains in threads (CPU) or in one batch (GPU)", "auto", part="executor", also=("auto",))
     ] = "auto"
     cores: Annotated[int | None, Option("chains run at the same time; all cores if absent", 4, 1)] = None
+    shard: Annotated[
+        str | None, Option("dimension along which the data of one chain are shared out among all devices", "n")
+    ] = None
     adaptation: Any = None  # an object in place of the usual adaptation of step size and metric
     keep_warmup: bool = False
     keep_unconstrained: bool = False
@@ -87,6 +90,8 @@ class Settings:
                 continue
             if known.part is not None:
                 check_part(known.part, value, known.also)
+            elif hint == str | None:
+                check_name(name, value)
             elif hint in (int, int | None):
                 check_whole(name, value, known.low, known.high)
             else:
@@ -116,8 +121,8 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """Chains that may run at the same time."""
-        return self.cores or available_cores()
+        """Chains that may run at the same time; where each takes all devices, one."""
+        return 1 if self.shard is not None else self.cores or available_cores()
 
 
 @functools.cache

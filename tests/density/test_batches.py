@@ -7,28 +7,15 @@ import numpy as np
 import pytest
 
 import gradmc as gm
-from gradmc import Data, Positive, Real
+from gradmc import Data, Real
 from gradmc.density.batches import Batches
-from gradmc.errors import ProgramError, UsageError
-from gradmc.lpdf import half_normal, normal
+from gradmc.density.shards import Shards
+from gradmc.errors import ProgramError, StartError, UsageError
+from gradmc.lpdf import normal
+from tests.density.rows import POINT, data, line
 
 N, SIZE = 7, 3
-RNG = np.random.default_rng(1)
-DATA = {"x": RNG.normal(size=(N, 2)), "kind": RNG.integers(0, 2, N), "y": RNG.normal(size=N), "z": [0.3, -0.2]}
-
-
-@gm.model
-def line(a: Real[2], b: Real, sigma: Positive, *, x: Data["n", 2], kind: Data["n"], y: Data["n"], z: Data["other"]):
-    """Rows along n; integers that choose an entry and a branch; other terms that are no rows."""
-    lp = normal(a, 0.0, 1.0) + normal(b, 0.0, 1.0) + half_normal(sigma, 1.0)
-    for j in range(len(z)):
-        lp += gm.observe("z", normal(z[j], b, 1.0))
-    for i in range(len(y)):
-        mean = a[kind[i]] + b * x[i, 0]
-        if kind[i] == 1:
-            mean += x[i, 1] ** 2
-        lp += gm.observe("y", normal(y[i], mean, sigma))
-    return lp
+DATA = data(N)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +27,7 @@ def density():
 def test_the_mean_over_all_batches_is_the_density_and_its_gradient(density, jacobian):
     """Exactly, since there are only 35 batches; a uniformly drawn batch is therefore unbiased."""
     batches = Batches.of(density, "n", SIZE)
-    x = np.array([0.2, -0.4, 0.3, 0.1])
+    x = POINT
     assert batches.observed(x, np.random.default_rng(0)) == ("y",), "but not z"
     estimate = batches.estimate(("y",), N)
     with density.scope():
@@ -97,7 +84,7 @@ Y = {"y": [0.1, -1.0, 2.0, 0.4]}
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "message"),
+    ("model", "given", "message"),
     [
         (unmarked, Y, "the model marks none"),
         (half_marked, Y, "not marked by gm.observe depends on the rows"),
@@ -105,16 +92,40 @@ Y = {"y": [0.1, -1.0, 2.0, 0.4]}
         (local, Y, "'theta' has entries along 'n'"),
     ],
 )
-def test_what_is_no_sum_over_rows_is_refused(model, data, message):
-    density = gm.density(model, data)
-    with pytest.raises(UsageError, match=message):
+def test_what_is_no_sum_over_rows_is_refused(model, given, message):
+    density = gm.density(model, given)
+    with pytest.raises(UsageError, match=f"^batch: .*{message}"):
         Batches.of(density, "n", 2).observed(np.full(density.dim, 0.3), np.random.default_rng(0))
+    with pytest.raises(UsageError, match=f"^shard: .*{message}"):
+        Shards.of(density, "n", 2)
 
 
 def test_data_that_decide_lengths_are_refused():
     density = gm.density(shaped, {**Y, "label": [1, 2, 1, 1]})
     with pytest.raises(ProgramError, match="the number of iterations is not known while compiling"):
         Batches.of(density, "n", 2).marked()
+    with pytest.raises(ProgramError, match="the number of iterations is not known while compiling"):
+        Shards.of(density, "n", 2)
+
+
+def test_shards_need_rows_and_devices(density):
+    with pytest.raises(UsageError, match="shard: 'n' has 7 rows for 8 devices"):
+        Shards.of(density, "n", 8)
+    with pytest.raises(UsageError, match="shard: there is one device"):
+        Shards.of(density, "n", 1)
+
+
+@gm.model
+def nowhere(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", np.log(-(mu**2) - y[i] ** 2))
+    return lp
+
+
+def test_a_density_that_is_finite_nowhere_cannot_be_looked_at():
+    with pytest.raises(StartError, match="none of 100 points has a finite log density"):
+        Shards.of(gm.density(nowhere, Y), "n", 2)
 
 
 @pytest.mark.parametrize(

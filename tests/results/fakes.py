@@ -37,7 +37,7 @@ def chunk(chain: int, warmup: bool, start: int, count: int) -> Groups:
 def feed(store: Store, chain: int, lengths: tuple[int, int], size: int = 37) -> None:
     """Append warmup and draws of a chain up to the given lengths, in chunks of `size`."""
     for warmup, length in zip((True, False), lengths, strict=True):
-        for start, count in pieces(store.chain_length(chain, warmup), length, size):
+        for start, count in pieces(store.lengths(warmup)[chain], length, size):
             store.append(chain, warmup, chunk(chain, warmup, start, count))
 
 

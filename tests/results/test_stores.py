@@ -73,9 +73,9 @@ def test_tree_follows_the_conventions_of_arviz() -> None:
 def test_a_running_store_shows_the_common_number_of_draws(tmp_path: Path) -> None:
     store = ZarrStore(tmp_path / "draws.zarr", chains=2, labels=LABELS)
     feed(store, 0, (10, 90))
-    store.flush(0)
+    store.flush([0])
     feed(store, 1, (10, 40))
-    store.flush(1)
+    store.flush([1])
     for consolidated in (True, False):
         tree = xr.open_datatree(tmp_path / "draws.zarr", engine="zarr", consolidated=consolidated)
         assert dict(tree["posterior"].sizes)["draw"] == 40
@@ -91,10 +91,10 @@ def test_truncated_and_repeated_draws_are_bitwise_the_same(tmp_path: Path, cut: 
     feed(whole, 0, (10, 4200), size=999)
     first = ZarrStore(tmp_path / "parts.zarr", chains=1, labels=LABELS, keep=keep)
     feed(first, 0, (10, 4150), size=500)
-    first.flush(0)
+    first.flush([0])
     second = ZarrStore.resume(tmp_path / "parts.zarr", chains=1, labels=LABELS, keep=keep)
-    assert second.chain_length(0, False) == 4150
-    second.truncate(0, False, cut)
+    assert second.lengths(False)[0] == 4150
+    second.truncate([0], False, np.array([cut]))
     feed(second, 0, (10, 4200), size=123)
     assert_same_trees(whole.to_datatree(), second.to_datatree())
 
@@ -105,15 +105,15 @@ def test_draws_of_the_first_chain_to_have_any_are_found_again(tmp_path: Path) ->
     first = ZarrStore(path, chains=2, labels=LABELS, keep=Keep(warmup=True))
     feed(first, 1, (10, 0))
     feed(first, 0, (50, 0))
-    first.flush(1)
-    first.flush(0)
+    first.flush([1])
+    first.flush([0])
     feed(first, 0, (50, 30))
-    first.flush(0)
+    first.flush([0])
     second = ZarrStore.resume(path, chains=2, labels=LABELS, keep=Keep(warmup=True))
     for chain, lengths in enumerate([(50, 30), (10, 0)]):
         for warmup, length in zip((True, False), lengths, strict=True):
-            second.truncate(chain, warmup, length)
-        assert second.checksums(chain) == first.checksums(chain)
+            second.truncate([chain], warmup, np.array([length]))
+        assert second.checksums([chain])[0] == first.checksums([chain])[0]
 
 
 def test_resume_without_truncation_extends(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_resume_without_truncation_extends(tmp_path: Path) -> None:
 def test_memory_truncates() -> None:
     store = MemoryStore(chains=1, labels=LABELS)
     feed(store, 0, (0, 60))
-    store.truncate(0, False, 17)
+    store.truncate([0], False, np.array([17]))
     feed(store, 0, (0, 30))
     assert store.to_datatree()["posterior"]["mu"].values[0].tolist() == list(chunk(0, False, 0, 30)["posterior"]["mu"])
 

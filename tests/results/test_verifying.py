@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gradmc.errors import ResumeError
@@ -127,7 +128,7 @@ def test_a_store_that_is_still_written_to_is_verified(tmp_path: Path) -> None:
     store = ZarrStore(tmp_path / "draws.zarr", chains=2, labels=LABELS, keep=KEEP)
     for chain in (0, 1):
         store.append(chain, False, chunk(chain, False, 0, 30))
-        store.flush(chain)
+        store.flush([chain])
     store.append(0, False, chunk(0, False, 30, 10))
     verify(tmp_path / "draws.zarr")
     mu = tmp_path / "draws.zarr" / "posterior" / "mu" / "c"
@@ -141,15 +142,15 @@ def test_a_reader_sees_whole_draws_while_a_run_that_goes_on_writes_its_last_ones
     store = ZarrStore(path, chains=2, labels=LABELS, keep=KEEP)
     for chain in (0, 1):
         store.append(chain, False, chunk(chain, False, 0, 30))
-        store.flush(chain)
+        store.flush([chain])
     again = ZarrStore.resume(path, chains=2, labels=LABELS, keep=KEEP)
     for chain in (0, 1):
-        again.truncate(chain, True, 0)
-        again.truncate(chain, False, 10)
+        again.truncate([chain], True, np.array([0]))
+        again.truncate([chain], False, np.array([10]))
         verify(path)
         again._next_flush[chain] = float("inf")
         again.append(chain, False, chunk(chain, False, 10, 5))
-        again._write(chain)
+        again._write([chain])
         verify(path)
     assert open_draws(path)["posterior"].sizes["draw"] == 10
 
@@ -213,10 +214,10 @@ def test_checksums_do_not_depend_on_chunks(tmp_path: Path, store: str) -> None:
         return made
 
     one, other = make("one", 100), make("other", 7)
-    assert one.checksums(0) == other.checksums(0)
-    assert one.checksums(0)["posterior/theta"][0] == 100
+    assert one.checksums([0])[0] == other.checksums([0])[0]
+    assert one.checksums([0])[0]["posterior/theta"][0] == 100
     feed(other, 0, (5, 130))
-    other.flush(0)
-    assert one.checksums(0) != other.checksums(0)
-    other.truncate(0, False, 100)
-    assert one.checksums(0) == other.checksums(0)
+    other.flush([0])
+    assert one.checksums([0])[0] != other.checksums([0])[0]
+    other.truncate([0], False, np.array([100]))
+    assert one.checksums([0])[0] == other.checksums([0])[0]

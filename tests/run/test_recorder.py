@@ -97,7 +97,7 @@ def test_the_checkpoint_before_the_last_goes_with_the_draws_before_it(tmp_path: 
     kept = recorder(tmp_path, resume=True)
     with pytest.warns(RuntimeWarning, match="is damaged; going on from the one before it"):
         assert kept.restore_all() == 2
-    assert [kept.store.chain_length(chain, False) for chain in (0, 1)] == [20, 60]
+    assert [kept.store.lengths(False)[chain] for chain in (0, 1)] == [20, 60]
 
 
 def test_a_chain_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
@@ -106,4 +106,4 @@ def test_a_chain_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
         file.unlink()
     kept = recorder(tmp_path, resume=True)
     assert kept.restore_all() == 1
-    assert [kept.store.chain_length(chain, False) for chain in (0, 1)] == [40, 0]
+    assert [kept.store.lengths(False)[chain] for chain in (0, 1)] == [40, 0]

@@ -1,0 +1,88 @@
+"""The data of one chain on several devices and in several processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradmc as gm
+from gradmc.errors import UsageError
+from tests.density.rows import data, line
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def started(*arguments: Any, devices: int = 1) -> subprocess.Popen[str]:
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": ""}
+    return subprocess.Popen(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of each."""
+    said = [process.communicate(timeout=300) for process in processes]
+    return [(process.returncode, *told) for process, told in zip(processes, said, strict=True)]
+
+
+def address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def told(processes: Sequence[subprocess.Popen[str]]) -> dict[str, Any]:
+    """What the first one prints."""
+    outcomes = ended(processes)
+    assert [code for code, *_ in outcomes] == [0] * len(outcomes), outcomes
+    return json.loads(outcomes[0][1].splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_eight_devices_give_value_gradient_and_draws_of_one() -> None:
+    found = told([started("tests.run.shares", 1003, 20, devices=8)])
+    assert found["devices"] == 8
+    assert found["all_reduces"] == 1
+    assert found["value"] < 1e-14
+    assert found["gradient"] < 1e-12
+    assert len(found["draws"]) == 2
+    assert max(found["draws"].values()) < 1e-6, "to rounding, over 40 transitions"
+
+
+def together(rows: int, processes: int) -> dict[str, Any]:
+    place = address()
+    return told([started("tests.run.shares", rows, 0, place, processes, k) for k in range(processes)])
+
+
+@pytest.mark.slow
+def test_four_processes_give_value_and_gradient_of_one() -> None:
+    found = together(10_001, 4)
+    assert (found["devices"], found["all_reduces"]) == (4, 1)
+    assert found["value"] < 1e-12
+    assert found["gradient"] < 1e-12
+
+
+@pytest.mark.campaign
+def test_four_processes_give_value_and_gradient_of_a_million_rows() -> None:
+    found = together(1_000_000, 4)
+    assert (found["devices"], found["all_reduces"]) == (4, 1)
+    assert found["value"] < 1e-12
+    assert found["gradient"] < 1e-12
+
+
+def test_the_data_need_several_devices() -> None:
+    with pytest.raises(UsageError, match="shard: there is one device"):
+        gm.sample(line, data(7), shard="n", progress="none")
+    with pytest.raises(UsageError, match="shard must be a name"):
+        gm.sample(line, data(7), shard=2, progress="none")  # pyright: ignore[reportArgumentType]
