@@ -12,18 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from gradmc.adaptation.step_size import FIRST_STEP
-from gradmc.kernels.random import chain_key
-from gradmc.run.blocks import filled_up
 from gradmc.run.driver import Plan
 from gradmc.run.machine import EVALUATE, START, State
+from gradmc.run.scouting import scouts
 from gradmc.starts.asking import Answer
 
 TICKS = np.int32(2**31 - 1)  # as many as it takes
-# Of the short chains that look around: many short ones find more than few long ones for as many gradients (measured).
-TRANSITIONS, MOST_TICKS = 60, np.int32(1000)
-SCHEDULED = 200  # length of a warmup whose early phase lasts as long
-SCOUTS = 1 << 20  # their random numbers are those of chains numbered from here on
+PATIENCE = 0.2  # seconds between two looks at whether the run was asked to stop
 WORTH_SHARING = 1e-2  # seconds of work below which one thread does all (a call takes up to a millisecond)
 
 
@@ -43,7 +38,7 @@ class Evaluator:
             answers.
         workers: of the pool.
         between: called before each round of questions; may raise `Stopped`.
-        step_size: the first one of short chains, if one was given.
+        step_size: the first one of scouts, if one was given.
     """
 
     plan: Plan
@@ -78,36 +73,22 @@ class Evaluator:
         return np.concatenate([a[0] for a in answers]), np.concatenate([a[1] for a in answers])
 
     def explore(self, points: np.ndarray, numbers: Sequence[int], *, seed: int) -> tuple[np.ndarray, int]:
-        """Where short chains of the run's kernel come to, (n, dim), from points (n, dim), and the gradients they took.
+        """Where scouts come to, (n, dim), that begin at points (n, dim), and the gradients they took.
 
-        They adapt as chains do in the early phase of warmup, without the host; `seed` and their numbers decide.
+        `seed` and their numbers decide what is random.
         """
-        self.between()
-        rows, size = np.arange(len(points)), self._chains
-        blocks = [rows[first : first + size] for first in range(0, len(points), size)]
-        keys = np.stack([chain_key(seed, SCOUTS + number) for number in numbers])
-        moved = list((map if self.pool is None else self.pool.map)(lambda b: self._moved(points[b], keys[b]), blocks))
-        return np.concatenate([ends for ends, _ in moved]), sum(gradients for _, gradients in moved)
-
-    def _moved(self, points: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, int]:
-        """One call for `explore`; its block is filled up with copies of the last chain."""
-        compiled, machine, count = self.plan.compiled, self.plan.machine, len(points)
-        tables = np.zeros((self._chains, *self.points.shape[-2:]), self.points.dtype)
-        tables[:, 0] = filled_up(points, self._chains)
-        chain = self._blank(START).chain
-        step = dataclasses.replace(
-            chain.adapted.step, value=np.full_like(chain.adapted.step.value, self.step_size or FIRST_STEP)
-        )
-        chain = dataclasses.replace(chain, adapted=dataclasses.replace(chain.adapted, step=step))
-        state = dataclasses.replace(self._blank(START), key=filled_up(keys, self._chains), chain=chain)
-        transitions = np.full(self._chains, min(TRANSITIONS, compiled.capacity), np.int32)
-        schedule = machine.adaptation.schedule(SCHEDULED, dtype=machine.dtype)
-        with self.plan.scope():
-            _, buffer = compiled.advance(state, schedule, self.plan.arguments, transitions, MOST_TICKS, tables)
-            filled, positions = np.asarray(buffer.filled), np.asarray(buffer.positions)
-        last = positions[np.arange(self._chains), np.maximum(filled - 1, 0)]
-        ends = np.where(filled[:, None] > 0, last, tables[:, 0]).astype(float)
-        return ends[:count], int(np.asarray(buffer.ticks)[:count].sum())
+        size, ids = self._chains, np.asarray(numbers)
+        rows = [slice(first, first + size) for first in range(0, len(points), size)]
+        teams = [
+            scouts(self.plan, self._blank(START), points[r], ids[r], self.points, seed=seed, step_size=self.step_size)
+            for r in rows
+        ]
+        ticks = max(1, int(PATIENCE / max(self.seconds, 1e-9)))
+        while waiting := [team for team in teams if not team.done]:
+            self.between()
+            list((map if self.pool is None else self.pool.map)(lambda team: team.advance(ticks), waiting))
+        ends = np.concatenate([team.ends for team in teams])
+        return ends[: len(points)], sum(team.gradients for team in teams)
 
     @property
     def _chains(self) -> int:

@@ -17,9 +17,9 @@ type Evaluate = Callable[[np.ndarray], Answer]
 """Answers for points of shape (n, dim)."""
 
 type Explore = Callable[[np.ndarray, Sequence[int]], tuple[np.ndarray, int]]
-"""Where short chains of the run's kernel come to that begin at points (n, dim), and the gradients that took.
+"""Where scouts come to, (n, dim), that begin at points (n, dim), and the gradients they took.
 
-The chains have numbers, by which they get their random numbers.
+Scouts are short chains of the run's kernel; they have numbers, which decide what is random.
 """
 
 type Search[R] = Generator[np.ndarray, Answer, R]

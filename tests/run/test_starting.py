@@ -199,7 +199,10 @@ def test_where_scouts_come_to_depends_on_their_numbers_alone(rng: np.random.Gene
             evaluator.explore(points[rows], np.arange(8, 13)[rows].tolist(), seed=1) for rows in ([4, 1], [0, 2, 3])
         ]
         others, _ = evaluator.explore(points, range(8, 13), seed=2)
+        evaluator.seconds = 0.01  # per gradient: calls of 20
+        cut, _ = evaluator.explore(points, range(8, 13), seed=1)
     np.testing.assert_array_equal(ends[[4, 1, 0, 2, 3]], np.concatenate([part[0] for part in parts]))
+    np.testing.assert_array_equal(ends, cut)
     assert gradients == sum(part[1] for part in parts)
     assert np.all(np.any(ends != points, axis=1))
     assert np.all(np.any(ends != others, axis=1))
