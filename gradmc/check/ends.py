@@ -16,7 +16,11 @@ from gradmc.check.subject import Subject
 from gradmc.density.base import Part
 
 FAR = 7.0
-"""Ends of a support that lie farther out on the unconstrained scale are put down to rounding."""
+"""Ends of a support that lie farther out on the unconstrained scale are put down to rounding, unless the program
+compares something with a number there."""
+
+BESIDE = 1e-4
+"""Relative distance of the points beside such a number."""
 
 MOST_ELEMENTS = 64
 """Nothing is said of longer parameters, whose elements cannot all be tried."""
@@ -92,7 +96,7 @@ def _holds(subject: Subject, bases: Sequence[np.ndarray], i: int, line: Line) ->
     """Whether the density begins and ends along coordinate i where it does along another one."""
     outside = [end + sign * AGREE for end, sign in zip(line, (-1, 1), strict=True) if np.isfinite(end)]
     inside = [end - sign * AGREE for end, sign in zip(line, (-1, 1), strict=True) if np.isfinite(end)]
-    inside += [float(g) for g in GRID_POINTS if line[0] < g < line[1]]
+    inside += [float(g) for g in _grid(_numbers(subject, i)) if line[0] < g < line[1]]
     points = [_moved(base, i, x) for base in bases for x in (*outside, *inside)]
     alive = np.isfinite(subject.at(np.array(points)).value).reshape(len(bases), -1)
     return not alive[:, : len(outside)].any() and bool(alive[:, len(outside) :].all())
@@ -131,16 +135,37 @@ def _ends(subject: Subject, base: np.ndarray, i: int) -> Line | None:
 
     Infinite where there is no end; None where there is no such interval.
     """
-    alive = np.isfinite(subject.at(np.array([_moved(base, i, x) for x in GRID_POINTS])).value)
+    numbers = _numbers(subject, i)
+    grid = _grid(numbers).tolist()
+    alive = np.isfinite(subject.at(np.array([_moved(base, i, x) for x in grid])).value)
     if alive.all():
         return (-np.inf, np.inf)
     inside = np.flatnonzero(alive)
     if not len(inside) or not alive[inside[0] : inside[-1] + 1].all():
         return None
     first, last = inside[0], inside[-1]
-    low = _end(subject, base, i, GRID[first - 1], GRID[first]) if first > 0 else -np.inf
-    high = _end(subject, base, i, GRID[last + 1], GRID[last]) if last + 1 < len(alive) else np.inf
-    return None if any(FAR < abs(end) < np.inf for end in (low, high)) else (low, high)
+    low = _end(subject, base, i, grid[first - 1], grid[first]) if first > 0 else -np.inf
+    high = _end(subject, base, i, grid[last + 1], grid[last]) if last + 1 < len(alive) else np.inf
+    far = [end for end in (low, high) if FAR < abs(end) < np.inf]
+    return (low, high) if all(np.isclose(end, numbers, rtol=AGREE, atol=0).any() for end in far) else None
+
+
+def _grid(numbers: np.ndarray) -> np.ndarray:
+    """Where a line is tried: also beside numbers at which it may end."""
+    beside = BESIDE * (1.0 + np.abs(numbers))
+    return np.unique(np.concatenate([GRID_POINTS, numbers - beside, numbers + beside]))
+
+
+def _numbers(subject: Subject, i: int) -> np.ndarray:
+    """The numbers with which the program compares something, as values of coordinate i."""
+    part = next(p for p in subject.parts if p.start <= i < p.start + p.size)
+    compared = np.array(subject.compared)
+    match part.support:
+        case "Real":
+            return compared
+        case "Positive":
+            return np.log(compared[compared > 0])
+    return np.zeros(0)
 
 
 def _end(subject: Subject, base: np.ndarray, i: int, dead: float, alive: float) -> float:

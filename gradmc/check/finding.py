@@ -17,6 +17,8 @@ from gradmc.printable import printable
 type Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+DECLARATIONS = frozenset(["support", "flat-parameter", "unused-parameter"])
+"""Codes of what is wrong with a parameter's declaration."""
 WIDTH = 100
 EXIT_CODE = 3
 
@@ -158,11 +160,12 @@ class CheckReport:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Errors first, then by line; of findings with the same code and line only the first."""
+    """Errors first, then by line; of findings with the same code and line only the first, but all declarations."""
     kept: dict[tuple[Any, ...], Finding] = {}
     for finding in findings:
         line = finding.location.line if finding.location else 0
-        kept.setdefault((finding.code, line, "" if line else finding.message), finding)
+        declared = finding.code in DECLARATIONS  # the parameters of a program share a line, as a rule
+        kept.setdefault((finding.code, line, "" if line and not declared else finding.message), finding)
     return tuple(
         sorted(
             kept.values(),

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Literal
+from jax.extend.core import primitives as jp
 
 from gradmc.check.activity import Activity, Dependence, interpret
 from gradmc.check.clock import Clock
@@ -26,6 +28,7 @@ from gradmc.program.binding import BoundModel
 from gradmc.program.blame import Culprit
 from gradmc.program.blame.tape import Tape, TooLong, record
 from gradmc.program.frontend.source import function_node, location
+from gradmc.program.jaxprs import walk
 
 ROWS = 32
 """Height of the matrix of points that the compiled function takes; a loop over rows, so it costs no compile time."""
@@ -38,6 +41,12 @@ FIRST = 4
 
 START_SHARE = 0.15
 """Of the time that is left: what finding points to begin with may take."""
+
+MOST_COMPARED = 32
+"""More numbers that a program compares something with are not tried as ends of supports."""
+
+LARGEST_COMPARED = 1e4
+"""Larger numbers are limits of arithmetic (2**53, where floats stop being whole numbers), not ends of supports."""
 
 START_WIDTH = 2.0
 """Samplers start in uniform(-2, 2) on the unconstrained scale."""
@@ -103,6 +112,18 @@ class Subject:
     def activity(self) -> tuple[Activity, Dependence]:
         """How the density's values depend on the parameters."""
         return interpret(self.density.equations, [part.name for part in self.parts])
+
+    @functools.cached_property
+    def compared(self) -> tuple[float, ...]:
+        """Numbers of moderate size with which the program compares something; none if there are many."""
+        found = {
+            float(atom.val)
+            for eqn in walk(self.density.equations)
+            if eqn.primitive in (jp.lt_p, jp.le_p, jp.gt_p, jp.ge_p)
+            for atom in eqn.invars
+            if isinstance(atom, Literal) and np.ndim(atom.val) == 0 and abs(atom.val) <= LARGEST_COMPARED
+        }
+        return tuple(sorted(found)) if len(found) <= MOST_COMPARED else ()
 
     def culprit(self, x: np.ndarray, *, backward: bool) -> Culprit | None:
         """The operation that makes the density's value, or only its gradient, not finite at a point."""

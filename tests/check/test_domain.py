@@ -151,6 +151,31 @@ def positive_where_declared_positive(s: Positive["k"], *, k: int):
     return lp
 
 
+def box(theta):
+    """A prior as it is written for emcee."""
+    m, log_f, scale = theta
+    if -5.0 < m < 12.0 and -30.0 < log_f < 1.0 and 0.0 < scale < 2000.0:
+        return 0.0
+    return -np.inf
+
+
+def boxed(m, log_f, scale):
+    lp = box((m, log_f, scale))
+    if not np.isfinite(lp):
+        return -np.inf
+    return lp - 0.5 * (m - 1.0) ** 2 - 0.5 * (log_f + 1.0) ** 2 - 0.5 * (math.log(scale) - 1.0) ** 2
+
+
+@gm.model
+def box_undeclared(m: Real, log_f: Real, scale: Positive):
+    return boxed(m, log_f, scale)
+
+
+@gm.model
+def box_declared(m: Interval(-5, 12), log_f: Interval(-30, 1), scale: Interval(0, 2000)):
+    return boxed(m, log_f, scale)
+
+
 def advice(model: gm.Model, data: dict[str, Any]) -> list[str]:
     return [f"{f.message}\n{f.remedy}" for f in too_wide(Subject(gm.density(model, data), seed=1))]
 
@@ -220,3 +245,10 @@ def test_following_the_advice_changes_no_density(model: gm.Model, better: Any) -
     for value in np.random.default_rng(2).normal(0.0, 6.0, (200, 3)):
         if not followed.log_density({model.parameters[0].name: value}) > -np.inf:
             assert not density.log_density({model.parameters[0].name: value}) > -np.inf
+
+
+def test_a_box_in_the_density_is_declared_parameter_by_parameter() -> None:
+    remedies = [f.remedy for f in gm.check(box_undeclared, fast=True).findings if f.code == "support"]
+    declared = ["m: Interval(-5, 12)", "log_f: Interval(-30, 1)", "scale: Interval(0, 2000)"]
+    assert [remedy.splitlines()[-1].strip() for remedy in remedies] == declared
+    assert "support" not in {f.code for f in gm.check(box_declared, fast=True).findings}

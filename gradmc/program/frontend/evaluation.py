@@ -53,6 +53,8 @@ class Evaluation(ABC):
         pythons: by identity, traced numbers, and whether plain Python has one of its own there or one of numpy's.
         asked: how often that has been asked (only differences mean anything).
         data_only: the lines of loops that have depended on data only.
+        rolling: the lines of loops that are being traced once, outermost first.
+        recursive: the lines of loops whose bodies end in themselves, and do not end with a symbolic index.
         heavy: by identity, traced numbers that are computed from the result of a long function (`heavy`).
         missing: whether NaN is among the data.
         max_loop_iterations: how many iterations a loop of unknown length may take; after more the program fails.
@@ -85,6 +87,8 @@ class Evaluation(ABC):
     pythons: dict[int, tuple[Any, bool]] = field(default_factory=dict)
     asked: int = 0
     data_only: set[tuple[str, int, Any]] = field(default_factory=set)
+    rolling: list[tuple[str, int, Any]] = field(default_factory=list)
+    recursive: set[tuple[str, int, Any]] = field(default_factory=set)
     heavy: dict[int, Any] = field(default_factory=dict)
     missing: bool = False
     max_loop_iterations: int = MAX_LOOP_ITERATIONS

@@ -57,18 +57,33 @@ class Loop(Statement):
         return (self.place.file, self.place.line, self.origin) if self.place else ("", 0, self.origin)
 
     def _run(self) -> None:
+        key = self._key()
+        if key in self.ev.recursive:
+            unrolling.instead(self.ev, self.source, self.body, self.ended, RecursionError())
+            return
+        nested = key in self.ev.rolling and not self.peeled
         try:
-            self.roll()
+            self._within(key)
         except DataOnly:
             self.ev.data_only.add(self._key())
             unrolling.plain(self.ev, self.source, self.body, self.ended)
         except (Exception, CannotRoll) as obstacle:
-            if not unrolling.is_obstacle(obstacle):
+            # With a symbolic index a recursion through the loop has no end. Where it began, the index can be plain.
+            if not unrolling.is_obstacle(obstacle) or (isinstance(obstacle, RecursionError) and nested):
                 raise
+            if isinstance(obstacle, RecursionError):
+                self.ev.recursive.add(key)
             # As a `while` the loop carries the list with a count, so that it may grow on one side of a branch.
             if isinstance(obstacle, OneSided) and self._stopping():
                 return
             unrolling.instead(self.ev, self.source, self.body, self.ended, obstacle)
+
+    def _within(self, key: tuple[str, int, Any]) -> None:
+        self.ev.rolling.append(key)
+        try:
+            self.roll()
+        finally:
+            self.ev.rolling.pop()
 
     def roll(self) -> None:
         """Trace the loop and set everything that it changes to what it is after the loop.

@@ -14,10 +14,12 @@ from gradmc.program.middle.depends import prune
 from gradmc.program.middle.distribute import with_distribution
 from gradmc.program.middle.emit import Context, run
 from gradmc.program.middle.extremes import with_settled_extremes
+from gradmc.program.middle.fusion import with_barriers
 from gradmc.program.middle.lowering_options import LoweringOptions
 from gradmc.program.middle.named_axes import traced, value_of
 from gradmc.program.middle.normal_form import merged, normal
 from gradmc.program.middle.notes import Note
+from gradmc.program.middle.pieces import with_pieces
 from gradmc.program.middle.reciprocal import with_reciprocals
 from gradmc.program.middle.shift import with_early_stops, without_shifts
 from gradmc.program.middle.shorten import shortened
@@ -59,6 +61,8 @@ PASSES: tuple[tuple[str, Callable[[Jaxpr], Jaxpr]], ...] = (
 AFTERWARDS: tuple[tuple[str, Callable[[Jaxpr], Jaxpr]], ...] = (
     ("maxima settled", with_settled_extremes),
     ("unused equations dropped, at the end", _pruned),
+    ("vectors taken apart", with_pieces),
+    ("long expressions kept apart", with_barriers),
 )
 """What is done to the program in JAX's own primitives."""
 
