@@ -226,7 +226,7 @@ def _one(
     sampler: Sampler, target: ProgramDensity, r: int, parameters: Mapping[str, Any], arguments: tuple[Any, ...]
 ) -> Replication:
     sink = Sink()
-    plan = dataclasses.replace(sampler.plan, arguments=arguments)
+    plan = dataclasses.replace(sampler.plan, arguments=arguments, data=arguments)
     lane = sampler.lanes[r]
     Driver(plan, [lane], sink, NoProgress(), workers=1).run(interval=0.01)
     if lane.failed:

@@ -72,7 +72,7 @@ def replicate(rng: np.random.Generator) -> Replications:
 
     def one(r: int) -> dict[str, np.ndarray]:
         sink, lanes = Sink(), sampler.lanes[CHAINS * r : CHAINS * (r + 1)]
-        plan = dataclasses.replace(sampler.plan, arguments=(y[r],))
+        plan = dataclasses.replace(sampler.plan, arguments=(y[r],), data=(y[r],))
         Driver(plan, lanes, sink, Quiet(), workers=1).run(interval=0.01)
         return {
             name: np.stack([sink.draws(c, name=name) for lane in lanes for c in lane.chains]) for name in ("mu", "tau")
