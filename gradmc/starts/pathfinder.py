@@ -39,9 +39,10 @@ APART = 10.0  # squared distance of the means per coordinate, in standard deviat
 MOST_PATHS = SUPERCHAINS  # chains from this one on have no path of their own
 ATTEMPTS = 100  # at a point with finite density and gradient, per path
 MOST_STEPS = 400
-STALE = 40  # steps without a better approximation before a path ends
+STALE = 40  # approximations in a row, none better, before a path ends
 NEAR = 5.0  # gain of a step (or one unit per coordinate), above which the path is still on its way
 DRAWS_PER_STEP = 5  # for the ELBO of an iterate (Zhang et al. 2022)
+DENSE = 10  # iterates are judged one by one, the next ten every second one, and ever more rarely on a long path
 DRAWS_PER_PATH = (20, 64)  # at least and at most, for that of a path and for the chains
 MOST_REFINEMENTS = 5
 LEAST_RISE = 0.5  # of the bound, in nats, for which a refinement is repeated
@@ -246,11 +247,15 @@ def _path(rng: np.random.Generator, radius: np.ndarray, first: np.ndarray | None
         return None
     ascent = Ascent(place=place, diagonal=np.ones(dim))
     best: tuple[float, NormalApproximation] | None = None
-    stale = 0
+    stale = judged = passed = 0
     for _ in range(MOST_STEPS):
         moved = yield from ascent.advance()
         if moved and ascent.gain > max(NEAR, dim):
             continue
+        passed += 1
+        if moved and passed <= judged // DENSE:
+            continue
+        judged, passed = judged + 1, 0
         normal = approximation(ascent)
         elbo = -math.inf
         if normal is not None:
