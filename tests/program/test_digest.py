@@ -154,10 +154,10 @@ def test_all_around_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         patch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"] + " --xla_cpu_enable_fast_math=true")
         assert now() != before
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_processor", lambda: ("another",))
+        patch.setattr(module, "processor", lambda: ("another",))
         assert now() != before
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_processor", lambda: None)
+        patch.setattr(module, "processor", lambda: None)
         assert now() is None
     with jax.numpy_dtype_promotion("strict"):
         assert now() != before
