@@ -12,6 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
@@ -66,14 +67,14 @@ def _inverse_mass(moments: Moments, gradient: Float[Array, "dim"]) -> Float[Arra
     spread = jnp.sqrt(moments.squares[1] / moments.count)
     in_transit = jnp.abs(moments.mean[1]) > TRANSIT * spread
     settled = jnp.sqrt(moments.squares[0] / moments.squares[1])
-    return jnp.where(in_transit, 1 / jnp.maximum(jnp.abs(gradient), spread), settled)
+    return lax.select(in_transit, 1 / jnp.maximum(jnp.abs(gradient), spread), settled)
 
 
 def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
     usable = jnp.isfinite(inverse_mass) & (inverse_mass > 0)
     low, high = (math.sqrt(limit) for limit in LIMITS)
     root = jnp.clip(jnp.sqrt(jnp.where(usable, inverse_mass, 1)), low, high)
-    return jnp.where(usable, root, fallback).astype(inverse_mass.dtype)
+    return lax.select(usable, root, fallback).astype(inverse_mass.dtype)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Diagonal:
         background = _add(state.background, pair, weight)
 
         early = transition < schedule.early_end
-        length = jnp.where(transition == schedule.early_end, jnp.maximum(state.length, background.count), state.length)
+        length = lax.select(transition == schedule.early_end, jnp.maximum(state.length, background.count), state.length)
         grown = jnp.maximum(length + 1, jnp.round(length * WINDOW_GROWTH))
         end = jnp.where(early, EARLY_WINDOW, grown) + transition.astype(pair.dtype)
         room = end <= schedule.final_start.astype(pair.dtype)
@@ -132,10 +133,10 @@ class Diagonal:
         windows = Windows(
             foreground=pick(switch, background, foreground),
             background=pick(switch, _no_moments(pair), background),
-            length=jnp.where(switch & ~early, grown, length),
+            length=lax.select(switch & ~early, grown, length),
         )
         moments = windows.foreground
         enough = (moments.count >= MIN_COUNT) & (transition < schedule.final_start)
         scale = _scale(_inverse_mass(moments, draw.gradient), metric.scale)
         first = enough & (moments.count == MIN_COUNT) & good & (windows.length == MAIN_WINDOW) & early
-        return DiagonalMetric(scale=jnp.where(enough, scale, metric.scale)), windows, first
+        return DiagonalMetric(scale=lax.select(enough, scale, metric.scale)), windows, first

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.adaptation import Adapted
@@ -65,12 +66,12 @@ class Warmup:
         """
         metric, state, restart = self.metric.update(adapted.metric, adapted.state, draw, info, transition, schedule)
         early, final = transition < schedule.early_end, transition >= schedule.final_start
-        acceptance = jnp.where(early | final, info.acceptance_rate, info.symmetric_acceptance)
+        acceptance = lax.select(early | final, info.acceptance_rate, info.symmetric_acceptance)
         at_final = transition == schedule.final_start
         step = begin_anew(shorten_memory(adapted.step, at_final), at_final | (transition == schedule.early_end))
         step = dual_average(step, acceptance, schedule.target_accept, bold=early)
         last = transition + 1 >= schedule.warmup
-        value = jnp.where(last, jnp.exp(step.log_averaged), step.value)
+        value = lax.select(last, jnp.exp(step.log_averaged), step.value)
         return Adapted(metric=metric, step=dataclasses.replace(step, value=value), state=state), restart
 
     def next_update(self, transition: int, warmup: int) -> int | None:

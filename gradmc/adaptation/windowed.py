@@ -11,6 +11,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.diagonal import Diagonal, Windows
@@ -116,7 +117,7 @@ class LowRank:
         diagonal, windows, first = Diagonal().update(
             DiagonalMetric(scale=metric.scale), state, draw, info, transition, schedule
         )
-        metric = dataclasses.replace(metric, scale=jnp.where(metric.used == 0, diagonal.scale, metric.scale))
+        metric = dataclasses.replace(metric, scale=lax.select(metric.used == 0, diagonal.scale, metric.scale))
         return metric, windows, first
 
     def history_rows(self, dim: int, itemsize: int) -> int:

@@ -57,7 +57,7 @@ def _select(predicate: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
 
 def pick[S](predicate: jax.Array, new: S, old: S) -> S:
     """`new` where the scalar `predicate` holds, else `old`, leaf by leaf; both sides are computed."""
-    return jax.tree.map(lambda a, b: jnp.where(predicate, a, b), new, old)
+    return jax.tree.map(lambda a, b: lax.select(predicate, a, b), new, old)
 
 
 def choose[R](index: jax.Array, branches: Sequence[Callable[..., R]], *operands: Any) -> R:
@@ -89,12 +89,21 @@ def choose[R](index: jax.Array, branches: Sequence[Callable[..., R]], *operands:
     return one(index, operands)
 
 
+def row_of(table: jax.Array, row: jax.Array) -> jax.Array:
+    """Row `row`, at least 0, of a table."""
+    return lax.dynamic_index_in_dim(table, row, 0, keepdims=False, allow_negative_indices=False)
+
+
+def _with_row(table: jax.Array, new: jax.Array, row: jax.Array) -> jax.Array:
+    return lax.dynamic_update_index_in_dim(table, new, row, 0, allow_negative_indices=False)
+
+
 def read_rows[S](tables: S, row: jax.Array) -> S:
     """Row `row` of each table of a tree."""
 
     @custom_vmap
     def one(tables: S, row: jax.Array) -> S:
-        return jax.tree.map(lambda table: lax.dynamic_index_in_dim(table, row, 0, keepdims=False), tables)
+        return jax.tree.map(lambda table: row_of(table, row), tables)
 
     @one.def_vmap
     def many(size: int, batched: tuple, tables: S, row: jax.Array) -> tuple[S, Any]:
@@ -116,7 +125,7 @@ def write_rows[S](tables: S, values: S, row: jax.Array) -> S:
 
     @custom_vmap
     def one(tables: S, values: S, row: jax.Array) -> S:
-        return jax.tree.map(lambda table, new: lax.dynamic_update_index_in_dim(table, new, row, 0), tables, values)
+        return jax.tree.map(lambda table, new: _with_row(table, new, row), tables, values)
 
     @one.def_vmap
     def many(size: int, batched: tuple, tables: S, values: S, row: jax.Array) -> tuple[S, Any]:
@@ -139,8 +148,7 @@ def write_row(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Arra
 
     @custom_vmap
     def one(table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> jax.Array:
-        held = lax.dynamic_index_in_dim(table, row, 0, keepdims=False)
-        return lax.dynamic_update_index_in_dim(table, jnp.where(when, value, held), row, 0)
+        return _with_row(table, jnp.where(when, value, row_of(table, row)), row)
 
     @one.def_vmap
     def many(size: int, batched: tuple, table: jax.Array, row: jax.Array, value: jax.Array, when: jax.Array) -> Any:

@@ -177,7 +177,7 @@ def count(tally: Tally, energy: Float[Array, ""], max_energy_error: float) -> tu
         n_steps=tally.n_steps + 1,
         acceptance_sum=tally.acceptance_sum + jnp.where(error > 0, ratio, 1.0),
         symmetric_sum=tally.symmetric_sum + 2 * ratio / (1 + ratio),
-        max_energy_error=jnp.where(larger, error, tally.max_energy_error),
+        max_energy_error=lax.select(larger, error, tally.max_energy_error),
         diverging=tally.diverging | (error > max_energy_error),
     )
     return counted, error

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from gradmc.kernels.branching import row_of
 from gradmc.records import record
 
 
@@ -74,8 +75,8 @@ class LowRankMetric:
 
     def _stretched(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
         def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
-            vector = lax.dynamic_index_in_dim(self.vectors, k, 0, keepdims=False)
-            stretch = lax.dynamic_index_in_dim(self.stretch, k, 0, keepdims=False)
+            vector = row_of(self.vectors, k)
+            stretch = row_of(self.stretch, k)
             return total + (stretch - 1) * jnp.sum(vector * x) * vector
 
         return lax.fori_loop(0, self.used, add, x)

@@ -208,7 +208,7 @@ def _merge(doubling: _Doubling, complete: _Complete) -> _Doubling:
         ),
         leaf=jnp.int32(0),
         side=_side(complete.directions, depth),
-        chosen=jnp.where(accept, 1 - doubling.chosen, doubling.chosen),
+        chosen=lax.select(accept, 1 - doubling.chosen, doubling.chosen),
     )
 
 

@@ -307,7 +307,7 @@ class Machine:
         exhausted = chain.attempt >= schedule.max_attempts
         adapted = self.adaptation.initial(point.position, point.gradient, chain.adapted.step.value)
         metric = pick(chain.keep_metric, chain.adapted.metric, adapted.metric)
-        after = jnp.where(schedule.search, SEARCH, RUN)
+        after = lax.select(schedule.search, SEARCH, RUN)
         candidate = start_vector(key, chain.attempt.astype(jnp.uint32), self.dim, self.dtype)
         if self.narrowed != 1.0:
             candidate = candidate * jnp.asarray(self.narrowed, self.dtype)
@@ -321,7 +321,7 @@ class Machine:
         )
         chain = dataclasses.replace(
             chain,
-            phase=jnp.where(good, after, jnp.where(exhausted, FAILED, START)),
+            phase=lax.select(good, after, lax.select(exhausted, FAILED, START)),
             attempt=chain.attempt + jnp.where(good | exhausted, 0, 1).astype(jnp.int32),
             last=jnp.sum(point.position),
             still=jnp.int32(0),
@@ -342,7 +342,7 @@ class Machine:
     ) -> tuple[Chain, Count, Draw, Entry]:
         del points, key, point
         adapted, over = self.adaptation.search(chain.adapted, info, schedule)
-        chain = dataclasses.replace(chain, adapted=adapted, phase=jnp.where(over, RUN, SEARCH))
+        chain = dataclasses.replace(chain, adapted=adapted, phase=lax.select(over, RUN, SEARCH))
         return chain, count, draw, self._no_entry(draw)
 
     def _after_transition(
@@ -390,7 +390,7 @@ class Machine:
         """Adapt after a warmup transition."""
         draw, info, schedule = arguments
         adapted, restart = self.adaptation.update(chain.adapted, draw, info, chain.transition, schedule)
-        return dataclasses.replace(chain, phase=jnp.where(restart, SEARCH, RUN), adapted=adapted)
+        return dataclasses.replace(chain, phase=lax.select(restart, SEARCH, RUN), adapted=adapted)
 
     def _begin(self, chain: Chain, draw: Draw, key: UInt32[Array, "2"]) -> Chain:
         transition = chain.transition.astype(jnp.uint32)
