@@ -49,7 +49,7 @@ def schools(mu: Real, tau: Positive, theta: Real["school"], *, y: Data["school"]
 DATA = {"y": np.array([0.3, -0.5, 1.2])}
 pipeline = importlib.import_module("gradmc.sample")  # the package's attribute `sample` is the function
 # After a warmup as short as here a draw may diverge; that is the business of other tests.
-pytestmark = pytest.mark.filterwarnings("ignore:.* diverged;:gradmc.SamplingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* diverged:gradmc.SamplingWarning")
 QUICK: dict[str, Any] = {"seed": 3, "chains": 2, "warmup": 60, "draws": 30, "progress": "none"}
 
 

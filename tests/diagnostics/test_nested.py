@@ -53,7 +53,8 @@ def test_superchains_may_differ_in_size(rng: np.random.Generator) -> None:
 
 
 def test_the_verdict_is_by_superchains(rng: np.random.Generator) -> None:
-    good, bad = (gm.diagnose(tree_of(np.repeat(draws(rng, r), 4, axis=1))) for r in (0.0, 0.7))
+    """The bad ones fail by nothing else, but for chance: with probability of about 1 %."""
+    good, bad = (gm.diagnose(tree_of(np.repeat(draws(rng, r), 4, axis=1))) for r in (0.0, 0.4))
     assert "nested R-hat of 8 superchains" in str(good)
     assert [check.name for check in bad.failures] == ["r_hat"]
     assert {check.name: check.limit for check in good.checks}["ess"] == 400, "not 100 for each of 128 chains"
