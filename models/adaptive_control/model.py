@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 import gradmc as gm
-from gradmc import Data, Positive
+from gradmc import Data, Interval, Positive
 from gradmc.lpdf import half_normal, lognormal, normal
 
 DT = 1.0  # minutes
@@ -50,7 +50,7 @@ def closed_loop_cost(gain, lag, delay, proportional, reset, disturbances):
 def adaptive_control(
     gain: Positive,
     lag: Positive,
-    delay: Positive,
+    delay: Interval(0, "lag"),
     sigma: Positive,
     proportional: Positive,
     reset: Positive,
@@ -61,7 +61,8 @@ def adaptive_control(
     """What the record says of the plant, and what the plant says of the gains.
 
     The record gives the power and the temperature at each minute, while some hand-tuned controller was at work. Gains
-    are as plausible as their cost is low: exp(-cost / INDIFFERENT), control as inference (Todorov 2008).
+    are as plausible as their cost is low: exp(-cost / INDIFFERENT), control as inference (Todorov 2008). The record
+    does not tell which of two lags in series is which; the heater is taken to be the faster one.
     """
     lp = lognormal(gain, math.log(100.0), 0.5) + lognormal(lag, math.log(10.0), 0.7)
     lp += lognormal(delay, math.log(3.0), 0.5) + half_normal(sigma, 2.0)
