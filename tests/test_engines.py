@@ -152,7 +152,7 @@ def test_workers_that_are_killed_cost_nothing(client: Any, tmp_path: Path, monke
 
     monkeypatch.setattr(remote, "LEG_SECONDS", 0.05)
     monkeypatch.setattr(remote.RemoteDriver, "_run_chunk", chunk)
-    options = {**SHORT, "draws": 150_000, "keep": gm.Keep(thin=50)}
+    options = {**SHORT, "draws": 300_000, "keep": gm.Keep(thin=100)}
     far = gm.sample(SCHOOL, {"y": Y}, executor=client, output=tmp_path / "run", **options)
     assert len(killed) == 3
     here = gm.sample(SCHOOL, {"y": Y}, **options)
