@@ -30,13 +30,18 @@ class Scouts:
         state: of the scouts.
         points: table of points, (chains, points, dim), the first of which are where they begin.
         ends: where they are, (chains, dim).
+        count: scouts; the other chains are copies.
+        left: transitions that they may still make, (chains,).
+        ticks_left: gradients that each may still take.
+        gradients: that all of them took.
     """
 
     plan: Plan
     state: State
     points: np.ndarray
     ends: np.ndarray
-    left: np.ndarray  # transitions, per chain
+    count: int
+    left: np.ndarray
     ticks_left: int = MOST_TICKS
     gradients: int = 0
 
@@ -60,7 +65,7 @@ class Scouts:
         self.ends = np.where(filled[:, None] > 0, last, self.ends).astype(float)
         self.left = self.left - filled
         self.ticks_left -= ticks
-        self.gradients += int(np.asarray(buffer.ticks).sum())
+        self.gradients += int(np.asarray(buffer.ticks)[: self.count].sum())
 
 
 def scouts(
@@ -90,4 +95,4 @@ def scouts(
     )
     state = dataclasses.replace(blank, key=keys, chain=chain)
     left = np.full(chains, TRANSITIONS, np.int32)
-    return Scouts(plan, state, firsts, ends=firsts[:, 0].astype(float), left=left)
+    return Scouts(plan, state, firsts, ends=firsts[:, 0].astype(float), count=len(points), left=left)

@@ -89,9 +89,6 @@ class Path:
         return finite[np.argsort(-self.values[finite], kind="stable")][: (len(finite) + 1) // 2]
 
 
-type Run = Callable[[Sequence[int]], dict[int, Path | None]]
-"""Runs the paths of these numbers."""
-
 type Firsts = Callable[[Sequence[int]], Sequence[np.ndarray | None]]
 """Where the paths of these numbers begin; None for a random point."""
 

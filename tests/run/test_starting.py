@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gradmc.run.driver import Driver
+from gradmc.run.executor import Batch
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator
@@ -187,6 +188,16 @@ def test_no_chain_stays_in_a_minor_mode_of_a_mixture() -> None:
     sink, sampler = run(mixture(), chains=6, warmup=100, draws=20, seed=4)
     values = [sampler.evaluate(sink.draws(chain)[-1])[0] for chain in range(6)]
     assert min(values) > -440
+
+
+def test_copies_that_fill_up_a_block_count_no_gradients(rng: np.random.Generator) -> None:
+    points = rng.uniform(-2, 2, (2, 8))
+    alone = prepare(mixture(), Settings(**SIZES))
+    together = prepare(mixture(), Settings(**SIZES, executor=Batch(vectorised=True)))
+    assert together.plan.compiled.block == SIZES["chains"]
+    counts = [s._evaluator(None, lambda: None).explore(points, (8, 9), seed=1)[1] for s in (alone, together)]
+    assert 0 < counts[1] <= 2 * 1000
+    assert abs(counts[0] - counts[1]) <= 0.2 * counts[0], "rounding may part their ways"
 
 
 def test_where_scouts_come_to_depends_on_their_numbers_alone(rng: np.random.Generator) -> None:
