@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,7 @@ class Soak:
         seconds: for how long.
         kills: trials end when there were so many kills, and
         damages: so many damaged files.
+        lanes: how many trials go on side by side, so that one works while another waits.
     """
 
     directory: Path
@@ -80,19 +82,33 @@ class Soak:
     seconds: float
     kills: int = sys.maxsize
     damages: int = sys.maxsize
+    lanes: int = 1
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """All trials."""
-        rng = np.random.default_rng(self.seed)
         end = time.monotonic() + self.seconds
+        streams = np.random.SeedSequence(self.seed).spawn(self.lanes)
+        with ThreadPoolExecutor(self.lanes) as pool:
+            lanes = [pool.submit(self._lane, str(number), stream, end) for number, stream in enumerate(streams)]
+        for lane in lanes:
+            lane.result()
+
+    def _lane(self, name: str, stream: np.random.SeedSequence, end: float) -> None:
+        """One trial after the other."""
+        rng, number = np.random.default_rng(stream), 0
         with ExitStack() as stack:
             first, second = (stack.enter_context(forking()) for _ in range(2))
-            number = 0
             while time.monotonic() < end and not self.enough() and not self.wrong:
-                Trial(self, first, second, rng, self.directory / str(number), end).run()
+                Trial(self, first, second, rng, self.directory / name / str(number), end).run()
                 number += 1
+
+    def note(self, what: str) -> None:
+        """Count it."""
+        with self.turn:
+            self.counts[what] += 1
 
     def enough(self) -> bool:
         """Whether there were enough faults."""
@@ -159,7 +175,7 @@ class Trial:
                 kind = "none"
             if kind == "move":
                 out = out.rename(out.with_name(f"{out.name}-{fault}"))
-                self.soak.counts["moved"] += 1
+                self.soak.note("moved")
                 continue
             result = self.one(kind, command, out)
             if self.soak.wrong:
@@ -211,7 +227,7 @@ class Trial:
         for thread in threads:
             thread.join()
         codes = sorted(result["code"] for result in results)
-        self.soak.counts["two at once"] += 1
+        self.soak.note("two at once")
         refused = [result for result in results if result["code"] == 5]
         if codes not in ([0, 0], [0, 5]) or any("is in use by" not in result["err"] for result in refused):
             self.complain("two at once", results[0], results[1])
@@ -224,7 +240,7 @@ class Trial:
         if result["code"] not in (0, 5):
             self.complain(f"{file} was damaged", result)
         if result["code"] == 5:
-            self.soak.counts["refused"] += 1
+            self.soak.note("refused")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         return result
@@ -236,7 +252,7 @@ class Trial:
         content = file.read_bytes()
         place = int(self.rng.integers(max(1, len(content))))
         kind = str(self.rng.choice(["flip", "cut", "empty", "foreign", "gone"]))
-        self.soak.counts["damaged"] += 1
+        self.soak.note("damaged")
         if kind == "gone":
             file.unlink()
         else:
@@ -250,7 +266,7 @@ class Trial:
         if not same_draws(out, twin):
             self.complain(f"{out} differs from its twin", {})
             return
-        self.soak.counts["finished, bit-equal"] += 1
+        self.soak.note("finished, bit-equal")
         tables = [self.directory / name for name in ("before.csv", "after.csv")]
         self.gradmc("export", out, tables[0], "--force")
         for _ in range(3):
@@ -261,18 +277,18 @@ class Trial:
                 self.complain(f"exported after {file} was damaged", result)
             elif result["code"] == 0 and tables[0].read_bytes() != tables[1].read_bytes():
                 self.complain(f"export differs after {file} was damaged", result)
-            self.soak.counts["refused" if result["code"] == 5 else "survived damage"] += 1
+            self.soak.note("refused" if result["code"] == 5 else "survived damage")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
     def count(self, kind: str, code: int) -> None:
         """Count what a process made of its fault."""
         if code == -int(signal.SIGKILL):
-            self.soak.counts["killed"] += 1
+            self.soak.note("killed")
         elif kind == "signal" and code != 0:
-            self.soak.counts["stopped by signals"] += 1
+            self.soak.note("stopped by signals")
         elif kind == "full" and code == 75:
-            self.soak.counts["disk full"] += 1
+            self.soak.note("disk full")
 
     def clean(self, result: dict[str, Any]) -> dict[str, Any]:
         """Complain of hangs, tracebacks and what is called a bug."""
@@ -288,6 +304,6 @@ class Trial:
 
 if __name__ == "__main__":
     os.environ.setdefault("XDG_CACHE_HOME", "/tmp/soak-cache")
-    soak = Soak(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    soak = Soak(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), lanes=2)
     soak.run()
     print(soak.report())

@@ -21,7 +21,7 @@ def test_a_short_soak(tmp_path: Path, seed: int) -> None:
 @pytest.mark.timeout(1800)
 def test_a_long_soak(tmp_path: Path, seed: int) -> None:
     """Twenty minutes, or 500 kills and 200 damaged files, whichever comes first."""
-    soak = Soak(tmp_path, seed, seconds=1200.0, kills=500, damages=200)
+    soak = Soak(tmp_path, seed, seconds=1200.0, kills=500, damages=200, lanes=2)
     soak.run()
     print(soak.report())
     assert not soak.wrong, soak.report()

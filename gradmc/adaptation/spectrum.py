@@ -7,15 +7,14 @@ covariances are shrunk towards the identity.
 
 At right angles to all draws and gradients both covariances are the same multiple of the identity, and S is one.  So S
 is computed in an orthonormal basis of their joint span wherever that is smaller than the space: time rows^2 x dim,
-memory rows x dim.  Chains that compute this at the same time must not change each other's rounding: see
-`gradmc.adaptation.linear_algebra`.
+memory rows x dim.
 """
 
 import dataclasses
 
 import numpy as np
 
-from gradmc.adaptation.linear_algebra import cholesky, eigh, gram, pivoted_cholesky, product, solve_lower, solve_upper
+from gradmc.adaptation.linear_algebra import cholesky, eigh, one_thread, pivoted_cholesky, solve_lower, solve_upper
 
 SHRINKAGE = 0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
 NEGLIGIBLE = 1e-6  # of the shrinkage: squares along a direction that the shrinkage covers
@@ -23,8 +22,6 @@ SCALE_LIMITS = (1e-10, 1e10)
 MIN_ROWS = 3
 PRECISION = 1e-12  # of the largest square along a direction: what rounding leaves of the smallest
 ROUNDING = 1e-13  # spread of a column that is constant, in units of its mean: from summing up to 1,024 rows
-BLOCK = 256  # columns of the rows multiplied at a time: what fits into a cache
-STRIP = 64  # rows of the Gram matrix computed at a time, up to its diagonal
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Spectrum:
     vectors: np.ndarray  # V, (dim, rank), orthonormal columns
 
 
+@one_thread()
 def estimate(draws: np.ndarray, gradients: np.ndarray, rank: int | None = None) -> Spectrum | None:
     """The estimate from draws and gradients, each (n, dim).
 
@@ -92,34 +90,14 @@ def _within_span(rows: np.ndarray, rank: int | None) -> tuple[np.ndarray, np.nda
     With Z the rows, Z Z' = R' R and R[:, pivots] = P upper triangular, the columns of Z[pivots]' P^-1 are an
     orthonormal basis, in which the rows have the coordinates R'.
     """
-    products = _row_products(rows)
+    products = rows @ rows.T
     tolerance = max(NEGLIGIBLE * SHRINKAGE, PRECISION * float(np.max(products.diagonal())))
     factor, pivots = pivoted_cholesky(products, tolerance)
-    values, vectors = _geometric_mean(np.ascontiguousarray(factor.T))
+    values, vectors = _geometric_mean(factor.T)
     chosen = farthest(values, rank)
-    weights = solve_upper(factor[:, pivots], vectors[:, chosen])
-    return values[chosen], _orthonormal(_combined(rows, pivots, weights))
-
-
-def _row_products(rows: np.ndarray) -> np.ndarray:
-    """Z Z', block by block of columns, up to its diagonal."""
-    count, dim = rows.shape
-    total = np.zeros((count, count))
-    for column in range(0, dim, BLOCK):
-        turned = np.ascontiguousarray(rows[:, column : column + BLOCK].T)
-        for first in range(0, count, STRIP):
-            last = first + STRIP
-            total[first:last, :last] += product(rows[first:last, column : column + BLOCK], turned[:, :last])
-    return np.tril(total) + np.tril(total, -1).T
-
-
-def _combined(rows: np.ndarray, chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Z[chosen]' weights, block by block of columns: (dim, rank)."""
-    result = np.empty((rows.shape[1], weights.shape[1]))
-    for column in range(0, len(result), BLOCK):
-        block = rows[chosen, column : column + BLOCK]
-        result[column : column + BLOCK] = np.einsum("ki,kj->ij", block, weights)
-    return result
+    weights = np.zeros((len(rows), len(chosen)))
+    weights[pivots] = solve_upper(factor[:, pivots], vectors[:, chosen])
+    return values[chosen], _orthonormal(rows.T @ weights)
 
 
 def farthest(values: np.ndarray, rank: int | None) -> np.ndarray:
@@ -129,7 +107,7 @@ def farthest(values: np.ndarray, rank: int | None) -> np.ndarray:
 
 def _orthonormal(vectors: np.ndarray) -> np.ndarray:
     """Vectors in columns that are orthonormal up to the rounding of an ill-conditioned basis, made so."""
-    return solve_lower(cholesky(gram(vectors)), vectors.T).T
+    return vectors @ solve_lower(cholesky(vectors.T @ vectors), np.eye(vectors.shape[1])).T
 
 
 def _geometric_mean(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,13 +115,13 @@ def _geometric_mean(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     covariance, information = (_shrunk(part) for part in np.split(rows, 2))
     # With information = L L', the geometric mean is L^-T (L' covariance L)^(1/2) L^-1.
     lower = cholesky(information)
-    inner = product(lower.T, product(covariance, lower))
+    inner = lower.T @ covariance @ lower
     middle, turn = eigh((inner + inner.T) / 2)
     half = solve_upper(lower.T, turn * middle**0.25)
-    return eigh(gram(np.ascontiguousarray(half.T)))
+    return eigh(half @ half.T)
 
 
 def _shrunk(rows: np.ndarray) -> np.ndarray:
     """Covariance of centred `rows`, shrunk towards the identity."""
     count, dim = rows.shape
-    return (gram(rows) + SHRINKAGE * np.eye(dim)) / (count + SHRINKAGE)
+    return (rows.T @ rows + SHRINKAGE * np.eye(dim)) / (count + SHRINKAGE)

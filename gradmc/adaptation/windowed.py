@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.diagonal import Diagonal, Windows
-from gradmc.adaptation.linear_algebra import product
+from gradmc.adaptation.linear_algebra import one_thread
 from gradmc.adaptation.metric_adaptation import History
 from gradmc.adaptation.schedule import Schedule, final_start
 from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
@@ -199,11 +199,12 @@ class Dense:
         spectrum = estimate(*recent(history, transition))
         return None if spectrum is None else self.metric(spectrum, np.dtype(metric.factor.dtype))
 
+    @one_thread()
     def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DenseMetric | None:
         """The metric of an estimate; None where it is none."""
         stretch = stretch_of(spectrum.values, dtype)
         if stretch is None:
             return None
-        root = product(spectrum.vectors * (stretch - 1), np.ascontiguousarray(spectrum.vectors.T))
+        root = (spectrum.vectors * (stretch - 1)) @ spectrum.vectors.T
         root[np.diag_indices_from(root)] += 1
         return of_numpy(DenseMetric, factor=np.asarray(spectrum.scale[:, None] * root, dtype))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from gradmc.kernels.branching import row_of
+from gradmc.kernels.branching import branch, row_of
 from gradmc.records import record
 
 
@@ -65,7 +65,8 @@ class DenseMetric:
 class LowRankMetric:
     """F = diag(scale) (I + V' diag(stretch - 1) V) with the first `used` rows of V, which are orthonormal.
 
-    The products loop over the rows in use, so directions that a posterior does not need cost nothing.
+    The products loop over the rows in use, so directions that a posterior does not need cost nothing; where there are
+    none, a branch spares the copies that go into a loop.
     """
 
     scale: Float[Array, "dim"]
@@ -74,12 +75,7 @@ class LowRankMetric:
     used: Int[Array, ""]
 
     def _stretched(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
-        def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
-            vector = row_of(self.vectors, k)
-            stretch = row_of(self.stretch, k)
-            return total + (stretch - 1) * jnp.sum(vector * x) * vector
-
-        return lax.fori_loop(0, self.used, add, x)
+        return branch(self.used > 0, _along_rows, x, self)
 
     def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F w."""
@@ -88,3 +84,12 @@ class LowRankMetric:
     def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F' g (the inner map is symmetric)."""
         return self._stretched(self.scale * gradient)
+
+
+def _along_rows(x: Float[Array, "dim"], metric: LowRankMetric) -> Float[Array, "dim"]:
+    def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        vector = row_of(metric.vectors, k)
+        stretch = row_of(metric.stretch, k)
+        return total + (stretch - 1) * jnp.sum(vector * x) * vector
+
+    return lax.fori_loop(0, metric.used, add, x)

@@ -12,12 +12,9 @@ import math
 
 import numpy as np
 
-from gradmc.adaptation.linear_algebra import eigh, gram, product, solve_upper
+from gradmc.adaptation.linear_algebra import eigh, one_thread, solve_upper
 from gradmc.adaptation.spectrum import Spectrum, estimate
 from gradmc.starts.lbfgs import Ascent
-
-SMALL = 4096  # elements of a matrix that BLAS handles in one thread
-INDEPENDENT = 1e-8  # length of what is new in a column, relative to the column
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,11 +24,12 @@ class NormalApproximation:
     mean: np.ndarray
     covariance: Spectrum
 
+    @one_thread()
     def draw(self, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points made of standard normal `noise` (n, dim), and the log densities of the approximation there, (n,)."""
         scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
-        along = product(noise, vectors) * (np.sqrt(values) - 1)
-        points = self.mean + scale * (noise + product(along, vectors.T))
+        along = noise @ vectors * (np.sqrt(values) - 1)
+        points = self.mean + scale * (noise + along @ vectors.T)
         log_volume = np.sum(np.log(scale)) + np.sum(np.log(values)) / 2
         constant = log_volume + self.mean.size * math.log(2 * math.pi) / 2
         return points, -np.sum(noise**2, axis=1) / 2 - constant
@@ -47,14 +45,16 @@ class NormalApproximation:
         with np.errstate(over="ignore", invalid="ignore"):
             return float(np.sum(self._noise(point[None]) ** 2))
 
+    @one_thread()
     def _noise(self, points: np.ndarray) -> np.ndarray:
         """The standard normal noise of which `draw` would make these points."""
         scale, values, vectors = self.covariance.scale, self.covariance.values, self.covariance.vectors
         shifted = (points - self.mean) / scale
-        along = product(shifted, vectors) * (1 / np.sqrt(values) - 1)
-        return shifted + product(along, vectors.T)
+        along = shifted @ vectors * (1 / np.sqrt(values) - 1)
+        return shifted + along @ vectors.T
 
 
+@one_thread()
 def approximation(ascent: Ascent) -> NormalApproximation | None:
     """The approximation at the present iterate; None where it is not finite or has no positive variance."""
     with np.errstate(all="ignore"):
@@ -69,11 +69,12 @@ def approximation(ascent: Ascent) -> NormalApproximation | None:
 def _newton(position: np.ndarray, gradient: np.ndarray, covariance: Spectrum) -> NormalApproximation | None:
     """The normal with this covariance whose log density has this gradient at this position."""
     force = covariance.scale * gradient
-    along = np.einsum("dr,d->r", covariance.vectors, force) * (covariance.values - 1)
-    mean = position + covariance.scale * (force + np.einsum("dr,r->d", covariance.vectors, along))
+    along = force @ covariance.vectors * (covariance.values - 1)
+    mean = position + covariance.scale * (force + covariance.vectors @ along)
     return NormalApproximation(mean=mean, covariance=covariance) if np.all(np.isfinite(mean)) else None
 
 
+@one_thread()
 def by_fisher_divergence(points: np.ndarray, gradients: np.ndarray) -> NormalApproximation | None:
     """The normal whose log density has these gradients (n, dim) at these points, as nearly as can be; None if none has.
 
@@ -92,35 +93,16 @@ def _directions(ascent: Ascent, scale: np.ndarray) -> tuple[np.ndarray, np.ndarr
     steps, changes = np.stack(ascent.steps, axis=1), np.stack(ascent.changes, axis=1)
     scaled = changes * scale[:, None]
     columns = np.concatenate([scaled, steps / scale[:, None]], axis=1)
-    basis = orthonormal(columns)
-    coordinates = product(basis.T, columns)
-    core = _core(product(steps.T, changes), gram(scaled))
-    matrix = np.eye(basis.shape[1]) + product(product(coordinates, core), coordinates.T)
+    basis = np.linalg.qr(columns)[0]
+    coordinates = basis.T @ columns
+    core = _core(steps.T @ changes, scaled.T @ scaled)
+    matrix = np.eye(basis.shape[1]) + coordinates @ core @ coordinates.T
     values, turn = eigh((matrix + matrix.T) / 2)
-    return product(basis, turn), values
+    return basis @ turn, values
 
 
 def _core(products: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """C of the inverse Hessian, from S'Z and Z' diag(a) Z."""
     inverse = solve_upper(np.triu(products), np.eye(len(products)))
-    lower = product(product(inverse.T, np.diag(np.diag(products)) + curvature), inverse)
+    lower = inverse.T @ (np.diag(np.diag(products)) + curvature) @ inverse
     return np.block([[np.zeros_like(inverse), -inverse], [-inverse.T, lower]])
-
-
-def orthonormal(columns: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of the span of `columns` (dim, n), the same however many threads BLAS has.
-
-    It uses one for a small matrix.  For others: Gram & Schmidt, twice for rounding's sake.
-    """
-    if columns.size <= SMALL:
-        return np.linalg.qr(columns)[0]
-    basis = np.zeros((columns.shape[0], 0))
-    for column in columns.T:
-        size = math.sqrt(float(np.sum(column**2)))
-        rest = column / size if size > 0 else column
-        for _ in range(2):
-            rest = rest - np.einsum("dr,r->d", basis, np.einsum("dr,d->r", basis, rest))
-        left = math.sqrt(float(np.sum(rest**2)))
-        if left > INDEPENDENT:
-            basis = np.concatenate([basis, (rest / left)[:, None]], axis=1)
-    return basis

@@ -1,20 +1,22 @@
-"""Linear algebra of its own: against LAPACK, on matrices of every kind, and NaN instead of exceptions."""
+"""Linear algebra on matrices of every kind: NaN instead of exceptions, and one thread."""
+
+import threading
+import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from gradmc.adaptation.linear_algebra import (
-    SMALL,
     cholesky,
     eigh,
-    gram,
+    one_thread,
     pivoted_cholesky,
-    product,
     solve_lower,
     solve_upper,
 )
 
-SIZES = [1, 2, 3, SMALL, SMALL + 1, 80]
+SIZES = [1, 2, 3, 33, 80]
 
 
 def symmetric(kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -51,21 +53,19 @@ def test_eigenvalues_and_vectors(kind: str, size: int, rng: np.random.Generator)
 @pytest.mark.parametrize("size", SIZES)
 def test_factors_and_solutions(size: int, rng: np.random.Generator) -> None:
     rows, right = rng.standard_normal((size + 5, size)), rng.standard_normal((size, 3))
-    matrix = gram(rows) + np.eye(size)
-    np.testing.assert_allclose(gram(rows), rows.T @ rows, atol=1e-12)
-    np.testing.assert_array_equal(gram(rows), gram(rows).T)
-    np.testing.assert_allclose(product(rows, right), rows @ right, atol=1e-12)
+    matrix = rows.T @ rows + np.eye(size)
     lower = cholesky(matrix)
-    np.testing.assert_allclose(lower, np.linalg.cholesky(matrix), atol=1e-10)
+    np.testing.assert_allclose(lower @ lower.T, matrix, atol=1e-10)
+    np.testing.assert_array_equal(np.triu(lower, 1), 0)
     np.testing.assert_allclose(lower @ solve_lower(lower, right), right, atol=1e-10)
     np.testing.assert_allclose(lower.T @ solve_upper(lower.T, right), right, atol=1e-10)
 
 
 def test_a_pivoted_factor_finds_the_rank(rng: np.random.Generator) -> None:
     rows = rng.standard_normal((4, 12)) * np.array([1e3, 1.0, 1.0, 1e-9])[:, None]
-    factor, pivots = pivoted_cholesky(gram(rows), 1e-8)
+    factor, pivots = pivoted_cholesky(rows.T @ rows, 1e-8)
     assert len(pivots) == 3
-    np.testing.assert_allclose(factor.T @ factor, gram(rows), atol=1e-8)
+    np.testing.assert_allclose(factor.T @ factor, rows.T @ rows, atol=1e-8)
     np.testing.assert_array_equal(np.tril(factor[:, pivots], -1), 0)
     assert len(pivoted_cholesky(np.zeros((3, 3)), 1e-8)[1]) == 0
 
@@ -78,6 +78,35 @@ def test_what_is_not_finite_comes_out_as_nan(bad: float, size: int) -> None:
     with np.errstate(all="ignore"):
         assert np.all(np.isnan(eigh(matrix)[0]))
         assert not np.all(np.isfinite(cholesky(matrix)))
+
+
+def test_a_triangle_is_solved_by_substitution() -> None:
+    upper = np.array([[1e-9, 1.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(solve_upper(upper, np.array([[1.0], [1.0]])), [[0.0], [1.0]])
+    assert np.all(np.isnan(solve_upper(np.array([[0.0, 1.0], [0.0, 1.0]]), np.ones((2, 1)))))
+
+
+def threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.skipif(not threads(), reason="this BLAS cannot be told how many threads to use")
+def test_blas_has_one_thread_for_all_who_ask_at_once() -> None:
+    before, within = threads(), []
+
+    @one_thread()
+    def work() -> None:
+        with one_thread():
+            time.sleep(0.002)
+        within.append(threads())
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert within == [[1] * len(before)] * 4
+    assert threads() == before
 
 
 def test_what_is_not_positive_definite_has_no_factor() -> None:

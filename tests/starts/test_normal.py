@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gradmc.starts import normal
 from gradmc.starts.lbfgs import Ascent, Iterate
-from gradmc.starts.normal import approximation, orthonormal
+from gradmc.starts.normal import NormalApproximation, approximation
 from tests.goodness import assert_normal
 
 
@@ -29,7 +28,7 @@ def inverse_hessian(ascent: Ascent) -> np.ndarray:
     return matrix
 
 
-def covariance(found: normal.NormalApproximation) -> np.ndarray:
+def covariance(found: NormalApproximation) -> np.ndarray:
     inner = found.covariance
     middle = np.eye(len(inner.scale)) + (inner.vectors * (inner.values - 1)) @ inner.vectors.T
     return inner.scale[:, None] * middle * inner.scale
@@ -53,18 +52,6 @@ def test_draws_have_the_density_of_the_approximation(rng: np.random.Generator) -
     np.testing.assert_allclose(log_densities, law.logpdf(points), rtol=1e-6)
     whitened = np.linalg.solve(np.linalg.cholesky(covariance(found)), (points - found.mean).T)
     assert_normal(whitened)
-
-
-@pytest.mark.parametrize("small", [0, 10**9])
-def test_a_basis_is_orthonormal_and_spans_the_columns(
-    small: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(normal, "SMALL", small)
-    columns = rng.standard_normal((30, 5)) * np.geomspace(1e-6, 1e6, 5)
-    basis = orthonormal(columns)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
-    rest = columns - basis @ (basis.T @ columns)
-    assert np.all(np.linalg.norm(rest, axis=0) <= 1e-10 * np.linalg.norm(columns, axis=0))
 
 
 def test_what_is_not_finite_gives_none() -> None:
