@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from gradmc.kernels.branching import branch, row_of
+from gradmc.kernels.branching import row_of
 from gradmc.records import record
 
 
@@ -75,7 +75,15 @@ class LowRankMetric:
     used: Int[Array, ""]
 
     def _stretched(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
-        return branch(self.used > 0, _along_rows, x, self)
+        return lax.cond(self.used > 0, self._along_rows, lambda x: x, x)
+
+    def _along_rows(self, x: Float[Array, "dim"]) -> Float[Array, "dim"]:
+        def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
+            vector = row_of(self.vectors, k)
+            stretch = row_of(self.stretch, k)
+            return total + (stretch - 1) * jnp.sum(vector * x) * vector
+
+        return lax.fori_loop(0, self.used, add, x)
 
     def push(self, momentum: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F w."""
@@ -84,12 +92,3 @@ class LowRankMetric:
     def pull(self, gradient: Float[Array, "dim"]) -> Float[Array, "dim"]:
         """F' g (the inner map is symmetric)."""
         return self._stretched(self.scale * gradient)
-
-
-def _along_rows(x: Float[Array, "dim"], metric: LowRankMetric) -> Float[Array, "dim"]:
-    def add(k: jax.Array, total: Float[Array, "dim"]) -> Float[Array, "dim"]:
-        vector = row_of(metric.vectors, k)
-        stretch = row_of(metric.stretch, k)
-        return total + (stretch - 1) * jnp.sum(vector * x) * vector
-
-    return lax.fori_loop(0, metric.used, add, x)
