@@ -21,7 +21,7 @@ SUFFICIENT, CURVATURE = 1e-4, 0.9  # weak Wolfe conditions (Nocedal & Wright 200
 MOST_TRIALS = 40  # of a step length
 LEAST_GAIN = 1e-9  # expected of a step; below it the search has arrived (a needle looks flat for long)
 ROUNDING = 1e-13  # of a log density, relative to its size
-LEAST_CURVATURE = 1e-12  # of a step, relative to the change of the gradient, to be remembered
+LEAST_CURVATURE = 1e-12  # cosine of a step and the change of the gradient along it, above which it is remembered
 
 _overflowing = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Gradients far out may be so large that their products are not finite; what comes of them is asked for that."""
@@ -103,7 +103,7 @@ class Ascent:
         step = reached.position - self.place.position
         change = self.place.gradient - reached.gradient
         along = inner(step, change)
-        if not along > LEAST_CURVATURE * inner(change, change):
+        if not along > LEAST_CURVATURE * math.sqrt(inner(step, step)) * math.sqrt(inner(change, change)):
             return
         old = self.diagonal
         weighted = inner(change, old * change)

@@ -167,6 +167,21 @@ def test_every_chain_finds_a_far_and_narrow_mode() -> None:
         assert np.all(np.abs(draws[:, 1] - np.log(2)) < 0.1)
 
 
+def cubic(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Coefficients of a cubic in the years 1950 to 2020 as they stand, and the log of the spread around it."""
+    years = jnp.arange(1950.0, 2021.0)
+    means = x[0] + years * (x[1] + years * (x[2] + years * x[3]))
+    return -0.5 * jnp.sum(((y - means) / jnp.exp(x[4])) ** 2) - len(years) * x[4] - 0.5 * jnp.exp(2 * x[4])
+
+
+def test_every_chain_finds_the_coefficients_of_powers() -> None:
+    """Their scales differ by ten orders of magnitude, and log densities begin at -1e20."""
+    y = 1e-3 * np.arange(-35, 36) ** 3 + np.random.default_rng(1).normal(size=71)
+    sink, _ = run(Target(function=cubic, dim=5, arguments=y), chains=6, warmup=300, draws=50, seed=3)
+    heights = [np.median(sink.draws(chain, group="sample_stats", name="lp")) for chain in range(6)]
+    assert min(heights) > max(heights) - 10
+
+
 def three_normals(x: jax.Array, y: jax.Array) -> jax.Array:
     """A mixture: the lowest mean, logs of the ways up to the others, logs of spreads, logs of two odds."""
     means = x[0] + jnp.cumsum(jnp.exp(x[1:3]), 0)

@@ -58,6 +58,14 @@ def test_it_reaches_the_mode_of_a_normal(dim: int, rng: np.random.Generator) -> 
     np.testing.assert_allclose(end.place.position, mean, atol=0.05)  # standard deviations: 0.01 to 1
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e3])
+def test_it_reaches_the_mode_whatever_the_unit(unit: float, rng: np.random.Generator) -> None:
+    """Standard deviations of 1e-9 give gradients whose squares dwarf their products with steps."""
+    precision, mean = needle(rng, 5, 1e4) / unit**2, unit * rng.standard_normal(5)
+    end = climb(quadratic(precision, mean), unit * rng.uniform(-2, 2, 5), 60)
+    assert 2 * -end.place.log_density < 0.01
+
+
 def test_it_follows_a_bent_valley() -> None:
     end = climb(rosenbrock, np.array([-1.2, 1.0]))
     np.testing.assert_allclose(end.place.position, [1, 1], atol=1e-4)
