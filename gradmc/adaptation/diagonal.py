@@ -7,7 +7,6 @@ start.
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,13 +15,12 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import EARLY_WINDOW, MAIN_WINDOW, WINDOW_GROWTH, Schedule
-from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
+from gradmc.adaptation.spectrum import Spectrum, scale_limits
 from gradmc.kernels.branching import pick
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DiagonalMetric
 from gradmc.records import of_numpy, record
 
-LIMITS = (1e-20, 1e20)  # of an inverse mass
 MIN_COUNT = 3  # draws before the first estimate
 TRANSIT = 2.0  # mean gradient, in units of its spread, beyond which a coordinate is in transit
 
@@ -72,8 +70,7 @@ def _inverse_mass(moments: Moments, gradient: Float[Array, "dim"]) -> Float[Arra
 
 def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
     usable = jnp.isfinite(inverse_mass) & (inverse_mass > 0)
-    low, high = (math.sqrt(limit) for limit in LIMITS)
-    root = jnp.clip(jnp.sqrt(jnp.where(usable, inverse_mass, 1)), low, high)
+    root = jnp.clip(jnp.sqrt(jnp.where(usable, inverse_mass, 1)), *scale_limits(inverse_mass.dtype))
     return lax.select(usable, root, fallback).astype(inverse_mass.dtype)
 
 
@@ -94,7 +91,7 @@ class Diagonal:
             variance = spectrum.scale**2 * (1 + np.sum(spectrum.vectors**2 * (spectrum.values - 1), axis=1))
         if not np.all(np.isfinite(variance) & (variance > 0)):
             return None
-        return of_numpy(DiagonalMetric, scale=np.asarray(np.clip(np.sqrt(variance), *SCALE_LIMITS), dtype))
+        return of_numpy(DiagonalMetric, scale=np.asarray(np.clip(np.sqrt(variance), *scale_limits(dtype)), dtype))
 
     def next_update(self, transition: int, warmup: int) -> None:
         """The host is never needed."""

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gradmc.adaptation.schedule import Schedule
-from gradmc.adaptation.spectrum import SCALE_LIMITS, Spectrum
+from gradmc.adaptation.spectrum import Spectrum, scale_limits
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import Metric
 from gradmc.records import record
@@ -67,7 +67,7 @@ def metric_of(adaptation: MetricAdaptation[Any, Any], spectrum: Spectrum, dtype:
     """The metric of an estimate; without its directions where the precision cannot hold them."""
     metric = adaptation.metric(spectrum, dtype)
     if metric is None:
-        scale = np.clip(spectrum.scale, *SCALE_LIMITS)
+        scale = np.clip(spectrum.scale, *scale_limits(dtype))
         metric = adaptation.metric(Spectrum(scale, np.ones(0), np.zeros((len(scale), 0))), dtype)
     assert metric is not None
     return metric

@@ -18,10 +18,15 @@ from gradmc.adaptation.linear_algebra import cholesky, eigh, one_thread, pivoted
 
 SHRINKAGE = 0.1  # draws that the identity counts for in each covariance (measured: 1e-3 to 1 do about as well)
 NEGLIGIBLE = 1e-6  # of the shrinkage: squares along a direction that the shrinkage covers
-SCALE_LIMITS = (1e-10, 1e10)
 MIN_ROWS = 3
 PRECISION = 1e-12  # of the largest square along a direction: what rounding leaves of the smallest
 ROUNDING = 1e-13  # spread of a column that is constant, in units of its mean: from summing up to 1,024 rows
+
+
+def scale_limits(dtype: np.dtype) -> tuple[float, float]:
+    """The smallest and largest scale in use: inverse masses and their squares do not overflow."""
+    largest = float(np.finfo(dtype).max) ** 0.25
+    return 1 / largest, largest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def _whiten(rows: np.ndarray) -> np.ndarray | None:
         if not np.all(np.isfinite(spread) & (spread > ROUNDING * np.abs(mean))):
             return None
         spreads.append(spread)
-    scale = np.clip(np.sqrt(spreads[0] / spreads[1]), *SCALE_LIMITS)
+    scale = np.clip(np.sqrt(spreads[0] / spreads[1]), *scale_limits(rows.dtype))
     draws /= scale
     gradients *= scale
     return scale

@@ -18,7 +18,7 @@ from gradmc.adaptation.diagonal import Diagonal, Windows
 from gradmc.adaptation.linear_algebra import one_thread
 from gradmc.adaptation.metric_adaptation import History
 from gradmc.adaptation.schedule import Schedule, final_start
-from gradmc.adaptation.spectrum import Spectrum, estimate, farthest
+from gradmc.adaptation.spectrum import Spectrum, estimate, farthest, scale_limits
 from gradmc.arguments import check_whole
 from gradmc.kernels.kernel import Draw, Info
 from gradmc.kernels.metric import DenseMetric, DiagonalMetric, LowRankMetric
@@ -153,7 +153,7 @@ class LowRank:
         vectors[: len(stretch)] = spectrum.vectors[:, chosen].T
         return of_numpy(
             LowRankMetric,
-            scale=np.asarray(spectrum.scale, dtype),
+            scale=np.asarray(np.clip(spectrum.scale, *scale_limits(dtype)), dtype),
             vectors=vectors,
             stretch=np.pad(stretch, (0, rank - len(stretch)), constant_values=1),
             used=np.int32(np.sum((values > CUTOFF) | (values < 1 / CUTOFF))),
@@ -207,4 +207,5 @@ class Dense:
             return None
         root = (spectrum.vectors * (stretch - 1)) @ spectrum.vectors.T
         root[np.diag_indices_from(root)] += 1
-        return of_numpy(DenseMetric, factor=np.asarray(spectrum.scale[:, None] * root, dtype))
+        scale = np.clip(spectrum.scale, *scale_limits(dtype))
+        return of_numpy(DenseMetric, factor=np.asarray(scale[:, None] * root, dtype))

@@ -188,3 +188,13 @@ class TestRounding:
             assert spectrum is not None
             results.append(spectrum.vectors.tobytes())
         assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_scales_are_found_in_any_unit(unit: float, rng: np.random.Generator) -> None:
+    draws, gradients = bent_pairs(rng, 60, 4, 10.0)
+    plain, scaled = estimate(draws, gradients), estimate(draws * unit, gradients / unit)
+    assert plain is not None
+    assert scaled is not None
+    np.testing.assert_allclose(scaled.scale / unit, plain.scale, rtol=1e-9)
+    np.testing.assert_allclose(scaled.values, plain.values, rtol=1e-6)
