@@ -10,6 +10,7 @@ from gradmc.program import exact
 from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.library_calls import library, new, present
 from gradmc.program.frontend.stores import replace, store
 from gradmc.program.frontend.subscripts import present_index
@@ -33,6 +34,7 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return None
     if isinstance(content, np.ndarray) and (any_traced(plain_args) or any_traced(plain_kwargs)):
         content = jax.numpy.asarray(content)
+        plain_args = tuple(array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in plain_args)
     if name == "item" and is_traced(content):
         return content[plain_args] if plain_args else content.reshape(())
     if name == "tolist" and is_traced(content):

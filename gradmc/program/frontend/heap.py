@@ -43,7 +43,7 @@ import numpy as np
 
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import objects_inside, shared_always
-from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.subscripts import element
 from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
@@ -387,6 +387,11 @@ class Heap:
             return
         present = self.listing(token)
         loop = self._loop_around(token)
+        if isinstance(item, Growing):
+            if loop is not None or not item.over or present.grows or present.length():
+                raise CannotRoll("how often the list grows in the inner loop changes from iteration to iteration")
+            self.write(token, item)
+            return
         if isinstance(item, Sometimes) and (loop is None or present.grows):
             raise OneSided(token)
         if loop is None or id(token) in self.frames[-1].saved or present.grows:

@@ -113,9 +113,11 @@ def _of_partial(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, An
         return partial.elementwise(ev, operation, *given)
     if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected):
         if function in partial.SUMS:
-            return partial.reduced(args[0], partial.SUMS[function])
+            return partial.reduced(ev, args[0], partial.SUMS[function])
         if function in (np.array, np.asarray):
             return args[0]
+    if function in (np.dot, np.inner, np.vdot) and all(isinstance(a, partial.Selected) for a in args):
+        return operators.binary(ev, "MatMult", *args)
     return library(
         ev,
         function,
