@@ -20,7 +20,7 @@ from gradmc.program.frontend.values import LENGTH, LENGTH_REMEDY, CannotRoll, Se
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Places:
+class MovingRow:
     """The places that a moving slice picks.
 
     Attributes:
@@ -49,7 +49,7 @@ def load(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
     return ev.element(window, tuple(rest)) if rest else window
 
 
-def _selected(ev: Evaluation, row: Places, content: Any) -> Selected:
+def _selected(ev: Evaluation, row: MovingRow, content: Any) -> Selected:
     """The elements that a slice whose length changes picks of an array with one axis."""
     if content.ndim > 1:
         row.same()
@@ -87,7 +87,7 @@ def store(ev: Evaluation, content: Any, parts: Sequence[Any], value: Any) -> Any
     return array.at[tuple(parts)].set(jnp.asarray(value).astype(array.dtype))
 
 
-def _plan(ev: Evaluation, content: Any, parts: Sequence[Any]) -> tuple[int, Places, list[Any]]:
+def _plan(ev: Evaluation, content: Any, parts: Sequence[Any]) -> tuple[int, MovingRow, list[Any]]:
     """The axis of the moving slice, the row of its indices, and the other parts (a full slice in its place)."""
     moving = [k for k, p in enumerate(parts) if isinstance(p, slice) and any_traced([p.start, p.stop, p.step])]
     if len(moving) > 1:
@@ -98,7 +98,7 @@ def _plan(ev: Evaluation, content: Any, parts: Sequence[Any]) -> tuple[int, Plac
     return axis, row, rest if len(rest) > axis + 1 or axis else []
 
 
-def indices(ev: Evaluation, part: slice, size: int) -> Places:
+def indices(ev: Evaluation, part: slice, size: int) -> MovingRow:
     """The indices that a moving slice picks."""
     step = 1 if part.step is None else part.step
     if is_traced(step) or step <= 0:
@@ -127,9 +127,9 @@ def indices(ev: Evaluation, part: slice, size: int) -> Places:
     elif not is_traced(first):
         first = int(clipped(np.asarray(first)))
     if length is not None:
-        return Places(first + np.arange(length, dtype=np.int64) * step)
+        return MovingRow(first + np.arange(length, dtype=np.int64) * step)
     most = int(table.values.max(initial=0))
     now = tables.look(ev, table)
     along = np.arange(most, dtype=np.int64)
     places = first + jnp.where(along < now, along, 0) * step
-    return Places(jnp.minimum(places, size - 1), now)
+    return MovingRow(jnp.minimum(places, size - 1), now)
