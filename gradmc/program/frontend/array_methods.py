@@ -44,7 +44,9 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return new(ev, at_once(bound, *plain_args, **plain_kwargs), (owner,))
     if isinstance(content, np.ndarray) and name in exact.METHODS:
         return new(ev, exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
-    return new(ev, bound(*plain_args, **plain_kwargs), (owner,))
+    if name in ("conj", "conjugate", "view") and not plain_args and not jax.numpy.iscomplexobj(content):
+        return owner
+    return new(ev, ev.heap.own(bound(*plain_args, **plain_kwargs), content), (owner,))
 
 
 def member(content: Any, name: str) -> Any:
@@ -65,7 +67,7 @@ def _rearranged(ev: Evaluation, owner: Any, content: Any, name: str, args: tuple
     heap = ev.heap
     whole = heap.parent(owner) is None or name in ("transpose", "swapaxes")
     if result is not owner and is_array(result) and whole:
-        heap.allocate(result)
+        result = heap.allocate(heap.own(result))
         heap.view(result, owner, index)
         return result
     return new(ev, result, (owner,))

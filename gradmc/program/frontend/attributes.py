@@ -33,6 +33,8 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
     owner = nullable.used(ev, owner)
     if name == "T" and is_array(owner):
         return array_method(ev, owner, "transpose", (), {})
+    if name == "real" and is_array(owner) and not np.iscomplexobj(owner):
+        return owner
     if isinstance(owner, TOKENS):
         owner = operators.content(ev, owner)
         if isinstance(owner, Listing):

@@ -279,7 +279,7 @@ def unary(ev: Evaluation, op: str, a: Any) -> Any:
     return (
         tables.apply(ev, result, UNARY[op], a)
         if tables.scalar(a)
-        else made(ev, partial.note(ev, result, op, (a,), (token,)))
+        else made(ev, partial.note(ev, ev.heap.own(result, a), op, (a,), (token,)))
     )
 
 

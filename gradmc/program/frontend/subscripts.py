@@ -57,6 +57,11 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
         return frames.load(ev, owner, index, lambda o, k: load(ev, o, k))
     content = ev.heap.content(owner)
+    picked = partial.of_list(ev, index)
+    if isinstance(picked, Selected) and is_array(content):
+        if content.ndim > 1:
+            picked.complain()
+        return partial.elementwise(ev, lambda places: load(ev, owner, places), picked)
     index = present_index(ev, index)
     if type(owner) in JOINING and any_traced(index):
         return ev.heap.allocate(_joined(JOINING[type(owner)], index))
@@ -68,7 +73,7 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     if is_array(content) and _holds_objects(content) and symbolic_index(index):
         return _of_objects(ev, owner, content, index)
     if is_array(content):
-        result = _element(ev, content, index)
+        result = ev.heap.own(_element(ev, content, index), content)
         if is_array(result):
             ev.heap.allocate(result)
             if _is_basic(index):
@@ -212,9 +217,9 @@ def present_index(ev: Evaluation, index: Any) -> Any:
 
 
 def _is_basic(index: Any) -> bool:
-    """Whether numpy would return a view: integers and slices only."""
+    """Whether numpy would return a view: integers, slices and new axes only."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(is_integer(p) or isinstance(p, slice) or p is Ellipsis for p in parts)
+    return all(is_integer(p) or isinstance(p, slice) or p is Ellipsis or p is None for p in parts)
 
 
 def is_integer(part: Any) -> bool:

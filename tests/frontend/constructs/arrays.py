@@ -78,7 +78,7 @@ def named(a, *, x):
     lp = 0.0
     for i in range(1, len(x)):
         lp += effects[names[i]] * x[i] + effects[frame["name"].values[i]] + effects[frame["name"][i - 1]]
-        lp += a * rows[i]["weight"] * (days[i] - days[i - 1]) / np.timedelta64(1, "D")
+        lp += a * rows[i]["weight"] * ((days[i] - days[i - 1]) / np.timedelta64(1, "D"))
     for row in rows:
         lp -= a * row["weight"] if row["name"] == "b" else a * a
     return lp
