@@ -24,7 +24,7 @@ class MovingRow:
     """The places that a moving slice picks.
 
     Attributes:
-        places: as many as it picks at most; those beyond its end repeat the first.
+        places: as many as it picks at most; known where the slice begins at one place in all iterations.
         count: how many there are in the iteration at hand, if that changes.
     """
 
@@ -54,7 +54,11 @@ def _selected(ev: Evaluation, row: MovingRow, content: Any) -> Selected:
     if content.ndim > 1:
         row.same()
     mask, key = partial.first(ev, row.places.shape[0], row.count)
-    return Selected(ir.load(jnp.asarray(content), row.places, source=user_line.here()), mask, key, row.count)
+    if isinstance(row.places, np.ndarray):
+        window = jnp.asarray(content[row.places])  # no gather in any iteration
+    else:
+        window = ir.load(jnp.asarray(content), row.places, source=user_line.here())
+    return Selected(jnp.where(mask, window, window[0]), mask, key, row.count)
 
 
 def of_listing(ev: Evaluation, content: Listing, part: slice) -> Listing:
@@ -130,6 +134,5 @@ def indices(ev: Evaluation, part: slice, size: int) -> MovingRow:
         return MovingRow(first + np.arange(length, dtype=np.int64) * step)
     most = int(table.values.max(initial=0))
     now = tables.look(ev, table)
-    along = np.arange(most, dtype=np.int64)
-    places = first + jnp.where(along < now, along, 0) * step
-    return MovingRow(jnp.minimum(places, size - 1), now)
+    places = first + np.arange(most, dtype=np.int64) * step
+    return MovingRow(jnp.minimum(places, size - 1) if is_traced(places) else places, now)
