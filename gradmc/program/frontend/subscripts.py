@@ -136,8 +136,18 @@ def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
 
 def _symbolic(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index, or a slice of a list that moves."""
-    if isinstance(index, slice) and isinstance(content, list | tuple):
-        return _from_listing(ev, owner, Listing.of(content), index)
+    return _moving(ev, owner, content, index) if isinstance(index, slice) else _item(ev, owner, content, index)
+
+
+def _moving(ev: Evaluation, owner: Any, content: Any, part: slice) -> Any:
+    """A moving slice of a Python container."""
+    if not isinstance(content, list | tuple):
+        raise CannotRoll(f"a slice of a {type(content).__name__} moves with the loop", KEYED_REMEDY)
+    return _from_listing(ev, owner, Listing.of(content), part)
+
+
+def _item(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
+    """An item of a Python container at a symbolic index."""
     if isinstance(content, str | list | tuple) and content and not _stacks(ev, content):
         bounds.check(ev, index, len(content))
         return choices.pick(
