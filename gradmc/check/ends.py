@@ -15,9 +15,9 @@ from gradmc.check.probes import GRID
 from gradmc.check.subject import Subject
 from gradmc.density.base import Part
 
-FAR = 7.0
+FAR = 6.5
 """Ends of a support that lie farther out on the unconstrained scale are put down to rounding, unless the program
-compares something with a number there."""
+compares something with a number there: exp of a scale overflows where the scale is 709.8, whose logarithm is 6.56."""
 
 BESIDE = 1e-4
 """Relative distance of the points beside such a number."""

@@ -1,4 +1,4 @@
-"""Programs of twelve fields, made after public ones: they run with no change but declarations.
+"""Programs of fifteen fields, made after public ones: they run with no change but declarations.
 
 Each is written anew, in the style of its source (loops, branches, tables and helpers as there), on small data. The
 value is plain Python's, the gradient that of differences.
@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.integrate import odeint
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, logsumexp
 
 from tests.frontend import laws
@@ -225,6 +226,71 @@ def doses(half_life, peak, noise, *, times, given, y):
     return lp
 
 
+def velocities(period, passage, c, s, amplitude, log_jitter, *, t, rv, error):
+    """A star's velocity around its planet's, Kepler's equation by Newton: github.com/dyahalomi/SRMP, rv_funcs.py."""
+
+    def kepler(mean, e):
+        eccentric = mean * 1.0
+        change = mean * 0.0 + 1.0
+        while change.max() > 1e-10:
+            better = eccentric - (eccentric - e * np.sin(eccentric) - mean) / (1.0 - e * np.cos(eccentric))
+            change = np.abs(better - eccentric)
+            eccentric = better
+        return eccentric
+
+    e, omega = c**2 + s**2, np.arctan2(s, c)
+    mean = (2.0 * np.pi / period * (t - passage)) % (2.0 * np.pi)
+    half = np.sqrt((1.0 + e) / (1.0 - e)) * np.tan(kepler(mean, e) / 2.0)
+    anomaly = (np.arctan(half) * 2.0) % (2.0 * np.pi)
+    model = amplitude * (e * np.cos(omega) + np.cos(anomaly + omega))
+    variance = error**2 + np.exp(2 * log_jitter)
+    return -0.5 * np.sum((rv - model) ** 2 / variance + np.log(variance))
+
+
+def two_steps(parameters, *, first, state, second, reward):
+    """Two-step task, its transitions learnt: github.com/ingrdmrtn/gecco_mh, participant_models.py."""
+    alpha, beta, learning, stick, surprised = parameters
+    moves = np.array([[0.7, 0.3], [0.3, 0.7]])
+    below = np.zeros((2, 2))
+    p_first, p_second = np.zeros(len(first)), np.zeros(len(first))
+    before = None
+    for t in range(len(first)):
+        bonus = np.zeros(2)
+        if t > 0:
+            bonus[first[t]] += surprised * (1.0 - moves[first[t - 1], state[t - 1]])
+        if before is not None:
+            bonus[before] += stick
+        values = moves @ np.max(below, axis=1) + bonus
+        values -= np.max(values)
+        chances = np.exp(beta * values) / np.sum(np.exp(beta * values))
+        a, s = first[t], state[t]
+        p_first[t] = chances[a]
+        here = below[s].copy()
+        here -= np.max(here)
+        chances = np.exp(beta * here)
+        chances /= np.sum(chances)
+        p_second[t] = chances[second[t]]
+        below[s, second[t]] += alpha * (reward[t] - below[s, second[t]])
+        row = moves[a]
+        for k in (0, 1):
+            target = 1.0 if k == s else 0.0
+            row[k] += learning * (target - row[k])
+        moves[a] = row / np.sum(row)
+        before = a
+    return np.sum(np.log(p_first + 1e-12)) + np.sum(np.log(p_second + 1e-12))
+
+
+def smooth(scale, *, x, y):
+    """A Gaussian process, stored into by its transpose: github.com/alexis-roche/scripts, gaussian_process.py."""
+    apart = np.zeros((len(x), len(x)))
+    apart[:] = x
+    apart.T[:] -= x.T
+    cov = np.exp(-0.5 * apart**2 / scale**2)
+    factor, lower = cho_factor(cov + 1e-2 * np.eye(cov.shape[0]))
+    complexity = np.sum(np.log(np.maximum(np.diagonal(factor), 1e-200)))
+    return -0.5 * (np.dot(y, cho_solve((factor, lower), y)) + 2 * complexity)
+
+
 SESSIONS = [
     {
         "choices": [1, 2, 3, 2, 1, 3],
@@ -271,6 +337,20 @@ PROGRAMS: dict[Callable[..., Any], tuple[tuple, dict[str, Any]]] = {
         {"y": np.array([0, 1, 2, 0, 3, 1, 0, 0, 2, 1, 0, 3]), "x": X, "K": 3},
     ),
     hidden: ((0.8, np.array([-1.0, 0.5, 2.0])), {"y": RNG.normal(size=20)}),
+    velocities: (
+        (5.2, 1.1, 0.4, 0.3, 2.0, -1.0),
+        {"t": np.sort(RNG.random(12) * 30), "rv": RNG.normal(size=12), "error": RNG.random(12) * 0.1 + 0.1},
+    ),
+    two_steps: (
+        (np.array([0.3, 3.0, 0.2, 0.3, 0.4]),),
+        {
+            "first": RNG.integers(0, 2, 40),
+            "state": RNG.integers(0, 2, 40),
+            "second": RNG.integers(0, 2, 40),
+            "reward": RNG.integers(0, 2, 40),
+        },
+    ),
+    smooth: ((1.3,), {"x": np.linspace(0, 5, 10), "y": np.linspace(0, 2, 10) ** 2}),
     doses: (
         (6.0, 2.0, 0.3),
         {"times": TIMES, "given": [(0.0, 1.0), (4.0, 1.0), (8.0, 0.5)], "y": np.array([0.3, 0.6, 0.7, 1.1, 1.4, 1.6])},

@@ -10,6 +10,7 @@ from gradmc.program import exact
 from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.library_calls import library, new, present
 from gradmc.program.frontend.stores import replace, store
 from gradmc.program.frontend.subscripts import present_index
@@ -33,6 +34,7 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return None
     if isinstance(content, np.ndarray) and (any_traced(plain_args) or any_traced(plain_kwargs)):
         content = jax.numpy.asarray(content)
+        plain_args = tuple(array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in plain_args)
     if name == "item" and is_traced(content):
         return content[plain_args] if plain_args else content.reshape(())
     if name == "tolist" and is_traced(content):
@@ -42,7 +44,9 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return new(ev, at_once(bound, *plain_args, **plain_kwargs), (owner,))
     if isinstance(content, np.ndarray) and name in exact.METHODS:
         return new(ev, exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
-    return new(ev, bound(*plain_args, **plain_kwargs), (owner,))
+    if name in ("conj", "conjugate", "view") and not plain_args and not jax.numpy.iscomplexobj(content):
+        return owner
+    return new(ev, ev.heap.own(bound(*plain_args, **plain_kwargs), content), (owner,))
 
 
 def member(content: Any, name: str) -> Any:
@@ -63,7 +67,7 @@ def _rearranged(ev: Evaluation, owner: Any, content: Any, name: str, args: tuple
     heap = ev.heap
     whole = heap.parent(owner) is None or name in ("transpose", "swapaxes")
     if result is not owner and is_array(result) and whole:
-        heap.allocate(result)
+        result = heap.allocate(heap.own(result))
         heap.view(result, owner, index)
         return result
     return new(ev, result, (owner,))

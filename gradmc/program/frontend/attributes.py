@@ -22,8 +22,8 @@ from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, Unb
 
 def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
     """`owner.name`."""
-    if isinstance(owner, partial.Selected) and name == "size":
-        return partial.counted(owner)
+    if isinstance(owner, partial.Selected) and name in ("size", "shape"):
+        return partial.counted(owner) if name == "size" else (partial.counted(owner),)
     if isinstance(owner, Choice):
         return choices.mapped(ev, lambda o: attribute(ev, o, name), owner)
     if isinstance(owner, TracedSeries):
@@ -33,6 +33,8 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
     owner = nullable.used(ev, owner)
     if name == "T" and is_array(owner):
         return array_method(ev, owner, "transpose", (), {})
+    if name == "real" and is_array(owner) and not np.iscomplexobj(owner):
+        return owner
     if isinstance(owner, TOKENS):
         owner = operators.content(ev, owner)
         if isinstance(owner, Listing):

@@ -38,7 +38,7 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
     function = decorated.underneath(nullable.used(ev, function))
     handler = (builtin.HANDLERS.get(function) or REFLECTING.get(function)) if _hashable(function) else None
     if len(args) == 1 and isinstance(args[0], partial.Selected) and function in (len, sum) and not kwargs:
-        return partial.counted(args[0]) if function is len else partial.reduced(args[0], "sum")
+        return partial.counted(args[0]) if function is len else partial.reduced(ev, args[0], "sum")
     if isinstance(function, Choice):
         raise CannotRoll("one of several functions is called at a symbolic place", choices.REMEDY)
     if choices.involved(args) and not any(function is f for f in TAKING_ITEMS):
@@ -46,7 +46,7 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         if target is None:
             return choices.mapped(ev, lambda *values: call(ev, function, *values, **kwargs), *args)
     if handler is not None:
-        given = args if function in builtin.ASKING else tuple(nullable.used(ev, a) for a in args)
+        given = args if function in builtin.ASKING else tuple(_given(ev, function, a) for a in args)
         return operators.made(ev, handler(ev, *given, **kwargs))
     target = users_function(ev, function)
     if target is not None and isinstance(function, caches.CACHED):
@@ -65,6 +65,13 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
     return library(ev, function, args, kwargs)
 
 
+def _given(ev: Evaluation, function: Any, value: Any) -> Any:
+    """An argument of a builtin: what may be None is not; a slice whose length changes may be iterated."""
+    moving = isinstance(value, partial.Selected) and value.length is not None
+    return value if moving and function in ITERATING else nullable.used(ev, value)
+
+
+ITERATING = (enumerate, zip, reversed, map)
 TAKING_ITEMS = (list, tuple, zip, enumerate, map, filter, print, str, repr, format)
 """Builtins that take things at symbolic places as they are."""
 

@@ -6,13 +6,13 @@ generator expression as a `for` that accumulates, so nothing is stored.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, failing, gaps, operators, partial, tables
+from gradmc.program.frontend import bodies, branches, gaps, operators, partial, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import iterate, materialised, rollable
 from gradmc.program.frontend.values import Selected, is_traced, representable
@@ -111,9 +111,12 @@ def as_list(ev: Evaluation, generation: Generation) -> list:
     heap = ev.heap
     result: list = []
     heap.allocate(result)
-    if rollable(ev, generation.source) is None:
+    source = rollable(ev, generation.source)
+    if source is None:
         result.extend(generation)
         return result
+    if is_traced(source.length):  # written out, it would append or not: as a loop it tells how often
+        generation = replace(generation, size=-1)
     generation.run(lambda value: heap.append(result, value), None, ())
     return result
 
@@ -166,8 +169,7 @@ def extreme(ev: Evaluation, values: Any, combine: Callable[..., Any]) -> Any:
         return result
     numbers = partial.of_list(ev, as_list(ev, generation))
     if isinstance(numbers, Selected):
-        failing.note(ev, jnp.logical_not(jnp.any(numbers.mask)), ValueError)
-        return partial.reduced(numbers, "max" if combine is larger else "min")
+        return partial.reduced(ev, numbers, "max" if combine is larger else "min")
     content = ev.heap.content(numbers)
     if isinstance(content, list):
         result = content[0]

@@ -209,7 +209,7 @@ def load(ev: Evaluation, owner: Any, key: Any, element: Callable[[Any, Any], Any
             return cell(ev, owner.obj, key, element, by_label=place)
         return item(ev, owner.obj, key, element, by_label=place)
     if is_series(owner):
-        return item(ev, owner, key, element)
+        return item(ev, owner, key, element) if hasattr(owner, "index") else element(owner.tolist(), key)
     refuse(f"an item of a {name}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import forms, operators
+from gradmc.program.frontend import forms, operators, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
@@ -112,8 +112,8 @@ def taken(ev: Evaluation, item: Any) -> tuple[list, Item]:
     return leaves, Item(form, 1, len(leaves), True, when)
 
 
-def after(items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> Stack:
-    """The stack of what `n` iterations appended, in the order of the iterations.
+def after(ev: Evaluation, items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> Listing:
+    """What `n` iterations appended, in the order of the iterations.
 
     Args:
         items: what each iteration appends, in order.
@@ -134,10 +134,24 @@ def after(items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> St
         whole = jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         columns.append(whole.reshape((-1, *whole.shape[2:])))
     count = n * sum(item.width for item in items)
+    if len(items) == 1 and (grown := _first(ev, first, n, loop)) is not None:
+        return Growing((), leaves=tuple(columns), form=first.form, count=grown, over=True)
     if any(item.when for item in items):
         kept = np.flatnonzero(np.concatenate([_where(item, n, loop) for item in items], axis=1))
-        return Stack(tuple(column[kept] for column in columns), first.form, len(kept))
-    return Stack(tuple(columns), first.form, count)
+        return Listing((Stack(tuple(column[kept] for column in columns), first.form, len(kept)),))
+    return Listing((Stack(tuple(columns), first.form, count),))
+
+
+def _first(ev: Evaluation, item: Item, n: int, loop: int) -> Any:
+    """How many iterations append, if it is the first ones, and loops around decide how many; None otherwise."""
+    if item.when is None or loop not in item.when.when.loops or item.when.when.loops == (loop,):
+        return None
+    around = tuple(label for label in item.when.when.loops if label != loop)
+    where = np.moveaxis(item.when.when.values, item.when.when.loops.index(loop), -1)
+    count = where.sum(axis=-1)
+    if not np.array_equal(where, np.arange(n) < count[..., None]):
+        return None
+    return tables.look(ev, tables.Table.of(count, around))
 
 
 def _where(item: Item, n: int, loop: int) -> np.ndarray:

@@ -43,10 +43,10 @@ import numpy as np
 
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import objects_inside, shared_always
-from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.subscripts import element
-from gradmc.program.frontend.values import CannotRoll, Unbound, is_traced
+from gradmc.program.frontend.values import CannotRoll, Unbound, at_once, is_traced
 
 TOKENS = (list, dict, np.ndarray, jax.Array)
 
@@ -272,6 +272,14 @@ class Heap:
             (self.frames[-1].born if self.frames else self.made)[id(value)] = value
         return value
 
+    def own(self, value: Any, *given: Any) -> Any:
+        """What an operation has made, as an object of its own: JAX returns its argument where nothing is to be done."""
+        if not isinstance(value, jax.Array) or not value.ndim:
+            return value
+        if not (any(value is g for g in given) or self.known(value) or id(value) in self.made):
+            return value
+        return jax.numpy.copy(value) if is_traced(value) else at_once(jax.numpy.copy, value)
+
     def is_outside(self, value: Any) -> bool:
         """Whether a token was surely made outside of the innermost frame."""
         *around, inner = self.frames
@@ -387,6 +395,11 @@ class Heap:
             return
         present = self.listing(token)
         loop = self._loop_around(token)
+        if isinstance(item, Growing):
+            if loop is not None or not item.over or present.grows or present.length():
+                raise CannotRoll("how often the list grows in the inner loop changes from iteration to iteration")
+            self.write(token, item)
+            return
         if isinstance(item, Sometimes) and (loop is None or present.grows):
             raise OneSided(token)
         if loop is None or id(token) in self.frames[-1].saved or present.grows:

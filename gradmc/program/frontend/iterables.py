@@ -12,10 +12,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import choices, frames, nullable, operators, subscripts, tables
+from gradmc.program.frontend import choices, frames, nullable, operators, partial, subscripts, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing
-from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_array, is_leaf, is_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, Selected, any_traced, is_array, is_leaf, is_traced
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
 ITERATOR_REMEDY = "Loop over the items themselves, or over zip(...) of what is needed together."
@@ -120,7 +120,7 @@ def advancing(ev: Evaluation, source: Any) -> Any:
 
 def rollable(ev: Evaluation, source: Any) -> Rollable | None:
     """The source by index, if it has one form for every index."""
-    source = nullable.used(ev, source)
+    source = source if isinstance(source, Selected) and source.length is not None else nullable.used(ev, source)
     match source:
         case Rollable():
             return source
@@ -134,6 +134,12 @@ def rollable(ev: Evaluation, source: Any) -> Rollable | None:
             return inner and Rollable(inner.length, lambda i: (_plus(ev, start, i), inner.item(i)), inner.most)
         case Zipped():
             return _zip(ev, source)
+        case Selected(length=length) if length is not None:
+            return Rollable(
+                length,
+                lambda i: subscripts.element(ev, partial.unchanged(ev, source).value, i),
+                source.mask.shape[0],
+            )
         case Mapped(function=function):
             inner = _zip(ev, Zipped(ev, source.sources))
             return inner and Rollable(inner.length, lambda i: function(*inner.item(i)), inner.most)

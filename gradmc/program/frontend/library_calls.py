@@ -35,7 +35,7 @@ from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced, at_once
+from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced, at_once, is_array
 
 
 def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -68,7 +68,7 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
             if heavy.is_long(function):
                 heavy.mark(ev, computed)
             whose = getattr(function, "__module__", None) == "math"
-            return new(ev, pythons.note(ev, computed, whose), args)
+            return _of_its_own(ev, function, pythons.note(ev, computed, whose), args)
         if ev.attempts:
             risks.note(ev, function, plain_args, plain_kwargs, None)
     else:
@@ -79,6 +79,18 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return new(ev, exact.exactly(function, *plain_args, **plain_kwargs), args)
     return new(ev, function(*plain_args, **plain_kwargs), args)
+
+
+SAME = (np.asarray, np.asanyarray, np.ascontiguousarray, np.atleast_1d, np.real, np.require, np.float64)
+"""Functions of numpy that return an array as it is, if it is as they are to make it."""
+
+
+def _of_its_own(ev: Evaluation, function: Any, result: Any, args: tuple) -> Any:
+    """What a function of numpy returns: its argument where numpy does, and no other object that there was before."""
+    content = ev.heap.content(args[0]) if args and is_array(args[0]) else None
+    if content is not None and function in SAME and result.shape == content.shape and result.dtype == content.dtype:
+        return args[0]
+    return new(ev, ev.heap.own(result, *args), ())
 
 
 def _computes(function: Any) -> bool:
@@ -113,9 +125,11 @@ def _of_partial(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, An
         return partial.elementwise(ev, operation, *given)
     if len(args) == 1 and not kwargs and isinstance(args[0], partial.Selected):
         if function in partial.SUMS:
-            return partial.reduced(args[0], partial.SUMS[function])
+            return partial.reduced(ev, args[0], partial.SUMS[function])
         if function in (np.array, np.asarray):
             return args[0]
+    if function in (np.dot, np.inner, np.vdot) and all(isinstance(a, partial.Selected) for a in args):
+        return operators.binary(ev, "MatMult", *args)
     return library(
         ev,
         function,

@@ -117,6 +117,8 @@ class Listing:
 
     def concatenate(self, ev: Evaluation, other: "Listing") -> "Listing":
         """With all items of another listing."""
+        if isinstance(other, Growing):
+            raise other.complaint()
         return Listing(tuple(p for p in (*self.parts, *other.parts) if isinstance(p, Stack) or p))
 
     def repeated(self, ev: Evaluation, times: int) -> "Listing":
@@ -277,13 +279,14 @@ class Growing(Listing):
 
     @override
     def items(self, ev: Evaluation) -> Iterator[Any]:
-        raise self._complaint()
+        raise self.complaint()
 
     @override
     def stacked(self) -> Stack:
-        raise self._complaint()
+        raise self.complaint()
 
-    def _complaint(self) -> CannotRoll:
+    def complaint(self) -> CannotRoll:
+        """What keeps it from being read whole."""
         if self.over:
             return CannotRoll("a list is read whole whose length depends on parameters", ENTRIES)
         return CannotRoll("the list is read whole in the loop that appends to it")

@@ -31,7 +31,7 @@ def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) 
     ):
         return _method_of_frames(ev, owner, name, args, kwargs)
     if isinstance(owner, partial.Selected) and name in partial.SUMS.values() and not args and not kwargs:
-        return partial.reduced(owner, name)
+        return partial.reduced(ev, owner, name)
     owner = nullable.used(ev, owner)
     if name in CHANGING and is_container(owner):
         lasting.refuse(ev, owner, args)

@@ -152,7 +152,7 @@ def _partial_binary(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     if op != "MatMult":
         return partial.elementwise(ev, lambda a, b: binary(ev, op, a, b), a, b)
     if isinstance(a, Selected) and isinstance(b, Selected):
-        return partial.reduced(binary(ev, "Mult", a, b), "sum")
+        return partial.reduced(ev, binary(ev, "Mult", a, b), "sum")
     return binary(ev, op, content(ev, a), content(ev, b))
 
 
@@ -245,7 +245,7 @@ def inplace(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
             ev.heap.repeat(a, operator.index(content(ev, b)))
             return a
         return binary(ev, op, a, b)
-    if isinstance(a, Spread):
+    if isinstance(a, Spread) or (isinstance(a, Selected) and a.part_of is not None):
         a.complain()  # an array would be changed in place, a number would not
     if not is_array(a):
         return binary(ev, op, a, b)
@@ -279,7 +279,7 @@ def unary(ev: Evaluation, op: str, a: Any) -> Any:
     return (
         tables.apply(ev, result, UNARY[op], a)
         if tables.scalar(a)
-        else made(ev, partial.note(ev, result, op, (a,), (token,)))
+        else made(ev, partial.note(ev, ev.heap.own(result, a), op, (a,), (token,)))
     )
 
 

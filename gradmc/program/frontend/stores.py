@@ -118,7 +118,7 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
     heap = ev.heap
     view = heap.parent(owner)
     if view is None:
-        heap.write(owner, content)
+        heap.write(owner, heap.own(content))
     elif isinstance(view.index, Rearranged):
         replace(ev, view.parent, view.index.back(content))
     else:

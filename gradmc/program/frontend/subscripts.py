@@ -42,6 +42,8 @@ KEYED_REMEDY = "Put the values into an array, and index that with whole numbers.
 
 def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     """`owner[index]`."""
+    if isinstance(owner, Selected) and owner.length is not None:
+        return _of_moving(ev, owner, index)
     owner = nullable.used(ev, owner)
     if isinstance(owner, Choice) and is_traced(index):
         return choices.item(ev, owner, index)
@@ -55,6 +57,11 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     if isinstance(owner, frames.ROWS) or frames.is_pandas(owner):
         return frames.load(ev, owner, index, lambda o, k: load(ev, o, k))
     content = ev.heap.content(owner)
+    picked = partial.of_list(ev, index)
+    if isinstance(picked, Selected) and is_array(content):
+        if content.ndim > 1:
+            picked.complain()
+        return partial.elementwise(ev, lambda places: load(ev, owner, places), picked)
     index = present_index(ev, index)
     if type(owner) in JOINING and any_traced(index):
         return ev.heap.allocate(_joined(JOINING[type(owner)], index))
@@ -63,13 +70,15 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
             _part(ev, result, owner, index)
         return result
+    if is_array(content) and _holds_objects(content) and symbolic_index(index):
+        return _of_objects(ev, owner, content, index)
     if is_array(content):
-        result = _element(ev, content, index)
+        result = ev.heap.own(_element(ev, content, index), content)
         if is_array(result):
             ev.heap.allocate(result)
             if _is_basic(index):
                 ev.heap.view(result, owner, index)
-        return result
+        return partial.part(ev, result, owner)
     if isinstance(content, list) and not symbolic_index(index):
         try:
             return content[index]
@@ -90,6 +99,34 @@ def _joined(joining: Any, index: Any) -> Any:
     return joining[tuple(array(p) if isinstance(p, list) else p for p in parts)]
 
 
+NUMBERS = "biufcV"
+"""Kinds of numpy's types that compiled code has, and those of JAX's own."""
+
+
+def _holds_objects(content: Any) -> bool:
+    """Whether an array holds text, dates, records or objects."""
+    return content.dtype.kind not in NUMBERS or getattr(content.dtype, "names", None) is not None
+
+
+def _of_objects(ev: Evaluation, owner: Any, content: np.ndarray, index: Any) -> Any:
+    """An item of an array of text, dates, records or objects at a symbolic place."""
+    first, *rest = index if isinstance(index, tuple) else (index,)
+    found = _symbolic(ev, owner, list(content), first) if symbolic_index(first) else content[first]
+    for part in rest:
+        found = load(ev, found, part)
+    return found
+
+
+def _of_moving(ev: Evaluation, owner: Selected, index: Any) -> Any:
+    """An element of a slice whose length changes, or the slice from its end to its beginning."""
+    index = present_index(ev, index)
+    if is_integer(index):
+        return partial.item(ev, owner, index)
+    if index != slice(None, None, -1):
+        owner.complain()
+    return partial.reversed_(ev, owner)
+
+
 def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
     """Note that a value just made from a part of its owner stands for that part: stores into it reach the owner."""
     heap = ev.heap
@@ -98,6 +135,18 @@ def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
 
 
 def _symbolic(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
+    """An item of a Python container at a symbolic index, or a slice of a list that moves."""
+    return _moving(ev, owner, content, index) if isinstance(index, slice) else _item(ev, owner, content, index)
+
+
+def _moving(ev: Evaluation, owner: Any, content: Any, part: slice) -> Any:
+    """A moving slice of a Python container."""
+    if not isinstance(content, list | tuple):
+        raise CannotRoll(f"a slice of a {type(content).__name__} moves with the loop", KEYED_REMEDY)
+    return _from_listing(ev, owner, Listing.of(content), part)
+
+
+def _item(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index."""
     if isinstance(content, str | list | tuple) and content and not _stacks(ev, content):
         bounds.check(ev, index, len(content))
@@ -134,7 +183,7 @@ def _from_listing(ev: Evaluation, owner: Any, content: Listing, index: Any) -> A
     if isinstance(index, slice):
         n = content.length()
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
-            return moving_slices.of_listing(ev, content, index)
+            return fresh_list(ev, moving_slices.of_listing(ev, content, index))
         picked = range(*index.indices(n))
         return fresh_list(ev, Listing.of([load(ev, owner, k) for k in picked]))
     return content.item(ev, index)
@@ -178,9 +227,9 @@ def present_index(ev: Evaluation, index: Any) -> Any:
 
 
 def _is_basic(index: Any) -> bool:
-    """Whether numpy would return a view: integers and slices only."""
+    """Whether numpy would return a view: integers, slices and new axes only."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(is_integer(p) or isinstance(p, slice) or p is Ellipsis for p in parts)
+    return all(is_integer(p) or isinstance(p, slice) or p is Ellipsis or p is None for p in parts)
 
 
 def is_integer(part: Any) -> bool:

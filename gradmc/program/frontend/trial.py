@@ -134,7 +134,7 @@ class Trial(LoopState):
         A list that cannot take its new items sends the loop to Python, which must begin where the loop began.
         """
         added = [
-            (token, Listing((growth.after(items, leaves, self.loop.source.length, self.label),)))
+            (token, growth.after(self.ev, items, leaves, self.loop.source.length, self.label))
             for (token, items), leaves in zip(self.grown, grown, strict=True)
         ]
         tokens = [*self.tokens, *(token for token, _ in added)]

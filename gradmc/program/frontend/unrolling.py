@@ -13,7 +13,7 @@ from gradmc.program import marks
 from gradmc.program.frontend import complaints, marking, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import LONG_LIST, Rollable, iterate
-from gradmc.program.frontend.values import CannotRoll, is_traced
+from gradmc.program.frontend.values import ALIKE, CannotRoll, is_traced
 
 QUIET = 32
 """Unrolling at most so many iterations is not worth a warning."""
@@ -160,8 +160,15 @@ def instead(
     obstacle: BaseException,
 ) -> None:
     """Run a loop in Python that could not be traced once."""
-    remedy = PADDED if complaints.is_concretization(obstacle) else REMEDY
-    run(ev, map(source.item, range(source.length)), body, ended, Unrolled(ev, reason(obstacle), source.length, remedy))
+    loop = Unrolled(ev, reason(obstacle), source.length, _remedy(obstacle))
+    run(ev, map(source.item, range(source.length)), body, ended, loop)
+
+
+def _remedy(obstacle: BaseException) -> str:
+    """What to do about a loop that cannot be traced once: what the obstacle says, if it says something of its own."""
+    if isinstance(obstacle, CannotRoll) and obstacle.remedy != ALIKE:
+        return obstacle.remedy
+    return PADDED if complaints.is_concretization(obstacle) else REMEDY
 
 
 def is_obstacle(error: BaseException) -> bool:

@@ -147,18 +147,28 @@ class Selected:
         value: the whole array; where the mask does not hold, some number that is selected.
         mask: the mask.
         key: which mask that is.
+        length: how many they are, if they are the first ones: those of a slice whose length changes along a loop.
+        part_of: the array that such a slice is a part of, and its version when the slice was made.
     """
 
     value: Any
     mask: Any
     key: Any
+    length: Any = None
+    part_of: tuple[Any, int] | None = None
 
     def complain(self) -> NoReturn:
         """Raise what needing their number means."""
+        if self.length is not None:
+            raise CannotRoll(LENGTH, LENGTH_REMEDY)
         raise CannotRoll(
             "how many elements a mask selects is not known while compiling",
             "Use np.where(mask, x, 0.0), or loop over the elements with an if.",
         )
+
+
+LENGTH = "a slice has a length that changes from iteration to iteration, or that depends on parameters"
+LENGTH_REMEDY = "Loop over the elements, with an if that says which ones count."
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -6,6 +6,7 @@ import math
 import operator
 
 import numpy as np
+import pandas as pd
 
 from tests.frontend.constructs import supported
 from tests.frontend.constructs.loops import M, X, Y
@@ -53,6 +54,33 @@ def window(phi, *, y):
     lp = 0.0
     for t in range(3, len(y)):
         lp -= (y[t] - np.dot(phi, y[t - 3 : t])) ** 2
+    return lp
+
+
+@supported("arrays", "slices whose length changes: `y[:t]`, `y[max(0, t - 5):t]`", np.array([0.1, -0.4, 0.7]), y=Y)
+def up_to_here(phi, *, y):
+    lp = 0.0
+    for t in range(1, len(y)):
+        near = y[max(0, t - 2) : t]
+        lp -= np.sum((y[t] - phi[0] * y[:t]) ** 2) + phi[1] * np.mean(near) * len(near) + near[-1] * phi[2]
+        for k, v in enumerate(near[::-1]):
+            lp += phi[k] * v
+    return lp
+
+
+@supported("arrays", "names, dates and records in arrays, and columns of them", 0.3, x=X)
+def named(a, *, x):
+    names = np.array(["low", "high", "low", "mid", "high", "mid", "low", "low", "mid", "high"])
+    days = np.array(["2026-01-01", "2026-01-04"] * 5, dtype="datetime64[D]")
+    rows = np.array([("a", 1.0), ("b", 2.0)] * 5, dtype=[("name", "U1"), ("weight", float)])
+    frame = pd.DataFrame({"name": names})
+    effects = {"low": -a, "mid": a, "high": a * a}
+    lp = 0.0
+    for i in range(1, len(x)):
+        lp += effects[names[i]] * x[i] + effects[frame["name"].values[i]] + effects[frame["name"][i - 1]]
+        lp += a * rows[i]["weight"] * ((days[i] - days[i - 1]) / np.timedelta64(1, "D"))
+    for row in rows:
+        lp -= a * row["weight"] if row["name"] == "b" else a * a
     return lp
 
 
@@ -423,6 +451,17 @@ def list_windows(a, *, x):
         h.append(0.5 * sum(h[-2:]) + a * x[t])
         h[t] += 0.1 * sum(h[t - 2 : t])
     return sum(h)
+
+
+@supported("lists", "slices and comprehensions whose length changes along a loop", 0.3, x=X)
+def lists_up_to_here(a, *, x):
+    values = [a * v for v in x]
+    lp = 0.0
+    for t in range(1, len(x)):
+        weighted = [v * a**j for j, v in enumerate(values[:t])]
+        weighted.append(a)
+        lp += sum(weighted) / len(weighted) + max(values[max(0, t - 3) : t]) + math.log(1 + np.sum(np.exp(weighted)))
+    return lp
 
 
 @supported("lists", "an empty list that grows and is read", 0.3, x=X)

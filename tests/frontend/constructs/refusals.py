@@ -613,7 +613,7 @@ def putting(a):
     x=np.arange(40.0),
     line="for v in x",
     message="an iterator that was made before the loop or branch moves on inside it, and it has more than",
-    remedy="Loop over a range or an array",
+    remedy="Loop over the items themselves, or over zip(...) of what is needed together.",
 )
 def moving_iterator(a, *, x):
     signs = itertools.cycle([1.0, -1.0])
@@ -812,7 +812,7 @@ def returns_nothing(a):
     x=np.arange(1200.0),
     line="for v in x",
     message="attribute 'total' of a Box is read in the loop or branch, and may not be set there",
-    remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
+    remedy="Set the attribute before it, so that it has a value on every path.",
 )
 def changes_object(a, *, x):
     box, lp = Box(), 0.0
@@ -846,12 +846,31 @@ def changing_size(a, *, n):
 
 
 @refused(
+    "items of a dict that a long loop makes, by names that it runs over",
+    0.3,
+    games=[("ann", "bob"), ("bob", "cy"), ("cy", "ann")] * 9,
+    line="for winner, loser in games",
+    message="a store into a dict by a key that changes",
+    remedy="Make the dict with all its keys before the loop, or an array instead: index it with places[key].",
+)
+def ratings_made_by_names(a, *, games):
+    ratings = {}
+    lp = 0.0
+    for winner, loser in games:
+        ahead = ratings.get(winner, 0.0) - ratings.get(loser, 0.0)
+        lp -= math.log1p(math.exp(-ahead))
+        ratings[winner] = ratings.get(winner, 0.0) + a * math.exp(-ahead)
+        ratings[loser] = ratings.get(loser, 0.0) - a * math.exp(-ahead)
+    return lp
+
+
+@refused(
     "a long loop over functions",
     3.0,
     functions=[math.sin, math.cos] * 20,
     line="for f in functions",
     message="one of several functions is called at a symbolic place",
-    remedy="Loop over a range or an array, and index arrays (not lists of unlike things, strings or dicts) with the loop's variable, so that every iteration does the same.",
+    remedy="Put what the loop needs into arrays, and index those with whole numbers.",
 )
 def long_unlike(a, *, functions):
     lp = 0.0

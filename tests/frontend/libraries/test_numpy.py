@@ -60,6 +60,7 @@ def test_arrays() -> None:
             "append": lambda a, b, c: np.append([a, b], c)[2] * np.insert(np.array([a, b]), 1, c)[1],
             "rows": lambda a, b, c: np.r_[a, b, c] @ np.c_[[a, b, c], [1.0, 2.0, 3.0]][:, 1],
             "bincount": lambda a, b, c: np.bincount([0, 2, 2], weights=[a, b, c])[2],
+            "tuples beside an array": lambda a, b, c: np.array([[1.0, 2.0, 0.5]]).dot((a, b, c))[0],
             "digitize": lambda a, b, c: a * np.digitize(b, [0.0, 1.0, 2.0]),
         }
     )
