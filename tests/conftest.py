@@ -8,6 +8,7 @@ passed is written to `campaigns.json`, with date and commit.
 """
 
 import datetime
+import gc
 import json
 import os
 import secrets
@@ -25,6 +26,7 @@ import gradmc  # noqa: F401  # before anything starts JAX's backend: it sets how
 
 CAMPAIGNS = Path(__file__).with_name("campaigns.json")
 SEED_VARIABLE = "GRADMC_TEST_SEED"  # inherited by the workers of pytest-xdist
+gc.set_threshold(50_000, 20, 20)  # tests make many objects: with the usual 700 and 10 garbage is looked for all the time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         campaigns = [item for item in items if item.get_closest_marker("campaign")]
         config.hook.pytest_deselected(items=campaigns)
         items[:] = [item for item in items if item not in campaigns]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage no longer among what was imported and collected, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
