@@ -9,7 +9,7 @@ granted: `Batches.check` compares two batches with both together.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,9 @@ from gradmc.errors import UsageError
 from gradmc.program.binding import BoundModel
 from gradmc.program.layout import Layout
 from gradmc.program.marks import weighted
-from gradmc.program.tracing import Traced, trace
+
+if TYPE_CHECKING:  # a run without batches, loaded from disk, needs neither front end nor middle end
+    from gradmc.program.tracing import Traced
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
@@ -92,7 +94,9 @@ class Batches:
         """The program for a batch as it is, with its observed terms."""
         return Estimate(self, self._trace(collect=True))
 
-    def _trace(self, *, collect: bool) -> Traced:
+    def _trace(self, *, collect: bool) -> "Traced":
+        from gradmc.program.tracing import trace
+
         part = _part(self.bound, self.axes, self.dimension, np.arange(self.size))
         with jax.enable_x64(self.dtype == np.float64):
             return trace(part, self.dtype, collect=collect, varying=tuple(self.axes))
@@ -147,7 +151,7 @@ class Estimate:
     """
 
     batches: Batches
-    program: Traced
+    program: "Traced"
 
     def __call__(
         self, x: Float[Array, "dim"], rows: Int[Array, "size"], arrays: tuple[Any, ...], *, jacobian: bool

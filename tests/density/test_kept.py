@@ -315,8 +315,21 @@ def test_two_processes(tmp_path: Path, cache: Path) -> None:
         )
     )
 
-    def process() -> Any:
-        command = [sys.executable, "-W", "ignore", str(tmp_path / "main.py")]
+    (tmp_path / "plain.py").write_text(
+        textwrap.dedent(
+            """
+            import json, sys
+            import gradmc as gm
+            from model import line
+            gm.sample(line, {"y": [1.0, 2.0, 0.5]}, seed=1, warmup=100, draws=50, progress="none")
+            slow = ("gradmc.program.frontend.hooks", "gradmc.program.middle", "numpyro.distributions")
+            print(json.dumps([name for name in slow if name in sys.modules]))
+            """
+        )
+    )
+
+    def process(script: str = "main.py") -> Any:
+        command = [sys.executable, "-W", "ignore", str(tmp_path / script)]
         return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     first, second = process(), process()
@@ -324,6 +337,7 @@ def test_two_processes(tmp_path: Path, cache: Path) -> None:
     assert second[0] == 0
     assert first[1:3] == second[1:3]
     assert not second[3], "numpyro takes longer to import than this run"
+    assert process("plain.py") == [], "nor is anything imported that traces and compiles"
     text = (tmp_path / "model.py").read_text()
     for changed in (text.replace("SCALE = 2.0", "SCALE = 2.5"), text.replace("logpdf(a, 4)", "logpdf(a, 5)")):
         (tmp_path / "model.py").write_text(changed)

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend
 import numpy as np
 import pytest
 
 from gradmc.errors import ProgramError
+from gradmc.program import ir
 from gradmc.program.compiler import evaluate, trace
+from gradmc.program.frontend.random_execution import UNKNOWN, sampled
 from gradmc.program.frontend.response import _follows
 from gradmc.program.frontend.search import Search, Status
 
@@ -1009,3 +1012,26 @@ def test_what_is_only_recorded_needs_no_derivative(x64: None) -> None:
         return a * b
 
     assert float(evaluate(recorded, (0.7, 1.3), {}, collect=True)[0]) == pytest.approx(0.91)
+
+
+def test_loops_within_are_run_on_numbers():
+    """A body that is run on random numbers runs its own loops too; what lies beyond an array is not known."""
+
+    def within(start, table):
+        def step(i, total):
+            after = 0.5 * total + ir.load(table, i)
+            return after, after * i
+
+        return ir.for_loop(4, step, start)
+
+    with jax.enable_x64(True):
+        for entries in (5, 3):
+            table = np.linspace(0.1, 0.9, entries)
+            traced = jax.make_jaxpr(within)(0.3, table)
+            got = sampled(traced, [np.asarray(0.3), table], np.random.default_rng(1))
+            if entries < 4:
+                assert all(value is UNKNOWN for value in got)
+            else:
+                for value, want in zip(got, jax.extend.core.jaxpr_as_fun(traced)(0.3, table), strict=True):
+                    np.testing.assert_allclose(value, want, rtol=1e-14)
+        assert sampled(traced, [UNKNOWN, table], np.random.default_rng(1)) == [UNKNOWN, UNKNOWN]

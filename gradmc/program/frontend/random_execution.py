@@ -17,6 +17,8 @@ from gradmc.program.frontend.flows import has_while
 from gradmc.program.middle.folding import ELEMENTWISE, fold_elementwise
 
 UNKNOWN = object()
+MOST = 200
+"""Iterations of a loop that are made one by one: to compile it takes as long as some hundreds."""
 
 
 def sampled(jaxpr: Jaxpr, inputs: Sequence[Any], rng: np.random.Generator) -> list[Any]:
@@ -62,9 +64,29 @@ def _results(eqn: JaxprEqn, values: list[Any], rng: np.random.Generator) -> Sequ
         return [fold_elementwise(eqn, np.broadcast_arrays(*values))]
     if eqn.primitive is ir.load_p:
         return [_loaded(*values)]
+    if eqn.primitive is ir.for_p and eqn.params["length"] <= MOST:
+        return _iterated(eqn, values, rng)
     with jax.ensure_compile_time_eval():
         out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
     return list(map(np.asarray, out if eqn.primitive.multiple_results else [out]))
+
+
+def _iterated(eqn: JaxprEqn, values: list[Any], rng: np.random.Generator) -> list[Any]:
+    """The results of a loop, iteration by iteration."""
+    body, n, m = (eqn.params[name] for name in ("body", "n_consts", "n_carry"))
+    carry, rows = values[n:], []
+    for i in range(eqn.params["length"]):
+        out = sampled(body, [np.asarray(i, body.in_avals[0].dtype), *values[:n], *carry], rng)
+        carry = out[:m]
+        rows.append(out[m:])
+    return [*carry, *(_stacked(v, [row[k] for row in rows]) for k, v in enumerate(eqn.outvars[m:]))]
+
+
+def _stacked(variable: Var, rows: list[Any]) -> Any:
+    if any(row is UNKNOWN for row in rows):
+        return UNKNOWN
+    aval: Any = variable.aval
+    return np.asarray(rows, aval.dtype).reshape(aval.shape)
 
 
 def _selected(values: list[Any]) -> Any:

@@ -5,11 +5,12 @@ a result that does not need the recurrence is computed outside the sequential pa
 also yields one that does.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any
 
-from jax.extend.core import Jaxpr, JaxprEqn, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from gradmc.program import ir
 
@@ -36,81 +37,18 @@ def spread_from(body: Jaxpr, start: Iterable[Var]) -> set[Var]:
 
 def operands(eqn: JaxprEqn, k: int) -> list[Any]:
     """The operands that result `k` of an equation needs."""
-    if eqn.primitive not in (ir.for_p, ir.while_p, ir.if_p):
+    if eqn.primitive not in _NEEDS:
         return eqn.invars
-    return _cut(eqn, (k,))[0]
+    return [eqn.invars[j] for j in _bits(_needs(eqn)[k])]
 
 
 def restrict(eqn: JaxprEqn, outs: Iterable[int]) -> JaxprEqn:
     """The equation with only the results `outs`, and of its operands only those that they need."""
     outs = tuple(outs)
-    if eqn.primitive not in (ir.for_p, ir.while_p, ir.if_p):
+    if eqn.primitive not in _NEEDS:
         return eqn
     invars, params, kept = _cut(eqn, outs)
     return eqn.replace(invars=invars, outvars=[eqn.outvars[k] for k in kept], params=params)
-
-
-@lru_cache(maxsize=4096)
-def _cut(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:
-    """Operands, parameters and results of the equation that computes `outs` only.
-
-    A loop keeps the carried values that the results need; the results kept are then more than `outs`.
-    """
-    return _CUTS[eqn.primitive](eqn, outs)
-
-
-def _cut_if(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:
-    sides = [prune(eqn.params[name], outs) for name in ("then", "otherwise")]
-    live = [needed(side, side.outvars) for side in sides]
-    keep = [k for k in range(len(eqn.invars) - 1) if any(s.invars[k] in n for s, n in zip(sides, live, strict=True))]
-    sides = [s.replace(invars=[s.invars[k] for k in keep]) for s in sides]
-    params = eqn.params | {"then": sides[0], "otherwise": sides[1]}
-    return [eqn.invars[0], *(eqn.invars[1 + k] for k in keep)], params, list(outs)
-
-
-def _cut_for(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:
-    body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
-    carried = _carried(body, [body.outvars[k] for k in outs if k >= m], {k for k in outs if k < m}, 1 + n, m)
-    kept = [*sorted(carried), *(k for k in outs if k >= m)]
-    body = prune(body, kept)
-    live = needed(body, body.outvars)
-    consts = [k for k in range(n) if body.invars[1 + k] in live]
-    invars = [body.invars[0], *(body.invars[1 + k] for k in consts), *(body.invars[1 + n + k] for k in sorted(carried))]
-    operands = [*(eqn.invars[k] for k in consts), *(eqn.invars[n + k] for k in sorted(carried))]
-    body = body.replace(invars=invars)
-    names = tuple(eqn.params["names"][k] for k in sorted(carried))
-    params = {"body": body, "n_consts": len(consts), "n_carry": len(carried), "names": names}
-    return operands, eqn.params | params, kept
-
-
-def _cut_while(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:
-    cond, body, n = eqn.params["cond"], eqn.params["body"], eqn.params["n_consts"]
-    tested = needed(cond, cond.outvars)
-    wanted = set(outs) | {k for k, v in enumerate(cond.invars[n:]) if v in tested}
-    carried = sorted(_carried(body, [], wanted, n, len(body.outvars)))
-    body = prune(body, carried)
-    live = needed(body, body.outvars)
-    consts = [k for k in range(n) if body.invars[k] in live or cond.invars[k] in tested]
-    kept = [*consts, *(n + k for k in carried)]
-    body = body.replace(invars=[body.invars[k] for k in kept])
-    cond = cond.replace(invars=[cond.invars[k] for k in kept])
-    params = eqn.params | {"cond": cond, "body": body, "n_consts": len(consts)}
-    return [eqn.invars[k] for k in kept], params, carried
-
-
-_CUTS = {ir.if_p: _cut_if, ir.for_p: _cut_for, ir.while_p: _cut_while}
-
-
-def _carried(body: Jaxpr, also: list[Any], wanted: set[int], first: int, count: int) -> set[int]:
-    """The carried values that the carried values `wanted` and the results `also` need, over all iterations."""
-    position = {v: k for k, v in enumerate(body.invars[first : first + count])}
-    done: set[int] = set()
-    todo = set(wanted) | {position[v] for v in needed(body, also) if v in position}
-    while todo:
-        k = todo.pop()
-        done.add(k)
-        todo |= {position[v] for v in needed(body, [body.outvars[k]]) if v in position} - done
-    return done
 
 
 def prune(body: Jaxpr, outs: Iterable[int]) -> Jaxpr:
@@ -123,3 +61,102 @@ def prune(body: Jaxpr, outs: Iterable[int]) -> Jaxpr:
         if used:
             eqns.append(restrict(eqn, used))
     return body.replace(outvars=outvars, eqns=eqns)
+
+
+@lru_cache(maxsize=4096)
+def _cut(eqn: JaxprEqn, outs: tuple[int, ...]) -> tuple[list[Any], dict, list[int]]:
+    """Operands, parameters and results of the equation that computes `outs` only.
+
+    A loop keeps the carried values that the results need; the results kept are then more than `outs`.
+    """
+    needs = _needs(eqn)
+    return _CUTS[eqn.primitive](eqn, outs, list(_bits(reduce(or_, (needs[k] for k in outs), 0))))
+
+
+def _cut_if(eqn: JaxprEqn, outs: tuple[int, ...], keep: list[int]) -> tuple[list[Any], dict, list[int]]:
+    keep = sorted({0, *keep})
+    sides = [prune(eqn.params[name], outs) for name in ("then", "otherwise")]
+    sides = [s.replace(invars=[s.invars[k - 1] for k in keep[1:]]) for s in sides]
+    params = eqn.params | {"then": sides[0], "otherwise": sides[1]}
+    return [eqn.invars[k] for k in keep], params, list(outs)
+
+
+def _cut_for(eqn: JaxprEqn, outs: tuple[int, ...], keep: list[int]) -> tuple[list[Any], dict, list[int]]:
+    body, n, m = eqn.params["body"], eqn.params["n_consts"], eqn.params["n_carry"]
+    carried = [k - n for k in keep if k >= n]
+    kept = [*carried, *(k for k in outs if k >= m)]
+    body = prune(body, kept)
+    body = body.replace(invars=[body.invars[0], *(body.invars[1 + k] for k in keep)])
+    names = tuple(eqn.params["names"][k] for k in carried)
+    params = {"body": body, "n_consts": len(keep) - len(carried), "n_carry": len(carried), "names": names}
+    return [eqn.invars[k] for k in keep], eqn.params | params, kept
+
+
+def _cut_while(eqn: JaxprEqn, outs: tuple[int, ...], keep: list[int]) -> tuple[list[Any], dict, list[int]]:
+    cond, n = eqn.params["cond"], eqn.params["n_consts"]
+    carried = [k - n for k in keep if k >= n]
+    body = prune(eqn.params["body"], carried)
+    body = body.replace(invars=[body.invars[k] for k in keep])
+    cond = cond.replace(invars=[cond.invars[k] for k in keep])
+    params = eqn.params | {"cond": cond, "body": body, "n_consts": len(keep) - len(carried)}
+    return [eqn.invars[k] for k in keep], params, carried
+
+
+_CUTS = {ir.if_p: _cut_if, ir.for_p: _cut_for, ir.while_p: _cut_while}
+
+
+# --- operands by result, as the bits of whole numbers ----------------------------------------------
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """The positions of the bits that are set, from below."""
+    return (k for k in range(mask.bit_length()) if mask >> k & 1)
+
+
+@lru_cache(maxsize=4096)
+def _needs(eqn: JaxprEqn) -> list[int]:
+    """The operands that each result of an `if` or a loop needs."""
+    return _NEEDS[eqn.primitive](eqn.params)
+
+
+def _needs_if(params: dict[str, Any]) -> list[int]:
+    return [1 | (a | b) << 1 for a, b in zip(_reach(params["then"]), _reach(params["otherwise"]), strict=True)]
+
+
+def _needs_for(params: dict[str, Any]) -> list[int]:
+    rows = [row >> 1 for row in _reach(params["body"])]  # the index is none of the operands
+    return _over_iterations(rows, params["n_consts"], params["n_carry"], 0)
+
+
+def _needs_while(params: dict[str, Any]) -> list[int]:
+    rows = _reach(params["body"])
+    return _over_iterations(rows, params["n_consts"], len(rows), _reach(params["cond"])[0])
+
+
+def _over_iterations(rows: list[int], n_consts: int, n_carry: int, always: int) -> list[int]:
+    """What each result of a loop needs over all iterations, from what it needs in one; `always` all do."""
+    found = []
+    for k, row in enumerate(rows):
+        mask, todo = 0, always | (1 << n_consts + k if k < n_carry else row)
+        while todo & ~mask:
+            new, mask = todo & ~mask, mask | todo
+            todo = reduce(or_, (rows[j] for j in _bits(new >> n_consts)), 0)
+        found.append(mask)
+    return found
+
+
+_NEEDS = {ir.if_p: _needs_if, ir.for_p: _needs_for, ir.while_p: _needs_while}
+
+
+@lru_cache(maxsize=4096)
+def _reach(body: Jaxpr) -> list[int]:
+    """The inputs that each result of a jaxpr depends on."""
+    reach: dict[Any, int] = {v: 1 << k for k, v in enumerate(body.invars)}
+    for eqn in body.eqns:
+        given = [0 if isinstance(a, Literal) else reach.get(a, 0) for a in eqn.invars]
+        if eqn.primitive in _NEEDS:
+            masks = [reduce(or_, (given[j] for j in _bits(need)), 0) for need in _needs(eqn)]
+        else:
+            masks = [reduce(or_, given, 0)] * len(eqn.outvars)
+        reach.update(zip(eqn.outvars, masks, strict=True))
+    return [0 if isinstance(a, Literal) else reach.get(a, 0) for a in body.outvars]
