@@ -1,5 +1,6 @@
 """Many fits: those of `gm.sample`, side by side, wherever they are made."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -140,6 +141,55 @@ def test_data_sets_of_several_sizes_stack(fitted: tuple[Path, Any, int]) -> None
     assert named_axis["n"].values.tolist() == ["b", "d", "a", "c"]
     assert np.isfinite(named_axis.sel(n="b").values).all()
     assert np.isnan(named_axis.sel(n="d").values[1]).all()
+
+
+@gm.model
+def site(mu: gm.Real, *, y: gm.Data["visit"], kind: gm.Data["visit"], shift: gm.Data) -> float:
+    lp = gm.lpdf.normal(mu, 0.0, 2.0)
+    for j in range(len(y)):
+        lp += gm.observe("y", gm.lpdf.normal(y[j], mu + shift[kind[j]], 1.0))
+    return lp
+
+
+def visits(rows: int) -> dict[str, Any]:
+    rng = np.random.default_rng(rows)
+    return {"y": rng.normal(size=rows), "kind": rng.integers(0, 2, rows), "shift": [0.0, 1.0]}
+
+
+@pytest.mark.parametrize(("pad", "programs"), [("visit", 1), ({"visit": 40}, 2)])
+def test_data_sets_of_fifty_lengths_are_compiled_once(pad: Any, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, once = [], sampler.compile_run
+    monkeypatch.setattr(sampler, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
+    labelled = {"y": [0.5, 1.0], "kind": [0, 1], "shift": [0.0, 1.0], "visit": ["a", "b"]}
+    tiny = {"chains": 1, "warmup": 5, "draws": 2, "kernel": "hmc", "start": "uniform"}
+    data = {**{str(rows): visits(rows) for rows in range(3, 52)}, "labelled": labelled, "empty": visits(0)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        tree = gm.sample_many(site, data, pad=pad, **tiny)
+    known.forget()
+    assert len(compiled) == programs
+    assert tree["fits"].sizes["data_set"] == 50
+    assert (
+        str(tree["failures"]["reason"].values[0]) == "pad: there are no rows along 'visit', of which one could be added"
+    )
+    for told in tree["fits"]["attributes"].values:
+        assert json.loads(told)["self_check_value"] == "agrees", "with plain Python on the data as they are"
+    for group, name in (("log_likelihood", "y"), ("observed_data", "y"), ("constant_data", "kind")):
+        here = (
+            tree[group][name].sel(data_set="7").isel({d: 0 for d in ("chain", "draw") if d in tree[group][name].dims})
+        )
+        assert np.flatnonzero(here.notnull()).tolist() == list(range(7))
+        assert tree[group]["visit"].values.tolist() == [*map(str, range(51)), "a", "b"]
+    mu = tree["posterior"]["mu"].sel(data_set="7").values
+    terms = tree["log_likelihood"]["y"].sel(data_set="7").values[..., :7]
+    given = visits(7)
+    centred = given["y"] - mu[..., None] - np.asarray(given["shift"])[given["kind"]]
+    np.testing.assert_allclose(terms, -0.5 * centred**2 - 0.5 * np.log(2 * np.pi), rtol=1e-12)
+
+
+def test_padding_is_refused_where_the_density_is_no_sum() -> None:
+    with pytest.raises(UsageError, match="pad: the parameter 'theta' has entries along 'n'"):
+        many(sets(), pad="n")
 
 
 def test_counts_are_given_as_reals_where_that_changes_nothing() -> None:
