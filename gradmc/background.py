@@ -57,6 +57,8 @@ class Handle:
             return store.to_datatree()
         if run is not None and (run.draws / "zarr.json").exists():
             return open_draws(run.draws)
+        if run is not None and not self._active:  # at an address; the copy that was worked on is gone
+            return open_draws(run.published)
         raise UsageError("there are no draws after warmup yet; look again later, or wait for result()")
 
     def stop(self) -> None:

@@ -130,7 +130,7 @@ class OutputSection(Section):
     dir: str = Field(
         default="",
         min_length=1,
-        description="run directory; runs/<name of the configuration file> if absent",
+        description="run directory, or its address; runs/<name of the configuration file> if absent",
         examples=["runs/eight_schools"],
     )
     keep_warmup: bool = Field(default=False, description="keep the draws of warmup", examples=[True])

@@ -66,6 +66,15 @@ def test_a_run_at_an_address_is_that_of_a_directory(here: Any, tmp_path: Path, f
         gm.sample(bowl, output=ADDRESS, **SHORT)
 
 
+def test_in_the_background(here: Any) -> None:
+    handle = gm.start(bowl, output=ADDRESS, **SHORT)
+    assert same(handle.result(), here)
+    assert same(handle.draws(), here)
+    handle.extend(20)
+    assert handle.result()["posterior"].sizes["draw"] == 50
+    assert same(handle.draws(), here)
+
+
 class Diary:
     """Notes what is put to a store, so that any moment can be gone back to."""
 
