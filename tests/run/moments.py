@@ -28,7 +28,8 @@ def main() -> None:
 
 def options(draws: int, seed: int) -> dict[str, Any]:
     """How it is sampled."""
-    short = {"kernel": "hmc", "start": "uniform", "check": False, "progress": "none"}
+    keep = gm.Keep(exclude=("log_likelihood/*",))  # which have an entry for each row
+    short = {"kernel": "hmc", "start": "uniform", "check": False, "progress": "none", "keep": keep}
     return {"chains": 2, "warmup": 150, "draws": draws, "seed": seed, **short}
 
 
