@@ -26,7 +26,7 @@ WORDS = {
 
 def status(directory: Path | str, *, common: Common) -> int:
     """Print where a run stands."""
-    with reading(directory) as run:
+    with reading(directory, draws=False) as run:
         manifest = run.read_manifest()
         content: dict[str, Any] = {
             "directory": run.name,

@@ -39,7 +39,7 @@ PUT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """A writer who has not been heard of for so long is taken to be dead; on another machine the clock may differ."""
 WRITER, MANIFEST = "writer.json", "manifest.json"
-ROOT = "draws.zarr/zarr.json"
+DRAWS, ROOT = "draws.zarr/", "draws.zarr/zarr.json"
 """Says how many draws there are."""
 CONTENT = 4
 """Rank of files that speak of no others."""
@@ -50,8 +50,12 @@ STAYS = ("lock",)
 
 
 @contextmanager
-def reading(place: Path | str) -> Iterator[RunDirectory]:
+def reading(place: Path | str, *, draws: bool = True) -> Iterator[RunDirectory]:
     """The run at a place, to be read: where it is, or a copy of it, which is deleted in the end.
+
+    Args:
+        place: a directory or an address.
+        draws: whether a copy has to have the draws.
 
     Raises:
         UsageError: there is none.
@@ -64,7 +68,7 @@ def reading(place: Path | str) -> Iterator[RunDirectory]:
         return
     with tempfile.TemporaryDirectory(prefix="gradmc-") as folder:
         mirror = Mirror(Address(str(place)), Path(folder) / "run")
-        mirror.fetch()
+        mirror.fetch(draws=draws)
         run = RunDirectory(mirror.path, address=mirror.place.url, writer=mirror.other_writer())
         run.refuse_absent()
         yield run
@@ -133,14 +137,14 @@ class Mirror:
         self._begun = False
         self.lagging = False
 
-    def fetch(self) -> None:
+    def fetch(self, *, draws: bool = True) -> None:
         """Copy what is at the address to the directory, unless that was begun and has no manifest yet."""
         names = [name for name in self.place.all_names() if name != WRITER]
         self._there = set(names)
         if self._begun and MANIFEST not in names:
             return
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for group in _by_rank(names):
+            for group in _by_rank(name for name in names if draws or not name.startswith(DRAWS)):
                 list(pool.map(self._fetch, group))
 
     def _fetch(self, name: str) -> None:

@@ -142,7 +142,12 @@ def test_one_process_at_a_time_writes(here: Any, files: Any, capsys: Any, monkey
     marked(files, age=5.0)
     with pytest.raises(ResumeError, match="mirror/run is in use by process 12 on elsewhere, since today; wait for it"):
         gm.sample(bowl, output=ADDRESS, resume=True, **{**SHORT, "draws": 50})
-    assert cli(["status", ADDRESS]) == 0
+    wanted: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Address, "read", lambda place, name, read=Address.read: wanted.append(name) or read(place, name))
+        assert cli(["status", ADDRESS]) == 0
+    assert "manifest.json" in wanted
+    assert not any(name.startswith("draws") for name in wanted), "which may be large"
     assert "(process 12 on elsewhere)" in capsys.readouterr().out
     marked(files, age=mirror.STALE_SECONDS + 1.0)
     assert gm.sample(bowl, output=ADDRESS, resume=True, **{**SHORT, "draws": 50})["posterior"].sizes["draw"] == 50
