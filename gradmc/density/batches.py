@@ -27,7 +27,7 @@ from gradmc.program.tracing import Traced, trace
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
-TRIES = 100
+TRIES, LOOKS = 100, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,8 +124,6 @@ class Batches:
         """
         half = self.of_size(max(1, min(self.size, self.rows // 2)))
         single, both = half.marked(), half.of_size(min(2 * half.size, self.rows)).marked()
-        chosen = rng.permutation(self.rows)[: both.batches.size]
-        first, second = chosen[: half.size], chosen[len(chosen) - half.size :]
         names = tuple(name for name, count in single.counts().items() if both.counts()[name] != count)
         if not names:
             told = "no term is marked by gm.observe along it" if single.counts() else "the model marks none"
@@ -133,10 +131,19 @@ class Batches:
                 f"{self.asked}: the terms along {self.dimension!r} must be known, but {told}; write "
                 "lp += gm.observe(name, term) for the term of each row"
             )
-        if len(chosen) < 2 * half.size:  # one row alone: there is nothing to compare
+        if both.batches.size < 2 * half.size:  # one row alone: there is nothing to compare
             return names
-        parts = [single.split(x, rows, names) for rows in (first, second)]
-        whole = both.split(x, chosen, names)
+        for _ in range(LOOKS):
+            chosen = rng.permutation(self.rows)[: both.batches.size]
+            parts = [single.split(x, rows, names) for rows in (chosen[: half.size], chosen[half.size :])]
+            whole = both.split(x, chosen, names)
+            if np.all(np.isfinite([*parts, whole])):
+                break
+        else:
+            raise UsageError(
+                f"{self.asked}: the terms of some rows of {self.dimension!r} are not finite where it is looked whether "
+                "the density is a sum over them, so that cannot be seen"
+            )
         scale = max(1.0, *(abs(value) for pair in (*parts, whole) for value in pair))
         bound = TOLERANCE[str(self.dtype)] * scale
         if max(abs(rest - whole[1]) for _, rest in parts) > bound:
