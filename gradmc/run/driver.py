@@ -316,8 +316,8 @@ class Driver:
         first = nothing if keep_warmup else warm
         for rows in self._pieces(first, filled):
             begin, ready, end = (np.clip(n - rows.start, 0, rows.stop - rows.start) for n in (first, warm, filled))
-            own = (_of_rows(part, rows) for part in (buffer.positions, buffer.statistics))
-            groups = groups_of(self.plan, *own, end, self._pool)
+            positions, statistics = (_of_rows(part, rows) for part in (buffer.positions, buffer.statistics))
+            groups = groups_of(self.plan, positions, statistics, end, self._pool)
             for warmup, low, high in ((True, begin, ready), (False, ready, end)):
                 if np.any(high > low) and (keep_warmup or not warmup):
                     self._sink.put(lane.chains, warmup, groups, low, high)
