@@ -11,7 +11,6 @@ from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.printable import printable
 from gradmc.results.reading import open_draws
-from gradmc.results.run_directory import RunDirectory
 from gradmc.run.progress import ChainStatus, Display, duration
 from gradmc.sample import prepared, sample
 from gradmc.session import Job, Session
@@ -53,11 +52,13 @@ class Handle:
         Raises:
             UsageError: there are none yet.
         """
-        output, store = self._job.output, self._session.store
-        if output is None and store is not None and store.lengths(False).any():
+        run, store = self._session.run, self._session.store
+        if run is None and store is not None and store.lengths(False).any():
             return store.to_datatree()
-        if output is not None and (RunDirectory(output).draws / "zarr.json").exists():
-            return open_draws(RunDirectory(output).draws)
+        if run is not None and (run.draws / "zarr.json").exists():
+            return open_draws(run.draws)
+        if run is not None and not self._active:  # at an address; the copy that was worked on is gone
+            return open_draws(run.published)
         raise UsageError("there are no draws after warmup yet; look again later, or wait for result()")
 
     def stop(self) -> None:

@@ -2,7 +2,8 @@
 
 Each data set is sampled as by `gm.sample`, with a seed of its own, which depends on its name and not on the others. A
 worker traces and compiles the program once for data of the same shapes (`gradmc.density.known`); integer arrays that
-differ are given as reals where the program takes them so (`gradmc.density.reals`).
+differ are given as reals where the program takes them so (`gradmc.density.reals`), and data of several lengths are
+padded where that is asked for (`gradmc.density.padding`).
 """
 
 import functools
@@ -13,19 +14,23 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gradmc.arguments import check_whole
 from gradmc.density import Precision
+from gradmc.density.base import dtype_of
+from gradmc.density.padding import PaddedDensity, Padding, padded_along
+from gradmc.density.program_density import density
 from gradmc.density.reals import as_reals, counts
 from gradmc.elsewhere import explaining
 from gradmc.errors import GradmcError, UsageError
 from gradmc.program.fingerprint import digest
 from gradmc.program.model import Model
 from gradmc.program.parcel import Parcel, packed
-from gradmc.results.fits import FITS, STORE, Fit, Outline, in_memory, write_store
+from gradmc.results.fits import FITS, STORE, Fit, Outline, in_memory, without_added_rows, write_store
 from gradmc.results.keep import Keep
 from gradmc.results.manifest import hash_data
 from gradmc.results.place import Place, place_of
@@ -44,12 +49,17 @@ class FitTask:
     Args:
         model: what to sample.
         options: arguments of `gm.sample`, all but model, data, seed.
+        pad: the dimension along which data sets are padded, and to multiples of how many rows; 0 stands for the length
+            of the longest. None pads nothing.
         reals: integer arrays of the data that are given as reals (`gradmc.density.reals`).
+        padding: what `pad` comes to, for data sets that are padded.
     """
 
     model: Model
     options: dict[str, Any]
+    pad: tuple[str, int] | None = None
     reals: tuple[str, ...] = ()
+    padding: Padding | None = None
 
 
 @explaining
@@ -59,6 +69,7 @@ def sample_many(
     *,
     executor: Any = None,
     output: Path | str | None = None,
+    pad: str | Mapping[str, int] | None = None,
     seed: int = 0,
     chains: int = 4,
     warmup: int = 1000,
@@ -85,6 +96,10 @@ def sample_many(
         output: a directory, or an address of fsspec (`s3://...`), where each fit is kept as soon as it is done, and
             the store of all of them. Fits that are there already, of the same program, data, settings and seed, are
             not made again. None keeps draws in memory.
+        pad: a declared dimension along which the data sets have different lengths. They are padded to the longest, or
+            (`{"visit": 64}`) to the next multiple of 64 rows, and what is added counts nothing, so that a worker
+            compiles once, or once for each multiple. The density must be a sum over the dimension, whose terms are
+            marked by `gm.observe`. Value and gradient are those without padding, to rounding.
         seed: non-negative integer; the seed of each fit is a function of it and of the name of its data set.
         chains, warmup, draws, kernel, metric, target_accept, max_tree_depth, start, initial, keep, precision, check: as
             for `gm.sample`, for each fit.
@@ -102,7 +117,9 @@ def sample_many(
         SamplingWarning: fits failed, or their draws need a second look, or it was interrupted.
 
     Raises:
-        UsageError: an argument is wrong, a worker has other versions, or results of two data sets do not stack.
+        UsageError: an argument is wrong, a worker has other versions, or results of two data sets do not stack; with
+            `pad`, the density is not a sum over the dimension.
+        ProgramError: with `pad`, the program needs to know its rows while it is compiled.
     """
     if not isinstance(model, Model):
         raise UsageError(f"expected a model declared with @gm.model, got {type(model).__name__}")
@@ -124,7 +141,8 @@ def sample_many(
         "check": check,
     }
     Settings(**{name: options[name] for name in options if name in Settings.__dataclass_fields__})
-    many = Many(FitTask(model, options), named(data), seed, None if output is None else place_of(output))
+    work = FitTask(model, options, padded_along(pad))
+    many = Many(work, named(data), seed, None if output is None else place_of(output))
     return many.complete(executor)
 
 
@@ -193,7 +211,8 @@ class Many:
     def complete(self, given: Any) -> Any:
         """Make the fits that are still to be made, and give the stack of all."""
         executor = executor_of(given)
-        self.work = replace(self.work, reals=self._reals())
+        padding = self._padding()
+        self.work = replace(self.work, reals=self._reals(padding), padding=padding)
         so_far = SoFar()
         files = self._files(so_far)
         todo = self._not_there(files, so_far)
@@ -248,7 +267,22 @@ class Many:
                 self.place.write(files[name], fit.encoded())
             self.told(name, "done")
 
-    def _reals(self) -> tuple[str, ...]:
+    def _padding(self) -> Padding | None:
+        """How data sets are padded: a function of the longest one that can be read, and of the program."""
+        if self.work.pad is None:
+            return None
+        (dimension, multiple), longest, most = self.work.pad, None, -1
+        for read in self.data.values():
+            with suppress(GradmcError, OSError):
+                bound = self.work.model.bind(dict(read()))
+                if bound.sizes.get(dimension, 0) > most:
+                    longest, most = read, bound.sizes.get(dimension, 0)
+        if longest is None:
+            return None  # they fail one by one
+        target = density(self.work.model, dict(longest()), precision=self.work.options["precision"])
+        return Padding.of(target, dimension, multiple or max(most, 1))
+
+    def _reals(self, padding: Padding | None) -> tuple[str, ...]:
         """The integer arrays that are given as reals: a function of the first two data sets."""
         if len(self.data) < 2:
             return ()
@@ -256,7 +290,8 @@ class Many:
             first, second = (read() for read in itertools.islice(self.data.values(), 2))
         except (GradmcError, OSError):
             return ()
-        return counts(self.work.model, first, second, self.work.options["precision"])
+        found = counts(self.work.model, first, second, self.work.options["precision"])
+        return tuple(name for name in found if padding is None or name not in padding.arguments)
 
     def _stacked(
         self, outline: Outline, failures: Mapping[str, str], kept: Mapping[str, Fit], files: Mapping[str, str]
@@ -297,7 +332,8 @@ class Many:
         free = ("cores", "check")
         options = {name: repr(value) for name, value in self.work.options.items() if name not in free}
         model = self.work.model
-        return f"{model.name} {model.digest or model.source_hash} {model.source_hash} {self.work.reals} {options}"
+        how = (self.work.reals, *([] if self.work.padding is None else [self.work.padding]))
+        return f"{model.name} {model.digest or model.source_hash} {model.source_hash} {how} {options}"
 
     def _key(self, name: str, common: str) -> str:
         """What tells the fit of a data set from all others."""
@@ -350,7 +386,9 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
     opened = work_of(work)
     began, found = time.perf_counter(), list[str]()
     try:
-        own = {"model": opened.model, "data": as_reals(data.opened(), opened.reals), "seed": seed}
+        given = as_reals(data.opened(), opened.reals)
+        padded = None if opened.padding is None else _padded(opened, given)
+        own = {"model": padded or opened.model, "data": given if padded is None else None, "seed": seed}
         job = prepared(SAMPLE_DEFAULTS | opened.options | own)
         tree = job.complete(Session(warn=found.append))
     except GradmcError as error:
@@ -365,7 +403,13 @@ def fit_one(work: Parcel, data: Parcel, seed: int, wanted: Mapping[str, str]) ->
         "warnings": found,
         "attributes": {**tree.attrs, "data_as_reals": list(opened.reals)},
     }
-    return Fit.of(tree, facts)
+    fit = Fit.of(tree, facts)
+    return fit if padded is None else without_added_rows(fit, padded)
+
+
+def _padded(work: FitTask, data: Mapping[str, Any]) -> PaddedDensity:
+    assert work.padding is not None
+    return PaddedDensity(work.model.bind(data), dtype_of(work.options["precision"]), work.padding)
 
 
 @functools.lru_cache(maxsize=8)

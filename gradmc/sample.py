@@ -24,6 +24,7 @@ from gradmc.kernels.kernel import Kernel
 from gradmc.program.ir import MAX_LOOP_ITERATIONS
 from gradmc.program.model import Model
 from gradmc.results.keep import Keep
+from gradmc.results.place import is_address
 from gradmc.run.displays import choose_display
 from gradmc.run.executor import Executor
 from gradmc.run.optimum import Optimum
@@ -111,8 +112,9 @@ def sample(
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
             quotient (docs/check.md).
         progress: "auto", "rich", "plain", "json", "notebook" or "none".
-        output: directory of a run, to which draws are streamed and checkpoints saved, as by `gradmc sample`; None keeps
-            draws in memory alone.
+        output: directory of a run, to which draws are streamed and checkpoints saved, as by `gradmc sample`, or an
+            address of fsspec (`s3://bucket/run`), to which its files are put as it goes on; None keeps draws in memory
+            alone.
         resume: go on with the run in `output` if there is one, up to `draws`, which may have grown; model, data and
             settings must be the same.  The draws are those of a run that was never interrupted.
         keep: which draws and variables are kept, such as `gm.Keep(thin=5, variables=("mu",))`; None keeps all.
@@ -166,7 +168,7 @@ def prepared(given: Mapping[str, Any]) -> Job:
     return Job(
         work=work,
         display=choose_display(given["progress"]),
-        output=None if given["output"] is None else Path(given["output"]),
+        output=given["output"] if given["output"] is None or is_address(given["output"]) else Path(given["output"]),
         resume=given["resume"],
         seeded=given["seed"] is not None,
         engine=engine,

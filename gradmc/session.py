@@ -65,6 +65,7 @@ class Session:
         checked: what came of its self-check.
         store: of a job in memory, once it is compiled.
         seconds: for which it has been sampling.
+        run: of a job on disk, once it has begun.
     """
 
     warn: Callable[[str], None] = _warn
@@ -74,6 +75,7 @@ class Session:
     checked: Checked | None = None
     store: MemoryStore | None = None
     seconds: float = 0.0
+    run: RunDirectory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Job:
     Args:
         work: what to sample, how, and what to keep of it.
         display: shows progress.
-        output: directory of the run, or None.
+        output: directory of the run, or its address, or None.
         resume: whether to go on with the run there.
         engine: what advances the chains (`gradmc.run.remote`), or None for this process.
         seeded: whether the seed was asked for; a run that goes on keeps its own otherwise.
@@ -91,7 +93,7 @@ class Job:
 
     work: Work
     display: Display
-    output: Path | None
+    output: Path | str | None
     resume: bool
     seeded: bool
     engine: Any = None
@@ -184,15 +186,26 @@ class Job:
             session.warn(finding)
         return tree
 
-    def _on_disk(self, output: Path, session: Session) -> Any:
+    def _on_disk(self, output: Path | str, session: Session) -> Any:
+        from gradmc.results.mirror import writing
+        from gradmc.results.reading import open_draws
+
+        with writing(output) as run:
+            session.run = run
+            self._record(run, session)
+        tree = open_draws(run.published)
+        for finding in _findings(tree):
+            session.warn(finding)
+        return tree
+
+    def _record(self, run: RunDirectory, session: Session) -> None:
+        """Make the draws that are still to be made, in a run directory."""
         from gradmc.results.checkpoint import refuse_foreign_checkpoints
         from gradmc.results.given import keep_given
         from gradmc.results.lock import locked
         from gradmc.results.manifest import refuse_old, run_of
-        from gradmc.results.reading import open_draws
         from gradmc.stored import Surroundings, Task, execute, refuse_occupied
 
-        run = RunDirectory(output)
         going_on = self.resume and run.exists()
         if not going_on:
             refuse_occupied(run, force=False, resume="resume=True", replace="shutil.rmtree", elsewhere="output")
@@ -224,10 +237,6 @@ class Job:
                 if outcome.ending in ("signal", "time") and not session.watched:
                     why = outcome.detail or "the time budget is used up"
                     session.warn(f"stopped before the end ({why}); the same call with resume=True goes on")
-        tree = open_draws(run.draws)
-        for finding in _findings(tree):
-            session.warn(finding)
-        return tree
 
     def _listening(self, session: Session) -> Any:
         """Ctrl-C stops a run on disk in good order; one that is watched is asked by its session alone."""

@@ -88,12 +88,12 @@ def refuse_occupied(run: RunDirectory, *, force: bool, resume: str, replace: str
     if not run.occupied():
         return
     if not run.path.is_dir():
-        raise UsageError(f"{run.path} is a file; choose another directory with {elsewhere}")
+        raise UsageError(f"{run.name} is a file; choose another directory with {elsewhere}")
     if not run.exists() and not run.barely_begun():
-        raise UsageError(f"{run.path} holds something that is not a run; choose another directory with {elsewhere}")
+        raise UsageError(f"{run.name} holds something that is not a run; choose another directory with {elsewhere}")
     if not force and any(run.draws.glob("*")):
         raise UsageError(
-            f"{run.path} holds a run already; use {resume} to go on with it, {replace} to delete it, "
+            f"{run.name} holds a run already; use {resume} to go on with it, {replace} to delete it, "
             f"or choose another directory with {elsewhere}"
         )
 

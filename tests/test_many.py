@@ -1,11 +1,19 @@
 """Many fits: those of `gm.sample`, side by side, wherever they are made."""
 
+import errno
+import itertools
+import json
+import math
+import os
+import re
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -14,6 +22,7 @@ from gradmc.density import known
 from gradmc.density.reals import counts
 from gradmc.errors import UsageError
 from gradmc.many import FitTask, Many, named
+from gradmc.results import files
 from gradmc.run import sampler
 from gradmc.session import SamplingWarning
 
@@ -142,6 +151,55 @@ def test_data_sets_of_several_sizes_stack(fitted: tuple[Path, Any, int]) -> None
     assert np.isnan(named_axis.sel(n="d").values[1]).all()
 
 
+@gm.model
+def site(mu: gm.Real, *, y: gm.Data["visit"], kind: gm.Data["visit"], shift: gm.Data) -> float:
+    lp = gm.lpdf.normal(mu, 0.0, 2.0)
+    for j in range(len(y)):
+        lp += gm.observe("y", gm.lpdf.normal(y[j], mu + shift[kind[j]], 1.0))
+    return lp
+
+
+def visits(rows: int) -> dict[str, Any]:
+    rng = np.random.default_rng(rows)
+    return {"y": rng.normal(size=rows), "kind": rng.integers(0, 2, rows), "shift": [0.0, 1.0]}
+
+
+@pytest.mark.parametrize(("pad", "programs"), [("visit", 1), ({"visit": 40}, 2)])
+def test_data_sets_of_fifty_lengths_are_compiled_once(pad: Any, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, once = [], sampler.compile_run
+    monkeypatch.setattr(sampler, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
+    labelled = {"y": [0.5, 1.0], "kind": [0, 1], "shift": [0.0, 1.0], "visit": ["a", "b"]}
+    tiny = {"chains": 1, "warmup": 5, "draws": 2, "kernel": "hmc", "start": "uniform"}
+    data = {**{str(rows): visits(rows) for rows in range(3, 52)}, "labelled": labelled, "empty": visits(0)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        tree = gm.sample_many(site, data, pad=pad, **tiny)
+    known.forget()
+    assert len(compiled) == programs
+    assert tree["fits"].sizes["data_set"] == 50
+    assert (
+        str(tree["failures"]["reason"].values[0]) == "pad: there are no rows along 'visit', of which one could be added"
+    )
+    for told in tree["fits"]["attributes"].values:
+        assert json.loads(told)["self_check_value"] == "agrees", "with plain Python on the data as they are"
+    for group, name in (("log_likelihood", "y"), ("observed_data", "y"), ("constant_data", "kind")):
+        here = (
+            tree[group][name].sel(data_set="7").isel({d: 0 for d in ("chain", "draw") if d in tree[group][name].dims})
+        )
+        assert np.flatnonzero(here.notnull()).tolist() == list(range(7))
+        assert tree[group]["visit"].values.tolist() == [*map(str, range(51)), "a", "b"]
+    mu = tree["posterior"]["mu"].sel(data_set="7").values
+    terms = tree["log_likelihood"]["y"].sel(data_set="7").values[..., :7]
+    given = visits(7)
+    centred = given["y"] - mu[..., None] - np.asarray(given["shift"])[given["kind"]]
+    np.testing.assert_allclose(terms, -0.5 * centred**2 - 0.5 * np.log(2 * np.pi), rtol=1e-12)
+
+
+def test_padding_is_refused_where_the_density_is_no_sum() -> None:
+    with pytest.raises(UsageError, match="pad: the parameter 'theta' has entries along 'n'"):
+        many(sets(), pad="n")
+
+
 def test_counts_are_given_as_reals_where_that_changes_nothing() -> None:
     first = {"y": [1, 2, 0], "group": [0, 1, 1], "shift": [0.1, 0.2]}
     second = {"y": [3, 0, 1], "group": [1, 0, 1], "shift": [0.1, 0.2]}
@@ -162,6 +220,9 @@ class Breaking(Executor):
         future: Future = Future()
         if self.count == 1:
             future.set_result(fn(*args, **kwargs))
+        elif isinstance(self.error, CancelledError):
+            future.cancel()
+            future.set_running_or_notify_cancel()
         else:
             future.set_exception(self.error)
         return future
@@ -173,6 +234,67 @@ def test_dead_workers_and_other_versions(fitted: tuple[Path, Any, int]) -> None:
     assert tree["posterior"]["data_set"].values.tolist() == ["s0"]
     with pytest.raises(UsageError, match="a worker has"):
         many(sets(), executor=Breaking(UsageError("a worker has jax 1 instead of 2")))
+
+
+@gm.model
+def choosy(mu: gm.Real, *, y: gm.Data["n"]) -> float:
+    if len(y) == 2:
+        raise ValueError("two are none")
+    lp = gm.lpdf.normal(mu, 0.0, 2.0)
+    for j in range(len(y)):
+        lp += gm.lpdf.normal(y[j], mu, 1.0) + math.log(y[j])
+    return lp
+
+
+def test_a_program_that_raises_on_one_data_set_costs_no_other() -> None:
+    data = {"good": {"y": [1.0, 2.0, 3.0]}, "raises": {"y": [1.0, 2.0]}, "nan": {"y": [1.0, -2.0, 3.0]}}
+    with pytest.warns(SamplingWarning, match="2 of 3 data sets could not be fitted, 'raises' among them"):
+        tree = gm.sample_many(choosy, data, check=False, **SHORT)
+    assert tree["posterior"]["data_set"].values.tolist() == ["good"]
+    reasons = dict(zip(tree["failures"]["failed"].values, tree["failures"]["reason"].values, strict=True))
+    assert "two are none" in reasons["raises"]
+    assert "math domain error" in reasons["nan"]
+
+
+@pytest.mark.parametrize("end", [BrokenProcessPool("a process died"), CancelledError()])
+def test_a_cluster_that_dies_costs_what_is_not_done(
+    end: BaseException, fitted: tuple[Path, Any, int], tmp_path: Path
+) -> None:
+    """Workers that die, and a scheduler, at which all tasks are cancelled."""
+    with pytest.warns(SamplingWarning, match="3 of 4 data sets could not be fitted"):
+        tree = gm.sample_many(school, sets(), executor=Breaking(end), output=tmp_path, **SHORT)
+    assert tree["fits"]["data_set"].values.tolist() == ["s0"]
+    assert re.search("process died|are gone", str(tree["failures"]["reason"].values[0]))
+    engine = Counting()
+    again = many(sets(), executor=engine, output=tmp_path)
+    assert engine.count == 3
+    assert again["posterior"].ds.load().equals(fitted[1]["posterior"].ds)
+
+
+@pytest.mark.parametrize("place", ["folder", "memory://many/full"])
+def test_a_place_that_takes_no_more_keeps_what_is_done(
+    place: str, fitted: tuple[Path, Any, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, and a store that refuses: the run ends with exit code 75, and the next call makes the rest."""
+    output, count = place if "://" in place else str(tmp_path / place), itertools.count()
+
+    def limited(write: Any) -> Any:
+        def refuse(*given: Any, **options: Any) -> None:
+            if next(count) >= 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(*given, **options)
+
+        return refuse
+
+    with pytest.MonkeyPatch.context() as patch:
+        memory = type(fsspec.filesystem("memory"))
+        patch.setattr(memory, "pipe_file", limited(memory.pipe_file))
+        patch.setattr(files.os, "replace", limited(os.replace))
+        with pytest.raises(files.StorageError, match=r"No space left|disk is full"):
+            many(sets(), output=output)
+    engine = Counting()
+    assert many(sets(), executor=engine, output=output)["posterior"].ds.load().equals(fitted[1]["posterior"].ds)
+    assert engine.count == 2
 
 
 def test_ctrl_c_keeps_what_is_done(fitted: tuple[Path, Any, int]) -> None:

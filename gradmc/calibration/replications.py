@@ -233,7 +233,7 @@ def _one(
         raise sampler._start_error(lane)
     groups = sink.joined(r)
     with target.scope():
-        position = np.zeros((1, plan.compiled.capacity, target.dim), target.dtype)
+        position = np.zeros((1, plan.compiled.rows, target.dim), target.dtype)
         position[0, 0] = np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
         expanded = plan.compiled.expand(position, np.ones(1, np.int32), arguments)
     truth = {group: {name: np.asarray(v)[0, :1] for name, v in of.items()} for group, of in expanded.items()}

@@ -29,7 +29,9 @@ type LeftOut = Annotated[
     tuple[int, ...], Parameter(name="--without-chain", help="Leave out the chain of this number; may be repeated.")
 ]
 type Configuration = Annotated[Path, Parameter(help="Configuration of the run (TOML).")]
-type Directory = Annotated[Path, Parameter(help="Directory of a run, as written by `gradmc sample`.")]
+type Directory = Annotated[
+    str, Parameter(help="Directory of a run, as written by `gradmc sample`, or its address (`s3://bucket/run`).")
+]
 
 
 @dataclass(frozen=True, slots=True)

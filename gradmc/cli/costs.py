@@ -54,7 +54,7 @@ def predict_costs(config: Config, problem: Problem, adapted: list[dict[str, Any]
         "gradient_seconds": seconds,
         "wall_seconds": [low, high],
         "disk_bytes": stored * kept,
-        "memory_bytes": BASE_BYTES + 2 * settings.chains * sampler.plan.compiled.capacity * stored,
+        "memory_bytes": BASE_BYTES + 2 * settings.chains * sampler.plan.compiled.rows * stored,
     }
     disk, memory = content["disk_bytes"] / 1e6, content["memory_bytes"] / 1e6
     lines = [

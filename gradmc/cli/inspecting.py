@@ -8,8 +8,8 @@ from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.cli.reporting import open_stored, status_of
 from gradmc.errors import UsageError
-from gradmc.results.lock import holder
-from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.mirror import reading
+from gradmc.results.run_directory import RunDirectory
 from gradmc.results.sealed import read_sealed
 from gradmc.run.progress import duration
 
@@ -24,24 +24,24 @@ WORDS = {
 }
 
 
-def status(directory: Path, *, common: Common) -> int:
+def status(directory: Path | str, *, common: Common) -> int:
     """Print where a run stands."""
-    run = open_run(directory)
-    manifest = run.read_manifest()
-    content: dict[str, Any] = {
-        "directory": str(run.path),
-        "status": status_of(run),
-        "process": holder(run.lock),
-        "seconds": manifest.get("seconds", 0.0),
-        "sessions": len(manifest.get("sessions", [])),
-        "progress": read_progress(run),
-    }
+    with reading(directory, draws=False) as run:
+        manifest = run.read_manifest()
+        content: dict[str, Any] = {
+            "directory": run.name,
+            "status": status_of(run),
+            "process": run.owner(),
+            "seconds": manifest.get("seconds", 0.0),
+            "sessions": len(manifest.get("sessions", [])),
+            "progress": read_progress(run),
+        }
     emit(render_status(content, manifest), content, as_json=common.json)
     return 0
 
 
 def export(
-    directory: Path,
+    directory: Path | str,
     file: Path,
     *,
     groups: tuple[str, ...],
@@ -53,11 +53,10 @@ def export(
     from gradmc.results.export import export as write
     from gradmc.results.leaving_out import in_words, without_chains
 
-    run = open_run(directory)
     if file.exists() and not force:
         raise UsageError(f"{file} exists already; use --force to overwrite it")
-    tree = open_stored(run)
-    write(without_chains(tree, without), file, groups or ("posterior",))
+    with reading(directory) as run:
+        write(without_chains(open_stored(run), without), file, groups or ("posterior",))
     size = file.stat().st_size
     note = f" {in_words(without).capitalize()}." if without else ""
     content = {"file": str(file), "bytes": size, "left_out": list(without)}

@@ -14,16 +14,22 @@ from gradmc.config.places import found
 from gradmc.results.labels import Labels
 from gradmc.results.lock import locked
 from gradmc.results.manifest import is_of_python, run_of
+from gradmc.results.mirror import writing
 from gradmc.results.prediction import predict_draws
-from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.run_directory import RunDirectory
 from gradmc.results.zarr_store import ZarrStore
 
 GROUP = "posterior_predictive"
 
 
-def predict(directory: Path, *, seed: int | None, common: Common) -> int:
+def predict(directory: Path | str, *, seed: int | None, common: Common) -> int:
     """Run the simulator for every stored draw."""
-    run = open_run(directory)
+    with writing(directory) as run:
+        run.refuse_absent()
+        return _predict(run, seed, common)
+
+
+def _predict(run: RunDirectory, seed: int | None, common: Common) -> int:
     manifest = run.read_manifest()
     density, chains = _sampled(run, manifest)
     with locked(run.lock):
@@ -37,8 +43,8 @@ def predict(directory: Path, *, seed: int | None, common: Common) -> int:
             names |= dict.fromkeys(values)
         store.finalize({})
         run.note("predict", command=sys.argv, variables=list(names), seed=used)
-    text = f"Stored {', '.join(names)} in group {GROUP} of {run.draws}."
-    content = {"directory": str(run.path), "group": GROUP, "variables": list(names), "seed": used}
+    text = f"Stored {', '.join(names)} in group {GROUP} of {run.published}."
+    content = {"directory": run.name, "group": GROUP, "variables": list(names), "seed": used}
     emit(text, content, as_json=common.json)
     return 0
 

@@ -12,7 +12,8 @@ from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
 from gradmc.errors import ResumeError, UsageError
 from gradmc.results.files import StorageError
-from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.mirror import reading
+from gradmc.results.run_directory import RunDirectory
 from gradmc.results.sealed import read_sealed
 
 FAILED_DIAGNOSTICS = 4
@@ -32,29 +33,30 @@ class Assessment:
 
 
 def summary(
-    directory: Path, *, variables: tuple[str, ...], show_all: bool, without: tuple[int, ...], common: Common
+    directory: Path | str, *, variables: tuple[str, ...], show_all: bool, without: tuple[int, ...], common: Common
 ) -> int:
     """Print the table and the verdict."""
-    run = open_run(directory)
-    assessment = _need(run, without)
+    with reading(directory) as run:
+        assessment = _need(run, without)
+        content = {"directory": run.name, "status": status_of(run)}
     if variables:
         assessment = Assessment(_select(assessment.summary, variables), assessment.diagnosis)
-    content = {"directory": str(run.path), "status": status_of(run), **assessment.as_json()}
+    content |= assessment.as_json()
     emit(render_assessment(assessment, show_all=show_all), content, as_json=common.json)
     return 0
 
 
-def diagnose(directory: Path, *, without: tuple[int, ...], common: Common) -> int:
+def diagnose(directory: Path | str, *, without: tuple[int, ...], common: Common) -> int:
     """Print the checks; exit code 4 if one fails."""
-    run = open_run(directory)
-    diagnosis = _need(run, without).diagnosis
-    content = {"directory": str(run.path), "status": status_of(run), **diagnosis.as_json()}
+    with reading(directory) as run:
+        diagnosis = _need(run, without).diagnosis
+        content = {"directory": run.name, "status": status_of(run), **diagnosis.as_json()}
     emit(str(diagnosis), content, as_json=common.json)
     return 0 if diagnosis.passed else FAILED_DIAGNOSTICS
 
 
 def report(
-    directory: Path,
+    directory: Path | str,
     file: Path | None,
     *,
     calibration: Path | None,
@@ -67,18 +69,20 @@ def report(
     from gradmc.results.leaving_out import without_chains
     from gradmc.results.reading import open_draws
 
-    run = open_run(directory)
     if file is not None and file.exists() and not force:
         raise UsageError(f"{file} exists already; use --force to overwrite it")
-    assessment = _need(run, without)
-    page = make(
-        without_chains(open_draws(run.draws), without),
-        calibration=None if calibration is None else _read_json(calibration),
-        summary=assessment.summary,
-        diagnosis=assessment.diagnosis,
-        manifest={**run.read_manifest(), "status": status_of(run)},
-    )
-    written = page.save(run.report if file is None else file)
+    with reading(directory) as run:
+        if file is None and run.address is not None:
+            raise UsageError(f"{run.address} is an address; name a file for the report as well")
+        assessment = _need(run, without)
+        page = make(
+            without_chains(open_draws(run.draws), without),
+            calibration=None if calibration is None else _read_json(calibration),
+            summary=assessment.summary,
+            diagnosis=assessment.diagnosis,
+            manifest={**run.read_manifest(), "status": status_of(run)},
+        )
+        written = page.save(run.report if file is None else file)
     size = written.stat().st_size
     emit(f"Wrote {written} ({size / 1e6:.1f} MB).", {"file": str(written), "bytes": size}, as_json=common.json)
     return 0
@@ -93,10 +97,8 @@ def _read_json(path: Path) -> Any:
 
 def status_of(run: RunDirectory) -> str:
     """`running`, `finished`, `reached`, `signal`, `time`, `failed`, or `killed`."""
-    from gradmc.results.lock import holder
-
     status = str(run.read_manifest().get("status"))
-    return "killed" if status == "running" and holder(run.lock) is None else status
+    return "killed" if status == "running" and run.owner() is None else status
 
 
 def assess(run: RunDirectory, without: tuple[int, ...] = ()) -> Assessment | None:
@@ -159,7 +161,7 @@ def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:
 def _need(run: RunDirectory, without: tuple[int, ...]) -> Assessment:
     assessment = assess(run, without)
     if assessment is None:
-        raise UsageError(f"{run.path} has no draws after warmup yet; `gradmc status {run.path}` shows where it is")
+        raise UsageError(f"{run.name} has no draws after warmup yet; `gradmc status {run.name}` shows where it is")
     return assessment
 
 

@@ -10,7 +10,7 @@ from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit, tell
 from gradmc.cli.problem import Problem, build_problem, check_identity
 from gradmc.cli.python_runs import job_of
-from gradmc.config import Config, load_config
+from gradmc.config import Config, Loaded, load_config
 from gradmc.config.load import parse, read_text
 from gradmc.config.places import found, kept, relative_path
 from gradmc.errors import ConfigError, ResumeError, UsageError
@@ -18,6 +18,8 @@ from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import atomic_write
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, is_of_python, new_manifest, refuse_old, run_of, versions
+from gradmc.results.mirror import writing
+from gradmc.results.place import is_address
 from gradmc.results.run_directory import RunDirectory, open_run
 from gradmc.run.signals import listening
 
@@ -51,7 +53,11 @@ def sample(
     loaded = load_config(path, overrides)
     if any(loaded.config.many.model_dump().values()):
         raise ConfigError("many: this configuration is one of many data sets; run `gradmc sample-many`")
-    run = RunDirectory(Path(loaded.config.output.dir))
+    with writing(loaded.config.output.dir) as run:
+        return _sample(run, loaded, resume=resume, force=force, options=options)
+
+
+def _sample(run: RunDirectory, loaded: Loaded, *, resume: bool, force: bool, options: Options) -> int:
     if resume and run.exists():
         return _go_on(run, loaded.config, 0, options)
     _refuse_occupied(run, force=force)
@@ -79,14 +85,16 @@ def sample(
         return _execute(run, manifest, problem, options, resume=False)
 
 
-def resume(directory: Path, *, extra_draws: int, strict: bool, progress: str, common: Common) -> int:
+def resume(directory: Path | str, *, extra_draws: int, strict: bool, progress: str, common: Common) -> int:
     """Go on with the run in a directory, with more draws than before if asked."""
     if extra_draws < 0:
         raise UsageError(f"--draws must not be negative, got {extra_draws}")
-    run = open_run(directory)
-    if is_of_python(manifest := run.read_manifest()):
-        return _go_on_in_python(run, manifest, extra_draws, Options(strict, progress, common))
-    return _go_on(run, None, extra_draws, Options(strict, progress, common))
+    options = Options(strict, progress, common)
+    with writing(directory) as run:
+        run.refuse_absent()
+        if is_of_python(manifest := run.read_manifest()):
+            return _go_on_in_python(run, manifest, extra_draws, options)
+        return _go_on(run, None, extra_draws, options)
 
 
 def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
@@ -94,7 +102,8 @@ def dry_run(path: Path, overrides: Overrides, common: Common) -> int:
     from gradmc.cli.costs import predict_costs
 
     loaded = load_config(path, overrides)
-    _refuse_occupied(RunDirectory(Path(loaded.config.output.dir)), force=True)
+    if not is_address(loaded.config.output.dir):
+        _refuse_occupied(RunDirectory(Path(loaded.config.output.dir)), force=True)
     return predict_costs(loaded.config, build_problem(loaded.config), _earlier(loaded.config), common)
 
 
@@ -246,7 +255,7 @@ def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note:
 
     status = manifest["status"]
     assessment = assess(run)
-    content: dict[str, Any] = {"directory": str(run.path), "status": status}
+    content: dict[str, Any] = {"directory": run.name, "status": status}
     lines: list[str] = []
     if assessment is None:
         lines.append("No draws after warmup yet.")
@@ -263,10 +272,10 @@ def _report(run: RunDirectory, manifest: dict[str, Any], options: Options, note:
 
 
 def _ending(run: RunDirectory, status: str) -> str:
-    go_on = f"`gradmc resume {run.path}` goes on."
+    go_on = f"`gradmc resume {run.name}` goes on."
     return {
-        "finished": f"Draws: {run.draws}",
-        "reached": f"Stopped early: the targets under [stop] are reached. Draws: {run.draws}",
+        "finished": f"Draws: {run.published}",
+        "reached": f"Stopped early: the targets under [stop] are reached. Draws: {run.published}",
         "signal": f"Stopped by a signal; everything is kept. {go_on}",
         "time": f"The time budget is used up; everything is kept. {go_on}",
     }[status]

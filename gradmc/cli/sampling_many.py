@@ -23,6 +23,7 @@ SHOWN = 8
 def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Common) -> int:
     """Fit every data set that is not fitted yet; exit code 4 if some could not be, 75 after Ctrl-C."""
     from gradmc.cluster import client_of
+    from gradmc.density.padding import padded_along
     from gradmc.many import FitTask, Many, named
     from gradmc.results.place import place_of
 
@@ -32,7 +33,7 @@ def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Comm
     output = config.output.dir
     with client_of(config.cluster.scheduler, config.cluster.workers) as client:
         counted = FitCounter(len(data), progress)
-        work = FitTask(model, options(config, alone=client is None))
+        work = FitTask(model, options(config, alone=client is None), padded_along(config.many.pad))
         many = Many(work, data, config.sampler.seed or 0, place_of(output), counted, warn=lambda text: None)
         tree = many.complete(client)
     failures = dict(zip(tree["failures"]["failed"].values, tree["failures"]["reason"].values, strict=True))

@@ -39,7 +39,7 @@ def data_sets(config: Config, accepted: Collection[str]) -> DataSets:
         ConfigError: [many] does not say which, or there are none.
         DataError: a file cannot be read.
     """
-    chosen = {key: value for key, value in config.many.model_dump().items() if value is not None}
+    chosen = {key: value for key, value in config.many.model_dump(exclude={"pad"}).items() if value is not None}
     if len(chosen) != 1:
         told = f"it has {' and '.join(chosen)}" if chosen else "it has none of them"
         raise ConfigError(f'many: expected one of files = "data/*.json", sets = {{...}} or by = "column"; {told}')

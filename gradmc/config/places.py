@@ -26,7 +26,7 @@ def with_path(key: str, value: Any, change: Callable[[str], str]) -> Any:
     if key == "many.sets" and isinstance(value, Mapping):
         return {name: change(file) if isinstance(file, str) else file for name, file in value.items()}
     named = key in PATHS or (key.startswith("data.") and key.endswith(".file") and key.count(".") == 2)
-    if not named or not isinstance(value, str) or not value:
+    if not named or not isinstance(value, str) or not value or (key == "output.dir" and "://" in value):
         return value
     if key != "model.target":
         return change(value)

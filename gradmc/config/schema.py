@@ -130,7 +130,7 @@ class OutputSection(Section):
     dir: str = Field(
         default="",
         min_length=1,
-        description="run directory; runs/<name of the configuration file> if absent",
+        description="run directory, or its address; runs/<name of the configuration file> if absent",
         examples=["runs/eight_schools"],
     )
     keep_warmup: bool = Field(default=False, description="keep the draws of warmup", examples=[True])
@@ -174,7 +174,7 @@ class StopSection(Section):
 
 
 class ManySection(Section):
-    """Many data sets for one model (`gradmc sample-many`): exactly one of these keys says which.
+    """Many data sets for one model (`gradmc sample-many`): exactly one of `files`, `by` and `sets` says which.
 
     What stands under [data] is given to each of them.
     """
@@ -187,6 +187,11 @@ class ManySection(Section):
     )
     sets: dict[str, str] | None = Field(
         default=None, description="a file for each data set, by name", examples=[{"north": "north.json"}]
+    )
+    pad: str | dict[str, Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="dimension along which data sets are padded to the length of the longest, or to multiples of rows",
+        examples=["visit", {"visit": 64}],
     )
 
 

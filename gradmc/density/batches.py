@@ -17,10 +17,11 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from gradmc.density.base import Density
 from gradmc.density.program_density import ProgramDensity
-from gradmc.errors import UsageError
-from gradmc.program.binding import BoundModel
-from gradmc.program.layout import Layout
+from gradmc.errors import StartError, UsageError
+from gradmc.program.binding import BoundModel, end_names
+from gradmc.program.layout import Layout, layout
 from gradmc.program.marks import weighted
 
 if TYPE_CHECKING:  # a run without batches, loaded from disk, needs neither front end nor middle end
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # a run without batches, loaded from disk, needs neither fron
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
+TRIES, LOOKS = 100, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +66,11 @@ class Batches:
         """
         if not isinstance(density, ProgramDensity):
             raise UsageError(f"{asked} needs a model declared with @gm.model: only there dimensions have names")
-        bound = density.bound
+        return cls.of_bound(density.bound, density.dtype, dimension, size, asked=asked)
+
+    @classmethod
+    def of_bound(cls, bound: BoundModel, dtype: np.dtype, dimension: str, size: int, *, asked: str) -> "Batches":
+        """As `of`, of a model with data."""
         if dimension not in bound.sizes:
             known = ", ".join(repr(name) for name in bound.sizes) or "none"
             raise UsageError(f"{asked}: {dimension!r} is no dimension of the model; it has {known}")
@@ -75,7 +81,7 @@ class Batches:
         rows = bound.sizes[dimension]
         if not 1 <= size <= rows:
             raise UsageError(f"{asked}: {size} rows of {dimension!r} at a time, which has {rows}; give 1 to {rows}")
-        return cls(bound, density.dtype, density.layout, dimension, rows, size, _axes(bound, dimension, asked), asked)
+        return cls(bound, dtype, layout(bound), dimension, rows, size, _axes(bound, dimension, asked), asked)
 
     def of_size(self, size: int) -> "Batches":
         """Batches of another size."""
@@ -94,10 +100,19 @@ class Batches:
         """The program for a batch as it is, with its observed terms."""
         return Estimate(self, self._trace(collect=True))
 
+    def part(self, rows: np.ndarray) -> BoundModel:
+        """The model with some rows of its data, whose labels are 0, 1, ..."""
+        axes, dimension, bound = self.axes, self.dimension, self.bound
+        data = {**bound.data, **{name: np.take(bound.data[name], rows, axis=axis) for name, axis in axes.items()}}
+        if dimension in data:
+            data[dimension] = len(rows)
+        coords = {**bound.coords, **({dimension: list(range(len(rows)))} if dimension in bound.coords else {})}
+        return dataclasses.replace(bound, data=data, sizes={**bound.sizes, dimension: len(rows)}, coords=coords)
+
     def _trace(self, *, collect: bool) -> "Traced":
         from gradmc.program.tracing import trace
 
-        part = _part(self.bound, self.axes, self.dimension, np.arange(self.size))
+        part = self.part(np.arange(self.size))
         with jax.enable_x64(self.dtype == np.float64):
             return trace(part, self.dtype, collect=collect, varying=tuple(self.axes))
 
@@ -113,8 +128,6 @@ class Batches:
         """
         half = self.of_size(max(1, min(self.size, self.rows // 2)))
         single, both = half.marked(), half.of_size(min(2 * half.size, self.rows)).marked()
-        chosen = rng.permutation(self.rows)[: both.batches.size]
-        first, second = chosen[: half.size], chosen[len(chosen) - half.size :]
         names = tuple(name for name, count in single.counts().items() if both.counts()[name] != count)
         if not names:
             told = "no term is marked by gm.observe along it" if single.counts() else "the model marks none"
@@ -122,10 +135,19 @@ class Batches:
                 f"{self.asked}: the terms along {self.dimension!r} must be known, but {told}; write "
                 "lp += gm.observe(name, term) for the term of each row"
             )
-        if len(chosen) < 2 * half.size:  # one row alone: there is nothing to compare
+        if both.batches.size < 2 * half.size:  # one row alone: there is nothing to compare
             return names
-        parts = [single.split(x, rows, names) for rows in (first, second)]
-        whole = both.split(x, chosen, names)
+        for _ in range(LOOKS):
+            chosen = rng.permutation(self.rows)[: both.batches.size]
+            parts = [single.split(x, rows, names) for rows in (chosen[: half.size], chosen[half.size :])]
+            whole = both.split(x, chosen, names)
+            if np.all(np.isfinite([*parts, whole])):
+                break
+        else:
+            raise UsageError(
+                f"{self.asked}: the terms of some rows of {self.dimension!r} are not finite where it is looked whether "
+                "the density is a sum over them, so that cannot be seen"
+            )
         scale = max(1.0, *(abs(value) for pair in (*parts, whole) for value in pair))
         bound = TOLERANCE[str(self.dtype)] * scale
         if max(abs(rest - whole[1]) for _, rest in parts) > bound:
@@ -182,8 +204,13 @@ class Estimate:
 
     def counts(self) -> dict[str, int]:
         """How many observed terms there are of each name."""
-        shapes = jax.tree.unflatten(self.program.structure, [v.aval for v in self.program.jaxpr.jaxpr.outvars])
-        return {name: int(np.prod(leaf.shape)) for name, leaf in shapes[1].items()}
+        return {name: int(np.prod(shape)) for name, shape in self.shapes()[0].items()}
+
+    def shapes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+        """The shapes of the observed terms and of the derived quantities, by name."""
+        found = jax.tree.unflatten(self.program.structure, [v.aval for v in self.program.jaxpr.jaxpr.outvars])
+        observed, recorded = ({name: tuple(leaf.shape) for name, leaf in of.items()} for of in found[1:])
+        return observed, recorded
 
     def split(self, x: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> tuple[float, float]:
         """The sum of the observed terms of these names, and the rest."""
@@ -208,6 +235,22 @@ class Estimate:
         return call(values, arguments, factors), log_det
 
 
+def finite_point(density: Density, batches: Batches, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Unconstrained coordinates at which the density of a batch of these rows is finite.
+
+    Raises:
+        StartError: there are none among those that are tried.
+    """
+    program = batches.of_size(len(rows)).marked()
+    with density.scope():
+        terms = jax.jit(program.terms)
+        for _ in range(TRIES):
+            x = rng.uniform(-1.0, 1.0, density.dim) * density.start_radius
+            if np.isfinite(terms(jnp.asarray(x, density.dtype), rows, batches.arrays())[0]):
+                return x
+    raise StartError(f"none of {TRIES} points has a finite log density. At the last:\n{density.describe_failure(x)}")
+
+
 def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
     """The data along a dimension, by name, with the number of the axis.
 
@@ -221,6 +264,7 @@ def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
                 "all rows share"
             )
     axes: dict[str, int] = {}
+    ends = end_names(bound.model)
     for field in bound.model.data:
         value = bound.data.get(field.name)
         found = [axis for axis, size in enumerate(field.shape or ()) if dimension in dict(size.terms)]
@@ -234,16 +278,11 @@ def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:
             )
         if value.dtype.kind == "f" and np.isnan(value).any():
             raise UsageError(f"{asked}: {field.name!r} has missing entries; leave their rows out")
+        if field.name in ends:
+            raise UsageError(
+                f"{asked}: {field.name!r} decides where the support of a parameter ends, so it must be known whole"
+            )
         axes[field.name] = found[0]
     if not axes:
         raise UsageError(f"{asked}: no data are declared along {dimension!r}")
     return axes
-
-
-def _part(bound: BoundModel, axes: Mapping[str, int], dimension: str, rows: np.ndarray) -> BoundModel:
-    """The model with some rows of its data."""
-    data = {**bound.data, **{name: np.take(bound.data[name], rows, axis=axis) for name, axis in axes.items()}}
-    if dimension in data:
-        data[dimension] = len(rows)
-    coords = {**bound.coords, **({dimension: list(range(len(rows)))} if dimension in bound.coords else {})}
-    return dataclasses.replace(bound, data=data, sizes={**bound.sizes, dimension: len(rows)}, coords=coords)

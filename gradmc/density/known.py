@@ -61,11 +61,11 @@ _table: OrderedDict[Any, list[Known]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def known(kind: type, bound: BoundModel, dtype: np.dtype, make: Callable[[], "Traced"], *, anew: bool = False) -> Known:
+def known(kind: Any, bound: BoundModel, dtype: np.dtype, make: Callable[[], "Traced"], *, anew: bool = False) -> Known:
     """What is known of a program with data; if nothing is, what `make` traces is from now on.
 
     Args:
-        kind: the class of the density.
+        kind: the class of the density, and what its trace depends on besides, comparable.
         bound: the program and its data.
         dtype: of the computation.
         make: traces it.
@@ -143,7 +143,7 @@ def forget() -> None:
         _table.clear()
 
 
-def _key(kind: type, bound: BoundModel, dtype: np.dtype) -> Any:
+def _key(kind: Any, bound: BoundModel, dtype: np.dtype) -> Any:
     """Equal for programs that are traced alike, but for data that are built in; None for what cannot be compared."""
     own = fingerprint(bound.model.fn, bound.model.name, bound.parameters, bound.dims, bound.coords)
     if own is None:

@@ -58,7 +58,17 @@ class ProgramDensity(Density):
 
     def _learnt(self, *, anew: bool) -> Known:
         with self.scope(), self.plain_scope():
-            return known(type(self), self.bound, self.dtype, self._trace, anew=anew)
+            return known(self._kind, self.bound, self.dtype, self._trace, anew=anew)
+
+    @property
+    def _kind(self) -> Any:
+        """What its trace depends on besides the program and its data."""
+        return type(self)
+
+    @property
+    def as_given(self) -> BoundModel:
+        """The model with its data as the user gave them, which plain Python is run with."""
+        return self.bound
 
     def retrace(self) -> None:
         """Forget what was made of the program before, in this process or another, and trace it anew."""
@@ -112,7 +122,17 @@ class ProgramDensity(Density):
 
     def _value(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Float[Array, ""]:
         values, factors, log_det = self.layout.factorised(x, self._data(arguments))
-        return self._program.value(values, arguments, factors) + log_det
+        return self._value_of(self._program, values, arguments, factors) + log_det
+
+    def _value_of(
+        self, program: "Traced", values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any]
+    ) -> Any:
+        """The log density of named parameters by a trace of the program, given the arguments of the density; pure."""
+        return program.value(values, program.select(self._program, arguments), factors)
+
+    def _marks_of(self, values: Mapping[str, Any], arguments: tuple[Any, ...], factors: Mapping[str, Any]) -> Any:
+        """The log density of named parameters, the observed terms and the derived quantities; pure."""
+        return self._marked.marks(values, self._marked.select(self._program, arguments), factors)
 
     @functools.cached_property
     def gradient(self) -> str:
@@ -143,7 +163,7 @@ class ProgramDensity(Density):
     def expand(self, x: Float[Array, "dim"], arguments: tuple[Any, ...]) -> Expanded:
         """Return parameters, derived quantities and observed terms for one draw."""
         values, factors, _ = self.layout.factorised(x, self._data(arguments))
-        value, observed, recorded = self._marked.marks(values, self._marked.select(self._program, arguments), factors)
+        value, observed, recorded = self._marks_of(values, arguments, factors)
         groups: Expanded = {"posterior": {**values, **recorded}}
         if observed:
             groups["log_likelihood"] = observed
@@ -223,8 +243,7 @@ class ProgramDensity(Density):
 
             def values(x: Any) -> tuple[Any, Any]:
                 named = self.layout.constrain(x, self._data(self.arguments))[0]
-                arguments = other.select(self._program, self.arguments)
-                return self._program.value(named, self.arguments), other.value(named, arguments)
+                return tuple(self._value_of(made, named, self.arguments, {}) for made in (self._program, other))
 
             value, moved = jax.jit(values)(jnp.asarray(x, self.dtype))
         return abs(float(value) - float(moved))
@@ -238,7 +257,7 @@ class ProgramDensity(Density):
     def _log_density(self, values: Mapping[str, Any], jacobian: bool, arguments: tuple[Any, ...]) -> Any:
         if jacobian:
             return self.logdensity(self._unconstrain(values, arguments), arguments)
-        return self._program.value(values, arguments)
+        return self._value_of(self._program, values, arguments, {})
 
     def _rounded(self, values: Any) -> Any:
         self.layout.check(values)

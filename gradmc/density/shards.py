@@ -17,8 +17,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
 from gradmc.density.base import Density
-from gradmc.density.batches import Batches
-from gradmc.errors import StartError, UsageError
+from gradmc.density.batches import Batches, finite_point
+from gradmc.errors import UsageError
 from gradmc.program.binding import argument_names, as_argument
 
 AXIS = "shards"
@@ -29,7 +29,6 @@ OWN, COMMON = PartitionSpec(AXIS), PartitionSpec()
 
 CHECKED = 8
 """Rows of the batches by which it is looked whether the density is a sum over the rows."""
-TRIES = 100
 
 
 def devices() -> Mesh:
@@ -160,11 +159,4 @@ def _put(array: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> Array:
 def _observed(density: Density, batches: Batches) -> tuple[str, ...]:
     """The names of the observed terms along the dimension, after a check at a point where the density is finite."""
     rng = np.random.default_rng(0)
-    program, rows = batches.marked(), np.arange(batches.size)
-    with density.scope():
-        terms = jax.jit(program.terms)
-        for _ in range(TRIES):
-            x = rng.uniform(-1.0, 1.0, density.dim) * density.start_radius
-            if np.isfinite(terms(jnp.asarray(x, density.dtype), rows, batches.arrays())[0]):
-                return batches.observed(x, rng)
-    raise StartError(f"none of {TRIES} points has a finite log density. At the last:\n{density.describe_failure(x)}")
+    return batches.observed(finite_point(density, batches, np.arange(batches.size), rng), rng)

@@ -84,7 +84,7 @@ weights: ContextVar[Mapping[str, float]] = ContextVar("gradmc_weights", default=
 def weighted(given: Mapping[str, float]) -> Iterator[None]:
     """Make `observe` return the terms of these names times a weight inside the `with` block.
 
-    Terms of a batch of b out of n rows have the weight n / b.
+    Terms of a batch of b out of n rows have the weight n / b.  What has the weight 0 is left out, whatever it is.
     """
     token = weights.set(given)
     try:
@@ -122,9 +122,9 @@ def observe[T](name: str, value: T) -> T:
     if marks is not None:
         _checked(name, "observe", "record", marks.record)
         marks.observe.setdefault(name, []).append(value)
-    if prior_only.get():
-        return _nothing(value)
     weight = weights.get().get(name)
+    if prior_only.get() or weight == 0:
+        return _nothing(value)
     return value if weight is None else _times(weight, value)
 
 

@@ -9,16 +9,18 @@ a few rows of it.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from gradmc.density.padding import PaddedDensity
 from gradmc.errors import UsageError
 from gradmc.results.attrs import standard_attributes, storable
 from gradmc.results.checkpoint import decode, encode
 from gradmc.results.labels import Labels
 from gradmc.results.place import Place
+from gradmc.results.storable import axis_labels
 from gradmc.results.zarr_format import ArrayFormat, chunk_key, encode_json, group_metadata, whole_array
 
 AXIS = "data_set"
@@ -75,6 +77,20 @@ class Fit:
 def plain_labels(values: np.ndarray) -> np.ndarray:
     """Labels as numbers or texts of fixed length."""
     return values if values.dtype.kind in "biuf" else np.array([str(value) for value in values.tolist()])
+
+
+def without_added_rows(fit: Fit, density: PaddedDensity) -> Fit:
+    """The fit of a data set that was padded, with the entries and labels of its own rows alone."""
+    arrays, coords, dimension = {}, dict(fit.coords), density.padding.dimension
+    labels = density.as_given.coords.get(dimension, [])
+    for key, array in fit.arrays.items():
+        group, _, name = key.partition("/")
+        arrays[key], axis = density.cut(group, name, array), density.axis_of_rows(group, name)
+        if axis is not None:
+            along = f"{group}/{fit.dims[key][axis]}"
+            numbers = fit.coords[along][: arrays[key].shape[axis]]
+            coords[along] = plain_labels(axis_labels(labels)) if fit.dims[key][axis] == dimension else numbers
+    return replace(fit, arrays=arrays, coords=coords)
 
 
 @dataclass(slots=True)

@@ -1,10 +1,12 @@
 """Where files of results lie: a directory, or an address that fsspec knows (`s3://...`, `memory://...`)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from gradmc.errors import UsageError
-from gradmc.results.files import atomic_write, storage_errors
+from gradmc.results.files import StorageError, atomic_write, storage_errors
 
 
 class Place(Protocol):
@@ -82,19 +84,22 @@ class Address:
         except (ImportError, ValueError) as error:
             raise UsageError(f"cannot use {url}: {error}") from None
         self.url = url.rstrip("/")
+        self._made: set[str] = set()  # folders, which object stores do not have and other places need
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file."""
-        with storage_errors(Path(self._path(name))):
-            self._files.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+        with self._refusals(name):
+            folder = self._path(name).rpartition("/")[0]
+            if folder not in self._made:
+                self._files.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             self._files.pipe_file(self._path(name), content)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is none."""
-        try:
+        with self._refusals(name), suppress(FileNotFoundError):
             return self._files.cat_file(self._path(name))
-        except FileNotFoundError:
-            return None
+        return None
 
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder."""
@@ -104,8 +109,21 @@ class Address:
             return []
         return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
 
+    def all_names(self) -> list[str]:
+        """The names of all files, those in folders included."""
+        self._files.invalidate_cache()
+        with self._refusals(""):
+            found = self._files.find(self._root)
+        return sorted(str(path).removeprefix(self._root.rstrip("/")).lstrip("/") for path in found)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with self._refusals(name), suppress(FileNotFoundError):
+            self._files.rm_file(self._path(name))
+
     def remove(self, folder: str) -> None:
         """Delete a folder and all in it."""
+        self._made.clear()
         if self._files.exists(self._path(folder)):
             self._files.rm(self._path(folder), recursive=True)
 
@@ -115,10 +133,26 @@ class Address:
 
         return FsspecStore.from_url(f"{self.url}/{name}", read_only=True)
 
+    @contextmanager
+    def _refusals(self, name: str) -> Iterator[None]:
+        """Turn what a store raises into advice: errors of the operating system, and those of its own libraries."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise StorageError(f"cannot use {self.url}/{name}: {why}") from error
+
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
 
 
+def is_address(place: Path | str) -> bool:
+    """Whether a place is an address and no path."""
+    return not isinstance(place, Path) and "://" in place
+
+
 def place_of(given: Path | str) -> Place:
     """The place that a user names: a path, or an address with `://`."""
-    return Address(str(given)) if "://" in str(given) else Folder(Path(given))
+    return Address(str(given)) if is_address(given) else Folder(Path(given))

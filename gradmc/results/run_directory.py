@@ -21,6 +21,7 @@ from typing import Any
 
 from gradmc.errors import ResumeError, UsageError
 from gradmc.results.files import atomic_write, storage_errors
+from gradmc.results.lock import holder
 from gradmc.results.manifest import check_manifest
 from gradmc.results.sealed import seal
 
@@ -38,9 +39,31 @@ CONTENT = (
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """Paths of a run, and its small files."""
+    """Paths of a run, and its small files.
+
+    Args:
+        path: the directory.
+        address: where it is, if the directory is only a copy (`gradmc.results.mirror`).
+        writer: of a copy: the process that writes at the address, if there is one.
+    """
 
     path: Path
+    address: str | None = None
+    writer: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.address or str(self.path)
+
+    @property
+    def published(self) -> Path | str:
+        """The draws, for those who read them later: not in a copy, which does not stay."""
+        return self.draws if self.address is None else f"{self.address}/{self.draws.name}"
+
+    def owner(self) -> dict[str, Any] | None:
+        """The process that writes the run now, or None if there is none."""
+        return holder(self.lock) if self.address is None else self.writer
 
     @property
     def config(self) -> Path:
@@ -154,13 +177,24 @@ class RunDirectory:
             if (self.draws / "zarr.json").exists():
                 raise ResumeError(f"{self.manifest} is gone; restore it, or start a new run") from None
             raise UsageError(
-                f"{self.path} is not a run directory (it has no manifest.json); "
+                f"{self.name} is not a run directory (it has no manifest.json); "
                 "expected the output directory of `gradmc sample`"
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise ResumeError(f"cannot read {self.manifest}: {error}; restore it, or start a new run") from None
         check_manifest(content, self.manifest)
         return content
+
+    def refuse_absent(self) -> None:
+        """Refuse a place where there is no run.
+
+        Raises:
+            UsageError, ResumeError: as `read_manifest`.
+        """
+        if not self.path.exists():
+            what = "directory" if self.address is None else "run"
+            raise UsageError(f"no such {what}: {self.name}; expected the output directory of `gradmc sample`")
+        self.read_manifest()
 
     def note(self, event: str, **details: Any) -> None:
         """Append a line to the log."""
@@ -172,7 +206,5 @@ class RunDirectory:
 def open_run(path: Path | str) -> RunDirectory:
     """The run in a directory that must exist."""
     run = RunDirectory(Path(path))
-    if not run.path.exists():
-        raise UsageError(f"no such directory: {run.path}; expected the output directory of `gradmc sample`")
-    run.read_manifest()
+    run.refuse_absent()
     return run

@@ -29,6 +29,8 @@ from gradmc.run.machine import Buffer, Machine, State
 
 BUFFER_BYTES = 2 << 20
 MAX_CAPACITY = 8192
+EXPANDED_BYTES = 64 << 20
+"""What a call of `expand` may give, unless a single draw of each chain takes more."""
 
 _cache_lock = threading.Lock()
 
@@ -40,7 +42,8 @@ class Compiled:
     block: int  # chains
     advance: Callable[..., tuple[State, Buffer]]
     expand: Callable[..., dict[str, dict[str, jax.Array]]]
-    capacity: int
+    capacity: int  # draws of each chain that a call of `advance` makes at most
+    rows: int  # draws of each chain that a call of `expand` takes
     text: Callable[[], str | None]  # the optimised HLO of `advance`
     bytes_per_chain: float | None = None  # that `advance` takes on the device
 
@@ -53,6 +56,16 @@ def buffer_capacity(dim: int, columns: int, itemsize: int, chains: int = 1) -> i
     """
     rows = BUFFER_BYTES * min(chains, 8) // ((dim + columns) * itemsize * chains)
     return int(np.clip(1 << max(int(rows).bit_length() - 1, 0), 16, MAX_CAPACITY))
+
+
+def rows_at_once(capacity: int, size: int) -> int:
+    """Draws of each chain that a call of `expand` takes: all, or as many as give `EXPANDED_BYTES`, but at least one.
+
+    Args:
+        capacity: all of them, a power of two.
+        size: bytes that they give.
+    """
+    return max(1, min(capacity, 1 << (EXPANDED_BYTES * capacity // max(size, 1)).bit_length() >> 1))
 
 
 def compile_run(
@@ -96,6 +109,10 @@ def compile_run(
         while waiting:
             waiting.pop()()
         lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, data)
+        given = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lowered_expand.out_info))
+        if (rows := rows_at_once(capacity, given)) < capacity:
+            positions = jax.ShapeDtypeStruct((chains, rows, machine.dim), machine.dtype)
+            lowered_expand = jax.jit(executor.expand(expand)).lower(positions, limits, data)
         expanding = pool.submit(_compile, lowered_expand, scope).result()
         with explaining_memory(chains, None):
             moving = compiling.result()
@@ -111,6 +128,7 @@ def _compiled(moving: Any, expanding: Any, chains: int, capacity: int) -> Compil
         advance=moving,
         expand=expanding,
         capacity=capacity,
+        rows=expanding.in_avals[0][0].shape[1],
         text=moving.as_text,
         bytes_per_chain=bytes_per_chain(moving, chains),
     )

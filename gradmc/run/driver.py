@@ -11,7 +11,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -313,15 +313,25 @@ class Driver:
         """Give the draws of the chunk to the sink, warmup and sampling apart."""
         warm, nothing = np.clip(self.plan.warmup - lane.done, 0, filled), np.zeros_like(filled)
         keep_warmup = self.plan.keep_warmup
-        if np.any(filled > (0 if keep_warmup else warm)):
-            groups = groups_of(self.plan, buffer.positions, buffer.statistics, filled, self._pool)
-            for warmup, first, last in ((True, nothing, warm), (False, warm, filled)):
-                if np.any(last > first) and (keep_warmup or not warmup):
-                    self._sink.put(lane.chains, warmup, groups, first, last)
+        first = nothing if keep_warmup else warm
+        for rows in self._pieces(first, filled):
+            begin, ready, end = (np.clip(n - rows.start, 0, rows.stop - rows.start) for n in (first, warm, filled))
+            positions, statistics = (_of_rows(part, rows) for part in (buffer.positions, buffer.statistics))
+            groups = groups_of(self.plan, positions, statistics, end, self._pool)
+            for warmup, low, high in ((True, begin, ready), (False, ready, end)):
+                if np.any(high > low) and (keep_warmup or not warmup):
+                    self._sink.put(lane.chains, warmup, groups, low, high)
             diverging = groups["sample_stats"]["diverging"]
-            rows = np.arange(diverging.shape[1])
-            lane.divergences += (diverging & (rows >= warm[:, None]) & (rows < filled[:, None])).sum(axis=1)
+            numbers = np.arange(diverging.shape[1])
+            lane.divergences += (diverging & (numbers >= ready[:, None]) & (numbers < end[:, None])).sum(axis=1)
         lane.done += filled
+
+    def _pieces(self, first: np.ndarray, last: np.ndarray) -> Iterator[slice]:
+        """The rows of a buffer, as many at a time as `expand` takes, among which are some from first to last."""
+        size = self.plan.compiled.rows
+        for start in range(0, int(last.max(initial=0)), size):
+            if np.any((last > first) & (last > start) & (first < start + size)):
+                yield slice(start, start + size)
 
     def _report(self, lane: Lane) -> None:
         """Say where the lane stands: every chain, or many of them together."""
@@ -342,6 +352,11 @@ class Driver:
                     chains=len(lane.chains[rows]),
                 )
             )
+
+
+def _of_rows(buffer: Any, rows: slice) -> Any:
+    """Some rows of a buffer (chains, capacity, ...), which stays on its device if they are all."""
+    return buffer if rows.stop - rows.start == buffer.shape[1] else np.asarray(buffer)[:, rows]
 
 
 def point_table(table: Any, firsts: Mapping[int, np.ndarray]) -> jax.Array:

@@ -149,7 +149,7 @@ class Sampler:
     def no_draws(self) -> dict[str, dict[str, np.ndarray]]:
         """What the results hold of draws, of which there are none: names, shapes and types."""
         machine, chains = self.plan.machine, self.plan.compiled.block
-        positions = np.zeros((chains, self.plan.compiled.capacity, machine.dim), machine.dtype)
+        positions = np.zeros((chains, self.plan.compiled.rows, machine.dim), machine.dtype)
         statistics = np.zeros((chains, 0, len(machine.statistics)), machine.dtype)
         with self.density.scope():
             groups = groups_of(self.plan, positions, statistics, np.zeros(chains, np.int32))

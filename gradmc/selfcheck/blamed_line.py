@@ -40,7 +40,7 @@ def differing_term(density: ProgramDensity, x: np.ndarray) -> str:
         groups = jax.device_get(jax.jit(density.expand)(x, density.arguments))
         compiled = {**groups["posterior"], **groups.get("log_likelihood", {})}
         with collecting() as marks:
-            run_plainly(density.bound.model.fn, list(density.constrain(x).values()), density.bound.data)
+            run_plainly(density.bound.model.fn, list(density.constrain(x).values()), density.as_given.data)
         for name, values in {**marks.observe, **marks.record}.items():
             ours, theirs = (np.ravel(np.asarray(given, float)) for given in (values, compiled.get(name, ())))
             if len(ours) != len(theirs):

@@ -160,7 +160,7 @@ class SelfCheck:
     def _plain(self, values: dict[str, np.ndarray]) -> Plain:
         density: Any = self.density
         with density.plain_scope():
-            return run_plainly(density.bound.model.fn, list(values.values()), density.bound.data)
+            return run_plainly(density.bound.model.fn, list(values.values()), density.as_given.data)
 
     def finish(self, evaluate: Evaluate) -> Outcome:
         """Compare with the compiled density.

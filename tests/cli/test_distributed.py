@@ -1,5 +1,6 @@
 """`gradmc sample --distributed`: a process that dies, and the run that goes on."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -68,6 +69,32 @@ def test_a_run_goes_on_after_a_process_has_died(run: Path, victim: int) -> None:
     )
     assert resumed.sizes["draw"] == 200
     assert resumed.equals(local), "two devices of one process make the same bits as two processes"
+
+
+@pytest.mark.slow
+def test_processes_find_each_other_by_what_slurm_sets(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = ["--sampler.warmup", 20, "--sampler.draws", 10, "--sampler.chains", 1]
+    command = [
+        "gradmc",
+        "sample",
+        run,
+        "--progress",
+        "none",
+        "--distributed",
+        "--output.dir",
+        run.parent / "out",
+        *short,
+    ]
+    job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    processes = []
+    for rank in ("0", "1"):
+        for name, value in {**job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}.items():
+            monkeypatch.setenv(name, value)
+        processes.append(started(*command))
+    outcomes = ended(processes)
+    assert [code for code, *_ in outcomes] == [0, 0], outcomes
+    assert "1 chain of 10 draws" in outcomes[0][1]
+    assert outcomes[1][1] == "", "the first one keeps the run"
 
 
 def test_the_command_needs_a_dimension(project: Path, gradmc: Gradmc) -> None:

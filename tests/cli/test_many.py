@@ -80,6 +80,24 @@ def test_a_column_and_a_table(project: Path, capsys: Any) -> None:
     assert (code, told["fits"], told["made"]) == (0, 1, 1)
 
 
+def test_data_sets_are_padded(project: Path, capsys: Any) -> None:
+    text = CONFIG.replace('"data/*.json"', '"data/*.json"\npad = { n = 4 }')
+    (project / "run.toml").write_text(text)
+    code = run(["sample-many", str(project / "run.toml"), "--progress", "none"])
+    assert code == 2
+    assert "pad: the terms along 'n' must be known, but the model marks none" in capsys.readouterr().err
+    marked = MODEL.replace(
+        "lp += gm.lpdf.normal(y[j], mu, scale)", 'lp += gm.observe("y", gm.lpdf.normal(y[j], mu, scale))'
+    )
+    (project / "model.py").write_text(marked)
+    (project / "data" / "west.json").write_text(json.dumps({"y": [1.0, 1.5]}))
+    code, told = many(project, capsys=capsys)
+    assert (code, told["fits"], told["failures"]) == (0, 3, {})
+    terms = open_stack(project / "runs" / "run")["log_likelihood"]["y"]
+    assert terms.sizes["n"] == 3
+    assert terms.isnull().sum("n").values.max(axis=(1, 2)).tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("many_table", "match"),
     [

@@ -116,6 +116,22 @@ def test_shards_need_rows_and_devices(density):
 
 
 @gm.model
+def half_finite(mu: Real, *, y: Data["n"]):
+    lp, before = normal(mu, 0.0, 1.0), 0.0
+    for i in range(len(y)):
+        lp += gm.observe("y", np.log(y[i]) + mu * before)
+        before = y[i]
+    return lp
+
+
+def test_what_cannot_be_seen_is_not_taken_for_a_sum():
+    """A series whose terms are -inf in most rows, where any comparison would come out even."""
+    density = gm.density(half_finite, {"y": [1.0, 2.0, *[0.0] * 30]})
+    with pytest.raises(UsageError, match=r"^batch: the terms of some rows of 'n' are not finite where it is looked"):
+        Batches.of(density, "n", 4).observed(np.full(1, 0.3), np.random.default_rng(0))
+
+
+@gm.model
 def nowhere(mu: Real, *, y: Data["n"]):
     lp = normal(mu, 0.0, 1.0)
     for i in range(len(y)):

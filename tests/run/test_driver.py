@@ -15,6 +15,7 @@ from gradmc.adaptation.schedule import final_start
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.nuts import Nuts
+from gradmc.run import compiling
 from gradmc.run import driver as driver_module
 from gradmc.run.driver import Driver, Lane, resized
 from gradmc.run.executor import Batch
@@ -473,6 +474,34 @@ def test_more_draws_than_the_buffer_holds() -> None:
     assert sampler.plan.compiled.capacity < 40
     assert sink.draws(0).shape == (40, 10_000)
     assert len(np.unique(sink.draws(0)[:, 0])) > 30
+
+
+@pytest.mark.parametrize("executor", ["threads", "batch"])
+@pytest.mark.parametrize("keep_warmup", [True, False])
+def test_large_draws_are_expanded_a_few_at_a_time(
+    executor: str, keep_warmup: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a draw gives may be far larger than its coordinates: a term for each of a million rows."""
+    given = {"chains": 3, "warmup": 37, "draws": 50, "keep_warmup": keep_warmup, "executor": executor}
+    given |= {"metric": "diagonal", "adaptation": None}
+    whole_sink, whole_sampler = run(target_of("normal"), **given)
+    monkeypatch.setattr(compiling, "EXPANDED_BYTES", 500)
+    sink, sampler = run(target_of("normal"), **given)
+    assert whole_sampler.plan.compiled.rows == whole_sampler.plan.compiled.capacity
+    assert 1 < sampler.plan.compiled.rows < 37
+    assert sampler.lanes[0].divergences.tolist() == whole_sampler.lanes[0].divergences.tolist()
+    for chain, warmup in itertools.product(range(3), (True, False)):
+        for group, name in (("posterior", "x"), ("sample_stats", "n_steps")):
+            if keep_warmup or not warmup:
+                expected = whole_sink.draws(chain, warmup=warmup, group=group, name=name)
+                np.testing.assert_array_equal(sink.draws(chain, warmup=warmup, group=group, name=name), expected)
+                assert len(expected) == (37 if warmup else 50)
+
+
+def test_the_rows_that_are_expanded_at_once() -> None:
+    assert compiling.rows_at_once(8192, 8192 * 64) == 8192
+    assert compiling.rows_at_once(256, 256 * 8_000_000) == 8
+    assert compiling.rows_at_once(16, 16 * 10**9) == 1
 
 
 def test_many_chains_are_shown_as_one_row() -> None:

@@ -1,8 +1,11 @@
 """Legs: whatever an engine does with them, the draws are those of this process."""
 
+import errno
 import itertools
+import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 import gradmc as gm
 from gradmc.errors import StartError, UsageError
+from gradmc.results.files import StorageError
 from gradmc.run import remote
 
 SHORT: dict[str, Any] = {"seed": 5, "chains": 3, "warmup": 60, "draws": 300, "progress": "none"}
@@ -66,13 +70,16 @@ def test_legs_that_are_lost_and_done_again_change_nothing(here: Any) -> None:
     assert same(gm.sample(bowl, executor=Engine(twice), **SHORT), here)
 
 
-def test_a_run_goes_on_after_its_engine_is_gone(here: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [ConnectionError, BrokenProcessPool, CancelledError])
+def test_a_run_goes_on_after_its_engine_is_gone(here: Any, tmp_path: Path, error: type[BaseException]) -> None:
+    """A scheduler that does not answer, a pool whose process was killed, and tasks that were given up."""
+
     def gone(number: int, do: Callable[[], Any]) -> Any:
         if number > 3:
-            raise ConnectionError("the scheduler does not answer")
+            raise error("they are gone")
         return do()
 
-    with pytest.raises(remote.ClusterError, match=r"\(ConnectionError: the scheduler does not answer\).*resume"):
+    with pytest.raises(remote.ClusterError, match=rf"\({error.__name__}: they are gone\).*resume"):
         gm.sample(bowl, executor=Engine(gone), output=tmp_path / "run", **SHORT)
     assert remote.ClusterError.exit_code == 75
     again = gm.sample(bowl, executor=Engine(), output=tmp_path / "run", resume=True, **SHORT)
@@ -80,6 +87,23 @@ def test_a_run_goes_on_after_its_engine_is_gone(here: Any, tmp_path: Path) -> No
     longer = {**SHORT, "draws": 350}
     extended = gm.sample(bowl, output=tmp_path / "run", resume=True, **longer)  # here, and then there
     assert extended["posterior"].ds.isel(draw=slice(300)).load().equals(here["posterior"].ds)
+
+
+def test_a_full_disk_ends_a_run_on_an_engine_in_good_order(
+    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, count = os.replace, itertools.count()
+
+    def full(source: Any, target: Any) -> None:
+        if "draws.zarr" in str(target) and next(count) > 40:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(StorageError, match=r"the disk is full: cannot write .*draws\.zarr.*resume"):
+            gm.sample(bowl, executor=Engine(), output=tmp_path / "run", **SHORT)
+    assert same(gm.sample(bowl, executor=Engine(), output=tmp_path / "run", resume=True, **SHORT), here)
 
 
 def test_a_warm_start_travels(here: Any, tmp_path: Path) -> None:

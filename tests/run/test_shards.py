@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gradmc as gm
-from gradmc.errors import UsageError
+from gradmc.errors import ClusterError, UsageError
+from gradmc.results.files import StorageError
+from gradmc.run import peers
 from tests.density.rows import data, line
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +82,34 @@ def test_four_processes_give_value_and_gradient_of_a_million_rows() -> None:
     assert (found["devices"], found["all_reduces"]) == (4, 1)
     assert found["value"] < 1e-12
     assert found["gradient"] < 1e-12
+
+
+@pytest.mark.campaign
+def test_draws_of_four_processes_have_the_moments_of_those_of_one() -> None:
+    """Eight numbers at 5 standard errors: by chance once in 200,000 times."""
+    place = address()
+    four = [started("tests.run.moments", 100_000, 250, 1, place, 4, k) for k in range(4)]
+    many, one = told(four), told([started("tests.run.moments", 100_000, 250, 2)])
+    assert many.keys() == one.keys()
+    for name, (mean, sd, *errors) in many.items():
+        other_mean, other_sd, *other_errors = one[name]
+        assert abs(mean - other_mean) < 5.0 * np.hypot(errors[0], other_errors[0]), name
+        assert abs(sd - other_sd) < 5.0 * np.hypot(errors[1], other_errors[1]), name
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StorageError("full"), 75), (UsageError("wrong"), 2), (KeyError("a bug"), 1)]
+)
+def test_others_end_as_the_first_one_does(error: Exception, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[list[int]] = []
+    monkeypatch.setattr(peers, "_told", lambda array: said.append(array.tolist()))
+    with pytest.raises(type(error)), peers.dismissing():
+        raise error
+    with pytest.raises(ClusterError), peers.dismissing():
+        raise ClusterError("one is gone")  # nobody hears any more
+    with peers.dismissing() as end:
+        end.code = 4
+    assert said == [[peers.END, code], [peers.END, 4]]
 
 
 def test_the_data_need_several_devices() -> None:
