@@ -194,7 +194,7 @@ def test_an_executor_gives_the_same_outcome() -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(
-    "name", ["adaptive_control", "changepoint", "equilibrium", "first_passage", "hybrid_ode", "mlp"]
+    "name", ["adaptive_control", "changepoint", "equilibrium", "first_passage", "hybrid_ode", "least_action", "mlp"]
 )
 def test_models_of_systems_are_calibrated(name: str) -> None:
     """Those whose data from the prior leave posteriors that a single chain explores."""
