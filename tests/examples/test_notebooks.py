@@ -35,6 +35,8 @@ def test_notebook_runs(path: Path) -> None:
     client.execute(cwd=str(path.parent))
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     errors = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    if path.stem != "tour":  # runs this short have cause for ours
+        errors = [text for text in errors if "SamplingWarning" not in text]
     assert not [text for text in errors if "Tqdm" in text or "gradmc" in text], "of another library's widgets, or ours"
     if path.stem != "tour":
         assert [output for output in outputs if "image/png" in output.get("data", {})], "a picture to look at"
