@@ -262,6 +262,8 @@ class Job:
     def _configuration(self) -> dict[str, Any]:
         """The settings as a configuration has them; parts given as objects by what they show."""
         sampler = {f.name: getattr(self.work.settings, f.name) for f in dataclasses.fields(self.work.settings)}
+        if (bound := self.work.density.bound) is not None:
+            sampler |= {"gradient": bound.gradient, "max_loop_iterations": bound.max_loop_iterations}
         plain = (str, int, float, bool, type(None))
         content = {
             **OF_PYTHON,

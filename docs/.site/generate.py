@@ -163,12 +163,14 @@ def code(value: Any) -> str:
 
 
 def gallery() -> str:
-    """The notebooks and the models that come with gradmc."""
-    parts = ["# Gallery", *map(notebook, sorted((ROOT / "examples").glob("*.ipynb"))), INTRODUCTION]
+    """The tour and the models that come with gradmc, each with the notebook that shows it."""
+    parts = ["# Gallery", notebook(ROOT / "examples" / "tour.ipynb"), INTRODUCTION]
     for folder in sorted(path.parent for path in (ROOT / "models").glob("*/model.py")):
         readme = (folder / "README.md").read_text().replace("](picture.png)", f"](pictures/{folder.name}.png)")
         program = (folder / "model.py").read_text()
         parts.append(f"#{without_links(readme)}\n\n```python\n{program}```")
+        if (shown := ROOT / "examples" / f"{folder.name}.ipynb").is_file():
+            parts.append(f"`examples/{shown.name}` fits it and shows it:\n\n{code_of(shown)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,6 +182,12 @@ def notebook(path: Path) -> str:
         words = cell["cell_type"] == "markdown"
         parts.append(without_links(re.sub(r"(?m)^#", "##", text)) if words else f"```python\n{text}\n```")
     return "\n\n".join(parts)
+
+
+def code_of(path: Path) -> str:
+    """The code of a notebook."""
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    return "```python\n" + "\n\n".join("".join(cell["source"]) for cell in cells) + "\n```"
 
 
 def start() -> str:

@@ -2,8 +2,9 @@
 
 A replication draws parameters from the prior, simulates data with them, and samples the posterior of these
 data. The data are arguments of the compiled functions, so all replications run the same executables; they
-differ in the arguments and in the seed. Several run at the same time, one per core, or in tasks of an executor, each
-worker of which compiles once; the outcome is the same.
+differ in the arguments and in the seed. A chain begins at the parameters of another replication, a draw of the prior
+that knows nothing of the data: random points may lie in modes that no draw of the prior is near. Several run at the
+same time, one per core, or in tasks of an executor, each worker of which compiles once; the outcome is the same.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from gradmc.program.binding import BoundModel
 from gradmc.program.model import Model
 from gradmc.program.parcel import Parcel, packed
 from gradmc.results.prediction import simulate
-from gradmc.run.driver import Driver
+from gradmc.run.driver import Driver, point_table
 from gradmc.run.progress import NoProgress
 from gradmc.run.sampler import Sampler, prepare
 from gradmc.run.settings import Settings
@@ -125,14 +126,21 @@ def replicate(
         draws=ranked * SPREAD,
         metric="diagonal",
         executor="threads",  # each chain has data of its own
-        start="uniform",  # likewise
+        start="uniform",  # where the density is not finite at a draw of the prior
         target_accept=0.9,
         cores=None if executor is None else 1,
     )
 
     def cases(numbers: Sequence[int]) -> list[Case]:
-        data = [{name: bounds[r].data[name] for name in simulated[0]} for r in numbers]
-        return [Case(r, {k: v[r] for k, v in truths.items()}, own) for r, own in zip(numbers, data, strict=True)]
+        return [
+            Case(
+                number=r,
+                parameters={name: draws[r] for name, draws in truths.items()},
+                start={name: draws[r - 1] for name, draws in truths.items()},
+                data={name: bounds[r].data[name] for name in simulated[0]},
+            )
+            for r in numbers
+        ]
 
     if executor is None:
         return replicate_some(target, settings, cases(range(replications)), wrap=wrap)
@@ -154,11 +162,13 @@ class Case:
     Args:
         number: of the replication.
         parameters: those that the data were simulated with.
+        start: those at which its chain begins: a draw of the prior that knows nothing of the data.
         data: the simulated data in standard form.
     """
 
     number: int
     parameters: dict[str, np.ndarray]
+    start: dict[str, np.ndarray]
     data: dict[str, np.ndarray]
 
 
@@ -185,7 +195,7 @@ def replicate_some(
     def one(case: Case) -> Replication:
         data = {**target.bound.data, **case.data}
         arguments = tuple(data[name].astype(target.dtype) for name in target.traced)
-        return _one(sampler, target, case.number, case.parameters, arguments)
+        return _one(sampler, target, case, arguments)
 
     with ThreadPoolExecutor(settings.threads) as pool:
         return list(pool.map(one, cases))
@@ -222,19 +232,22 @@ def _check_shared(density: ProgramDensity, simulated: Mapping[str, Any]) -> None
         )
 
 
-def _one(
-    sampler: Sampler, target: ProgramDensity, r: int, parameters: Mapping[str, Any], arguments: tuple[Any, ...]
-) -> Replication:
+def _one(sampler: Sampler, target: ProgramDensity, case: Case, arguments: tuple[Any, ...]) -> Replication:
+    def unconstrained(parameters: Mapping[str, Any]) -> np.ndarray:
+        return np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
+
     sink = Sink()
     plan = dataclasses.replace(sampler.plan, arguments=arguments, data=arguments)
-    lane = sampler.lanes[r]
+    lane = sampler.lanes[case.number]
+    with target.scope():
+        lane.points = point_table(lane.points, {0: unconstrained(case.start)})
     Driver(plan, [lane], sink, NoProgress(), workers=1).run(interval=0.01)
     if lane.failed:
         raise sampler._start_error(lane)
-    groups = sink.joined(r)
+    groups = sink.joined(case.number)
     with target.scope():
         position = np.zeros((1, plan.compiled.rows, target.dim), target.dtype)
-        position[0, 0] = np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
+        position[0, 0] = unconstrained(case.parameters)
         expanded = plan.compiled.expand(position, np.ones(1, np.int32), arguments)
     truth = {group: {name: np.asarray(v)[0, :1] for name, v in of.items()} for group, of in expanded.items()}
     divergences = int(groups["sample_stats"]["diverging"].sum())

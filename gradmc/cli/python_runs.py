@@ -22,13 +22,13 @@ def job_of(run: RunDirectory, manifest: Mapping[str, Any], *, extra_draws: int =
         ResumeError: what the run was given was not kept.
     """
     from gradmc.config.target import load_model
+    from gradmc.density import density
     from gradmc.results.given import read_given
     from gradmc.results.keep import Keep
     from gradmc.run.displays import choose_display
     from gradmc.run.settings import Settings
     from gradmc.run.stopping import Targets
     from gradmc.run.work import Work
-    from gradmc.sample import as_density
     from gradmc.session import Job
 
     given = read_given(run.given)
@@ -39,7 +39,7 @@ def job_of(run: RunDirectory, manifest: Mapping[str, Any], *, extra_draws: int =
         name: tuple(value) if isinstance(value, list) else value for name, value in config["output"].items()
     }
     work = Work(
-        density=as_density(load_model(given.target), given.data, given.precision, settings.max_loop_iterations),
+        density=density(load_model(given.target), given.data, **given.density),
         settings=settings,
         initial=given.initial,
         check=True,

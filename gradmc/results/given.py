@@ -1,8 +1,8 @@
 """What a run that was begun in Python was given, kept beside it, so that the command line can go on with it.
 
 A configuration names the model's file and those of the data. A call names objects: kept are where the model is found,
-the data as the model sees them, the settings and the starting points, in the format of checkpoints; or why one cannot
-be.
+the data as the model sees them, how the density is computed, the settings and the starting points, in the format of
+checkpoints; or why one cannot be.
 """
 
 import ast
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.density import Density, Precision, ProgramDensity
+from gradmc.density import Density, ProgramDensity
 from gradmc.errors import ResumeError
 from gradmc.program.binding import BoundModel, accepted
 from gradmc.program.declaration import Declaration
@@ -34,14 +34,14 @@ class Given:
         target: the model, as a configuration names it.
         data: its data.
         settings: those of the run, by name.
-        precision: "float64" or "float32".
+        density: how the density is computed: arguments of `gm.density`.
         initial: flat starting points, one per chain, or None.
     """
 
     target: str
     data: dict[str, Any]
     settings: dict[str, Any]
-    precision: Precision
+    density: dict[str, Any]
     initial: list[np.ndarray] | None
 
 
@@ -68,7 +68,10 @@ def keep_given(path: Path, density: Density, settings: Mapping[str, Any], initia
     told = {name: value for name, value in settings.items() if _is_plain(value)}
     for name in settings.keys() - told.keys():
         why = why or f"its {name} was given as an object"
-    meta = {"target": target, "why": why, "data": plain, "settings": told, "precision": str(density.dtype)}
+    computed: dict[str, Any] = {"precision": str(density.dtype)}
+    if bound is not None:
+        computed |= {"gradient": bound.gradient, "max_loop_iterations": bound.max_loop_iterations}
+    meta = {"target": target, "why": why, "data": plain, "settings": told, "density": computed}
     meta["chains"] = None if initial is None else len(initial)
     atomic_write(path, encode(arrays, meta))
 
@@ -90,7 +93,7 @@ def read_given(path: Path) -> Given:
         raise ResumeError(f"the command line cannot go on with this run of gm.sample: {meta['why']}{ELSEWHERE}")
     arrays = {name.removeprefix("data "): a for name, a in found.arrays.items() if name.startswith("data ")}
     initial = None if meta["chains"] is None else [found.arrays[f"initial {k}"] for k in range(meta["chains"])]
-    return Given(meta["target"], {**meta["data"], **arrays}, meta["settings"], meta["precision"], initial)
+    return Given(meta["target"], {**meta["data"], **arrays}, meta["settings"], meta["density"], initial)
 
 
 def place_of(model: Declaration) -> tuple[str, str]:

@@ -5,12 +5,14 @@ import math
 import numpy as np
 
 import gradmc as gm
-from gradmc import Data, Positive, Real
+from gradmc import Data, Interval, Positive
 from gradmc.lpdf import half_normal, lognormal, normal
 
 REST, PEAK = -65.0, -30.0  # mV
 STEP, HORIZON = 0.05, 20.0  # time constants of the membrane
 UPSTROKE = 16  # steps in voltage
+USUAL, SPREAD = -50.0, 3.0  # of thresholds, mV
+MARGIN = 0.3  # mV above the least current that makes it fire: within `HORIZON`
 
 
 def slope(v, current, tau, threshold, sharpness):
@@ -43,15 +45,27 @@ def first_passage_time(current, tau, threshold, sharpness):
     return t
 
 
+def most_excess(sharpness, current):
+    """The threshold, as `excess`, up to which the weakest current makes it fire: threshold - rest - sharpness does."""
+    return (np.min(current) - MARGIN + REST + sharpness - USUAL) / SPREAD
+
+
 @gm.model
 def first_passage(
-    tau: Positive, excess: Real, sharpness: Positive, sigma: Positive, *, current: Data["n"], latency: Data["n"]
+    tau: Positive,
+    sharpness: Positive,
+    excess: Interval(None, most_excess),
+    sigma: Positive,
+    *,
+    current: Data["n"],
+    latency: Data["n"],
 ):
     """Spike latencies after the onset of a constant current, with errors on the log scale.
 
-    The threshold is -50 mV and `excess` times 3 mV. A current that does not make it fire has the density 0.
+    The threshold is -50 mV and `excess` times 3 mV. The currents were chosen so that the neuron fires: the weakest of
+    them is above the least current that makes it fire.
     """
-    threshold = gm.record("threshold", -50.0 + 3.0 * excess)
+    threshold = gm.record("threshold", USUAL + SPREAD * excess)
     lp = lognormal(tau, math.log(20.0), 0.5) + normal(excess, 0.0, 1.0)
     lp += lognormal(sharpness, math.log(2.0), 0.2) + half_normal(sigma, 0.2)
     for i in range(len(latency)):
@@ -61,7 +75,7 @@ def first_passage(
 
 
 @first_passage.simulator
-def simulate(rng, tau, excess, sharpness, sigma, *, current, latency):
+def simulate(rng, tau, sharpness, excess, sigma, *, current, latency):
     """New latencies."""
-    times = np.array([first_passage_time(c, tau, -50.0 + 3.0 * excess, sharpness) for c in current])
+    times = np.array([first_passage_time(c, tau, USUAL + SPREAD * excess, sharpness) for c in current])
     return {"latency": times * np.exp(sigma * rng.normal(size=len(current)))}

@@ -11,8 +11,7 @@ from gradmc.lpdf import lognormal, normal
 STEPS = 6  # Runge-Kutta steps a year
 CENTRES = (1.0, 3.0, 5.0, 7.0, 9.0, 12.0)  # ten thousand hares, where the units of the network have their steps
 WIDTH = 2.0
-MOST = 10.0  # of a logarithm, beyond all animals that there could be, so that nothing overflows
-FAR = 600.0  # of a simulated logarithm, so that nothing overflows or vanishes
+MOST = 10.0  # of a logarithm: between less than one animal and more than there could be
 
 
 def attack(hare, beta, weight):
@@ -48,7 +47,7 @@ def a_year_later(hare, lynx, alpha, beta, gamma, delta, weight):
     """The logarithms of hares and lynx after a year."""
     for _ in range(STEPS):
         hare, lynx = runge_kutta_step(hare, lynx, alpha, beta, gamma, delta, weight)
-    return hare, lynx
+    return min(max(hare, -MOST), MOST), min(max(lynx, -MOST), MOST)
 
 
 @gm.model
@@ -86,6 +85,5 @@ def simulate(rng, alpha, beta, gamma, delta, weight, sigma, *, pelts):
     for t in range(len(pelts) - 1):
         hare, lynx = math.log(new[t, 0] / 10.0), math.log(new[t, 1] / 10.0)
         hare, lynx = a_year_later(hare, lynx, alpha, beta, gamma, delta, weight)
-        logs = np.array([hare, lynx]) + math.log(10.0) + sigma * rng.normal(size=2)
-        new[t + 1] = np.exp(np.clip(logs, -FAR, FAR))
+        new[t + 1] = 10.0 * np.exp(np.array([hare, lynx]) + sigma * rng.normal(size=2))
     return {"pelts": new}

@@ -9,6 +9,7 @@ from gradmc import Data, Interval, Positive
 from gradmc.lpdf import half_normal, lognormal
 
 NEWTON = 8  # iterations: from a straight line to rounding in five or six
+CONVEX = 0.98  # of the frequency up to which the action is convex: beyond, Newton's method takes longer
 
 
 def stationary_path(first, last, frequency, h, n):
@@ -36,9 +37,18 @@ def stationary_path(first, last, frequency, h, n):
     return theta
 
 
+def most_frequency(angle, every, step):
+    """Where the record is shorter than half a swing, the action is convex, so that one path alone is stationary.
+
+    Its second derivative by the inner angles is that of their differences, whose smallest eigenvalue is the square of
+    this, less `frequency ** 2 * cos(theta)`. At higher frequencies there may be several paths, or none.
+    """
+    return CONVEX * 2.0 / step * math.sin(math.pi / (2 * (len(angle) - 1) * every))
+
+
 @gm.model
 def least_action(
-    frequency: Positive,
+    frequency: Interval(0.0, most_frequency),
     first: Interval(-1.5, 1.5),
     last: Interval(-1.5, 1.5),
     sigma: Positive,
@@ -47,7 +57,10 @@ def least_action(
     every: int,
     step: float,
 ):
-    """The pendulum is seen at every `every`-th of its steps of `step` seconds; `frequency` is sqrt(g / length)."""
+    """The pendulum is seen at every `every`-th of its steps of `step` seconds; `frequency` is sqrt(g / length).
+
+    It was filmed for less than half a swing.
+    """
     lp = lognormal(frequency, math.log(3.0), 0.5) + half_normal(sigma, 0.1)
     n = (len(angle) - 1) * every
     path = stationary_path(first, last, frequency, step, n)

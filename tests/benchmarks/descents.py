@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from gradmc.run.descending import Steps
-from gradmc.run.descent import Descent, Plan, prepare
+from gradmc.run.descent import Descent, DescentPlan, prepare
 from tests.models.shipped import shipped
 
 RATE, BATCH = 0.02, 64
@@ -79,7 +79,7 @@ def compare(repeats: int) -> tuple[float, float, float]:
     """Seconds for a step of ours, of the one by hand, and the median of their ratios."""
     system = shipped("cnn_digits")
     density, data = system.density, system.data
-    plan = Plan(method="adam", batch={"n": BATCH}, epochs=1, learning_rate=RATE)
+    plan = DescentPlan(method="adam", batch={"n": BATCH}, epochs=1, learning_rate=RATE)
     descent = prepare(density, plan, jacobian=False, initial=0.1)
     with density.scope():
         image, digit = jnp.asarray(data["image"], float), jnp.asarray(data["digit"])

@@ -122,6 +122,24 @@ def test_a_wrong_simulator_is_caught() -> None:
     assert "the posterior is too narrow" in outcome.verdict()
 
 
+def test_chains_begin_where_the_prior_is() -> None:
+    """From random points around 0 half of them would end in the mode at minus the truth, 200 nats below."""
+
+    @gm.model
+    def squared(mu: Real, *, y: Data["n"]):
+        lp = normal(mu, 10.0, 1.0)
+        for i in range(len(y)):
+            lp += gm.observe("y", normal(y[i], mu * mu, 1.0))
+        return lp
+
+    @squared.simulator
+    def simulated(rng, mu, *, y):
+        return {"y": rng.normal(mu * mu, 1.0, size=len(y))}
+
+    outcome = gm.calibrate(squared, DATA, replications=25, ranked=15, warmup=100, seed=SEED)
+    assert outcome.passed, outcome.verdict()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hmm", "gaussian_process", "logistic_regression", "lotka_volterra"])
 def test_the_other_shipped_models_are_calibrated(name: str) -> None:
@@ -175,7 +193,9 @@ def test_an_executor_gives_the_same_outcome() -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", ["changepoint", "equilibrium", "mlp"])
+@pytest.mark.parametrize(
+    "name", ["adaptive_control", "changepoint", "equilibrium", "first_passage", "hybrid_ode", "least_action", "mlp"]
+)
 def test_models_of_systems_are_calibrated(name: str) -> None:
     """Those whose data from the prior leave posteriors that a single chain explores."""
     model = shipped(name)

@@ -10,9 +10,11 @@ import pytest
 import xarray as xr
 
 import gradmc as gm
+from gradmc.cli.python_runs import job_of
 from gradmc.config.target import load_model
 from gradmc.errors import ResumeError
 from gradmc.results.given import read_given
+from gradmc.results.run_directory import RunDirectory
 from tests.cli.conftest import Gradmc
 
 QUICK: dict[str, Any] = {"seed": 3, "chains": 2, "warmup": 60, "progress": "none"}
@@ -48,6 +50,23 @@ def test_extended_and_resumed(project: Path, gradmc: Gradmc, begin: Any) -> None
     whole = gm.sample(line, {"y": [1.0, 2.5, 0.5]}, **QUICK, draws=70, **plain)
     np.testing.assert_array_equal(extended["mu"], whole.posterior["mu"])
     begin(draws=70, **settings, resume=True)
+
+
+def test_a_density_is_computed_as_it_was(project: Path, gradmc: Gradmc) -> None:
+    """An explicit `gradient` and a bound of loops belong to the density, not to the settings of a run."""
+    line = load_model(f"{project / 'model.py'}:line")
+    chosen: dict[str, Any] = {"gradient": "forward", "max_loop_iterations": 77}
+    density = gm.density(line, {"y": [1.0, 2.5, 0.5]}, **chosen)
+    gm.sample(density, output=project / "run", draws=40, **QUICK)
+    run = RunDirectory(project / "run")
+    job = job_of(run, run.read_manifest(), extra_draws=30)
+    assert job.work.density.bound.gradient == "forward"
+    assert job.work.density.bound.max_loop_iterations == 77
+    assert gradmc("extend", project / "run", "--draws", 30, "--progress", "none").code == 0
+    np.testing.assert_array_equal(draws(project)["mu"], gm.sample(density, **QUICK, draws=70).posterior["mu"])
+    other = gm.density(line, {"y": [1.0, 2.5, 0.5]}, max_loop_iterations=77)
+    with pytest.raises(ResumeError, match=r"sampler\.gradient: 'forward' in the run, 'auto' now"):
+        gm.sample(other, output=project / "run", draws=80, resume=True, **QUICK)
 
 
 def test_predicted_from(project: Path, gradmc: Gradmc, begin: Any) -> None:

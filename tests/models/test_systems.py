@@ -176,6 +176,18 @@ def test_the_path_is_that_of_jacobis_elliptic_functions():
     np.testing.assert_allclose(errors[0] / errors[1], 4.0, rtol=0.05)
 
 
+@pytest.mark.parametrize("ends", [(-1.5, 1.5), (1.5, 1.5), (0.3, -1.2)])
+def test_up_to_the_highest_frequency_one_path_is_stationary(ends):
+    """Newton's method has found it, and the second derivative of the action is positive at any path."""
+    model, n, step = module("least_action"), 64, 0.0125
+    frequency = model.most_frequency(np.zeros(17), 4, step)
+    path = model.stationary_path(*ends, frequency, step, n)
+    pull = (frequency * step) ** 2
+    np.testing.assert_allclose(np.diff(path, 2) + pull * np.sin(path[1:-1]), 0.0, atol=1e-9)
+    differences = 2.0 * np.eye(n - 1) - np.eye(n - 1, k=1) - np.eye(n - 1, k=-1)
+    assert np.linalg.eigvalsh(differences - pull * np.eye(n - 1)).min() > 0.0
+
+
 # --- equilibrium -------------------------------------------------------------------------------------
 
 
