@@ -58,15 +58,20 @@ def _student_t_cholesky(d: Any, y: Value, nu: Value, mu: Value, cholesky: Value)
     return constant - log_beta(0.5 * nu, 0.5 * size) - 0.5 * size * jnp.log(nu) - spread + power
 
 
+def _normal_precision(d: Any, y: Value, mu: Value, precision: Value) -> Any:
+    """numpyro's inverts the matrix, and loses digits of slopes far out."""
+    factor = jnp.linalg.cholesky(jnp.asarray(precision))
+    z = jnp.sum(factor * (y - mu)[..., :, None], axis=-2)
+    spread = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
+    return spread - 0.5 * jnp.sum(z * z, axis=-1) - 0.5 * y.shape[-1] * math.log(2 * math.pi)
+
+
 _DIRICHLET = Law(_dirichlet, _inside_simplex, inside=0.5, event=1)
 _NORMAL = Law(
     lambda d, y, mu, covariance: d.MultivariateNormal(mu, covariance_matrix=covariance, **OFF).log_prob(y),
     event=1,
 )
-_NORMAL_PRECISION = Law(
-    lambda d, y, mu, precision: d.MultivariateNormal(mu, precision_matrix=precision, **OFF).log_prob(y),
-    event=1,
-)
+_NORMAL_PRECISION = Law(_normal_precision, event=1)
 _NORMAL_CHOLESKY = Law(
     lambda d, y, mu, cholesky: d.MultivariateNormal(mu, scale_tril=cholesky, **OFF).log_prob(y), event=1
 )
