@@ -22,6 +22,7 @@ from gradmc.kernels.metric import DiagonalMetric
 from gradmc.records import of_numpy, record
 
 MIN_COUNT = 3  # draws before the first estimate
+FLAT = 1e-20  # a gradient below it, as at a mode, says nothing of the scale
 TRANSIT = 2.0  # mean gradient, in units of its spread, beyond which a coordinate is in transit
 
 
@@ -65,7 +66,12 @@ def _inverse_mass(moments: Moments, gradient: Float[Array, "dim"]) -> Float[Arra
     spread = jnp.sqrt(moments.squares[1] / moments.count)
     in_transit = jnp.abs(moments.mean[1]) > TRANSIT * spread
     settled = jnp.sqrt(moments.squares[0] / moments.squares[1])
-    return lax.select(in_transit, 1 / jnp.maximum(jnp.abs(gradient), spread), settled)
+    return lax.select(in_transit, _by_gradient(jnp.maximum(jnp.abs(gradient), spread)), settled)
+
+
+def _by_gradient(size: Float[Array, "dim"]) -> Float[Array, "dim"]:
+    """The inverse mass that a gradient of this size suggests; infinite where it suggests none."""
+    return 1 / jnp.where(size > FLAT, size, 0)
 
 
 def _scale(inverse_mass: Float[Array, "dim"], fallback: Float[Array, "dim"]) -> Float[Array, "dim"]:
@@ -83,7 +89,7 @@ class Diagonal:
         pair = jnp.stack([position, gradient])
         moments = _add(_no_moments(pair), pair, jnp.ones((), pair.dtype))
         windows = Windows(foreground=moments, background=moments, length=jnp.asarray(MAIN_WINDOW, pair.dtype))
-        return DiagonalMetric(scale=_scale(1 / jnp.abs(gradient), jnp.ones_like(gradient))), windows
+        return DiagonalMetric(scale=_scale(_by_gradient(jnp.abs(gradient)), jnp.ones_like(gradient))), windows
 
     def metric(self, spectrum: Spectrum, dtype: np.dtype) -> DiagonalMetric | None:
         """The metric of an estimate: its variances; None where they are none."""

@@ -34,6 +34,12 @@ def test_the_first_metric_comes_from_the_gradient() -> None:
     assert np.all(np.isfinite(metric.scale))
 
 
+def test_a_start_at_a_mode_says_nothing_of_scales() -> None:
+    """What is left of the gradient there may be 1e-30: not a scale of 1e15, from which no step size comes back."""
+    metric, _ = begin(np.zeros(3), np.array([1e-30, 0.0, 4.0]))
+    np.testing.assert_allclose(metric.scale, [1.0, 1.0, 0.5])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtypes_are_kept(dtype: type) -> None:
     x = jnp.ones(2, dtype)
