@@ -30,10 +30,8 @@ from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
 SELF_CHECK = "self_check"
-LATER = ("gradmc.results.tree", "zarr", "gradmc.diagnostics", "arviz_base", "scipy.special", "scipy.fft")
+LATER = ("gradmc.results.tree", "gradmc.diagnostics", "arviz_base", "scipy.special", "scipy.fft")
 """What the end of a run needs."""
-JUDGING = ("arviz_stats.base.array",)
-"""What a rule to stop needs besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ def _prepared(
         work.settings,
         initial=work.initial,
         check=check,
-        meanwhile=lambda: prepare_results(work.density, (*LATER, *(JUDGING if work.targets.on_draws else ()))),
+        meanwhile=lambda: prepare_results(work.density, LATER),
     )
     if not check:
         return sampler, outcome if kept is None else Checked.from_attributes(kept)

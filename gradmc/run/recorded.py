@@ -7,12 +7,14 @@ to stop. It is the same for a new run, a resumed one and an extended one.
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
+from gradmc._imports import load
 from gradmc.results.store import Store
 from gradmc.run.driver import Driver
 from gradmc.run.progress import Progress
@@ -80,6 +82,7 @@ class Watch:
     posterior: Posterior
     progress: Progress
     ending: Ending = "finished"
+    imported: bool = False
     next_ess: float = field(default_factory=lambda: time.monotonic() + ESS_SECONDS)
 
     def __call__(self, driver: Driver) -> None:
@@ -91,6 +94,9 @@ class Watch:
             self.ending = ending
             driver.stop()
             self.progress.note(WHY[ending])
+        elif not self.imported:
+            import_readers(judging=self.monitor.targets.on_draws)
+            self.imported = True
         elif time.monotonic() >= self.next_ess:
             self.show_ess()
 
@@ -185,3 +191,10 @@ class StoredPosterior:
         if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
             return None
         return {str(name): array.values for name, array in tree["posterior"].data_vars.items()}
+
+
+def import_readers(*, judging: bool) -> None:
+    """Import what reading draws needs, and `judging` them, while the main thread has nothing else to do."""
+    with suppress(ImportError):  # raised again where it matters
+        for name in ("xarray", "zarr", *(["arviz_stats"] if judging else [])):
+            load(name)
