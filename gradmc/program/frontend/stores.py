@@ -72,12 +72,7 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
         replace(ev, owner, partial.stored(ev, heap.content(owner), index, value))
     elif is_array(owner):
-        content = heap.content(owner)
-        replace(
-            ev,
-            owner,
-            _stored(ev, content, index, operand(ev, value), owned=content is not owner and heap.owns(owner)),
-        )
+        replace(ev, owner, _stored(ev, heap.content(owner), index, operand(ev, value)))
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
     elif isinstance(owner, dict):
@@ -167,10 +162,10 @@ def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None
     owner[index] = value
 
 
-def _stored(ev: Evaluation, content: Any, index: Any, value: Any, *, owned: bool) -> Any:
-    """The content after a store."""
+def _stored(ev: Evaluation, content: Any, index: Any, value: Any) -> Any:
+    """The content after a store: another array, since operations that were traced may hold the one before."""
     if isinstance(content, np.ndarray) and not symbolic_index(index) and not is_traced(value):
-        new = content if owned else content.copy()
+        new = content.copy()
         new[index] = value
         return new
     ev.traced += 1
