@@ -12,7 +12,8 @@ from typing import Any
 from gradmc.errors import UsageError
 from gradmc.results.files import StorageError
 from gradmc.results.labels import Labels
-from gradmc.results.manifest import now, run_of
+from gradmc.results.ledger import Ledger
+from gradmc.results.manifest import run_of
 from gradmc.results.run_directory import RunDirectory
 from gradmc.results.verifying import verify
 from gradmc.results.zarr_store import ZarrStore
@@ -98,50 +99,31 @@ def refuse_occupied(run: RunDirectory, *, force: bool, resume: str, replace: str
 
 def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Surroundings, *, resume: bool) -> RunEnd:
     """Compile, run, and leave everything on disk in good order; the caller holds the lock of the directory."""
-    manifest["status"] = "running"
-    session: dict[str, Any] = {"began": now(), "command": list(around.command), "ending": "killed"}
-    manifest["sessions"].append(session)
-    run.write_json(run.manifest, manifest)
-    run.note("resume" if resume else "start", draws=task.work.settings.draws, chains=task.work.settings.chains)
-    began, requests = time.monotonic(), around.requests
-    requests.close = lambda ending, detail: _close_session(run, manifest, ending, detail, began)
+    ledger, requests = Ledger(run, manifest), around.requests
+    ledger.open(around.command, resume=resume, draws=task.work.settings.draws, chains=task.work.settings.chains)
+    requests.close = ledger.close
     if task.seconds is not None:
         requests.budget = (task.seconds, task.began + task.seconds)
     try:
-        outcome = _draw(run, manifest, task, around, resume=resume)
+        outcome = _draw(ledger, task, around, resume=resume)
     except BaseException as error:
         requests.settle()
         with suppress(StorageError):
-            _close_session(run, manifest, "failed", f"{type(error).__name__}: {error}", began)
+            ledger.close("failed", f"{type(error).__name__}: {error}")
         raise
     requests.settle()
-    _close_session(run, manifest, outcome.ending, outcome.detail, began)
+    ledger.close(outcome.ending, outcome.detail)
     return outcome
 
 
-def _close_session(run: RunDirectory, manifest: dict[str, Any], ending: str, detail: str, began: float) -> None:
-    manifest["status"] = ending
-    manifest["seconds"] += time.monotonic() - began
-    manifest["sessions"][-1] |= {"ending": ending, "detail": detail, "ended": now()}
-    if run.path.is_dir():
-        run.write_json(run.manifest, manifest)
-        run.note("end", ending=ending, detail=detail)
-
-
-def _draw(
-    run: RunDirectory,
-    manifest: dict[str, Any],
-    task: Task,
-    around: Surroundings,
-    *,
-    resume: bool,
-) -> RunEnd:
+def _draw(ledger: Ledger, task: Task, around: Surroundings, *, resume: bool) -> RunEnd:
+    run, manifest = ledger.run, ledger.manifest
     with ExitStack() as stack:
         display = FileProgress(run.progress, around.display)
         display.start(task.work.settings.chains)
         stack.callback(display.close)
         display.note("compiling")
-        sampler, checked = _prepared(run, manifest, task, around.warn)
+        sampler, checked = _prepared(ledger, task, around.warn)
         _warm_start(sampler, run)
         make = ZarrStore.resume if resume else ZarrStore
         labels = Labels.of_density(task.work.density)
@@ -170,8 +152,10 @@ def _draw(
             run=identifier,
             driving=driving_on(task.engine, task.work.initial),
         )
-        manifest["sampling_seconds"] = manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began
-        manifest["start"] = sampler.started or manifest.get("start", {})
+        ledger.write(
+            sampling_seconds=manifest.get("sampling_seconds", 0.0) + time.monotonic() - sampling_began,
+            start=sampler.started or manifest.get("start", {}),
+        )
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in task.identity.items() if "." not in key}
         store.finalize({**attributes, **checked.attributes(), **hashes})
@@ -185,11 +169,9 @@ def _draw(
     return outcome
 
 
-def _prepared(
-    run: RunDirectory, manifest: dict[str, Any], task: Task, warn: Callable[[str], None]
-) -> tuple[Any, Checked]:
+def _prepared(ledger: Ledger, task: Task, warn: Callable[[str], None]) -> tuple[Any, Checked]:
     """The compiled sampler, and what came of the self-check of the run: made once, and kept in the manifest."""
-    kept = manifest.get(SELF_CHECK)
+    kept = ledger.manifest.get(SELF_CHECK)
     check = kept is None and task.work.check
     work = task.work
     sampler, outcome = prepare_checked(
@@ -201,8 +183,7 @@ def _prepared(
     )
     if not check:
         return sampler, outcome if kept is None else Checked.from_attributes(kept)
-    manifest[SELF_CHECK] = outcome.attributes()
-    run.write_json(run.manifest, manifest)
+    ledger.write(**{SELF_CHECK: outcome.attributes()})
     if outcome.warning:
         warn(outcome.warning)
     return sampler, outcome

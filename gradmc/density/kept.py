@@ -8,6 +8,7 @@ only where nobody else can write; `GRADMC_CACHE=off` keeps nothing. A folder tha
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -80,7 +81,7 @@ class Shelf:
         with suppress(OSError):
             fresh = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self.folder / f".{name}.{os.getpid()}.partial"
+            partial = self.folder / f".{name}.{secrets.token_hex(8)}.partial"
             try:
                 partial.write_bytes(MAGIC + hashlib.blake2b(name.encode() + b"\n" + body).digest() + body)
                 os.replace(partial, self.folder / name)

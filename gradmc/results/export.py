@@ -6,6 +6,7 @@ They are written piece by piece, so that memory does not grow with the number of
 
 import csv
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +45,7 @@ def export(tree: Any, path: Path, groups: Sequence[str] = ("posterior",)) -> Non
         raise UsageError(f"no such directory: {path.parent}; create it first")
     if path.is_dir():
         raise UsageError(f"{path} is a directory; name a file")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}")
     with chosen_file(path):
         try:
             writers[path.suffix](tree, partial, groups)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +18,14 @@ class StorageError(GradmcError):
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Replace a file in one step.
+    """Replace a file in one step; several threads and processes may do so at once, and the last one counts.
 
     Args:
         path: the file.
         content: its new content.
         durable: also survive a power failure, at the price of waiting for the disk.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     with storage_errors(path):
         try:
             with open(temporary, "wb") as file:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch
     with pytest.raises(StorageError, match=r"the disk is full: cannot write .*`gradmc resume`"):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_threads_that_write_one_file_at_once_leave_it_whole(tmp_path: Path) -> None:
+    path, contents = tmp_path / "file", [bytes([65 + k]) * (200_000 if k % 2 else 20) for k in range(8)]
+
+    def write(content: bytes) -> None:
+        for _ in range(50):
+            atomic_write(path, content, durable=False)
+            assert path.read_bytes() in contents
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        list(threads.map(write, contents))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
