@@ -109,14 +109,20 @@ def in_words(k: float, count: int) -> str:
 
 
 def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
-    """Normalised Pareto smoothed weights of log importance ratios (n,), and Pareto k; k is infinite where none is."""
+    """Normalised Pareto smoothed weights of log importance ratios (n,), and Pareto k.
+
+    k is infinite where no number is finite, and 0 where the largest ratios are one number: then there is no tail.
+    """
     from arviz_stats.base.array import array_stats
 
     finite = np.isfinite(log_ratios)
     if finite.sum() < 10:
         return finite / max(1, finite.sum()), math.inf
     weights = np.zeros(len(log_ratios))
-    log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1)  # takes minus the ratios
+    try:
+        log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1)  # takes minus the ratios
+    except ValueError:  # all values of the tail are the same
+        log_weights, k = log_ratios[finite], 0.0
     weights[finite] = np.exp(np.asarray(log_weights) - np.max(log_weights))
     return weights / weights.sum(), math.inf if math.isnan(k) else float(k)
 

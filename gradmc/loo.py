@@ -17,6 +17,9 @@ from gradmc.density import Density
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 
+LAST_DIGITS = 1e-12
+"""Of a term, relatively: what is nothing beside the error of the estimate."""
+
 
 @explaining
 def loo(draws: Any, density: Density, *, name: str | None = None, moment_match: bool = True) -> Any:
@@ -45,7 +48,7 @@ def loo(draws: Any, density: Density, *, name: str | None = None, moment_match: 
     with warnings.catch_warnings():
         if moment_match:
             warnings.simplefilter("ignore")  # of what is mended below
-        found: Any = by_importance(draws, var_name=name, pointwise=True)
+        found: Any = by_importance(_with_tails(draws, name), var_name=name, pointwise=True)
     if not moment_match or not np.any(found.pareto_k.values > found.good_k):
         return found
     target = Target(density, name)
@@ -82,6 +85,26 @@ def _observed(draws: Any, density: Any, name: str | None) -> str:
     if name not in names:
         raise UsageError(f"name must be one of the observed terms {', '.join(names)}; got {name!r}")
     return name
+
+
+def _with_tails(draws: Any, name: str) -> Any:
+    """The draws, where terms without a tail, as those that no parameter changes, differ in their last digits.
+
+    ArviZ fits a law to the smallest terms of each observation, and refuses those that are all the same.
+    """
+    import xarray as xr
+
+    terms = draws["log_likelihood"][name].transpose("chain", "draw", ...)
+    values = np.array(terms.values, float)
+    flat = values.reshape(values.shape[0] * values.shape[1], -1)
+    least = np.sort(flat, axis=0)[: max(2, len(flat) // 5)]
+    equal = np.ptp(least, axis=0) == 0
+    if not np.any(equal):
+        return draws
+    ramp = np.random.default_rng(len(flat)).permutation(np.linspace(-1.0, 1.0, len(flat)))[:, None]
+    flat[:, equal] += LAST_DIGITS * np.maximum(1.0, np.abs(flat[:, equal])) * ramp
+    changed = draws["log_likelihood"].to_dataset().assign({name: terms.copy(data=values)})
+    return xr.DataTree.from_dict({**{k: n.to_dataset() for k, n in draws.children.items()}, "log_likelihood": changed})
 
 
 class Target:

@@ -5,6 +5,7 @@ import pytest
 
 import gradmc as gm
 from gradmc import Positive, Real
+from gradmc.approximate import smoothed
 from gradmc.errors import StartError, UsageError
 from gradmc.lpdf import gamma, normal
 from gradmc.session import SamplingWarning
@@ -60,6 +61,16 @@ def test_what_is_far_from_normal_is_said():
     diagnosis = gm.diagnose(draws)
     assert not diagnosis.passed
     assert "gm.sample" in str(diagnosis)
+
+
+def test_weights_that_are_all_equal_have_no_tail() -> None:
+    """As those of an approximation that is exact to the last digit."""
+    weights, k = smoothed(np.full(100, -3.0))
+    assert np.allclose(weights, 0.01)
+    assert k == 0.0
+    weights, k = smoothed(np.array([-np.inf] * 50 + [1.0] * 50))
+    assert np.allclose(weights, [0.0] * 50 + [0.02] * 50)
+    assert k == 0.0
 
 
 def test_without_an_approximation_there_are_no_draws():

@@ -57,6 +57,24 @@ def test_without_moment_matching_it_is_the_plain_estimate(draws, density):
         assert found.elpd == by_importance(draws).elpd
 
 
+@gm.model
+def some_say_nothing(mu: Real, *, y: Data["n"]):
+    lp = normal(mu, 0.0, 10.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", normal(y[i], mu, 1.0) if y[i] > 0 else -1.5 + 0.0 * mu)
+    return lp
+
+
+def test_a_term_that_no_parameter_changes_is_what_it_is() -> None:
+    density = gm.density(some_say_nothing, {"y": np.array([1.0, 2.0, -5.0, 3.0])})
+    tree = gm.sample(density, seed=3, chains=2, warmup=200, draws=500, check=False, progress="none")
+    with pytest.raises(ValueError, match="All tail values are the same"):
+        by_importance(tree)
+    found = gm.loo(tree, density)
+    assert found.elpd_i.values[2] == pytest.approx(-1.5, abs=1e-9)
+    assert np.all(found.pareto_k.values < found.good_k)
+
+
 def test_wrong_arguments(draws, density):
     with pytest.raises(UsageError, match="expected the density of the draws"):
         gm.loo(draws, group)

@@ -22,6 +22,7 @@ from jax.extend.core import primitives as jp
 from gradmc.check.activity import Activity, Dependence, interpret
 from gradmc.check.clock import Clock
 from gradmc.density import Density
+from gradmc.density.reach import AS_STAN, ATTEMPTS, reach
 from gradmc.errors import ProgramError, SourceLocation
 from gradmc.foreign.common import explaining
 from gradmc.program.binding import BoundModel
@@ -201,6 +202,14 @@ class Subject:
     def starts(self) -> Points:
         """Points where samplers may start: fewer where evaluating them takes too long."""
         x = self.rng(0).uniform(-START_WIDTH, START_WIDTH, (2 * ROWS, self.dim))
+        found = self._at_some(x)
+        if np.any(found.good):
+            return found
+        attempts = AS_STAN + np.arange(len(x)) % (ATTEMPTS - AS_STAN)
+        return self._at_some(x * reach(attempts)[:, None])
+
+    def _at_some(self, x: np.ndarray) -> Points:
+        """The first points of these, as many as there is time for."""
         end = self.clock.now() + START_SHARE * self.clock.left()
         parts: list[Points] = []
         first = 0

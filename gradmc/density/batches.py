@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from gradmc.density.base import Density
 from gradmc.density.program_density import ProgramDensity
+from gradmc.density.reach import ATTEMPTS, random_point
 from gradmc.errors import StartError, UsageError
 from gradmc.program.binding import BoundModel, end_names
 from gradmc.program.layout import Layout, layout
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # a run without batches, loaded from disk, needs neither fron
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
-TRIES, LOOKS = 100, 5
+LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,11 +245,11 @@ def finite_point(density: Density, batches: Batches, rows: np.ndarray, rng: np.r
     program = batches.of_size(len(rows)).marked()
     with density.scope():
         terms = jax.jit(program.terms)
-        for _ in range(TRIES):
-            x = rng.uniform(-1.0, 1.0, density.dim) * density.start_radius
+        for attempt in range(ATTEMPTS):
+            x = random_point(rng, density.start_radius, density.dim, attempt)
             if np.isfinite(terms(jnp.asarray(x, density.dtype), rows, batches.arrays())[0]):
                 return x
-    raise StartError(f"none of {TRIES} points has a finite log density. At the last:\n{density.describe_failure(x)}")
+    raise StartError(f"none of {ATTEMPTS} points has a finite log density. At the last:\n{density.describe_failure(x)}")
 
 
 def _axes(bound: BoundModel, dimension: str, asked: str) -> dict[str, int]:

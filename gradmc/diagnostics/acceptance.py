@@ -13,6 +13,9 @@ GAP = 0.2
 MIN_DRAWS = 100
 """With fewer draws a mean acceptance is too uncertain to be judged."""
 
+ENOUGH_WARMUP = 100
+"""Transitions in which the step size is found, if it can be."""
+
 SMALLEST_STEP = 1e-6
 """On the whitened scale, where a well tuned step is of the order of 1."""
 
@@ -41,26 +44,34 @@ def check_acceptance(tree: Any) -> Check | None:
         steps[:, -1],
         target=target,
         limit=max(target - GAP, target / 2),
-        tuned=int(tree.attrs.get("tuning_steps", 1)) > 0,
+        warmup=int(tree.attrs.get("tuning_steps", ENOUGH_WARMUP)),
+        diverged="diverging" in statistics and bool(statistics["diverging"].any()),
     )
 
 
-def _judge(rates: np.ndarray, steps: np.ndarray, *, target: float, limit: float, tuned: bool) -> Check:
+def _judge(rates: np.ndarray, steps: np.ndarray, *, target: float, limit: float, warmup: int, diverged: bool) -> Check:
     """The check of acceptances and step sizes, one of each chain."""
     least, shortest = float(np.min(rates)), float(np.min(steps))
     if shortest < SMALLEST_STEP:
         finding = f"the step size of {_chains(steps < SMALLEST_STEP)} shrank to {shortest:.1g}"
         advice = "no step was small enough, as where the density jumps or a gradient is wrong; see `gradmc check`"
-        return Check("acceptance", False, least, limit, finding, advice)
+        first = "find what no step is small enough for"
+        return Check("acceptance", False, least, limit, finding, advice, first)
     if least >= limit:
         return Check("acceptance", True, least, limit, f"at least {100 * least:.0f} % of steps accepted")
     finding = f"{_chains(rates < limit)} accepted only {100 * least:.0f} % of steps, {100 * target:.0f} % were aimed at"
-    if not tuned:
+    if not warmup:
         advice = "without warmup the step size is not tuned; add some hundred warmup transitions, or make it smaller"
-        return Check("acceptance", False, least, limit, finding, advice)
+        return Check("acceptance", False, least, limit, finding, advice, "tune the step size")
+    if warmup < ENOUGH_WARMUP:
+        advice = f"warmup of {warmup} was too short to find the step size; warm up longer, some hundred transitions"
+        first = "warm up longer" if np.all(rates < limit) else ""
+        return Check("acceptance", False, least, limit, finding, advice, first)
     advice = (
-        "warmup did not find the step size that the draws need; warm up longer, or look for jumps and kinks of the "
-        "density with `gradmc check`"
+        "steps that suit one region are too long for another, where draws diverge: see to the divergences"
+        if diverged
+        else "warmup did not find the step size that the draws need; warm up longer, or look for jumps and kinks of "
+        "the density with `gradmc check`"
     )
     return Check("acceptance", False, least, limit, finding, advice)
 

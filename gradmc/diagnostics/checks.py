@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.diagnostics import causes
 from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.diagnostics.disagreement import STUCK_ADVICE, explain, named, unmoved
 from gradmc.diagnostics.locate import Lean, where_they_lie
@@ -27,6 +28,8 @@ MOST_ESS = 400
 BFMI_MIN = 0.3
 DIVERGENT_SHARE = 1e-3
 """Up to this share divergences are a note: what such draws leave out is less than what 400 effective draws can tell."""
+SATURATED_SHARE = 0.1
+"""From this share of trajectories that are cut off on chains may be slow for no other reason."""
 MANY_CHAINS = 64
 """From so many chains on BFMI is that of all of them together."""
 ONE_CHAIN = 0.9
@@ -51,8 +54,8 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         few = Check("draws", False, float(count), 4.0, finding, "draw more")
         return Diagnosis(checks=(few,))
     if "pareto_k" in tree.attrs:
-        return Diagnosis(checks=(check_finite(summary), check_approximation(tree)))
-    checks = [check_finite(summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
+        return Diagnosis(checks=(check_finite(tree, summary), check_approximation(tree)))
+    checks = [check_finite(tree, summary), check_r_hat(tree, summary), check_ess(summary), *check_transitions(tree)]
     if (copies := check_copies(tree)) is not None:
         checks.insert(0, copies)
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
@@ -63,7 +66,7 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
         checks.append(own)
     if chains := left_out(tree):
         checks.append(Check("chains", None, None, 0.0, f"{in_words(chains)}: the verdict is about the others"))
-    return Diagnosis(checks=tuple(checks))
+    return Diagnosis(checks=tuple(causes.told(checks)))
 
 
 def check_approximation(tree: Any) -> Check:
@@ -78,21 +81,26 @@ def check_transitions(tree: Any) -> list[Check]:
     if is_empty(tree, "sample_stats"):
         return []
     statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
-    checks: list[Check | None] = []
+    checks: list[Check | None] = [own := check_own(tree)]
     if "diverging" in statistics:
         checks.append(check_divergences(tree, statistics["diverging"].values))
     checks.append(check_acceptance(tree))
     if "reached_max_treedepth" in statistics:
         checks.append(check_trees(tree, statistics["reached_max_treedepth"].values))
-    return [check for check in checks if check is not None]
+    return [check for check in causes.told([check for check in checks if check is not None]) if check is not own]
 
 
-def check_finite(summary: Summary) -> Check:
+def check_finite(tree: Any, summary: Summary) -> Check:
     """No draw may be infinite or not a number."""
-    bad = [row.name for row in summary.rows if not math.isfinite(row["mean"])]
+    rows = [row for row in summary.rows if not math.isfinite(row["mean"])]
+    bad = [row.name for row in rows]
     if not bad:
         return Check("finite", True, 0.0, 0.0, "all draws are finite")
-    finding = f"{_names(bad)} {'has' if len(bad) == 1 else 'have'} draws that are infinite or not a number"
+    draws = quantity(tree, summary, rows[0])
+    finding = (
+        f"{_names(bad)} {'has' if len(bad) == 1 else 'have'} draws that are infinite or not a number "
+        f"({np.sum(~np.isfinite(draws)):,} of {draws.size:,}{f' of {bad[0]}' if len(bad) > 1 else ''})"
+    )
     return Check("finite", False, float(len(bad)), 0.0, finding, "look at how these quantities are computed")
 
 
@@ -140,7 +148,10 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
         statistics["lp"].transpose("chain", "draw").values if "lp" in statistics else None,
         str(tree.attrs.get("metric", "")),
     )
-    return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", cause.advice)
+    saturated = statistics.get("reached_max_treedepth")
+    cut = saturated is not None and not cause.first and float(saturated.mean()) >= SATURATED_SHARE
+    advice = f"see first to the trajectories that are cut off; {cause.advice}" if cut else cause.advice
+    return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", advice, cause.first)
 
 
 def check_ess(summary: Summary) -> Check:
@@ -174,7 +185,7 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         finding += f" at the centre around which {angles} is measured"
         return Check("divergences", None, float(count), 0.0, f"{finding}, where nothing is left out of the draws")
     lean = where_they_lie(tree, diverging)
-    smaller_steps = _smaller_steps(tree)
+    smaller_steps, first = _smaller_steps(tree), ""
     advice = f"{smaller_steps}; if they stay, reparameterise"
     chain, most = int(np.argmax(diverging.sum(axis=1))), int(np.max(diverging.sum(axis=1)))
     if len(diverging) > 1 and most >= ONE_CHAIN * count and most > 1:
@@ -188,10 +199,12 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
         medians = f"median {lean.there:.3g}, elsewhere {lean.elsewhere:.3g}"
         finding += f", mostly where {lean.name} is {lean.side} ({medians})"
         advice = _divergence_advice(lean, smaller_steps)
+        first = f"write {lean.scales} in non-centred form" if lean.scales else ""
     if lost:
         advice = _loss_advice(tree, lean, advice if 2 * lost < count else "")
+        first = first if 2 * lost < count else "see to what is not finite"
     few = count <= DIVERGENT_SHARE * diverging.size
-    return Check("divergences", None if few else False, float(count), 0.0, finding, advice)
+    return Check("divergences", None if few else False, float(count), 0.0, finding, advice, first)
 
 
 def check_trees(tree: Any, saturated: np.ndarray) -> Check:
@@ -232,10 +245,11 @@ def _smaller_steps(tree: Any) -> str:
 
 def _divergence_advice(lean: Lean, smaller_steps: str) -> str:
     if lean.scales:
-        scale = "its scale" if lean.logarithm else lean.name
+        scale = lean.name if lean.itself else "its scale"
+        what = f"the entries of {lean.scales} lie close together" if lean.several else f"{lean.scales} varies little"
         return (
-            f"a funnel: the entries of {lean.scales} lie close together where {lean.name} is small. Write "
-            f"{lean.scales} in non-centred form (mean + {scale} * standard normal), or {smaller_steps}"
+            f"a funnel: {what} where {lean.name} is {lean.side}. Write "
+            f"{lean.scales} in non-centred form (mean + {scale} * standard normal); where few diverge, {smaller_steps}"
         )
     if lean.side == "small":
         return f"the density narrows at small {lean.name}: {smaller_steps}, and look at the prior of {lean.name}"

@@ -19,16 +19,20 @@ HEIGHTS = 10.0
 HEIGHTS_APART = 4.0
 """... so many of the deviations that they have within chains."""
 
+AGREE = "let the chains agree"
+"""What has to come first where chains stand apart."""
+
 DRIFT = 1.0
 """A chain drifts if the means of its halves differ by so many of its own deviations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why chains disagree, and what to do."""
+    """Why chains disagree, what to do, and whether all else has to wait for it."""
 
     finding: str
     advice: str
+    first: str = ""
 
 
 def explain(
@@ -48,8 +52,9 @@ def explain(
         heights: log densities of the draws, shape (chain, draw), if they are known.
         metric: the metric of the run, if it is known.
     """
-    found = stuck(values, chains) or transit(values, chains) or apart(heights, chains)
-    found = found or modes(values, chains, bounds) or drift(values, chains)
+    moving = drifting(values, chains, heights)
+    found = stuck(values, chains) or transit(moving, chains) or apart(heights, chains)
+    found = found or modes(values, chains, bounds) or drift(moving)
     if found is not None:
         return found
     dense = "" if metric == "dense" else ' or try metric="dense"'
@@ -72,7 +77,7 @@ def stuck(values: np.ndarray, chains: np.ndarray) -> Cause | None:
     if not len(still):
         return None
     finding = f"{named(still)} {'is' if len(still) == 1 else 'are'} stuck (new values in {_percent(moves.min())})"
-    return Cause(finding, STUCK_ADVICE)
+    return Cause(finding, STUCK_ADVICE, AGREE)
 
 
 STUCK_ADVICE = (
@@ -101,7 +106,7 @@ def apart(heights: np.ndarray | None, chains: np.ndarray) -> Cause | None:
         f"more draws do not help. Start all chains from a draw of {named(high)} (initial); if they stay there, "
         f"{named(low)} stood in a lesser mode"
     )
-    return Cause(finding, advice)
+    return Cause(finding, advice, AGREE)
 
 
 def modes(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = None) -> Cause | None:
@@ -123,7 +128,7 @@ def modes(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = No
         "the posterior has several modes, or some chains have not found the main one: order or constrain what can "
         "be swapped, tighten priors, and compare the log density (lp) of the groups"
     )
-    return Cause(finding, advice)
+    return Cause(finding, advice, AGREE)
 
 
 def _shares(low: np.ndarray, high: np.ndarray) -> str:
@@ -132,26 +137,36 @@ def _shares(low: np.ndarray, high: np.ndarray) -> str:
     return f"about {100 * share:.2g} % and {100 * (1 - share):.2g} %"
 
 
-def transit(values: np.ndarray, chains: np.ndarray) -> Cause | None:
+def transit(moving: np.ndarray, chains: np.ndarray) -> Cause | None:
     """At least half of the chains are on their way: then where they are now says nothing about modes."""
-    return drift(values, chains) if 2 * len(drifting(values, chains)) >= len(chains) else None
+    return drift(moving) if 2 * len(moving) >= len(chains) else None
 
 
-def drift(values: np.ndarray, chains: np.ndarray) -> Cause | None:
+def drift(moving: np.ndarray) -> Cause | None:
     """Chains that are still on their way."""
-    moving = drifting(values, chains)
     if not len(moving):
         return None
     finding = f"{named(moving)} still drift{'s' if len(moving) == 1 else ''}"
     return Cause(finding, "start nearer to the posterior (initial), or warm up longer (warmup)")
 
 
-def drifting(values: np.ndarray, chains: np.ndarray) -> np.ndarray:
-    """The chains whose second half lies elsewhere than their first."""
+def drifting(values: np.ndarray, chains: np.ndarray, heights: np.ndarray | None = None) -> np.ndarray:
+    """The chains whose second half lies elsewhere than their first, and higher, where heights are known.
+
+    A chain that stays where it is and is slow lies elsewhere too, now higher, now lower.
+    """
+    found = np.abs(_shift(values)) > DRIFT
+    if heights is not None and np.all(np.isfinite(heights)):
+        found &= _shift(heights) > DRIFT
+    return chains[found]
+
+
+def _shift(values: np.ndarray) -> np.ndarray:
+    """By how many deviations within a half the second half of each chain lies above the first, shape (chain,)."""
     half = values.shape[1] // 2
     shift = values[:, -half:].mean(axis=1) - values[:, :half].mean(axis=1)
     within = np.sqrt((values[:, -half:].var(axis=1) + values[:, :half].var(axis=1)) / 2)
-    return chains[np.abs(shift) > DRIFT * np.where(within > 0, within, np.inf)]
+    return shift / np.where(within > 0, within, np.inf)
 
 
 def named(numbers: np.ndarray, limit: int = 12) -> str:

@@ -3,8 +3,8 @@
 A chain that does not move tells nothing about the posterior, whatever it does: stuck chains are left out. One chain
 alone, or a few divergences, may lean to any of hundreds of quantities by chance: several chains must lean alike.
 
-A funnel is told by the draws: where the quantity is small, the entries of a vector (other than its own) lie close
-together, draw by draw.
+A funnel is told by the draws: where the quantity is small (a scale) or large (a precision), the entries of another
+vector lie close together, draw by draw, or a number keeps close to its median from both sides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,8 +42,9 @@ class Lean:
         name: the quantity.
         side: `small` or `large`.
         there, elsewhere: its medians.
-        scales: the vector whose entries it scales, if it is small and there is one.
-        logarithm: whether it is then the logarithm of the scale: it may be negative.
+        scales: the variable that it scales, if there is one.
+        several: whether that has entries that lie together, rather than one.
+        itself: whether it is the scale itself, rather than its logarithm, a precision or the like.
     """
 
     name: str
@@ -51,7 +52,8 @@ class Lean:
     there: float
     elsewhere: float
     scales: str = ""
-    logarithm: bool = False
+    several: bool = False
+    itself: bool = False
 
 
 def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
@@ -79,26 +81,43 @@ def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
     if any(side != (exceed > 0.5) for side in sides):
         return None
     medians = float(np.median(values[marked])), float(np.median(values[~marked]))
-    if exceed > 0.5:
-        return Lean(name, "large", *medians)
-    return Lean(name, "small", *medians, scaled_by(tree, kept, name, values), bool(np.any(values <= 0)))
+    large = exceed > 0.5
+    scales, several = scaled_by(tree, kept, name, -values if large else values)
+    return Lean(name, "large" if large else "small", *medians, scales, several, not large and bool(np.all(values > 0)))
 
 
-def scaled_by(tree: Any, kept: np.ndarray, name: str, values: np.ndarray) -> str:
-    """The vector whose entries lie the closer together the smaller a quantity is, or nothing."""
-    found = ("", SPREADS_MIN)
+def scaled_by(tree: Any, kept: np.ndarray, name: str, values: np.ndarray) -> tuple[str, bool]:
+    """The variable that lies the closer together the smaller `values` are, or none, and whether its entries do so."""
+    found = ("", SPREADS_MIN, False)
     for variable in sampled(tree):
         array = tree["posterior"][variable]
-        if variable == name.partition("[")[0]:
+        if variable == name.partition("[")[0] or array.dtype.kind != "f":
             continue
-        entries = array.transpose("chain", "draw", ...).values[kept].reshape(*values.shape, -1)
-        if SMALLEST_GROUP <= entries.shape[-1] <= MAX_QUANTITIES and entries.dtype.kind == "f":
-            related = _rank_correlation(values.ravel(), entries.std(axis=-1).ravel())
-            found = max(found, (str(variable), related), key=lambda item: item[1])
-    return found[0]
+        entries = array.transpose("chain", "draw", ...).values[kept].reshape(values.size, -1)
+        if entries.shape[-1] <= MAX_QUANTITIES:
+            several = entries.shape[-1] >= SMALLEST_GROUP
+            related = (
+                _rank_correlation(values.ravel(), entries.std(axis=-1)) if several else _both_sides(values, entries)
+            )
+            found = max(found, (str(variable), related, several), key=lambda item: item[1])
+    return found[0], found[2]
+
+
+def _both_sides(values: np.ndarray, entries: np.ndarray) -> float:
+    """How closely the distance of numbers from their medians follows `values`, on the side where it does less.
+
+    A number that grows with `values` is far from its median where they are large, but on one side only.
+    """
+    related = []
+    for entry in entries.T:
+        away = entry - np.median(entry)
+        related += [_rank_correlation(values.ravel()[side], np.abs(away[side])) for side in (away > 0, away < 0)]
+    return min(related)
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    if len(x) < 2:
+        return 0.0
     with np.errstate(all="ignore"):
         found = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
     return found if np.isfinite(found) else 0.0

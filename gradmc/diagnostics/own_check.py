@@ -21,7 +21,8 @@ def check_own(tree: Any) -> Check | None:
     error = tree.attrs.get(f"{GRADIENT}_error")
     if not gradient.startswith((AGREES, UNCHECKED)):
         advice = "run `gradmc check` or gm.check, and change the line; the chains move along a wrong path until then"
-        return Check("self_check", False, error, 0.0, f"the gradient is not the derivative: {gradient}", advice)
+        finding = f"the gradient is not the derivative: {gradient}"
+        return Check("self_check", False, error, 0.0, finding, advice, first="mend the gradient")
     if gradient == AGREES and value in (AGREES, NO_PROGRAM):
         what = "the value agrees with plain Python and the gradient" if value == AGREES else "the gradient agrees"
         return Check("self_check", True, error, 0.0, f"{what} with differences")

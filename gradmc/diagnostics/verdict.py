@@ -22,6 +22,8 @@ class Check:
         limit: what it is compared with.
         finding: one sentence.
         advice: what to do, if it did not pass.
+        first: the same in a few words ("write theta in non-centred form"), where other checks may fail for no other
+            reason (`gradmc.diagnostics.causes`).
     """
 
     name: str
@@ -30,6 +32,7 @@ class Check:
     limit: float
     finding: str
     advice: str = ""
+    first: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt32
 
+from gradmc.density.reach import reach
 from gradmc.kernels.quantile import normal_quantile
 from gradmc.records import record
 
@@ -98,8 +99,8 @@ def normal_vector(key: jax.Array, transition: jax.Array, dim: int, dtype: jnp.dt
 
 
 def start_vector(key: jax.Array, attempt: jax.Array, dim: int, dtype: jnp.dtype) -> Float[Array, "dim"]:
-    """Uniform(-2, 2) starting point of one attempt (Stan's rule)."""
-    return START_RADIUS * _coordinates(key, attempt, START, dim, dtype)
+    """The starting point of one attempt: uniform(-2, 2) times its `reach`."""
+    return reach(attempt, dtype) * START_RADIUS * _coordinates(key, attempt, START, dim, dtype)
 
 
 def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> np.ndarray:
@@ -107,4 +108,4 @@ def start_on_host(key: np.ndarray, attempt: int, dim: int, dtype: np.dtype) -> n
     counters = START + np.arange((dim + 1) // 2, dtype=np.uint32)
     with np.errstate(over="ignore"):
         words = np.concatenate(threefry(key, np.asarray(attempt, np.uint32), counters))[:dim]
-    return START_RADIUS * (2 * uniform(words, dtype) - 1)
+    return reach(attempt, dtype) * START_RADIUS * (2 * uniform(words, dtype) - 1)

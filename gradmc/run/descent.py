@@ -16,6 +16,7 @@ import optax
 from gradmc.arguments import check_real, check_whole
 from gradmc.density import Density
 from gradmc.density.batches import Batches
+from gradmc.density.reach import ATTEMPTS, random_point
 from gradmc.errors import StartError, UsageError
 
 METHODS = ("adabelief", "adagrad", "adam", "adamax", "lion", "nadam", "radam", "rmsprop", "sgd", "yogi")
@@ -30,7 +31,6 @@ SCHEDULES: Mapping[str, Callable[[float, int], Any]] = {
 
 EPOCHS, STEPS = 50, 2000
 """By default: passes over batches, or steps with all the data."""
-TRIES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +188,14 @@ def _begin(density: Density, seed: int, initial: Any) -> np.ndarray:
         return np.asarray(initial, float)
     radius = density.start_radius if initial is None else float(initial)
     rng = np.random.default_rng([seed, 0])
-    for _ in range(TRIES):
-        point = rng.uniform(-1.0, 1.0, density.dim) * radius
+    for attempt in range(ATTEMPTS):
+        point = random_point(rng, radius, density.dim, attempt)
         value, gradient = density.value_and_grad(point)
         if np.isfinite(value) and np.all(np.isfinite(gradient)):
             return point
     raise StartError(
-        f"none of {TRIES} starts has a finite log density and gradient. At the last:\n{density.describe_failure(point)}"
+        f"none of {ATTEMPTS} starts has a finite log density and gradient. At the last:\n"
+        f"{density.describe_failure(point)}"
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from gradmc.density.reach import ATTEMPTS, random_point
 from gradmc.errors import StartError
 from gradmc.markup import element, table
 
-START_WIDTH = 2.0
 MAX_ITERATIONS = 10_000
 MOST_JUDGED = 200
 """Parameters up to which the mode that a descent ends in is judged by its Hessian: two gradients for each."""
@@ -98,13 +98,13 @@ def find_mode(density: Any, *, seed: int = 0, restarts: int = 5, jacobian: bool 
     """
     objective = _objective(density, jacobian)
     with density.differentiating():
-        found = [_search(objective, density.dim, np.random.default_rng([seed, k])) for k in range(restarts)]
+        radius = np.broadcast_to(density.start_radius, density.dim)
+        found = [_search(objective, radius, np.random.default_rng([seed, k])) for k in range(restarts)]
     good = sorted((item for item in found if item[0] < FAR), key=lambda item: item[0])
     if not good:
-        point = np.random.default_rng([seed, 0]).uniform(-START_WIDTH, START_WIDTH, density.dim)
         raise StartError(
-            f"no search found a finite log density in {restarts} starts. At one of them:\n"
-            f"{density.describe_failure(point)}"
+            f"no search found a finite log density in {restarts} times {ATTEMPTS} starts. At one of them:\n"
+            f"{density.describe_failure(found[0][1])}"
         )
     position = good[0][1]
     covariance, message = _covariance(objective, position, density.names)
@@ -207,11 +207,15 @@ def _objective(density: Any, jacobian: bool) -> Objective:
     return objective
 
 
-def _search(objective: Objective, dim: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def _search(objective: Objective, radius: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     from scipy.optimize import minimize
 
-    start = rng.uniform(-START_WIDTH, START_WIDTH, dim)
-    if objective(start)[0] >= FAR:
+    dim = len(radius)
+    for attempt in range(ATTEMPTS):
+        start = random_point(rng, radius, dim, attempt)
+        if objective(start)[0] < FAR:
+            break
+    else:
         return FAR, start
     options = {
         "maxiter": MAX_ITERATIONS,

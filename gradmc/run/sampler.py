@@ -21,6 +21,7 @@ from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
 from gradmc.density.base import Density
 from gradmc.density.memo import Memo
+from gradmc.density.reach import ATTEMPTS
 from gradmc.density.shards import Shards, devices
 from gradmc.errors import ResumeError, StartError, UsageError
 from gradmc.kernels.chees import Chees
@@ -40,7 +41,6 @@ from gradmc.run.sharded import gathered, sharded
 from gradmc.run.starting import Evaluator, Stopped
 from gradmc.starts.start import SUPERCHAINS, Found, Start, StartingPoint
 
-MAX_ATTEMPTS = 100
 FEWEST_POOLED = 16  # chains that may adapt together: with fewer there is too little to pool
 MAX_POINTS = 64  # evaluated per call while starting points are looked for
 FIRST_POINTS = "first_points"
@@ -370,7 +370,7 @@ def prepare(
         schedule = dataclasses.replace(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
             search=np.bool_(settings.step_size is None),
-            max_attempts=np.int32(MAX_ATTEMPTS if initial is None else 1),
+            max_attempts=np.int32(ATTEMPTS if initial is None else 1),
         )
         columns, together = len(machine.statistics), len(groups[0])
         capacity = buffer_capacity(density.dim, columns, density.dtype.itemsize, together)

@@ -13,6 +13,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from gradmc._numpy_jaxpr import in_numpy
 from gradmc.density import Density, ProgramDensity
+from gradmc.density.reach import AS_STAN
 from gradmc.errors import SelfCheckError
 from gradmc.kernels.random import START_RADIUS, chain_key, start_on_host
 from gradmc.program.layout import shown
@@ -29,7 +30,7 @@ SECONDS = 1.0
 THREAD = "gradmc self-check"
 
 CANDIDATES = 10
-"""Starting points that are tried for one with a finite log density."""
+"""Starting points that are tried for one with a finite log density, and again as many of those that lie elsewhere."""
 
 SPREAD = 30.0
 PERTURBED = 4
@@ -122,7 +123,8 @@ class SelfCheck:
         self.seed = seed
         key, dtype = chain_key(seed, 0), np.dtype(density.dtype)
         narrowed = np.asarray(density.start_radius / START_RADIUS, dtype)
-        starts = (start_on_host(key, attempt, density.dim, dtype) * narrowed for attempt in range(CANDIDATES))
+        attempts = (*range(CANDIDATES), *range(AS_STAN, AS_STAN + CANDIDATES))
+        starts = (start_on_host(key, attempt, density.dim, dtype) * narrowed for attempt in attempts)
         self.candidates = list(starts) if initial is None else [np.asarray(initial[0], dtype)]
         self._points: list[Candidate] = []
         self._errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Starting points that the user names, in part or whole; what is not named is drawn at random, as Stan draws it."""
+"""Starting points that the user names, in part or whole; what is not named is drawn at random."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 
 from gradmc.density import Density
+from gradmc.density.reach import AS_STAN, ATTEMPTS, random_point
 from gradmc.errors import UsageError
 from gradmc.program.layout import gathered
-
-TRIES = 100
-"""As many as Stan makes."""
 
 
 def starting_point(target: Density, values: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -18,7 +16,7 @@ def starting_point(target: Density, values: Mapping[str, Any], rng: np.random.Ge
 
     Args:
         target: the density.
-        values: by parameter; those left out are uniform(-2, 2) on the unconstrained scale.
+        values: by parameter; those left out are uniform(-2, 2) on the unconstrained scale (`gradmc.density.reach`).
         rng: decides those left out.
 
     Raises:
@@ -28,12 +26,12 @@ def starting_point(target: Density, values: Mapping[str, Any], rng: np.random.Ge
     if not set(target.shapes) - set(values):
         return np.asarray(target.unconstrain(values))
     refusal: UsageError | None = None
-    for _ in range(TRIES):
-        drawn = rng.uniform(-1.0, 1.0, target.dim) * target.start_radius
+    for attempt in range(ATTEMPTS):
+        drawn = random_point(rng, target.start_radius, target.dim, attempt)
         try:
             point = np.asarray(target.unconstrain(target.placed(drawn, values)))
         except UsageError as error:  # a bound of what is given may depend on a parameter that is drawn
-            refusal = error
+            refusal = error if attempt < AS_STAN else refusal  # far out others end at the boundary by rounding
             continue
         if np.isfinite(target(point)):
             return point
@@ -41,5 +39,6 @@ def starting_point(target: Density, values: Mapping[str, Any], rng: np.random.Ge
         raise refusal
     left = ", ".join(name for name in target.shapes if name not in values)
     raise UsageError(
-        f"initial: with these values no random values of {left} gave a finite density in {TRIES} tries; give them too"
+        f"initial: with these values no random values of {left} gave a finite density in {ATTEMPTS} tries; "
+        "give them too"
     )

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from gradmc.arguments import check_whole
+from gradmc.density.reach import ATTEMPTS, random_point
 from gradmc.starts.asking import Evaluate, Explore, Search, together
 from gradmc.starts.lbfgs import Ascent, Iterate, look
 from gradmc.starts.normal import NormalApproximation, approximation, by_fisher_divergence
@@ -37,7 +38,6 @@ PATHS = 8  # of the first round, and of each that follows as long as these find 
 ROUNDS = 4
 APART = 10.0  # squared distance of the means per coordinate, in standard deviations of either normal: another mode
 MOST_PATHS = SUPERCHAINS  # chains from this one on have no path of their own
-ATTEMPTS = 100  # at a point with finite density and gradient, per path
 MOST_STEPS = 400
 STALE = 40  # approximations in a row, none better, before a path ends
 NEAR = 5.0  # gain of a step (or one unit per coordinate), above which the path is still on its way
@@ -293,7 +293,7 @@ def draws_of(dim: int) -> int:
 def _begin(rng: np.random.Generator, radius: np.ndarray, first: np.ndarray | None) -> Search[Iterate | None]:
     """A first point with finite density and gradient: `first`, or a random one."""
     for attempt in range(ATTEMPTS):
-        random = rng.uniform(-radius, radius)
+        random = random_point(rng, radius, len(radius), attempt)
         place = yield from look(random if first is None or attempt else first)
         if place.finite:
             return place

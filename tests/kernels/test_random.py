@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32 as jax_threefry
 
+from gradmc.density.reach import AS_STAN, ATTEMPTS, reach
 from gradmc.kernels import random
 from gradmc.kernels.random import (
     LEAF,
@@ -68,11 +69,11 @@ def test_uniform_is_open_and_symmetric(dtype: np.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_extreme_words_give_finite_normals(dtype: np.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    for word, reach in ((0, -1.0), (2**32 - 1, 1.0)):
+    for word, extreme in ((0, -1.0), (2**32 - 1, 1.0)):
         monkeypatch.setattr(random, "threefry", lambda key, a, b, word=word: (jnp.full(b.shape, word, jnp.uint32),) * 2)
         z = np.asarray(normal_vector(jnp.zeros(2, jnp.uint32), jnp.uint32(0), 3, dtype))
         assert np.all(np.isfinite(z))
-        assert np.all(z * reach > 5.0)
+        assert np.all(z * extreme > 5.0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -90,11 +91,15 @@ def test_normals_are_normal(dtype: np.dtype, seed: int) -> None:
 
 
 def test_starting_points_are_uniform_between_minus_2_and_2(seed: int) -> None:
-    attempts = jnp.arange(20_000, dtype=jnp.uint32)
-    key = jnp.asarray(chain_key(seed, 0))
-    x = np.asarray(jax.jit(jax.vmap(lambda a: start_vector(key, a, 3, np.dtype(float))))(attempts))
+    """At the first attempts of many chains, and at the later ones in units of how far they reach."""
+    keys = jnp.asarray([chain_key(seed, chain) for chain in range(200)])
+    attempts = jnp.arange(ATTEMPTS, dtype=jnp.uint32)
+    vector = jax.vmap(lambda key, attempt: start_vector(key, attempt, 3, np.dtype(float)), (None, 0))
+    x = np.asarray(jax.jit(jax.vmap(vector, (0, None)))(keys, attempts))
+    assert np.all(np.abs(x[:, :AS_STAN]) < 2)
+    x = x / reach(np.arange(ATTEMPTS))[:, None]
     assert np.all(np.abs(x) < 2)
-    assert_uniform((x + 2) / 4)
+    assert_uniform((x.reshape(-1, 3) + 2) / 4)
 
 
 def test_bits_are_balanced(seed: int) -> None:

@@ -8,6 +8,7 @@ import gradmc as gm
 from gradmc.check import plain
 from gradmc.check.subject import Subject
 from gradmc.errors import ProgramError
+from gradmc.run.kept_code import settle
 from tests.frontend.libraries.comparing import compare
 
 TIMES = np.linspace(0.0, 4.0, 5)
@@ -35,6 +36,24 @@ def test_external_functions_have_their_own_gradients() -> None:
             "in a loop": lambda a, b, c: sum(black_box(np.array([a, i * b]), c) for i in range(20)),
         }
     )
+
+
+def test_a_run_calls_the_host_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its compiled functions cannot be kept for the next process, and need not."""
+
+    @gm.model
+    def through_the_host(x: gm.Real[2]):
+        return black_box(x, 2.0)
+
+    tree = gm.sample(through_the_host, chains=2, warmup=200, draws=500, seed=1, progress="none")
+    settle()
+    assert capfd.readouterr().err == ""
+    moments = (
+        tree["posterior"]["x"].mean(["chain", "draw"]).values,
+        tree["posterior"]["x"].var(["chain", "draw"]).values,
+    )
+    assert np.allclose(moments[0], 0.0, atol=0.35)
+    assert np.allclose(moments[1], 1.0, atol=0.35)
 
 
 def test_an_external_function_without_gradient_is_refused_where_one_is_needed() -> None:
