@@ -170,8 +170,8 @@ CODES: dict[str, Code] = {
     ),
     "no-start": Code(
         "error",
-        "No random point on the unconstrained scale, within 2 of 0, much nearer or farther out, has a finite density and "
-        "gradient, so no chain can start.",
+        "No random point on the unconstrained scale, within 2 of 0, much nearer or farther out, has a finite density "
+        "and gradient, so no chain can start.",
         "Correct the term that is named, or give starting points: gm.sample(..., initial={...}).",
     ),
     "not-identified": Code(

@@ -219,7 +219,10 @@ class Between(Support):
 
     @override
     def constrain(self, x: Any, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
-        lower, upper = bounds
+        value, log_det = self._mapped(x, *bounds)
+        return _inside(value, *bounds), log_det
+
+    def _mapped(self, x: Any, lower: Any, upper: Any) -> tuple[Any, Any]:
         if is_infinite(lower) and is_infinite(upper):
             return x, None
         if is_infinite(upper):
@@ -377,6 +380,27 @@ def _from_entries(value: Any, lower: Any, upper: Any) -> Any:
     from_high = jnp.log(jnp.where(above, high - value, 1.0))
     both = below & above
     return jnp.where(both, from_low - from_high, jnp.where(below, from_low, jnp.where(above, from_high, value)))
+
+
+def _inside(value: Any, lower: Any, upper: Any) -> Any:
+    """The number next to an end where rounding has put one on it: -10 + 1e-20, say, where a program asks for x > -10.
+
+    Beside 0 there is room enough, and in the unit interval numpyro sees to it.
+    """
+    if is_known(lower) and is_known(upper) and np.all(lower == 0) and np.all(upper == 1):
+        return value
+    if not (is_infinite(lower) or (is_known(lower) and np.all(lower == 0))):
+        value = jnp.maximum(value, _neighbour(lower, math.inf, value.dtype))
+    if not (is_infinite(upper) or (is_known(upper) and np.all(upper == 0))):
+        value = jnp.minimum(value, _neighbour(upper, -math.inf, value.dtype))
+    return value
+
+
+def _neighbour(end: Any, towards: float, dtype: Any) -> Any:
+    """The number next to an end."""
+    if is_known(end):
+        return np.nextafter(np.asarray(end, dtype), np.asarray(towards, dtype))
+    return lax.nextafter(*jnp.broadcast_arrays(lax.stop_gradient(end.astype(dtype)), jnp.asarray(towards, dtype)))
 
 
 def _shifted(origin: Any, value: Any) -> Any:

@@ -138,3 +138,36 @@ def test_a_missing_end_is_refused(name: str) -> None:
     data = {"low": np.zeros(2), "high": np.ones(2), name: np.array([np.nan, 0.5])}
     with pytest.raises(DataError, match=rf"{name}\[0\] is nan"):
         gm.density(between, data)
+
+
+@gm.model
+def up_to_the_ends(
+    a: Interval(-10.0, 1.0),
+    b: Interval(3.0, None),
+    c: Interval(None, -7.0),
+    d: Interval("low", "high")[2],
+    e: Interval("a", None),
+    *,
+    low: Data[2],
+    high: Data[2],
+):
+    """As boxes are written: with logarithms that the ends do not have, and with comparisons."""
+    lp = math.log(a + 10.0) + math.log(1.0 - a) + math.log(b - 3.0) + math.log(-7.0 - c) + math.log(e - a)
+    for i in range(2):
+        if not low[i] < d[i] < high[i]:
+            return -math.inf
+    return lp
+
+
+@pytest.mark.parametrize("x", [-60.0, -40.0, 40.0, 60.0])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_no_value_is_rounded_onto_an_end(x: float, dtype: Any) -> None:
+    density = gm.density(up_to_the_ends, {"low": [-5.0, 1e6], "high": [5.0, 2e6]}, precision=dtype)
+    value, gradient = density.value_and_grad(np.full(density.dim, x))
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
+    values = density.constrain(np.full(density.dim, x))
+    assert -10.0 < values["a"] < 1.0
+    assert values["b"] > 3.0
+    assert values["c"] < -7.0
+    assert values["e"] > values["a"]
