@@ -31,6 +31,9 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
 TRIES, LOOKS = 100, 5
 
+CHECKED = 8
+"""Rows of the batches by which `observed_terms` looks whether the density is a sum over the rows."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batches:
@@ -233,6 +236,22 @@ class Estimate:
         arguments = tuple(data.get(name, array) for name, array in traced)
         values, factors, log_det = self.batches.layout.factorised(x, {**self.batches.bound.data, **data})
         return call(values, arguments, factors), log_det
+
+
+def observed_terms(density: Density, batches: Batches) -> tuple[str, ...]:
+    """The names of the observed terms along the dimension of batches, after a check where the density is finite.
+
+    Raises:
+        UsageError: as `Batches.observed`.
+        StartError: as `finite_point`.
+    """
+
+    def found() -> tuple[str, ...]:
+        few, rng = batches.of_size(min(CHECKED, max(1, batches.rows // 2))), np.random.default_rng(0)
+        return few.observed(finite_point(density, few, np.arange(few.size), rng), rng)
+
+    # What depends on rows does so by the program, whatever the rows hold.
+    return density.memory.remember(("observed", batches.dimension), found)
 
 
 def finite_point(density: Density, batches: Batches, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

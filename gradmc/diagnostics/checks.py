@@ -15,6 +15,7 @@ from gradmc.diagnostics.acceptance import check_acceptance
 from gradmc.diagnostics.disagreement import STUCK_ADVICE, explain, named, unmoved
 from gradmc.diagnostics.locate import Lean, where_they_lie
 from gradmc.diagnostics.own_check import check_own
+from gradmc.diagnostics.subsampled import check_batches
 from gradmc.diagnostics.summary import Row, Summary, is_empty, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
 from gradmc.results.leaving_out import in_words, left_out
@@ -81,7 +82,7 @@ def check_transitions(tree: Any) -> list[Check]:
     checks: list[Check | None] = []
     if "diverging" in statistics:
         checks.append(check_divergences(tree, statistics["diverging"].values))
-    checks.append(check_acceptance(tree))
+    checks += [check_acceptance(tree), check_batches(tree)]
     if "reached_max_treedepth" in statistics:
         checks.append(check_trees(tree, statistics["reached_max_treedepth"].values))
     return [check for check in checks if check is not None]
@@ -227,6 +228,8 @@ def check_energy(energy: np.ndarray) -> Check:
 
 def _smaller_steps(tree: Any) -> str:
     """The advice to take smaller steps than those of the run."""
+    if tree.attrs.get("batch"):
+        return "take larger batches, or a smaller step_size"
     return "raise target_accept to 0.95" if tree.attrs.get("target_accept", 0.0) < 0.95 else "raise target_accept"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import optax
 
-from gradmc.arguments import check_real, check_whole
+from gradmc.arguments import check_batch, check_real, check_whole
 from gradmc.density import Density
 from gradmc.density.batches import Batches
 from gradmc.errors import StartError, UsageError
@@ -77,19 +77,13 @@ class DescentPlan:
         if self.epochs is not None:
             check_whole("epochs", self.epochs, 1, None)
         if self.batch is not None:
-            self._check_batch()
+            check_batch("batch", self.batch)
         if self.held_out is not None and self.batch is None:
             raise UsageError('held_out needs batch={"n": size}: rows are held out along that dimension')
         if self.patience is not None:
             check_whole("patience", self.patience, 1, None)
             if self.held_out is None:
                 raise UsageError("patience counts epochs without a better score of rows held out; give held_out too")
-
-    def _check_batch(self) -> None:
-        if not isinstance(self.batch, Mapping) or len(self.batch) != 1:
-            raise UsageError(f'batch must name one dimension and a number of rows, {{"n": 64}}; got {self.batch!r}')
-        ((name, size),) = self.batch.items()
-        check_whole(f"batch: {name}", size, 1, None)
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The method of Optax, for so many steps in all."""
