@@ -7,7 +7,7 @@ granted: `Batches.check` compares two batches with both together.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +140,11 @@ class Batches:
             )
         if both.batches.size < 2 * half.size:  # one row alone: there is nothing to compare
             return names
+        split_single, split_both = single.splitting(names), both.splitting(names)
         for _ in range(LOOKS):
             chosen = rng.permutation(self.rows)[: both.batches.size]
-            parts = [single.split(x, rows, names) for rows in (chosen[: half.size], chosen[half.size :])]
-            whole = both.split(x, chosen, names)
+            parts = [split_single(x, rows) for rows in (chosen[: half.size], chosen[half.size :])]
+            whole = split_both(x, chosen)
             if np.all(np.isfinite([*parts, whole])):
                 break
         else:
@@ -215,13 +216,17 @@ class Estimate:
         observed, recorded = ({name: tuple(leaf.shape) for name, leaf in of.items()} for of in found[1:])
         return observed, recorded
 
-    def split(self, x: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> tuple[float, float]:
-        """The sum of the observed terms of these names, and the rest."""
-        with jax.enable_x64(self.batches.dtype == np.float64):
-            point = jnp.asarray(x, self.batches.dtype)
-            value, observed = jax.jit(self.terms)(point, rows, self.batches.arrays())
-            total = sum(float(jnp.sum(observed[name])) for name in names)
-            return total, float(value) - total
+    def splitting(self, names: tuple[str, ...]) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
+        """What gives, at coordinates and from rows, the sum of the observed terms of these names, and the rest."""
+        terms = jax.jit(self.terms)
+
+        def split(x: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
+            with jax.enable_x64(self.batches.dtype == np.float64):
+                value, observed = terms(jnp.asarray(x, self.batches.dtype), rows, self.batches.arrays())
+                total = sum(float(jnp.sum(observed[name])) for name in names)
+                return total, float(value) - total
+
+        return split
 
     def _chosen(self, rows: Any, arrays: tuple[Any, ...]) -> dict[str, Any]:
         """Rows of the data along the dimension."""

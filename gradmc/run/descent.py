@@ -164,7 +164,7 @@ def prepare(density: Density, plan: DescentPlan, *, jacobian: bool, initial: Any
         UsageError: the density has no such batches, or is no sum over them.
         StartError: it is finite nowhere.
     """
-    start = _begin(density, plan.seed, initial)
+    start = _begin(density, plan, initial, jacobian=jacobian)
     if plan.batch is None:
         return Descent(density, plan, None, (), np.arange(0), np.arange(0), jacobian, start)
     ((dimension, size),) = plan.batch.items()
@@ -177,19 +177,23 @@ def prepare(density: Density, plan: DescentPlan, *, jacobian: bool, initial: Any
     return Descent(density, plan, batches, observed, rows, held_out, jacobian, start)
 
 
-def _begin(density: Density, seed: int, initial: Any) -> np.ndarray:
+def _begin(density: Density, plan: DescentPlan, initial: Any, *, jacobian: bool) -> np.ndarray:
+    """The first position: where the density is finite, and, unless that is too dear, its gradient too."""
     if initial is not None and np.ndim(initial):
         return np.asarray(initial, float)
     radius = density.start_radius if initial is None else float(initial)
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([plan.seed, 0])
     for _ in range(TRIES):
         point = rng.uniform(-1.0, 1.0, density.dim) * radius
-        value, gradient = density.value_and_grad(point)
-        if np.isfinite(value) and np.all(np.isfinite(gradient)):
+        if plan.batch is not None:
+            known = [density.log_density(density.constrain(point), jacobian=jacobian)]
+        else:
+            value, gradient = density.value_and_grad(point)
+            known = [value, *gradient]
+        if np.all(np.isfinite(known)):
             return point
-    raise StartError(
-        f"none of {TRIES} starts has a finite log density and gradient. At the last:\n{density.describe_failure(point)}"
-    )
+    what = "log density" if plan.batch is not None else "log density and gradient"
+    raise StartError(f"none of {TRIES} starts has a finite {what}. At the last:\n{density.describe_failure(point)}")
 
 
 def _split_rows(batches: Batches, held_out: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
