@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.descents [--repeats N]
 
-An epoch of Adam over batches of 64 digits, by the program of `models/cnn_digits` with twelve filters, in plain loops, and
-by convolutions of JAX. Both start at the same position, see the same batches, take turns and must end at the same
+An epoch of Adam over batches of 64 digits, by the program of `models/cnn_digits` with twelve filters, in plain loops,
+and by convolutions of JAX. Both start at the same position, see the same batches, take turns and must end at the same
 position; printed is processor time for each step, and the median of the ratios within a turn.
 """
 
