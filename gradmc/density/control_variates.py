@@ -50,10 +50,12 @@ class ControlVariates:
     """A density by batches with control variates.
 
     Args:
+        density: of all data.
         batches: of how many rows along which dimension.
         observed: the names of the terms along the dimension.
     """
 
+    density: Density
     batches: Batches
     observed: tuple[str, ...]
 
@@ -66,7 +68,7 @@ class ControlVariates:
             ProgramError: the program needs to know rows while it is compiled.
         """
         batches = Batches.of(density, dimension, size)
-        return cls(batches, observed_terms(density, batches))
+        return cls(density, batches, observed_terms(density, batches))
 
     def arguments(self, position: np.ndarray, log_density: float, gradient: np.ndarray) -> Arguments:
         """The arguments of `chosen`: all data, and what they say at a reference point."""

@@ -411,7 +411,7 @@ def prepare(
 
         whole = settings.shard is None and subsampled is None
         shelf = density.memory.shelf if whole else None
-        expand = density.expand if subsampled is None else _without_terms(density.expand)
+        expand = density.expand if subsampled is None else without_terms(density.expand)
 
         def compiling() -> Compiled:
             return compile_run(
@@ -456,7 +456,7 @@ def prepare(
     return sampler
 
 
-def _without_terms(expand: Expand) -> Expand:
+def without_terms(expand: Expand) -> Expand:
     """The parameters and derived quantities alone: terms of all rows would take a pass over the data for each draw."""
     return lambda x, arguments: {"posterior": expand(x, arguments)["posterior"]}
 

@@ -45,6 +45,25 @@ class AtReference:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class OneBatch:
+    """The density that a step sees, of the first rows.
+
+    Attributes:
+        dim: number of unconstrained coordinates.
+        dtype: of the computation.
+        scope: as a density's.
+        logdensity: as a density's.
+        arguments: of it.
+    """
+
+    dim: int
+    dtype: np.dtype
+    scope: Any
+    logdensity: Any
+    arguments: Arguments
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Subsampled:
     """What a run by batches needs.
 
@@ -64,6 +83,14 @@ class Subsampled:
         """The arguments of the density at a step."""
         batches = self.variates.batches
         return self.variates.chosen(arguments, batch_rows(event, batches.size, batches.rows))
+
+    @property
+    def one_batch(self) -> OneBatch:
+        """What a step sees, to be timed."""
+        batches, density = self.variates.batches, self.variates.density
+        with density.scope():
+            arguments = self.variates.chosen(self.arguments, jnp.arange(batches.size, dtype=jnp.uint32))
+        return OneBatch(density.dim, batches.dtype, density.scope, self.variates.logdensity, arguments)
 
     def noise(self, positions: np.ndarray, metric: Any, seed: int) -> float:
         """The variance of a whitened coordinate of the estimated gradient: that of the coordinate where it is largest.
