@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradmc.diagnostics.acceptance import check_acceptance
+from gradmc.diagnostics.batch_error import check_batches
 from gradmc.diagnostics.disagreement import STUCK_ADVICE, explain, named, unmoved
 from gradmc.diagnostics.locate import Lean, where_they_lie
 from gradmc.diagnostics.own_check import check_own
-from gradmc.diagnostics.subsampled import check_batches
 from gradmc.diagnostics.summary import Row, Summary, is_empty, summarise
 from gradmc.diagnostics.verdict import Check, Diagnosis
 from gradmc.results.leaving_out import in_words, left_out
