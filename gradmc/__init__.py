@@ -47,6 +47,7 @@ _HOME = {
     **dict.fromkeys(_SUPPORTS, "gradmc.program.supports"),
     "Batch": "gradmc.run.executor",
     "Chees": "gradmc.kernels.chees",
+    "Sghmc": "gradmc.kernels.sghmc",
     "Dense": "gradmc.adaptation.windowed",
     "Diagonal": "gradmc.adaptation.diagonal",
     "Hmc": "gradmc.kernels.hmc",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports on first use, spelt out for edit
     from gradmc.kernels.hmc import Hmc
     from gradmc.kernels.microcanonical import Microcanonical
     from gradmc.kernels.nuts import Nuts
+    from gradmc.kernels.sghmc import Sghmc
     from gradmc.loo import loo
     from gradmc.many import sample_many
     from gradmc.optimize import optimize
@@ -170,6 +172,7 @@ __all__ = [
     "PositiveOrdered",
     "Real",
     "SamplingWarning",
+    "Sghmc",
     "Simplex",
     "Targets",
     "Threads",

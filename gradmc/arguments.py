@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 from gradmc.errors import UsageError
@@ -21,6 +22,14 @@ def check_real(name: str, value: Any, low: float, high: float | None) -> None:
     if not real or not low < float(value) < (math.inf if high is None else high):
         span = f"greater than {low}" if high is None else f"between {low} and {high} (exclusive)"
         raise UsageError(f"{name} must be a number {span}; got {value!r}")
+
+
+def check_batch(name: str, value: Any) -> None:
+    """Refuse what is not one dimension with a number of rows, such as {"n": 64}."""
+    if not isinstance(value, Mapping) or len(value) != 1 or not all(isinstance(key, str) for key in value):
+        raise UsageError(f'{name} must name one dimension and a number of rows, {{"n": 64}}; got {value!r}')
+    ((dimension, size),) = value.items()
+    check_whole(f"{name}: {dimension}", size, 1, None)
 
 
 def check_name(name: str, value: Any) -> None:

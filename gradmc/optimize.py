@@ -1,7 +1,8 @@
 """The mode of a posterior: `gm.optimize`."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gradmc.density import Density, Precision
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
 from gradmc.program.model import Model
+from gradmc.results.mirror import writing
 from gradmc.run.displays import choose_display
 from gradmc.run.optimum import Optimum, after_descent, find_mode
 from gradmc.sample import as_density
@@ -69,7 +71,7 @@ def optimize(
             coordinates to start from, 2 by default (networks want less).
         precision: "float64" or "float32".
         progress: of the methods of Optax: "auto", "rich", "plain", "json", "notebook" or "none".
-        output: directory for their checkpoints.
+        output: directory for their checkpoints, or its address (`s3://bucket/mode`).
         resume: go on with the descent in `output`, if there is one; it ends where it would have without interruption.
 
     Returns:
@@ -108,11 +110,22 @@ def optimize(
         raise UsageError("resume goes on with the descent in a directory: pass output too")
     plan = DescentPlan(method=method, seed=seed, **chosen)
     descent = prepare(density, plan, jacobian=jacobian, initial=_position(density, initial, seed))
-    found = descend(descent, choose_display(progress), output=None if output is None else Path(output), resume=resume)
+    with _kept_at(output) as kept:
+        found = descend(descent, choose_display(progress), output=kept, resume=resume, name=str(output))
     optimum = after_descent(density, found.position, found.history, found.ending, jacobian=jacobian)
     if found.ending in ("interrupted", "not finite"):
         warnings.warn(optimum.message, SamplingWarning, skip_file_prefixes=HERE)
     return optimum
+
+
+@contextmanager
+def _kept_at(output: Path | str | None) -> Iterator[Path | None]:
+    """The directory of the checkpoints; of those at an address, a copy that is put there as it changes."""
+    if output is None:
+        yield None
+        return
+    with writing(output) as place:
+        yield place.path
 
 
 def _refuse_all(given: Mapping[str, Any]) -> None:

@@ -47,7 +47,7 @@ def sample(
     chains: int = 4,
     warmup: int = 1000,
     draws: int = 1000,
-    kernel: Literal["nuts", "hmc", "microcanonical", "chees", "auto"] | Kernel[Any, Any] = "nuts",
+    kernel: Literal["nuts", "hmc", "microcanonical", "chees", "sghmc", "auto"] | Kernel[Any, Any] = "nuts",
     metric: Literal["low_rank", "diagonal", "dense"] | MetricAdaptation[Any, Any] = "low_rank",
     adaptation: Adaptation | None = None,
     target_accept: float = 0.8,
@@ -62,6 +62,7 @@ def sample(
     executor: Literal["auto", "threads", "batch"] | Executor | Any = "auto",
     cores: int | None = None,
     shard: str | None = None,
+    batch: Mapping[str, int] | None = None,
     precision: Precision = "float64",
     check: bool = True,
     progress: str = "auto",
@@ -81,16 +82,18 @@ def sample(
         draws: draws per chain.
         kernel: "nuts" (Hoffman & Gelman 2014; Betancourt 2017), "hmc" (jittered fixed integration time),
             "microcanonical" (constant speed; Robnik et al. 2023, 2025), "chees" (HMC for at least 16 chains, which
-            adapt its length together; Hoffman, Radul & Sountsov 2021) or "auto" ("chees" for 64 chains or more on an
-            accelerator, else "nuts"), or an object such as `gm.Nuts(max_tree_depth=12)`.
+            adapt its length together; Hoffman, Radul & Sountsov 2021), "sghmc" (approximate, by batches of the data:
+            see `batch`) or "auto" ("chees" for 64 chains or more on an accelerator, else "nuts"), or an object such as
+            `gm.Nuts(max_tree_depth=12)`.
         metric: the mass matrix: "low_rank" (diagonal and up to 16 directions), "diagonal" or "dense", or an object such
             as `gm.LowRank(rank=32)`.
         adaptation: an object in place of the usual adaptation: `gm.Warmup(metric, target_accept)` of each chain by
             itself; for 64 chains or more in a batch `gm.Pooled(metric, target_accept)` of all chains together.
         target_accept: mean acceptance aimed at, in (0, 1); raise it when transitions diverge.
-        step_size: the first step size, positive; None searches for one.  Warmup adapts it.
+        step_size: the first step size, positive; None searches for one.  Warmup adapts it.  For "sghmc" it is the step
+            size of all steps, on the whitened scale, below 1; None takes 0.2.
         max_tree_depth: at most 2**max_tree_depth - 1 gradients per draw ("nuts"), 1 to 20.
-        integration_time: length of a trajectory on the whitened scale, positive ("hmc" and "microcanonical").
+        integration_time: length of a trajectory on the whitened scale, positive ("hmc", "microcanonical", "sghmc").
         max_loop_iterations: how many iterations, from 1 to 2**30, a loop of the model may take that parameters end
             (`while x > tol` and the like); where it takes more, the log density is NaN, so that no draw lies there.
             Of a `Density` it is told when that is made.
@@ -108,6 +111,11 @@ def sample(
         shard: a declared dimension along which the data are shared out among all devices of JAX, those of other
             processes included, for data that do not fit one of them, or to put several cores on one chain
             (docs/scale.md). The density must be a sum over the dimension, whose terms are marked by `gm.observe`.
+        batch: for `kernel="sghmc"`, and only for it: a declared dimension and a number of rows, `{"n": 256}`. Each step
+            sees so many rows of the data along it, drawn anew, with control variates at a point near the mode, for
+            which all data are searched: by `start`, or from `initial`. The density must be such a sum as for `shard`.
+            The draws are approximate: `attrs["variance_excess"]` estimates by which share their variances are too large
+            (docs/howto/big-data.md). They come without pointwise log likelihood.
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
             quotient (docs/check.md).

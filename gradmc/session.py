@@ -23,6 +23,7 @@ from gradmc.results.labels import Labels
 from gradmc.results.manifest import OF_PYTHON, config_changes, hash_data, hash_text, is_of_python
 from gradmc.results.memory import MemoryStore
 from gradmc.results.run_directory import RunDirectory
+from gradmc.run.approximations import explain_batches
 from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.peers import dismissing, leads, several
@@ -175,6 +176,7 @@ class Job:
             thin = self.work.keep.thin
             tree.attrs |= explain_losses(sampler, self.work.density, tree, thin=thin)
             tree.attrs |= explain_seams(sampler, self.work.density, tree, thin=thin)
+            tree.attrs |= explain_batches(sampler, self.work.density, tree)
             findings = _findings(tree)
         except Exception as error:  # a bug, but not one that may cost the draws
             tree = store.bare_datatree()

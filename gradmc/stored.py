@@ -17,6 +17,7 @@ from gradmc.results.manifest import run_of
 from gradmc.results.run_directory import RunDirectory
 from gradmc.results.verifying import verify
 from gradmc.results.zarr_store import ZarrStore
+from gradmc.run.approximations import explain_batches
 from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.progress import Display
@@ -163,6 +164,7 @@ def _draw(ledger: Ledger, task: Task, around: Surroundings, *, resume: bool) -> 
         store.finalize(
             explain_losses(sampler, task.work.density, tree, thin=thin)
             | explain_seams(sampler, task.work.density, tree, thin=thin)
+            | explain_batches(sampler, task.work.density, tree)
         )
         finished = outcome.ending == "finished"
         verify(run.draws, run=identifier, draws=task.work.keep.kept(task.work.settings.draws) if finished else None)

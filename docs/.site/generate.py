@@ -50,6 +50,7 @@ REFERENCE = {
             "Hmc",
             "Microcanonical",
             "Chees",
+            "Sghmc",
             "Warmup",
             "Pooled",
             "TrajectoryLength",

@@ -218,16 +218,16 @@ class Commands:
     def export(
         self,
         directory: Directory,
-        file: Annotated[Path, Parameter(help="File that ends in .nc, .csv or .parquet.")],
+        file: Annotated[str, Parameter(help="File that ends in .nc, .zarr, .csv or .parquet, or its address.")],
         *,
         group: Annotated[tuple[str, ...], Parameter(name=["--group", "-g"])] = (),
         without_chain: LeftOut = (),
         force: Flag = False,
         common: Common = COMMON,
     ) -> int:
-        """Write the draws of a run to a file: NetCDF, CSV or Parquet.
+        """Write the draws of a run to a file: NetCDF, Zarr, CSV or Parquet.
 
-        NetCDF holds everything. Tables have a row for each draw and a column for each scalar quantity.
+        NetCDF and Zarr hold everything. Tables have a row for each draw and a column for each scalar quantity.
 
         Example: `gradmc export runs/eight_schools draws.csv -g posterior -g sample_stats`
 

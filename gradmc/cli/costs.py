@@ -34,19 +34,20 @@ BASE_BYTES = 400e6
 
 def predict_costs(config: Config, problem: Problem, adapted: list[dict[str, Any]] | None, common: Common) -> int:
     """Compile, time one gradient, and print what the run would cost; `adapted` is that of a warm start."""
-    from gradmc.run.sampler import prepare
+    from gradmc.run.sampler import prepare, without_terms
     from gradmc.run.warm_start import warm_start
 
     with problem.density.differentiating():
         sampler = prepare(problem.density, problem.settings, initial=problem.initial)
     if adapted is not None:
         warm_start(sampler, adapted)
-    seconds = gradient_seconds(problem.density)
-    settings = problem.settings
+    density, batches, settings = problem.density, sampler.subsampled, problem.settings
+    seconds = gradient_seconds(density if batches is None else batches.one_batch)
+    expand = density.expand if batches is None else without_terms(density.expand)
     rounds = -(-settings.chains // min(settings.threads, settings.chains))
     transitions = (settings.warmup + settings.draws) * rounds
     low, high = ((seconds + TICK_SECONDS) * leapfrogs * transitions for leapfrogs in LEAPFROGS)
-    stored = bytes_per_draw(problem.density, config, sampler.plan.machine.statistics)
+    stored = bytes_per_draw(density, expand, config, sampler.plan.machine.statistics)
     kept = settings.chains * (settings.draws + settings.warmup * settings.keep_warmup) / config.output.thin
     content = {
         "parameters": problem.density.dim,
@@ -95,7 +96,7 @@ def gradient_seconds(density: Any) -> float:
     return float(best)
 
 
-def bytes_per_draw(density: Any, config: Config, statistics: Mapping[str, np.dtype]) -> float:
+def bytes_per_draw(density: Any, expand: Any, config: Config, statistics: Mapping[str, np.dtype]) -> float:
     """Bytes of one kept draw before compression, which gains little on draws."""
     import jax
 
@@ -104,7 +105,7 @@ def bytes_per_draw(density: Any, config: Config, statistics: Mapping[str, np.dty
     keep = Keep(variables=variables, exclude=tuple(output.exclude), float32=output.float32)
     with density.scope():
         position = jax.ShapeDtypeStruct((density.dim,), density.dtype)
-        groups = jax.eval_shape(density.expand, position, density.arguments)
+        groups = jax.eval_shape(expand, position, density.arguments)
     total = sum(float(keep.dtype(dtype).itemsize) for dtype in statistics.values())
     for group, shapes in groups.items():
         for name, shape in shapes.items():

@@ -9,6 +9,7 @@ from gradmc.cli.output import emit
 from gradmc.cli.reporting import open_stored, status_of
 from gradmc.errors import UsageError
 from gradmc.results.mirror import reading
+from gradmc.results.place import Address, is_address
 from gradmc.results.run_directory import RunDirectory
 from gradmc.results.sealed import read_sealed
 from gradmc.run.progress import duration
@@ -42,7 +43,7 @@ def status(directory: Path | str, *, common: Common) -> int:
 
 def export(
     directory: Path | str,
-    file: Path,
+    file: str,
     *,
     groups: tuple[str, ...],
     without: tuple[int, ...],
@@ -53,15 +54,19 @@ def export(
     from gradmc.results.export import export as write
     from gradmc.results.leaving_out import in_words, without_chains
 
-    if file.exists() and not force:
+    if _is_there(file) and not force:
         raise UsageError(f"{file} exists already; use --force to overwrite it")
     with reading(directory) as run:
-        write(without_chains(open_stored(run), without), file, groups or ("posterior",))
-    size = file.stat().st_size
+        size = write(without_chains(open_stored(run), without), file, groups or ("posterior",))
     note = f" {in_words(without).capitalize()}." if without else ""
-    content = {"file": str(file), "bytes": size, "left_out": list(without)}
+    content = {"file": file, "bytes": size, "left_out": list(without)}
     emit(f"Wrote {file} ({size / 1e6:.1f} MB).{note}", content, as_json=common.json)
     return 0
+
+
+def _is_there(file: str) -> bool:
+    """Whether there is something at a path or an address."""
+    return bool(Address(file).all_names()) if is_address(file) else Path(file).exists()
 
 
 def read_progress(run: RunDirectory) -> dict[str, Any] | None:

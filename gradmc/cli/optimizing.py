@@ -13,8 +13,8 @@ from gradmc.cli.problem import build_problem
 from gradmc.config import load_config
 from gradmc.errors import UsageError
 from gradmc.optimize import optimize as find
-from gradmc.results.files import atomic_write
 from gradmc.results.labels import Labels, resolve_axes
+from gradmc.results.place import place_of
 from gradmc.run.optimum import Optimum, laplace_draws
 
 NO_MAXIMUM = 3
@@ -66,7 +66,7 @@ def optimize(path: Path, overrides: Overrides, asked: Asked, *, common: Common) 
         resume=asked.resume,
     )
     if section.dir is not None:
-        save(Path(section.dir) / RESULT, optimum)
+        place_of(section.dir).write(RESULT, encoded(optimum))
     rows = table(optimum, Labels.of_density(problem.density))
     if asked.draws and optimum.covariance is not None:
         add_quantiles(rows, laplace_draws(problem.density, optimum, asked.draws, seed))
@@ -84,12 +84,12 @@ def optimize(path: Path, overrides: Overrides, asked: Asked, *, common: Common) 
     return NO_MAXIMUM if optimum.converged is False and not optimum.history else 0
 
 
-def save(path: Path, optimum: Optimum) -> None:
-    """Write the parameters and the history to a NumPy archive."""
+def encoded(optimum: Optimum) -> bytes:
+    """The parameters and the history as a NumPy archive."""
     file = BytesIO()
     history = {f"history.{name}": column for name, column in optimum.history.items()}
     np.savez_compressed(file, allow_pickle=False, **optimum.values, **history)
-    atomic_write(path, file.getvalue())
+    return file.getvalue()
 
 
 def table(optimum: Optimum, labels: Labels) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import atomic_write
 from gradmc.results.lock import locked
 from gradmc.results.manifest import config_changes, is_of_python, new_manifest, refuse_old, run_of, versions
-from gradmc.results.mirror import writing
+from gradmc.results.mirror import reading, writing
 from gradmc.results.place import is_address
-from gradmc.results.run_directory import RunDirectory, open_run
+from gradmc.results.run_directory import RunDirectory
 from gradmc.run.signals import listening
 
 FAILED_DIAGNOSTICS = 4
@@ -236,9 +236,9 @@ def _earlier(config: Config) -> list[dict[str, Any]] | None:
 
     if config.sampler.warm_start is None:
         return None
-    earlier = open_run(config.sampler.warm_start)
-    made = earlier.read_manifest()
-    return read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made))
+    with reading(config.sampler.warm_start, draws=False) as earlier:
+        made = earlier.read_manifest()
+        return read_adapted(earlier.path, made["config"]["sampler"]["chains"], run_of(made), name=earlier.name)
 
 
 def _keep(run: RunDirectory, adapted: list[dict[str, Any]] | None) -> None:

@@ -19,6 +19,10 @@ NOT_READ = ("output.dir", "sampler.warm_start")
 """Directories that nothing is read from when a run goes on."""
 
 
+ADDRESSES = ("output.dir", "optimize.dir", "sampler.warm_start")
+"""Keys that may hold an address (`s3://...`) in place of a path."""
+
+
 def with_path(key: str, value: Any, change: Callable[[str], str]) -> Any:
     """A value of the configuration with the path in it, if there is one, changed."""
     if key.startswith("data.") and isinstance(value, Mapping) and isinstance(value.get("file"), str):
@@ -26,7 +30,7 @@ def with_path(key: str, value: Any, change: Callable[[str], str]) -> Any:
     if key == "many.sets" and isinstance(value, Mapping):
         return {name: change(file) if isinstance(file, str) else file for name, file in value.items()}
     named = key in PATHS or (key.startswith("data.") and key.endswith(".file") and key.count(".") == 2)
-    if not named or not isinstance(value, str) or not value or (key == "output.dir" and "://" in value):
+    if not named or not isinstance(value, str) or not value or (key in ADDRESSES and "://" in value):
         return value
     if key != "model.target":
         return change(value)

@@ -5,7 +5,7 @@ This is the only place where a key is described, but for the options of a run, w
 descriptions. Types are strict (a string is never taken for a number).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,6 +51,10 @@ class ModelSection(Section):
     ]
 
 
+type _Batch = Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=1)] | None
+"""A dimension and a number of rows."""
+
+
 def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
     """A key for an option of `gradmc.run.settings`: its type and its default, with its range."""
     kind = known.part
@@ -61,6 +65,8 @@ def _field(hint: Any, known: Option, default: Any) -> tuple[Any, Any]:
         hint = Annotated[str | dict[str, Any], BeforeValidator(partial(_part, kind, names)), WithJsonSchema(schema)]
     elif hint == str | None:
         limits = {"min_length": 1}
+    elif hint == Mapping[str, int] | None:
+        hint = _Batch
     else:
         whole = hint in (int, int | None)
         limits = {"ge" if whole else "gt": known.low, "le" if whole else "lt": known.high}
@@ -213,7 +219,7 @@ class OptimizeSection(Section):
     """How `gradmc optimize` looks for the mode."""
 
     method: str = Field(default="lbfgs", min_length=1, description='"lbfgs", or a method of Optax', examples=["adam"])
-    batch: dict[str, Annotated[int, Field(ge=1)]] | None = Field(
+    batch: _Batch = Field(
         default=None, description="a dimension, and rows of the data along it at a time", examples=[{"n": 64}]
     )
     epochs: int | None = Field(

@@ -7,7 +7,7 @@ granted: `Batches.check` compares two batches with both together.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # a run without batches, loaded from disk, needs neither fron
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 """Of the sum of two batches against both together, relative to the size of the terms: rounding, with a margin."""
 LOOKS = 5
+
+CHECKED = 8
+"""Rows of the batches by which `observed_terms` looks whether the density is a sum over the rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,10 +141,11 @@ class Batches:
             )
         if both.batches.size < 2 * half.size:  # one row alone: there is nothing to compare
             return names
+        split_single, split_both = single.splitting(names), both.splitting(names)
         for _ in range(LOOKS):
             chosen = rng.permutation(self.rows)[: both.batches.size]
-            parts = [single.split(x, rows, names) for rows in (chosen[: half.size], chosen[half.size :])]
-            whole = both.split(x, chosen, names)
+            parts = [split_single(x, rows) for rows in (chosen[: half.size], chosen[half.size :])]
+            whole = split_both(x, chosen)
             if np.all(np.isfinite([*parts, whole])):
                 break
         else:
@@ -213,13 +217,17 @@ class Estimate:
         observed, recorded = ({name: tuple(leaf.shape) for name, leaf in of.items()} for of in found[1:])
         return observed, recorded
 
-    def split(self, x: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> tuple[float, float]:
-        """The sum of the observed terms of these names, and the rest."""
-        with jax.enable_x64(self.batches.dtype == np.float64):
-            point = jnp.asarray(x, self.batches.dtype)
-            value, observed = jax.jit(self.terms)(point, rows, self.batches.arrays())
-            total = sum(float(jnp.sum(observed[name])) for name in names)
-            return total, float(value) - total
+    def splitting(self, names: tuple[str, ...]) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
+        """What gives, at coordinates and from rows, the sum of the observed terms of these names, and the rest."""
+        terms = jax.jit(self.terms)
+
+        def split(x: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
+            with jax.enable_x64(self.batches.dtype == np.float64):
+                value, observed = terms(jnp.asarray(x, self.batches.dtype), rows, self.batches.arrays())
+                total = sum(float(jnp.sum(observed[name])) for name in names)
+                return total, float(value) - total
+
+        return split
 
     def _chosen(self, rows: Any, arrays: tuple[Any, ...]) -> dict[str, Any]:
         """Rows of the data along the dimension."""
@@ -234,6 +242,22 @@ class Estimate:
         arguments = tuple(data.get(name, array) for name, array in traced)
         values, factors, log_det = self.batches.layout.factorised(x, {**self.batches.bound.data, **data})
         return call(values, arguments, factors), log_det
+
+
+def observed_terms(density: Density, batches: Batches) -> tuple[str, ...]:
+    """The names of the observed terms along the dimension of batches, after a check where the density is finite.
+
+    Raises:
+        UsageError: as `Batches.observed`.
+        StartError: as `finite_point`.
+    """
+
+    def found() -> tuple[str, ...]:
+        few, rng = batches.of_size(min(CHECKED, max(1, batches.rows // 2))), np.random.default_rng(0)
+        return few.observed(finite_point(density, few, np.arange(few.size), rng), rng)
+
+    # What depends on rows does so by the program, whatever the rows hold.
+    return density.memory.remember(("observed", batches.dimension), found)
 
 
 def finite_point(density: Density, batches: Batches, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

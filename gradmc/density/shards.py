@@ -17,7 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
 from gradmc.density.base import Density
-from gradmc.density.batches import Batches, finite_point
+from gradmc.density.batches import Batches, observed_terms
 from gradmc.errors import UsageError
 from gradmc.program.binding import argument_names, as_argument
 
@@ -26,9 +26,6 @@ AXIS = "shards"
 
 OWN, COMMON = PartitionSpec(AXIS), PartitionSpec()
 """How arrays lie on the devices: by their first axis, each its own, or the same on all."""
-
-CHECKED = 8
-"""Rows of the batches by which it is looked whether the density is a sum over the rows."""
 
 
 def devices() -> Mesh:
@@ -68,9 +65,7 @@ class Shards:
         few = Batches.of(density, dimension, 1, asked="shard")
         if few.rows < count:
             raise UsageError(f"shard: {dimension!r} has {few.rows} rows for {count} devices; use fewer devices")
-        made = ("shards", dimension)  # what depends on rows does so by the program, whatever the rows hold
-        observed = density.memory.remember(made, lambda: _observed(density, few.of_size(min(CHECKED, few.rows // 2))))
-        return cls(few.of_size(few.rows // count), observed, count)
+        return cls(few.of_size(few.rows // count), observed_terms(density, few), count)
 
     @property
     def left(self) -> int:
@@ -154,9 +149,3 @@ def _mean_over_devices(here: Any) -> Any:
 
 def _put(array: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> Array:
     return jax.make_array_from_callback(array.shape, NamedSharding(mesh, spec), lambda index: array[index])
-
-
-def _observed(density: Density, batches: Batches) -> tuple[str, ...]:
-    """The names of the observed terms along the dimension, after a check at a point where the density is finite."""
-    rng = np.random.default_rng(0)
-    return batches.observed(finite_point(density, batches, np.arange(batches.size), rng), rng)

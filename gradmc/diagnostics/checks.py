@@ -13,6 +13,7 @@ import numpy as np
 
 from gradmc.diagnostics import causes
 from gradmc.diagnostics.acceptance import check_acceptance
+from gradmc.diagnostics.batch_error import check_batches
 from gradmc.diagnostics.disagreement import STUCK_ADVICE, explain, named, unmoved
 from gradmc.diagnostics.locate import Lean, where_they_lie
 from gradmc.diagnostics.own_check import check_own
@@ -84,7 +85,7 @@ def check_transitions(tree: Any) -> list[Check]:
     checks: list[Check | None] = [own := check_own(tree)]
     if "diverging" in statistics:
         checks.append(check_divergences(tree, statistics["diverging"].values))
-    checks.append(check_acceptance(tree))
+    checks += [check_acceptance(tree), check_batches(tree)]
     if "reached_max_treedepth" in statistics:
         checks.append(check_trees(tree, statistics["reached_max_treedepth"].values))
     return [check for check in causes.told([check for check in checks if check is not None]) if check is not own]
@@ -240,6 +241,8 @@ def check_energy(energy: np.ndarray) -> Check:
 
 def _smaller_steps(tree: Any) -> str:
     """The advice to take smaller steps than those of the run."""
+    if tree.attrs.get("batch"):
+        return "take larger batches, or a smaller step_size"
     return "raise target_accept to 0.95" if tree.attrs.get("target_accept", 0.0) < 0.95 else "raise target_accept"
 
 

@@ -66,6 +66,11 @@ class Hamiltonian:
 
     __slots__ = ()
 
+    @property
+    def estimates(self) -> bool:
+        """No: its transitions need the energy."""
+        return False
+
     def momentum(
         self, key: UInt32[Array, "2"], transition: UInt32[Array, ""], dim: int, dtype: jnp.dtype
     ) -> Float[Array, "dim"]:

@@ -13,6 +13,10 @@ stored.
   the position along `metric.push(w)`.
 - `step` evaluates the density exactly once.  With step size 0 and momentum 0 it stays where it is: so the machine asks
   for the density at a point.
+- The density that `step` gets belongs to that step.  With `batch` it is an estimate from rows of the data, which the
+  machine draws by the step's event: a kernel has no part in the choice, and meets other rows at each step.  Only one
+  that `estimates` is given such a density.  Energies before and after a step are then of different rows, so that no
+  Metropolis rule is right, and its draws are approximate.
 - A transition must leave the posterior invariant for any fixed metric and step size, or the kernel says in its
   docstring that it does not.
 - Random numbers come from `event` and the `key` alone (`gradmc.kernels.random`).
@@ -109,6 +113,11 @@ class Kernel[T: Trajectory, W](Protocol):
     @property
     def statistics(self) -> Mapping[str, np.dtype]:
         """The fields of its `Info` that are stored with the draws."""
+        ...
+
+    @property
+    def estimates(self) -> bool:
+        """Whether it is made for densities that are estimated from a batch of the data, anew at each step."""
         ...
 
     def momentum(

@@ -8,6 +8,7 @@ Events of a transition are numbered without overlap:
 
 - `LEAF + n`       the decisions at the n-th leapfrog step: whether to take the leaf, whether to take its subtree;
 - `MOMENTUM + i`   the i-th coordinate of the momentum;
+- `BATCH + n`      the rows of the data that the n-th leapfrog step sees, where it sees a batch of them;
 - `TRAJECTORY`     the directions of the doublings, or the length of an HMC trajectory;
 - `START + i`      the i-th coordinate of a starting point (the transition then counts the tries).
 """
@@ -25,6 +26,7 @@ from gradmc.kernels.quantile import normal_quantile
 from gradmc.records import record
 
 LEAF = np.uint32(0)
+BATCH = np.uint32(0x2000_0000)
 MOMENTUM = np.uint32(0x4000_0000)
 START = np.uint32(0x8000_0000)
 TRAJECTORY = np.uint32(0xC000_0000)
@@ -72,6 +74,16 @@ class Event:
         The words are hashed where they are used: XLA would hash twice for two words at once, and the second is rare.
         """
         return threefry(self.key, self.transition, self.number)[which]
+
+
+def batch_rows(event: Event, size: int, rows: int) -> UInt32[Array, "size"]:
+    """Numbers of the rows that the step of an event sees: each uniform on 0 to rows - 1, whatever the others are.
+
+    (To a relative error of rows / 2**32 in their probabilities.)
+    """
+    key = jnp.stack(threefry(event.key, event.transition, BATCH + event.number))
+    words = jnp.concatenate(threefry(key, jnp.uint32(0), lax.iota(jnp.uint32, (size + 1) // 2)))
+    return words[:size] % np.uint32(rows)
 
 
 def uniform(word: UInt32[Words, "..."], dtype: jnp.dtype) -> Any:

@@ -1,12 +1,15 @@
-"""Stored draws in other formats: NetCDF (everything), CSV and Parquet (one row per draw).
+"""Stored draws in other formats: NetCDF and Zarr (everything), CSV and Parquet (one row per draw).
 
 Tables have the columns `chain`, `draw`, and one for each scalar quantity, named as in summaries (`theta[a]`).
-They are written piece by piece, so that memory does not grow with the number of draws.
+They are written piece by piece, so that memory does not grow with the number of draws.  What goes to an address is
+written here first.
 """
 
 import csv
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,42 +19,72 @@ import numpy as np
 
 from gradmc.errors import UsageError
 from gradmc.results.files import chosen_file
+from gradmc.results.place import Address, is_address
 
 ROWS = 4096
-FORMATS = (".nc", ".csv", ".parquet")
+FORMATS = (".nc", ".zarr", ".csv", ".parquet")
+WHOLE = (".nc", ".zarr")
+"""Those that hold all groups."""
 
 type Columns = dict[str, np.ndarray]
 
 
-def export(tree: Any, path: Path, groups: Sequence[str] = ("posterior",)) -> None:
-    """Write draws to a file; its ending says in which format.
+def export(tree: Any, place: Path | str, groups: Sequence[str] = ("posterior",)) -> int:
+    """Write draws to a file, or, as Zarr, to a directory; its ending says in which format.
 
     Args:
         tree: a DataTree.
-        path: a file that ends in `.nc`, `.csv` or `.parquet`.
-        groups: groups that become columns of a table; NetCDF always gets all groups.
+        place: a path that ends in `.nc`, `.zarr`, `.csv` or `.parquet`, or an address that does.
+        groups: groups that become columns of a table; NetCDF and Zarr always get all groups.
+
+    Returns:
+        How many bytes were written.
 
     Raises:
         UsageError: unknown format, missing group, a library is not installed, or the file cannot be written.
     """
-    writers = {".nc": _write_netcdf, ".csv": _write_csv, ".parquet": _write_parquet}
+    if is_address(place):
+        return _export_to_address(tree, str(place), groups)
+    path = Path(place)
+    writers = {".nc": _write_netcdf, ".zarr": _write_zarr, ".csv": _write_csv, ".parquet": _write_parquet}
     if path.suffix not in writers:
         raise UsageError(f"cannot export to {path.name}: expected a file that ends in {', '.join(FORMATS)}")
-    if path.suffix != ".nc":
+    if path.suffix not in WHOLE:
         missing = [group for group in groups if group not in tree.children]
         if missing:
             raise UsageError(f"no group {', '.join(missing)} in the run; it has {', '.join(tree.children)}")
     if not path.parent.is_dir():
         raise UsageError(f"no such directory: {path.parent}; create it first")
-    if path.is_dir():
+    if path.is_dir() and not (path.suffix == ".zarr" and (path / "zarr.json").exists()):
         raise UsageError(f"{path} is a directory; name a file")
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}")
     with chosen_file(path):
         try:
             writers[path.suffix](tree, partial, groups)
+            if path.is_dir():  # an older store, which nothing takes the place of in one step
+                shutil.rmtree(path)
             os.replace(partial, path)
         finally:
+            if partial.is_dir():
+                shutil.rmtree(partial)
             partial.unlink(missing_ok=True)
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or those in a directory."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _export_to_address(tree: Any, address: str, groups: Sequence[str]) -> int:
+    parent, _, name = address.rstrip("/").rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="gradmc-") as folder:
+        written = export(tree, Path(folder) / name, groups)
+        there = Address(parent)
+        there.remove(name)
+        for file in _files(Path(folder) / name):
+            there.write(file.relative_to(folder).as_posix(), file.read_bytes())
+    return written
 
 
 def rows(tree: Any, groups: Sequence[str]) -> Iterator[Columns]:
@@ -95,6 +128,11 @@ def _write_netcdf(tree: Any, path: Path, groups: Sequence[str]) -> None:
         coords = {name: value for name, value in fixed.items() if name in dataset.coords}
         node.dataset = dataset.assign_coords(coords).assign({n: v for n, v in fixed.items() if n not in coords})
     plain.to_netcdf(path, engine="h5netcdf")
+
+
+def _write_zarr(tree: Any, path: Path, groups: Sequence[str]) -> None:
+    del groups
+    tree.to_zarr(path, mode="w", consolidated=False)
 
 
 def _write_csv(tree: Any, path: Path, groups: Sequence[str]) -> None:

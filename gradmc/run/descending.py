@@ -92,7 +92,9 @@ class Descended:
     ending: str
 
 
-def descend(descent: Descent, display: Display, *, output: Path | None = None, resume: bool = False) -> Descended:
+def descend(
+    descent: Descent, display: Display, *, output: Path | None = None, resume: bool = False, name: str = ""
+) -> Descended:
     """Go down until the epochs are over, the score gets no better, or Ctrl-C.
 
     Args:
@@ -100,13 +102,14 @@ def descend(descent: Descent, display: Display, *, output: Path | None = None, r
         display: is told how it goes.
         output: a directory for checkpoints; None keeps none.
         resume: go on from the checkpoint there.
+        name: what the user calls the directory.
 
     Raises:
         ResumeError: the checkpoint is that of another descent, or there is one and it is not to go on.
     """
     steps = Steps.compiled(descent)
     walk, trail = steps.first(), Trail(0, descent.start)
-    keeper = Keeper(descent, output)
+    keeper = Keeper(descent, output, name)
     walk, trail = keeper.restored(walk, trail, resume=resume)
     ending = "epochs"
     try:
@@ -279,10 +282,12 @@ class Keeper:
     Args:
         descent: which.
         output: where its checkpoints go; None keeps none.
+        name: what the user calls that place.
     """
 
     descent: Descent
     output: Path | None
+    name: str
     saved: float = dataclasses.field(default_factory=time.monotonic)
     told: float = 0.0
 
@@ -319,10 +324,10 @@ class Keeper:
         if found is None:
             return walk, trail
         if not resume:
-            raise ResumeError(f"{self.output} holds a descent already; pass resume to go on with it, or another place")
+            raise ResumeError(f"{self.name} holds a descent already; pass resume to go on with it, or another place")
         before, now = found.meta["descent"], self._identity()
         if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
-            raise ResumeError(f"cannot go on with the descent in {self.output}: {', '.join(changed)} changed")
+            raise ResumeError(f"cannot go on with the descent in {self.name}: {', '.join(changed)} changed")
         leaves = [found.arrays[f"walk{k}"] for k in range(len(jax.tree.leaves(walk)))]
         prefix = "column."
         columns = {n.removeprefix(prefix): list(v) for n, v in found.arrays.items() if n.startswith(prefix)}

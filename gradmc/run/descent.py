@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import optax
 
-from gradmc.arguments import check_real, check_whole
+from gradmc.arguments import check_batch, check_real, check_whole
 from gradmc.density import Density
 from gradmc.density.batches import Batches
 from gradmc.density.reach import ATTEMPTS, random_point
@@ -77,19 +77,13 @@ class DescentPlan:
         if self.epochs is not None:
             check_whole("epochs", self.epochs, 1, None)
         if self.batch is not None:
-            self._check_batch()
+            check_batch("batch", self.batch)
         if self.held_out is not None and self.batch is None:
             raise UsageError('held_out needs batch={"n": size}: rows are held out along that dimension')
         if self.patience is not None:
             check_whole("patience", self.patience, 1, None)
             if self.held_out is None:
                 raise UsageError("patience counts epochs without a better score of rows held out; give held_out too")
-
-    def _check_batch(self) -> None:
-        if not isinstance(self.batch, Mapping) or len(self.batch) != 1:
-            raise UsageError(f'batch must name one dimension and a number of rows, {{"n": 64}}; got {self.batch!r}')
-        ((name, size),) = self.batch.items()
-        check_whole(f"batch: {name}", size, 1, None)
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The method of Optax, for so many steps in all."""
@@ -170,7 +164,7 @@ def prepare(density: Density, plan: DescentPlan, *, jacobian: bool, initial: Any
         UsageError: the density has no such batches, or is no sum over them.
         StartError: it is finite nowhere.
     """
-    start = _begin(density, plan.seed, initial)
+    start = _begin(density, plan, initial, jacobian=jacobian)
     if plan.batch is None:
         return Descent(density, plan, None, (), np.arange(0), np.arange(0), jacobian, start)
     ((dimension, size),) = plan.batch.items()
@@ -183,20 +177,23 @@ def prepare(density: Density, plan: DescentPlan, *, jacobian: bool, initial: Any
     return Descent(density, plan, batches, observed, rows, held_out, jacobian, start)
 
 
-def _begin(density: Density, seed: int, initial: Any) -> np.ndarray:
+def _begin(density: Density, plan: DescentPlan, initial: Any, *, jacobian: bool) -> np.ndarray:
+    """The first position: where the density is finite, and, unless that is too dear, its gradient too."""
     if initial is not None and np.ndim(initial):
         return np.asarray(initial, float)
     radius = density.start_radius if initial is None else float(initial)
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([plan.seed, 0])
     for attempt in range(ATTEMPTS):
         point = random_point(rng, radius, density.dim, attempt)
-        value, gradient = density.value_and_grad(point)
-        if np.isfinite(value) and np.all(np.isfinite(gradient)):
+        if plan.batch is not None:
+            known = [density.log_density(density.constrain(point), jacobian=jacobian)]
+        else:
+            value, gradient = density.value_and_grad(point)
+            known = [value, *gradient]
+        if np.all(np.isfinite(known)):
             return point
-    raise StartError(
-        f"none of {ATTEMPTS} starts has a finite log density and gradient. At the last:\n"
-        f"{density.describe_failure(point)}"
-    )
+    what = "log density" if plan.batch is not None else "log density and gradient"
+    raise StartError(f"none of {ATTEMPTS} starts has a finite {what}. At the last:\n{density.describe_failure(point)}")
 
 
 def _split_rows(batches: Batches, held_out: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -40,6 +40,7 @@ OWN_STATISTICS: Mapping[str, np.dtype] = {"lp": np.dtype(float), "step_size": np
 """Statistics of a draw that no kernel need tell."""
 
 type LogDensity = Callable[[jax.Array, Any], jax.Array]
+type Chosen = Callable[[Any, Event], Any]
 
 
 @record
@@ -110,7 +111,8 @@ class State:
 class Machine:
     """Density, kernel and adaptation; static, shapes the compiled code.
 
-    Random starts are uniform(-2, 2) times `narrowed`, one factor or one for each coordinate.
+    Random starts are uniform(-2, 2) times `narrowed`, one factor or one for each coordinate.  Where a step sees a part
+    of the data, `chosen` makes its arguments of the log density from those of the run and the step's event.
     """
 
     log_density: LogDensity
@@ -119,6 +121,7 @@ class Machine:
     dim: int
     dtype: np.dtype
     narrowed: float | tuple[float, ...] = 1.0
+    chosen: Chosen | None = None
 
     @property
     def statistics(self) -> Mapping[str, np.dtype]:
@@ -217,14 +220,16 @@ class Machine:
         still = (chain.phase == START) | (chain.phase == EVALUATE)
         step_size = jnp.where(still, 0, trajectory.direction * chain.adapted.step.value)
         before = lax.optimization_barrier(trajectory.moving)  # read once; else XLA copies the table it lies in
+        number = LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
+        at = Event(key=key, transition=chain.transition.astype(jnp.uint32), number=number)
+        if self.chosen is not None:
+            arguments = self.chosen(arguments, at)
         point = self.kernel.step(
             lambda position: jax.value_and_grad(self.log_density)(position, arguments),
             chain.adapted.metric,
             before,
             step_size.astype(self.dtype),
         )
-        number = LEAF + trajectory.tally.n_steps.astype(jnp.uint32)
-        at = Event(key=key, transition=chain.transition.astype(jnp.uint32), number=number)
         trajectory, workspace, done = self.kernel.extend(trajectory, workspace, before, point, at)
         chain = dataclasses.replace(chain, trajectory=trajectory)
         count = dataclasses.replace(count, ticks=count.ticks + 1)

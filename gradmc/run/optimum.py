@@ -133,9 +133,8 @@ def after_descent(
         ending: how it ended (`gradmc.run.descending.Descended`).
         jacobian: whether the Jacobian counts.
     """
-    objective = _objective(density, jacobian)
-    value = -objective(position)[0]
     values = {name: np.asarray(value) for name, value in density.constrain(position).items()}
+    value = float(density.log_density(values, jacobian=jacobian))
     covariance, converged, message = None, None, ENDINGS[ending]
     if ending == "not finite":
         converged = False
@@ -146,7 +145,7 @@ def after_descent(
     elif density.dim > MOST_JUDGED:
         message += f"; the Hessian of {density.dim} parameters was not computed"
     else:
-        covariance, problem = _covariance(objective, position, density.names)
+        covariance, problem = _covariance(_objective(density, jacobian), position, density.names)
         converged = covariance is not None and not problem
         message = problem.replace("try more restarts", "give it more epochs, or a schedule") or FOUND
     return Optimum(

@@ -18,6 +18,7 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "hmc": "gradmc.kernels.hmc:Hmc",
         "microcanonical": "gradmc.kernels.microcanonical:Microcanonical",
         "chees": "gradmc.kernels.chees:Chees",
+        "sghmc": "gradmc.kernels.sghmc:Sghmc",
     },
     "metric": {
         "low_rank": "gradmc.adaptation.windowed:LowRank",

@@ -6,10 +6,14 @@ need them.  So whatever a run depends on besides the density (time, signals, fil
 enough that all processes compile the same program on processors of one kind.
 
 A process that dies closes its connections, at which the next sum fails in all others.  They end with a `ClusterError`,
-and the run goes on from its checkpoints when it is started again.
+and the run goes on from its checkpoints when it is started again.  Where there is no sum to fail (a process compiles,
+say), JAX ends those that are left by `abort` as soon as it learns of the death; `joined` sees to it that they end with
+the same exit code.
 """
 
 import atexit
+import ctypes
+import functools
 import os
 import re
 import signal
@@ -32,6 +36,11 @@ from gradmc.tasks import versions
 
 OF_OTHERS = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION|INTERNAL|UNAVAILABLE|UNKNOWN): ")
 """How XLA's errors begin that are not of this process alone, as want of memory is."""
+
+GONE = (
+    "a process that computes with this one is gone; everything stored so far is safe: start all processes again with "
+    "--resume"
+)
 
 END = -1
 """In place of the length of what follows: nothing does."""
@@ -73,11 +82,39 @@ def joined(coordinator: str | None, processes: int | None, process: int | None) 
             f"cannot join the other processes ({error}); start them by Slurm's srun, or give --coordinator HOST:PORT, "
             "--processes and --process to each"
         ) from error
+    _end_with_the_others()
     try:
         yield
     except BaseException as error:
         atexit.register(os._exit, error.exit_code if isinstance(error, GradmcError) else 1)
         raise
+
+
+def _end_with_the_others() -> None:
+    """Turn an abort by JAX, because another process has died, into the exit code that says: start it again.
+
+    A handler of Python's own would run in the main thread, after the abort, and so never: C calls this one.
+    """
+    if os.name == "posix":
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        libc.signal(signal.SIGABRT, ctypes.cast(_aborted(), ctypes.c_void_p))
+
+
+@functools.cache  # C keeps no reference
+def _aborted() -> Any:
+    """What C calls in the thread that aborts.
+
+    JAX aborts in a thread that is none of Python's.  An abort in one of Python's is a fault of this process, and stays.
+    """
+
+    def handle(number: int) -> None:
+        del number
+        if threading.get_ident() not in {thread.ident for thread in threading.enumerate()}:
+            os.write(2, f"error: {GONE}\n".encode())
+            os._exit(ClusterError.exit_code)
+
+    return ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)
 
 
 def several() -> bool:
@@ -185,10 +222,7 @@ def _together() -> Iterator[None]:
     except (JaxRuntimeError, ValueError) as error:  # XLA's, raised by a function that waits or by one that does not
         if not OF_OTHERS.match(str(error)):
             raise
-        raise ClusterError(
-            f"a process that computes with this one is gone ({error}); everything stored so far is safe: start all "
-            "processes again with --resume"
-        ) from error
+        raise ClusterError(f"{GONE} ({error})") from error
 
 
 @contextmanager

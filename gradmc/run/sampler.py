@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from gradmc.adaptation.adaptation import Adaptation
+from gradmc.adaptation.fixed import FixedStep
 from gradmc.adaptation.pooled import Pooled
 from gradmc.adaptation.trajectory import TrajectoryLength
 from gradmc.adaptation.warmup import Warmup
@@ -39,6 +41,7 @@ from gradmc.run.restarting import Restarts
 from gradmc.run.settings import Settings
 from gradmc.run.sharded import gathered, sharded
 from gradmc.run.starting import Evaluator, Stopped
+from gradmc.run.subsampled import Subsampled, subsample
 from gradmc.starts.start import SUPERCHAINS, Found, Start, StartingPoint
 
 FEWEST_POOLED = 16  # chains that may adapt together: with fewer there is too little to pool
@@ -109,6 +112,7 @@ class Sampler:
     found: Found | None = None
     sought: bool = False  # whether `start` has been asked
     single: Evaluator | None = None  # for one point at a time
+    subsampled: Subsampled | None = None  # where steps see a batch of the data
     anew: tuple[Found | None, ...] = ()  # what a run that goes on has found for chains that stand still
     lock: Any = dataclasses.field(default_factory=threading.Lock)  # held while points for restarts are looked for
 
@@ -160,7 +164,7 @@ class Sampler:
         """How the chains came by their starting points, for the results; empty where they had begun before."""
         if self.start is None:
             return {"start": "given"}
-        name = name_of("start", self.start)
+        name = "reference" if self.subsampled is not None else name_of("start", self.start)
         if not self.sought:
             return {}
         superchains = {"superchains": self.superchains} if self.superchains else {}
@@ -271,13 +275,15 @@ class Sampler:
         )
 
     def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log density and gradient at a flat vector, by the compiled function that moves the chains.
+        """Log density and gradient at a flat vector, by the compiled function that moves the chains, or by all data
+        where that sees batches of them.
 
         The gradient is NaN where it, or the log density, is not finite.
         """
         if self.single is None:
             self.single = self._evaluator(None, lambda: None)
-        (value,), (gradient,) = self.single(np.asarray(x, float)[None])
+        ask = self.single if self.subsampled is None else self.subsampled.evaluate
+        (value,), (gradient,) = ask(np.asarray(x, float)[None])
         good = np.isfinite(value) and np.all(np.isfinite(gradient))
         return float(value), gradient if good else np.full_like(gradient, np.nan)
 
@@ -366,6 +372,11 @@ def prepare(
         arguments = density.arguments
         if settings.shard is not None:
             executor, machine, arguments = _sharded(density, settings.shard, executor, machine)
+        subsampled = None if settings.batch is None else subsample(density, settings, initial)
+        if subsampled is not None:
+            initial, arguments = None, subsampled.arguments
+            log_density = subsampled.variates.logdensity
+            machine = dataclasses.replace(machine, log_density=log_density, chosen=subsampled.chosen)
         groups = executor.lanes(settings.chains)
         schedule = dataclasses.replace(
             machine.adaptation.schedule(settings.warmup, dtype=density.dtype),
@@ -375,12 +386,12 @@ def prepare(
         columns, together = len(machine.statistics), len(groups[0])
         capacity = buffer_capacity(density.dim, columns, density.dtype.itemsize, together)
         rows = min(capacity, MAX_POINTS)
-        made_of = (machine.kernel, machine.adaptation, machine.narrowed)
+        made_of = (machine.kernel, machine.adaptation, machine.narrowed, *(settings.batch or {}).items())
         first = density.memory.remember(
             ("first", *made_of, settings.step_size),
             lambda: machine.initial(chain_key(0, 0), step_size=settings.step_size),
         )
-        start = None if initial is not None else settings.part("start")
+        start = None if initial is not None else settings.part("start") if subsampled is None else subsampled.start
         assert settings.seed is not None
         restarts = Restarts(
             machine=machine,
@@ -398,12 +409,14 @@ def prepare(
         if meanwhile is not None and density.memory.holds(key):
             meanwhile()
 
-        shelf = None if settings.shard is not None else density.memory.shelf
+        whole = settings.shard is None and subsampled is None
+        shelf = density.memory.shelf if whole else None
+        expand = density.expand if subsampled is None else without_terms(density.expand)
 
         def compiling() -> Compiled:
             return compile_run(
                 machine,
-                _with_unconstrained(density) if settings.keep_unconstrained else density.expand,
+                _with_unconstrained(density, expand) if settings.keep_unconstrained else expand,
                 arguments,
                 states,
                 schedule,
@@ -438,18 +451,24 @@ def prepare(
         lanes=lanes,
         compile_seconds=time.perf_counter() - began,
         start=start,
+        subsampled=subsampled,
     )
     return sampler
 
 
-def _with_unconstrained(density: SampledDensity) -> Expand:
-    """`density.expand` with the group `unconstrained_posterior`, where a parameter is transformed at all."""
+def without_terms(expand: Expand) -> Expand:
+    """The parameters and derived quantities alone: terms of all rows would take a pass over the data for each draw."""
+    return lambda x, arguments: {"posterior": expand(x, arguments)["posterior"]}
 
-    def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
+
+def _with_unconstrained(density: SampledDensity, expand: Expand) -> Expand:
+    """`expand` with the group `unconstrained_posterior`, where a parameter is transformed at all."""
+
+    def with_them(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:
         named = density.unconstrained_by_name(x)
-        return {**density.expand(x, arguments), **({"unconstrained_posterior": named} if named else {})}
+        return {**expand(x, arguments), **({"unconstrained_posterior": named} if named else {})}
 
-    return expand
+    return with_them
 
 
 def suited_kernel(chains: int) -> str:
@@ -467,12 +486,12 @@ def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Mach
     if settings.kernel == "auto":
         settings = dataclasses.replace(settings, kernel=suited_kernel(chains))
     kernel = settings.part("kernel")
+    _check_batch(settings, kernel)
     many = chains >= MANY or isinstance(kernel, Chees) or (adaptation is not None and adaptation.pooled)
     executor = suited(MANY if many else chains) if settings.executor == "auto" else settings.part("executor")
     together = many and len(executor.lanes(chains)) == 1
     if adaptation is None:
-        usual = TrajectoryLength if isinstance(kernel, Chees) else Pooled if together else Warmup
-        adaptation = usual(settings.part("metric"), settings.target_accept)
+        adaptation = _usual_adaptation(settings, kernel, together=together)
     if adaptation.pooled and (not together or chains < FEWEST_POOLED):
         raise UsageError(
             f"{name_of('kernel', kernel)} with {type(adaptation).__name__} adapts all chains together: it needs "
@@ -487,6 +506,39 @@ def _engine(density: SampledDensity, settings: Settings) -> tuple[Executor, Mach
         narrowed=_narrowed(density),
     )
     return executor, machine
+
+
+def _usual_adaptation(settings: Settings, kernel: Any, *, together: bool) -> Adaptation:
+    metric = settings.part("metric")
+    if kernel.estimates:
+        return FixedStep(metric) if settings.step_size is None else FixedStep(metric, settings.step_size)
+    usual = TrajectoryLength if isinstance(kernel, Chees) else Pooled if together else Warmup
+    return usual(metric, settings.target_accept)
+
+
+def _check_batch(settings: Settings, kernel: Any) -> None:
+    """Refuse batches for a kernel that needs the density of all data, and the reverse.
+
+    Raises:
+        UsageError: with the remedy.
+    """
+    name = name_of("kernel", kernel)
+    if kernel.estimates and settings.batch is None:
+        raise UsageError(
+            f'kernel={name!r} needs batch={{"n": 256}}: a dimension of the data, and rows along it that a step sees; '
+            'for a density without such a dimension use kernel="nuts"'
+        )
+    if settings.batch is None:
+        return
+    if not kernel.estimates:
+        raise UsageError(
+            f'batch is for kernel="sghmc", whose draws are approximate; {name!r} needs the density of all data at each '
+            "step"
+        )
+    if settings.shard is not None:
+        raise UsageError("batch and shard are two ways with large data: leave one of them out")
+    if settings.adaptation is not None:
+        raise UsageError(f"kernel={name!r} rejects nothing that {settings.adaptation!r} could adapt to: leave it out")
 
 
 def _sharded(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from gradmc._process import available_cores
-from gradmc.arguments import check_name, check_real, check_whole
+from gradmc.arguments import check_batch, check_name, check_real, check_whole
 from gradmc.errors import UsageError
 from gradmc.program.ir import MAX_LOOP_ITERATIONS, MOST_LOOP_ITERATIONS
 from gradmc.run.parts import Part, check_part, make_part
@@ -53,7 +53,7 @@ class Settings:
     target_accept: Annotated[float, Option("acceptance rate that the step size aims at", 0.9, 0, 1)] = 0.8
     max_tree_depth: Annotated[int, Option("doublings of a trajectory at most (nuts)", 10, 1, 20)] = 10
     integration_time: Annotated[
-        float, Option("length of a trajectory, whitened scale (hmc, microcanonical)", 1.5, 0)
+        float, Option("length of a trajectory, whitened scale (hmc, microcanonical, sghmc)", 1.5, 0)
     ] = math.pi / 2
     metric: Annotated[Part, Option("form of the adapted mass matrix", "low_rank", part="metric")] = "low_rank"
     max_loop_iterations: Annotated[
@@ -65,7 +65,9 @@ class Settings:
             MOST_LOOP_ITERATIONS,
         ),
     ] = MAX_LOOP_ITERATIONS
-    step_size: Annotated[float | None, Option("first step size; searched for if absent", 0.1, 0)] = None
+    step_size: Annotated[
+        float | None, Option("first step size; searched for if absent (sghmc: the step size)", 0.1, 0)
+    ] = None
     start: Annotated[
         Part,
         Option(
@@ -78,6 +80,10 @@ class Settings:
     cores: Annotated[int | None, Option("chains run at the same time; all cores if absent", 4, 1)] = None
     shard: Annotated[
         str | None, Option("dimension along which the data of one chain are shared out among all devices", "n")
+    ] = None
+    batch: Annotated[
+        Mapping[str, int] | None,
+        Option("a dimension, and rows of the data along it that a step sees (sghmc)", {"n": 256}),
     ] = None
     adaptation: Any = None  # an object in place of the usual adaptation of step size and metric
     keep_warmup: bool = False
@@ -92,6 +98,8 @@ class Settings:
                 check_part(known.part, value, known.also)
             elif hint == str | None:
                 check_name(name, value)
+            elif hint == Mapping[str, int] | None:
+                check_batch(name, value)
             elif hint in (int, int | None):
                 check_whole(name, value, known.low, known.high)
             else:

@@ -27,13 +27,14 @@ type Adapted = dict[str, np.ndarray]
 """Metric arrays and step size of one chain, by their names in a checkpoint."""
 
 
-def read_adapted(run: Path, chains: int, identifier: str = "") -> list[Adapted]:
+def read_adapted(run: Path, chains: int, identifier: str = "", *, name: str = "") -> list[Adapted]:
     """What the chains of an earlier run have adapted to.
 
     Args:
         run: directory of the run.
         chains: its number of chains.
         identifier: identifies it, where it is known.
+        name: what the user calls the directory, if it is a copy.
 
     Raises:
         ConfigError: there is nothing to take over.
@@ -48,7 +49,8 @@ def read_adapted(run: Path, chains: int, identifier: str = "") -> list[Adapted]:
             found += _split(checkpoint)
     if not found:
         raise ConfigError(
-            f"sampler.warm_start: no checkpoint in {run}; name the directory of a run that has finished its warmup"
+            f"sampler.warm_start: no checkpoint in {name or run}; name the directory of a run that has finished its "
+            "warmup"
         )
     return found
 

@@ -48,6 +48,7 @@ MOST_REFINEMENTS = 5
 LEAST_RISE = 0.5  # of the bound, in nats, for which a refinement is repeated
 SPREADS = 4.0  # standard deviations of a normal's log density allowed for
 MEDIAN_ERROR = 0.93  # of a normal's median, in interquartile ranges over the root of the number of draws
+NEARBY = 0.02  # of the radius of random starts: how far from a given point its path begins, to learn the curvature
 NEGLIGIBLE = 10.0  # an ELBO lower by this many nats, 3 standard errors allowed, is a share of 5e-5 of the mass
 
 
@@ -146,6 +147,24 @@ class Pathfinder:
                 {}, pool, chain, np.random.default_rng([seed, 2 << 32, chain, before])
             ),
         )
+
+    def around(
+        self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int], first: np.ndarray
+    ) -> Found | None:
+        """As `find`, by one path that begins near a given point (dim,); None where it has no usable approximation."""
+        asked = 0
+
+        def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal asked
+            asked += len(points)
+            return evaluate(points)
+
+        noise = np.random.default_rng([seed, 4 << 32]).uniform(-radius, radius)
+        (path,) = _run([0], counted, radius, seed, [first + NEARBY * noise]).values()
+        if path is None or not path.useful:
+            return None
+        points = tuple(_point({}, {0: path}, k, np.random.default_rng([seed, 1 << 32, k])) for k in chains)
+        return Found(points=points, gradients=asked, note="one path around the point that was given")
 
     def _tried(
         self, evaluate: Evaluate, radius: np.ndarray, seed: int, firsts: Firsts

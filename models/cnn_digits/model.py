@@ -40,7 +40,7 @@ def cnn_digits(
     *,
     image: Data["n", 8, 8],
     digit: Data["n"],
-    filters: int = 12,
+    filters: int = 6,
 ):
     """The digit is categorical, with the network's log odds; weights have normal priors."""
     lp = normal(kernel, 0.0, 2.0) + normal(bias, 0.0, 1.0) + normal(weight, 0.0, 2.0) + normal(shift, 0.0, 1.0)
@@ -51,7 +51,7 @@ def cnn_digits(
 
 
 @cnn_digits.simulator
-def simulate(rng, kernel, bias, weight, shift, *, image, digit, filters=12):
+def simulate(rng, kernel, bias, weight, shift, *, image, digit, filters=6):
     """New digits for the same pictures."""
     new = np.zeros(len(digit), int)
     for i in range(len(digit)):

@@ -315,3 +315,13 @@ def test_the_gradient_is_chosen_in_the_configuration(project: Path, gradmc: Grad
     result = gradmc("sample", project / "run.toml", "--sampler.gradient=sideways")
     assert result.code == 2
     assert "sampler.gradient" in result.err
+
+
+def test_the_costs_of_a_run_by_batches_are_those_of_a_batch(project: Path, gradmc: Gradmc) -> None:
+    (project / "data.json").write_text(json.dumps({"y": [0.5, 1.5] * 10_000}))
+    asked = ["sample", project / "run.toml", "--dry-run", "--json"]
+    whole = gradmc(*asked)
+    batches = gradmc(*asked, "--sampler.kernel", "sghmc", "--sampler.batch.n", 16)
+    assert (whole.code, batches.code) == (0, 0), batches.err
+    assert batches.json["gradient_seconds"] < whole.json["gradient_seconds"] / 4
+    assert batches.json["disk_bytes"] < whole.json["disk_bytes"] / 1000, "no pointwise terms"

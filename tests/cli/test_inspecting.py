@@ -85,7 +85,7 @@ def test_export_to_netcdf(finished: Path, gradmc: Gradmc, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("file", "message"),
-    [("d.xls", "expected a file that ends in .nc, .csv, .parquet"), ("no/d.csv", "no such directory")],
+    [("d.xls", "expected a file that ends in .nc, .zarr, .csv, .parquet"), ("no/d.csv", "no such directory")],
 )
 def test_export_refuses(finished: Path, gradmc: Gradmc, tmp_path: Path, file: str, message: str) -> None:
     result = gradmc("export", finished, tmp_path / file)

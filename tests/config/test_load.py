@@ -102,7 +102,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         ("[data]\ny = 2020-01-01", "data.y: expected a number, text, a list, or a table"),
         (
             "[sampler]\nkernel = 'nutz'",
-            "sampler.kernel: expected 'auto', 'nuts', 'hmc', 'microcanonical' or 'chees', or a table .*'nutz'",
+            "sampler.kernel: expected 'auto', 'nuts', 'hmc', 'microcanonical', 'chees' or 'sghmc', or a table .*'nutz'",
         ),
         (
             "[sampler]\nkernel = {name = 'nuts', depth = 3}",

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import itertools
 import sys
+import warnings
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 from scipy.linalg import expm
 from scipy.special import ellipj, ellipkinc, gammaln, logsumexp, ndtr
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 import gradmc as gm
 from gradmc.config.target import load_model
@@ -317,6 +318,40 @@ def test_run_toml_reads_97_per_cent_of_the_digits():
         progress="none",
     )
     assert share_right(found.values) >= 0.97
+
+
+@pytest.mark.campaign
+def test_draws_of_the_network_read_digits_with_a_better_score_than_its_mode():
+    """By as many as their probabilities say: a sum of independent choices, about normal, but for a chance of 1e-5.
+
+    No weight is compared between chains, whose filters stand in other orders.
+    """
+    system, test = shipped("cnn_digits"), np.load(FOLDER / "cnn_digits" / "test.npz")
+    sampler, asked = system.config.sampler, system.config.optimize
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gm.SamplingWarning)
+        changes = {"max_tree_depth": sampler.max_tree_depth, "metric": sampler.metric, "start": sampler.start}
+        draws = as_its_file_says(system, **changes)
+    mode = gm.optimize(
+        system.density,
+        **asked.model_dump(exclude={"dir", "start_radius", "held_out"}),
+        initial=asked.start_radius,
+        seed=sampler.seed,
+        progress="none",
+    )
+
+    def chances(values):
+        odds = log_odds(values, test["image"])
+        return np.exp(odds - logsumexp(odds, axis=1, keepdims=True))
+
+    posterior = draws["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
+    values = {name: posterior[name].values for name in system.density.shapes}
+    chance = np.mean([chances({n: v[i] for n, v in values.items()}) for i in range(posterior.sizes["sample"])], axis=0)
+    rows, best = np.arange(len(chance)), chance.max(axis=1)
+    assert np.log(chance[rows, test["digit"]]).mean() > np.log(chances(mode.values)[rows, test["digit"]]).mean()
+    right = np.sum(chance.argmax(axis=1) == test["digit"])
+    assert abs(right - best.sum()) < norm.isf(0.5e-5) * np.sqrt(np.sum(best * (1 - best)))
+    assert right >= 0.97 * len(chance)
 
 
 # --- multilayer perceptron ---------------------------------------------------------------------------

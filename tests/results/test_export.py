@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from gradmc.errors import UsageError
 from gradmc.results import ZarrStore
 from gradmc.results.export import export
 from gradmc.results.reading import open_draws
@@ -40,6 +41,21 @@ def test_netcdf_holds_everything(stored: xr.DataTree, tmp_path: Path) -> None:
         assert copy["posterior"]["school"].values.tolist() == list("abcdefgh")
         assert copy["constant_data"]["label"].item() == "x"
         assert copy.attrs["seed"] == 5
+
+
+def test_zarr_holds_everything_and_takes_the_place_of_an_older_store(stored: xr.DataTree, tmp_path: Path) -> None:
+    path = tmp_path / "d.zarr"
+    export(stored.isel(draw=slice(3)), path)
+    assert export(stored, path) == sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    with xr.open_datatree(path, engine="zarr", consolidated=False) as copy:
+        assert {node.path for node in copy.subtree} == {node.path for node in stored.subtree}
+        assert copy["posterior"].sizes["draw"] == DRAWS
+        for node in stored.subtree:
+            assert copy[node.path].to_dataset().load().equals(node.to_dataset().load())
+    (tmp_path / "other.zarr").mkdir()
+    with pytest.raises(UsageError, match="is a directory; name a file"):
+        export(stored, tmp_path / "other.zarr")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["d.zarr", "draws.zarr", "other.zarr"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

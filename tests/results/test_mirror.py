@@ -1,5 +1,6 @@
 """Runs at addresses: those of a directory, whatever becomes of the process, the store, or who else writes there."""
 
+import io
 import itertools
 import json
 import re
@@ -10,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
+import xarray as xr
 
 import gradmc as gm
 from gradmc import session
 from gradmc.cli.main import run as cli
+from gradmc.config.load import load_config
+from gradmc.config.target import load_model
 from gradmc.errors import ResumeError, UsageError
 from gradmc.results import mirror
 from gradmc.results.files import StorageError
 from gradmc.results.place import Address
+from gradmc.results.reading import open_draws
 from gradmc.run import driver
 from tests.run.test_shards import started, told
 
@@ -236,6 +242,101 @@ def test_the_command_line(here: Any, tmp_path: Path, capsys: Any) -> None:
     assert "no such run: memory://mirror/nothing" in capsys.readouterr().err
     assert cli(["summary", "nowhere://mirror/run"]) == 2
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} <= {"__pycache__"}, "no copies, no runs"
+
+
+PREDICTING = """
+[model]
+target = "model.py:rows"
+[data]
+y = [1.0, 2.5, 0.5, 1.5, 2.0, 1.0]
+[sampler]
+chains = 2
+warmup = 40
+draws = 30
+seed = 5
+kernel = "hmc"
+metric = "diagonal"
+start = "uniform"
+[optimize]
+method = "adam"
+epochs = 3
+batch = { n = 2 }
+dir = "memory://mirror/mode"
+[output]
+dir = "memory://mirror/run"
+"""
+ROWS = """
+import gradmc as gm
+
+
+@gm.model
+def rows(mu: gm.Real, *, y: gm.Data["n"]) -> float:
+    lp = gm.lpdf.normal(mu, 0.0, 1.0)
+    for i in range(len(y)):
+        lp += gm.observe("y", gm.lpdf.normal(y[i], mu, 1.0))
+    return lp
+
+
+@rows.simulator
+def simulate(rng, mu, *, y):
+    return {"y": rng.normal(mu, 1.0, size=len(y))}
+"""
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A configuration whose run and descent go to addresses."""
+    (tmp_path / "model.py").write_text(ROWS)
+    (tmp_path / "run.toml").write_text(PREDICTING)
+    return tmp_path / "run.toml"
+
+
+def test_prediction_export_and_warm_start_at_an_address(configured: Path, tmp_path: Path, capsys: Any) -> None:
+    assert cli(["sample", str(configured), "--progress", "none"]) == 0
+    assert cli(["predict", ADDRESS]) == 0
+    assert f"Stored y in group posterior_predictive of {ADDRESS}" in capsys.readouterr().out
+    draws = open_draws(f"{ADDRESS}/draws.zarr")
+    assert draws["posterior_predictive"]["y"].shape == (2, 30, 6)
+
+    for name in ("draws.zarr", "draws.csv"):
+        assert cli(["export", ADDRESS, f"memory://mirror/copies/{name}"]) == 0
+        assert cli(["export", ADDRESS, f"memory://mirror/copies/{name}"]) == 2
+        assert f"memory://mirror/copies/{name} exists already; use --force" in capsys.readouterr().err
+        assert cli(["export", ADDRESS, f"memory://mirror/copies/{name}", "--force"]) == 0
+    copy = xr.open_datatree("memory://mirror/copies/draws.zarr", engine="zarr", consolidated=False)
+    assert copy["posterior"].ds.load().equals(draws["posterior"].ds.load())
+    assert copy["posterior_predictive"].ds.load().equals(draws["posterior_predictive"].ds.load())
+    assert len(Address("memory://mirror/copies").read("draws.csv").splitlines()) == 61  # type: ignore[union-attr]
+
+    local, there = ["--output.dir", str(tmp_path / "next")], ["--sampler.warm_start", ADDRESS]
+    assert cli(["sample", str(configured), "--progress", "none", "--sampler.warmup", "10", *local, *there]) == 0
+    manifest = json.loads((tmp_path / "next" / "manifest.json").read_text())
+    assert manifest["config"]["sampler"]["warm_start"] == ADDRESS
+    gone = ["--output.dir", str(tmp_path / "other"), "--sampler.warm_start", "memory://mirror/none"]
+    assert cli(["sample", str(configured), "--progress", "none", *gone]) == 2
+    assert "no such run: memory://mirror/none" in capsys.readouterr().err
+
+
+def test_a_descent_at_an_address_goes_on_there(configured: Path, capsys: Any) -> None:
+    command = ["optimize", str(configured), "--progress", "none"]
+    assert cli([*command, "--optimize.epochs", "2"]) == 0
+    names = Address("memory://mirror/mode").all_names()
+    assert "optimum.npz" in names
+    assert "writer.json" not in names
+    assert cli(command) == 5
+    assert "memory://mirror/mode holds a descent already" in capsys.readouterr().err
+    assert cli([*command, "--resume"]) == 0
+    at_once = gm.optimize(**descent_of(configured), epochs=3)
+    found = np.load(io.BytesIO(Address("memory://mirror/mode").read("optimum.npz") or b""))
+    assert len(found["history.log_density"]) == 3
+    assert found["mu"] == at_once.values["mu"], "that of a descent without interruption"
+
+
+def descent_of(path: Path) -> dict[str, Any]:
+    """The arguments of `gm.optimize` for a configuration."""
+    config = load_config(path, [], {}).config
+    chosen = {"method": "adam", "batch": {"n": 2}, "seed": 5, "progress": "none"}
+    return {"model": load_model(config.model.target), "data": {"y": config.data["y"]}, **chosen}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ REAL = [
     ("step_size", [0.0, -0.1, float("inf"), float("nan"), "small"], "greater than 0"),
 ]
 CHOICES = [
-    ("kernel", ["NUTS", "gibbs", "", None, 1], "'auto', 'nuts', 'hmc', 'microcanonical', 'chees'"),
+    ("kernel", ["NUTS", "gibbs", "", None, 1], "'auto', 'nuts', 'hmc', 'microcanonical', 'chees', 'sghmc'"),
     ("start", ["everywhere", None, {}, {"name": 3}], "'pathfinder', 'uniform'"),
     ("metric", ["diag", "unit", None, object(), {"rank": 3}], "'low_rank', 'diagonal', 'dense'"),
     ("executor", ["gpu", None], "'auto', 'threads', 'batch'"),

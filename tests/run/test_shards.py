@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +67,31 @@ def test_eight_devices_give_value_gradient_and_draws_of_one() -> None:
 def together(rows: int, processes: int) -> dict[str, Any]:
     place = address()
     return told([started("tests.run.shares", rows, 0, place, processes, k) for k in range(processes)])
+
+
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_who_is_aborted_because_another_one_has_died_ends_with_the_code_of_resuming(victim: int) -> None:
+    """Outside of any sum, where JAX notices the death itself: that of the first one at once, else after 100 s."""
+    place, does = address(), ["waits", "waits"]
+    does[victim] = "dies"
+    outcomes = ended([started("tests.run.waiting", place, k, does[k]) for k in range(2)])
+    assert [outcome[1] for outcome in outcomes] == ["joined\n", "joined\n"]
+    assert outcomes[victim][0] == -signal.SIGKILL
+    code, _, errors = outcomes[1 - victim]
+    assert code == 75, errors
+    assert errors.splitlines()[-1].startswith("error: a process that computes with this one is gone; everything stored")
+    assert errors.splitlines()[-1].endswith("start all processes again with --resume")
+
+
+@pytest.mark.parametrize(("what", "code"), [("aborts", -signal.SIGABRT), ("stops", -signal.SIGTERM)])
+def test_what_is_no_death_of_another_one_keeps_its_code(what: str, code: int) -> None:
+    place = address()
+    first, second = (started("tests.run.waiting", place, k, ("waits", what)[k]) for k in range(2))
+    ((found, _, errors),) = ended([second])
+    first.kill()
+    ended([first])
+    assert found == code, errors
+    assert "is gone" not in errors
 
 
 @pytest.mark.slow
