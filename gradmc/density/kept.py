@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -80,7 +81,7 @@ class Shelf:
         with suppress(OSError):
             fresh = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self.folder / f".{name}.{os.getpid()}.partial"
+            partial = self.folder / f".{name}.{os.getpid()}-{threading.get_ident()}.partial"
             try:
                 partial.write_bytes(MAGIC + hashlib.blake2b(name.encode() + b"\n" + body).digest() + body)
                 os.replace(partial, self.folder / name)

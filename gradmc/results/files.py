@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +18,14 @@ class StorageError(GradmcError):
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Replace a file in one step.
+    """Replace a file in one step, whatever other processes and threads write to it meanwhile.
 
     Args:
         path: the file.
         content: its new content.
         durable: also survive a power failure, at the price of waiting for the disk.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     with storage_errors(path):
         try:
             with open(temporary, "wb") as file:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch
     with pytest.raises(StorageError, match=r"the disk is full: cannot write .*`gradmc resume`"):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_threads_that_write_at_once_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that watches the time closes a run, whatever the main one is writing just then."""
+    path, sync = tmp_path / "file", os.fsync
+
+    def overtaken(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        other = threading.Thread(target=atomic_write, args=(path, b"much longer"))
+        other.start()
+        other.join()
+        assert path.read_bytes() == b"much longer"
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", overtaken)
+    atomic_write(path, b"short")
+    assert path.read_bytes() == b"short"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
