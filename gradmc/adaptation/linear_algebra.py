@@ -8,6 +8,7 @@ turns.
 Matrices are float64.  What overflows or is not positive definite comes out as NaN, without an exception.
 """
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ _TURN = threading.RLock()
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Within it, or within functions that it decorates, BLAS works in the thread that calls it alone."""
-    with _TURN, _controller().limit(limits=1, user_api="blas"):
+    with _TURN, _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
         yield
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _controller(scipy: bool) -> ThreadpoolController:
+    """It knows the libraries that are loaded when it is made, and scipy brings a BLAS of its own."""
     return ThreadpoolController()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradmc.adaptation.linear_algebra import one_thread
 from gradmc.check.codes import finding
 from gradmc.check.finding import Finding
 from gradmc.check.subject import Subject
@@ -78,7 +79,8 @@ def find_mode(subject: Subject) -> np.ndarray | None:
         return -float(point.value[0]), -scale * point.gradient[0]
 
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-7}
-    found = minimize(objective, np.zeros(subject.dim), jac=True, method="L-BFGS-B", options=options)
+    with one_thread():  # the systems that scipy solves at each step are far too small to be worth sharing out
+        found = minimize(objective, np.zeros(subject.dim), jac=True, method="L-BFGS-B", options=options)
     mode = start + scale * np.asarray(found.x)
     size = float(np.max(np.abs(found.jac)))
     if found.fun >= 1e300 or np.max(np.abs(mode)) > 1e4 or size > 1e-3 * (1.0 + abs(found.fun)):

@@ -1,5 +1,8 @@
 """Linear algebra on matrices of every kind: NaN instead of exceptions, and one thread."""
 
+import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -107,6 +110,28 @@ def test_blas_has_one_thread_for_all_who_ask_at_once() -> None:
         worker.join()
     assert within == [[1] * len(before)] * 4
     assert threads() == before
+
+
+LATER = """
+import sys
+
+from gradmc.adaptation.linear_algebra import one_thread
+
+with one_thread():
+    assert "scipy.linalg" not in sys.modules
+
+import scipy.linalg
+from threadpoolctl import threadpool_info, threadpool_limits
+
+with threadpool_limits(2), one_thread():
+    print([library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"])
+"""
+
+
+@pytest.mark.skipif(not threads(), reason="this BLAS cannot be told how many threads to use")
+def test_a_blas_that_is_loaded_later_is_held_too() -> None:
+    ended = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=True)
+    assert set(json.loads(ended.stdout)) == {1}
 
 
 def test_what_is_not_positive_definite_has_no_factor() -> None:

@@ -37,10 +37,14 @@ def compare(
     def together(p: Any) -> Any:
         return jax.numpy.stack([evaluate(f, tuple(p), given)[0] for f in programs.values()])  # type: ignore[arg-type]
 
+    def twice(p: Any) -> tuple[Any, Any]:
+        (values,) = traced(p)
+        return values, values
+
     with jax.enable_x64(True):
         traced = jaxpr_as_fun(jax.make_jaxpr(together)(point))
-        got = np.asarray(jax.jit(lambda p: traced(p)[0], compiler_options=QUICK)(point))
-        slopes = np.asarray(jax.jit(jax.jacrev(lambda p: traced(p)[0]), compiler_options=QUICK)(point))
+        both = jax.jit(jax.jacrev(twice, has_aux=True), compiler_options=QUICK)
+        slopes, got = map(np.asarray, both(point))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for k, (name, program) in enumerate(programs.items()):
