@@ -325,6 +325,42 @@ def one_of_two_arrays_after_a_loop(p, q, theta, *, x):
 
 
 @refused
+def an_attribute_that_a_loop_sets_to_a_part_of_a_parameter(p, q, theta, *, x):
+    a = theta[:4]
+    o = Particle(p, theta[2:].copy())
+    for _ in range(6):
+        o.a = a
+    a[1] = 7.0 * q
+    return np.sum(o.a)
+
+
+@refused
+def arrays_in_a_tuple_that_one_side_makes_anew(p, q, theta, *, x):
+    a, c = np.zeros(6), theta.copy()
+    if p > 0.1:
+        c = theta * 2.0
+    t = (a, c)
+    if q > 0.1:
+        t = (a, c)
+    a += 0.4
+    return t[0][1] * p
+
+
+@refused
+def a_variable_of_a_function_around_that_one_side_sets(p, q, theta, *, x):
+    a, c = np.zeros(6), theta * p
+
+    def take():
+        nonlocal a
+        a = c
+
+    if p > 0.1:
+        take()
+    c[0] = q
+    return np.sum(a)
+
+
+@refused
 def the_last_array_of_a_list_stored_into(p, q, theta, *, x):
     z, history = theta.copy(), []
     for k in range(6):

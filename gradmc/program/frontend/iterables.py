@@ -109,7 +109,7 @@ def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     if isinstance(source, list):
         return _forwards(ev, source)
     if is_array(content):
-        return (subscripts.item(ev, source, k) for k in range(content.shape[0]))
+        return (subscripts.item(ev, source, k) for k in range(np.shape(content)[0]))
     return advancing(ev, content)
 
 

@@ -186,8 +186,10 @@ class Trial(LoopState):
                 self.heap.alias(list(members.values()), shared_always)
         for held in self.identities.held:
             at = [self._which(place, which, now) for place, which in held.places]
-            pairs = [(o, one) for o in held.outside for group in at for one in group]
-            pairs += [(a, b) for n, group in enumerate(at) for other in at[n + 1 :] for a in group for b in other]
+            for one, may_be in ((one, o) for o in held.outside for group in at for one in group):
+                if one is not may_be:
+                    self.heap.alias([one, may_be], shared_always, one)
+            pairs = [(a, b) for n, group in enumerate(at) for other in at[n + 1 :] for a in group for b in other]
             for a, b in pairs:
                 if a is not b:
                     self.heap.alias([a, b], shared_always)
@@ -204,16 +206,16 @@ class Trial(LoopState):
         return [found[n]] if len(found) == count else found
 
     def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
-        tokens = self.carry.tokens
-        return [
-            o
-            for place in places
-            for o in (
-                objects(variables[place], self.heap)
-                if isinstance(place, int)
-                else objects_in(tokens[place[1]], self.heap.peek(tokens[place[1]]), self.heap)
-            )
-        ]
+        found: list[Any] = []
+        for place in places:
+            if isinstance(place, int):
+                found += objects(variables[place], self.heap)
+                continue
+            token = self.carry.tokens[place[1]]
+            names = self.carry.fields.get(id(token))
+            content = self.heap.peek(token) if names is None else self.heap.present_fields(token, names)
+            found += objects_in(token, content, self.heap)
+        return found
 
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
         n = self.loop.source.length
