@@ -210,6 +210,8 @@ def _run(ev: Hooks, fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, co
     try:
         for leaf in jax.tree.leaves(args):
             pythons.note(ev, leaf, True)
+        for leaf in jax.tree.leaves((args, kwargs), is_leaf=is_array):
+            ev.heap.allocate(leaf)
         value = _scalar(ev, converted(*args, **kwargs), fn)
         lasting.check(ev)
     finally:

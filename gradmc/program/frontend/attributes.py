@@ -4,6 +4,7 @@ What a traced loop or branch sets stays on the heap of the evaluation (`Fields`)
 """
 
 import functools
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -40,6 +41,8 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
         if isinstance(owner, Listing):
             return getattr([], name)
     changed_fields = ev.heap.fields(owner)
+    if name == "__dict__" and is_shared(ev, owner):
+        return MappingProxyType({**vars(owner), **changed_fields})
     if name in changed_fields:
         if isinstance(changed_fields[name], Unbound):
             raise _unset(owner, name)

@@ -7,6 +7,7 @@ where its condition holds.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CellType
 from typing import Any
 
 import jax.numpy as jnp
@@ -163,7 +164,7 @@ def _set_one(
         pythons.note(ev, value, whose.pop() if len(whose) == 1 else None)
     _set(ev, m.key, value, subjects, variables)
     value = value.value if isinstance(value, Sometimes) else value
-    if kind in ("variable", "item"):
+    if kind in ("variable", "item") or isinstance(subjects.get(rest[0]), CellType):
         _note_choice(ev, value, sides.kept(ev, both, m.key, before))
     if kind in ("variable", "token", "item"):
         _note_copies(ev, value, held)
@@ -182,8 +183,13 @@ def _note_copies(ev: Evaluation, value: Any, held: Sequence[Sequence[Any]]) -> N
     if all(len(made) == len(side) for side in held):
         for one, *kept in zip(made, *held, strict=True):
             _note_choice(ev, one, [o for o in kept if o is not None])
-    elif isinstance(value, list):
-        heap.copied(value, [o for side in held for o in side if o is not None])
+        return
+    every = [o for side in held for o in side if o is not None]
+    if isinstance(value, list):
+        heap.copied(value, every)
+        return
+    for one in made:
+        _note_choice(ev, one, every)
 
 
 def _set(ev: Evaluation, key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:

@@ -217,7 +217,7 @@ def _map(ev: Evaluation, function: Any, *sources: Any) -> Mapped:
 
 
 def _dict(ev: Evaluation, /, *args: Any, **kwargs: Any) -> dict:
-    return dict(*(a if isinstance(a, dict) else list(iterate(ev, a)) for a in args), **kwargs)
+    return dict(*(_content(ev, a) if isinstance(a, dict) else list(iterate(ev, a)) for a in args), **kwargs)
 
 
 def _set(ev: Evaluation, values: Any = ()) -> set:

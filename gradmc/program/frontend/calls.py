@@ -4,6 +4,7 @@ In order: builtins whose meaning changes for traced values (`builtin`), the user
 that are methods in other words (`methods`), classes of the user's, everything else (`library_calls`).
 """
 
+import copy
 import functools
 import operator
 from collections.abc import Callable
@@ -20,9 +21,19 @@ from typing import Any
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program.frontend import builtin, caches, choices, decorated, nullable, operators, partial, user_line
+from gradmc.program.frontend import (
+    builtin,
+    caches,
+    choices,
+    copying,
+    decorated,
+    nullable,
+    operators,
+    partial,
+    user_line,
+)
 from gradmc.program.frontend.array_methods import arranged, putmask, refuse_change
-from gradmc.program.frontend.attributes import delete_attribute, get_attribute, has_attribute, set_attribute
+from gradmc.program.frontend.attributes import attribute, delete_attribute, get_attribute, has_attribute, set_attribute
 from gradmc.program.frontend.container_methods import is_container
 from gradmc.program.frontend.converting import users_function, users_initialiser
 from gradmc.program.frontend.evaluation import Evaluation
@@ -94,6 +105,9 @@ def _hashable(function: Any) -> bool:
 
 
 REFLECTING: dict[Any, Callable[..., Any]] = {
+    copy.copy: copying.shallow,
+    copy.deepcopy: copying.deep,
+    vars: lambda ev, owner: attribute(ev, owner, "__dict__"),
     getattr: get_attribute,
     hasattr: has_attribute,
     setattr: set_attribute,

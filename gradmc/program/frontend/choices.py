@@ -15,6 +15,7 @@ import numpy as np
 from gradmc.program import ir, marks
 from gradmc.program.frontend import failing, tables
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.identity import objects, shared_always
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
 
@@ -97,12 +98,17 @@ def mapped(ev: Evaluation, function: Callable[..., Any], *operands: Any) -> Any:
     table = tables.known(ev, code)
     every = list(itertools.product(*(c.options for c in chosen)))
     used = range(len(every)) if table is None else np.unique(table.values).tolist()
-    results = _harmless(ev, [_bound(function, operands, every[n]) for n in used])
-    if len(used) == len(every):
-        return pick(ev, results, code)
-    places = np.zeros(len(every), np.int64)
-    places[list(used)] = np.arange(len(used))
-    return pick(ev, results, _looked_up(ev, places, code))
+    results, named = _harmless(ev, [_bound(function, operands, every[n]) for n in used])
+    if len(used) < len(every):
+        places = np.zeros(len(every), np.int64)
+        places[list(used)] = np.arange(len(used))
+        code = _looked_up(ev, places, code)
+    result = pick(ev, results, code)
+    for one in objects(result, ev.heap) if named else ():
+        for other in named:
+            if one is not other:
+                ev.heap.alias([one, other], shared_always, one)
+    return result
 
 
 def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequence[Any]) -> Callable[[], Any]:
@@ -112,13 +118,15 @@ def _bound(function: Callable[..., Any], operands: Sequence[Any], chosen: Sequen
     return lambda: function(*values)
 
 
-def _harmless(ev: Evaluation, functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results of functions that change nothing and mark nothing."""
+def _harmless(ev: Evaluation, functions: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Any]]:
+    """The results of functions that change nothing and mark nothing, and the objects from before among them."""
     heap = ev.heap
     frame = heap.enter(loop=False)
     try:
         with marks.collecting() as marked:
-            results = [heap.peek(function()) for function in functions]
+            found = [function() for function in functions]
+        results = [heap.peek(value) for value in found]
+        named = [o for value in found for o in objects(value, heap) if id(o) not in frame.born]
         raising = any(failure.kinds for failure in frame.failures)
         changes = frame.saved or frame.grown or raising or marked.observe or marked.record
     finally:
@@ -127,7 +135,7 @@ def _harmless(ev: Evaluation, functions: Sequence[Callable[[], Any]]) -> list[An
         raise CannotRoll("something is changed or marked by way of things that are no numbers", REMEDY)
     for failure in frame.failures:
         failing.note(ev, failure.condition)
-    return results
+    return results, named
 
 
 def item(ev: Evaluation, owner: Choice, index: Any) -> Any:

@@ -13,7 +13,7 @@ from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.stores import changed
-from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, fresh_list
+from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, copied_list
 from gradmc.program.frontend.values import CannotRoll, is_traced
 
 UNFOLLOWED = (set, collections.deque, bytearray)
@@ -68,7 +68,7 @@ def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dic
             heap.note_change(owner)
         return operators.made(ev, getattr(owner, name)(*args, **(kwargs or {})))
     if name == "copy":
-        return fresh_list(ev, heap.listing(owner))
+        return copied_list(ev, owner)
     listing = heap.listing(owner)
     if is_traced(listing.length()):
         raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")

@@ -11,7 +11,7 @@ from gradmc.program.frontend import liveness
 from gradmc.program.frontend.nodes import at, load
 from gradmc.program.frontend.refuse import refuse
 
-AS_THEY_ARE = frozenset({"super", "locals", "globals", "vars", "eval", "exec", "dir"})
+AS_THEY_ARE = frozenset({"super", "locals", "globals", "eval", "exec", "dir"})
 
 
 def constant(value: object) -> ast.Constant:
@@ -116,7 +116,8 @@ class Expressions:
                 spec = self(node.format_spec) if node.format_spec else constant("")
                 return call_hook("formatted", [self(node.value), conversion, spec])
             case ast.Dict():
-                return call_hook("made", [self._children(node)])
+                values = [self._spread(k, v) for k, v in zip(node.keys, node.values, strict=True)]
+                return call_hook("made", [ast.Dict([k and self(k) for k in node.keys], values)])
             case ast.List(ctx=ast.Load()):
                 return call_hook("made", [self._children(node)])
             case ast.Await():
@@ -137,6 +138,10 @@ class Expressions:
             fields[name] = value
         return type(node)(**fields)
 
+    def _spread(self, key: object, value: ast.expr) -> ast.expr:
+        """A value of a call or display of a dict; without a key it is a dict itself, `**d`."""
+        return self(value) if key is not None else call_hook("content", [self(value)])
+
     def _compare(self, node: ast.Compare) -> ast.expr:
         operators = [constant(type(op).__name__) for op in node.ops]
         if len(operators) == 1:
@@ -149,7 +154,7 @@ class Expressions:
         if isinstance(node.func, ast.Name) and node.func.id in AS_THEY_ARE:
             return self._children(node)
         arguments = [self(a) for a in node.args]
-        keywords = [ast.keyword(k.arg, self(k.value)) for k in node.keywords]
+        keywords = [ast.keyword(k.arg, self._spread(k.arg, k.value)) for k in node.keywords]
         if isinstance(node.func, ast.Attribute):
             owner = self(node.func.value)
             return call_hook("method", [owner, self.attribute(node.func.attr), *arguments], keywords)

@@ -365,8 +365,17 @@ class Heap:
     def copies(self) -> list[tuple[list, list]]:
         """The lists from outside of the innermost frame that hold copies since it began, and of what."""
         *_, inner = self.frames
-        found = [(group.whole, [o for o, _ in group.members]) for group in inner.alias_sets if group.whole is not None]
-        return [(w, [o for o in held if id(o) not in inner.born]) for w, held in found if id(w) not in inner.born]
+        return [(w, [o for o in held if id(o) not in inner.born]) for w, held in self.all_copies()]
+
+    def all_copies(self) -> list[tuple[list, list]]:
+        """The lists from outside of the innermost frame that hold copies, and of what that is known within it."""
+        *_, inner = self.frames
+        found = [
+            (group.whole, [o for o, _ in group.members if o is not group.whole])
+            for group in inner.alias_sets
+            if group.whole is not None
+        ]
+        return [(whole, held) for whole, held in found if id(whole) not in inner.born]
 
     def check_copies(self) -> None:
         """Complain if a body stores into what a list holds a copy of: the next iteration's list lacks it."""

@@ -62,7 +62,7 @@ def shared_always() -> CannotRoll:
 
 def has_identity(value: Any) -> bool:
     """Whether a value is an object that can change: other names of it would see that."""
-    return isinstance(value, list) or is_array(value)
+    return isinstance(value, list | dict) or is_array(value)
 
 
 def objects(value: Any, heap: "Heap") -> Iterator[Any]:
@@ -106,6 +106,19 @@ class Shared:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Held:
+    """One object that places hold after a loop, or may hold.
+
+    Attributes:
+        places: the places; and for each which of the objects there it is, and of how many.
+        outside: the objects from before the loop that it may be.
+    """
+
+    places: tuple[tuple[Place, tuple[int, int]], ...]
+    outside: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Identities:
     """Which objects variables hold after a loop.
 
@@ -114,12 +127,14 @@ class Identities:
         moved: for variables by number, the variable whose object it holds one iteration later.
         lost: variables whose object before the loop has changed in a way that is not known.
         shared: places that hold one object from one iteration to the next, which some of them change.
+        held: what several places hold after the loop, or one from before it.
     """
 
     after: dict[int, Any] = field(default_factory=dict)
     moved: dict[int, int] = field(default_factory=dict)
     lost: tuple[int, ...] = ()
     shared: tuple[Shared, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def source(self, k: int, n: int) -> int:
         """The variable whose object before the loop variable `k` holds after `n` iterations."""
@@ -169,11 +184,16 @@ class End:
                 lost.append(k)
             elif self.peeled <= len(self._upstream(k, came_from)):
                 raise shared_first()
-        return Identities(after, {k: came_from[k] for k in cycles}, tuple(lost), self._shared())
+        self._check_parts()
+        places, found = self._places()
+        shared = self._shared({key: list(at) for key, at in places.items()}, found)
+        return Identities(after, {k: came_from[k] for k in cycles}, tuple(lost), shared, self._held(places, found))
 
     def _stored(self) -> list[int]:
         """The variables whose object at the beginning is stored into, and whose content alone is carried."""
-        changed = self.heap.frames[-1].changed
+        heap = self.heap
+        changed = dict(heap.frames[-1].changed)
+        changed |= {id(o): o for token in list(changed.values()) for o in heap.may_be(token)}
         return [k for k, v in enumerate(self.seen) if v is not self.entry[k] and id(v) in changed]
 
     def _written(self) -> set[int]:
@@ -208,15 +228,23 @@ class End:
             path.append(k)
         return path
 
-    def _shared(self) -> tuple[Shared, ...]:
-        """What several places hold at the end, or one from outside, while it is changed."""
-        places: dict[int, list[Place]] = {}
+    def _check_parts(self) -> None:
+        """Refuse that a variable ends as a part of what one began with, or perhaps as that, and this is stored into."""
+        stored = {id(self.seen[k]) for k in self._stored()}
+        for value in self.outcome.values if stored else ():
+            if any(id(o) in stored and o is not value for o in objects(value, self.heap)):
+                raise shared_always()
+
+    def _places(self) -> tuple[dict[int, dict[Place, tuple[int, int]]], dict[int, Any]]:
+        """Which places hold which objects at the end, and which of the objects there that is."""
+        places: dict[int, dict[Place, tuple[int, int]]] = {}
         found: dict[int, Any] = {}
 
         def hold(held: Iterable[Any], place: Place) -> None:
-            for o in held:
+            every = list(held)
+            for n, o in enumerate(every):
                 found[id(o)] = o
-                places.setdefault(id(o), []).append(place)
+                places.setdefault(id(o), {}).setdefault(place, (n, len(every)))
 
         for k, value in enumerate(self.outcome.values):
             if value is not self.seen[k] or value is not self.entry[k]:
@@ -225,6 +253,33 @@ class End:
         for key, token in self.tokens.items():
             content = contents.get(key, self.heap.peek(token))
             hold(objects_in(token, content, self.heap), ("token", key))
+        return places, found
+
+    def _held(self, places: dict[int, dict[Place, tuple[int, int]]], found: dict[int, Any]) -> tuple[Held, ...]:
+        """What places after the loop have in common with each other, or with what there was before it."""
+        before: dict[int, tuple[Any, ...]] = {}
+        for entry, seen in zip(self.entry, self.seen, strict=True):
+            was, now = list(objects(entry, self.heap)), list(objects(seen, self.heap))
+            alike = len(was) == len(now)
+            before |= {id(o): (was[n],) if alike else tuple(was) for n, o in enumerate(now)}
+        held = []
+        for key, at in places.items():
+            if len(at) == 1:  # a variable that is the object itself: what it is after the loop is known
+                at = {p: n for p, n in at.items() if isinstance(p, tuple) or self.outcome.values[p] is not found[key]}
+            outside = (found[key],) if self._outside(found[key]) else before.get(key, ())
+            if at and (len(at) > 1 or outside):
+                held.append(Held(tuple(at.items()), outside))
+        if self.peeled is None:  # there may be no iteration at all
+            ends = [list(objects(value, self.heap)) for value in self.outcome.values]
+            held += [
+                Held(((k, (n, len(end))),), tuple(objects(self.entry[k], self.heap)))
+                for k, end in enumerate(ends)
+                for n in range(len(end))
+            ]
+        return tuple(held)
+
+    def _shared(self, places: dict[int, list[Place]], found: dict[int, Any]) -> tuple[Shared, ...]:
+        """What several places hold at the end, or one from outside, while it is changed."""
         written, stored = self._written(), set(self._stored())
         changes = {
             key for key, o in found.items() if (self._outside(o) and key in written) or stored & set(places[key])

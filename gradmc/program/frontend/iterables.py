@@ -78,6 +78,8 @@ class Reversed:
 
     def __iter__(self) -> Iterator[Any]:
         source = rollable(self.ev, self.source)
+        if source is None and isinstance(self.source, list):
+            return _backwards(self.ev, self.source)
         if source is None:
             return reversed(list(iterate(self.ev, self.source)))
         return (source.item(source.length - 1 - k) for k in range(source.length))
@@ -102,12 +104,42 @@ def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
         return choices.parts(ev, source)
     source = source.values if isinstance(source, frames.TracedSeries) else source
     content = ev.heap.content(source)
-    if isinstance(content, Listing):
-        count = content.length()
-        return content.items(ev) if is_traced(count) else (subscripts.item(ev, source, k) for k in range(count))
+    if isinstance(content, Listing) and is_traced(content.length()):
+        return content.items(ev)
+    if isinstance(source, list):
+        return _forwards(ev, source)
     if is_array(content):
-        return (subscripts.item(ev, source, k) for k in range(content.shape[0]))
+        return (subscripts.item(ev, source, k) for k in range(np.shape(content)[0]))
     return advancing(ev, content)
+
+
+def _forwards(ev: Evaluation, items: list) -> Iterator[Any]:
+    """The items of a list by their places, as Python's iterator does: what is stored meanwhile is seen."""
+    k = 0
+    while k < _length(ev, items):
+        yield _at(ev, items, k)
+        k += 1
+
+
+def _backwards(ev: Evaluation, items: list) -> Iterator[Any]:
+    """The items of a list from its end, by their places."""
+    for k in reversed(range(_length(ev, items))):
+        yield _at(ev, items, k)
+
+
+def _length(ev: Evaluation, items: list) -> int:
+    content = ev.heap.peek(items)
+    if not isinstance(content, Listing):
+        return len(content)
+    if is_traced(content.length()):
+        raise CannotRoll("a list is iterated while it grows as often as parameters say")
+    return content.length()
+
+
+def _at(ev: Evaluation, items: list, k: int) -> Any:
+    content = ev.heap.peek(items)
+    single = type(content) is list and ev.heap.parent(items) is None
+    return content[k] if single else subscripts.item(ev, items, k)
 
 
 def advancing(ev: Evaluation, source: Any) -> Any:
@@ -162,9 +194,13 @@ def rollable(ev: Evaluation, source: Any) -> Rollable | None:
         stacked = _listing(ev, Listing.of(content))
         if stacked is None and not any_traced(content):
             return Rollable(len(content), lambda i: subscripts.item(ev, source, i))
-        return stacked and (
-            Rollable(len(content), lambda i: subscripts.item(ev, source, i)) if _holds_lists(content[0]) else stacked
-        )
+        version = ev.heap.version(source)
+
+        def item(i: Any) -> Any:
+            stale = _holds_lists(content[0]) or ev.heap.version(source) != version
+            return stacked.item(i) if stacked and not stale else subscripts.item(ev, source, i)
+
+        return stacked and Rollable(len(content), item)
     if isinstance(content, str | list | tuple) and len(content) > LONG_LIST and not any_traced(content):
         return Rollable(len(content), lambda i: subscripts.item(ev, source, i))
     return None

@@ -33,6 +33,7 @@ class LoopCarry:
         shared: places that hold one object from one iteration to the next.
         options: variables that hold text or None, and all that they may be.
         made: for objects among the tokens, attributes that get their first value in the body, blank.
+        replaced: for dicts among the tokens, keys of arrays, lists and the like in whose place the body puts others.
         unsure: numbers that are Python's before the loop and numpy's after an iteration, or the other way round.
     """
 
@@ -48,6 +49,7 @@ class LoopCarry:
     shared: tuple[Shared, ...] = ()
     options: dict[str, tuple] = field(default_factory=dict)
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
+    replaced: dict[int, frozenset[Any]] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
     def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "LoopCarry":

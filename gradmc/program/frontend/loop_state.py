@@ -9,6 +9,7 @@ the leaves go round. Where it has another one, there may be a way to carry both 
 number, None beside a value); the loop is traced again with a `LoopCarry` that says so.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import CellType
@@ -72,6 +73,13 @@ class Statement:
         return self.ended is not None and not self.whole and self.source.length > STOPS_AT
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Alone:
+    """An array, list or the like in a dict, which stays where it is: the dict is carried without it."""
+
+    item: Any
+
+
 class LoopState:
     """The variables and tokens of a loop as leaves: when it begins, and at the end of its body."""
 
@@ -91,6 +99,7 @@ class LoopState:
             if has_identity(value) and (name in carry.kept or (name in loop.augmented and name not in carry.rebound))
         }
         self.tallies: dict[int, int] = {}
+        self.alone: dict[int, dict[Any, _Alone]] = {}
         self.stacks = {id(token) for token in self.tokens if self._stacks(token)}
         self.pack = Pack(self.ev)
         for name, value in zip(self.names, self.entry, strict=True):
@@ -148,9 +157,33 @@ class LoopState:
         names = self.carry.fields.get(id(token))
         if isinstance(token, CellType):
             return self.heap.peek(token)
+        if isinstance(token, dict):
+            return self._without(token)
         if names is None:
             return token
         return Fields(self.heap.present_fields(token, names) | self.carry.made.get(id(token), {}))
+
+    def _without(self, token: dict) -> dict:
+        """The content of a dict, with the items that the loop leaves alone out of reach."""
+        content, replaced = self.heap.peek(token), self.carry.replaced.get(id(token), ())
+        self.alone[id(token)] = {
+            key: _Alone(item)
+            for key, item in content.items()
+            if (has_identity(item) or isinstance(item, tuple)) and key not in replaced
+        }
+        return self._marked(token, content)
+
+    def _marked(self, token: dict, content: dict) -> dict:
+        """A content with the items that are still there out of reach."""
+        new = copy.copy(content)
+        new.update((k, v) for k, v in self.alone[id(token)].items() if content.get(k) is v.item)
+        return new
+
+    def with_items(self, token: Any, value: Any) -> Any:
+        """What was carried of the content of a token, with the items that were left alone."""
+        if isinstance(token, dict):
+            value.update((k, v.item) for k, v in self.alone[id(token)].items() if value[k] is v)
+        return value
 
     def _leaving(self, k: int, name: str, value: Any, out: Pack, new: LoopCarry) -> LoopCarry:
         """Compare a variable at the body's end with what it was at its beginning."""
@@ -208,8 +241,16 @@ class LoopState:
             if not content.added:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
+        if isinstance(token, dict):
+            content = self._marked(token, content)
+            gone = frozenset(key for key, v in self.alone[id(token)].items() if content.get(key) is not v)
+            if gone:
+                gone |= self.carry.replaced.get(id(token), frozenset())
+                new = replace(new, replaced={**new.replaced, id(token): gone})
         form = out.add(content, stack=id(token) in self.stacks)
         before = self.pack.forms[k]
+        if new.replaced is not self.carry.replaced and isinstance(token, dict):
+            return new
         if form != before and isinstance(token, list) and id(token) not in self.stacks:
             return replace(new, packed=new.packed | {id(token)})
         if isinstance(form, GrowingList) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:

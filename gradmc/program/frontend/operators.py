@@ -354,14 +354,10 @@ def _contains(ev: Evaluation, item: Any, container: Any) -> Any:
 def chain(ev: Evaluation, op: str, a: Any, b: Any, *rest: Any) -> Any:
     """`a op b op c ...`: each operand once, and none after a comparison that fails."""
     result = compare(ev, op, a, b)
-    for k in range(0, len(rest), 2):
-        if not is_traced(result) and not truth(ev, result):
-            return result
-        c = rest[k + 1]()
-        after = compare(ev, rest[k], b, c)
-        result = both(ev, result, after)
-        b = c
-    return result
+    if not rest:
+        return result
+    then, later, *others = rest
+    return and_(ev, result, lambda: chain(ev, then, b, later(), *others))
 
 
 def both(ev: Evaluation, a: Any, b: Any) -> Any:

@@ -15,6 +15,7 @@ Each has a `Key`; `Join` finds for every key its phi: what its value is on eithe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import CellType
 from typing import Any
 
 import jax
@@ -108,7 +109,8 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
             held = objects_inside(heap.peek(inner), heap)
             side.held[key] = [o if heap.is_outside(o) else None for o in held]
             whole = heap.root(inner)
-            if key[0] in ("variable", "item") and has_identity(whole) and heap.is_outside(whole):
+            one = key[0] in ("variable", "item") or isinstance(side.subjects.get(key[1]), CellType)
+            if one and has_identity(whole) and heap.is_outside(whole):
                 side.kept[key] = whole
         for k, value in enumerate(outcome.values[:count]):
             if value is entry[k] and any(id(o) in side.subjects for o in objects(value, heap)):

@@ -137,7 +137,7 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
     plain = present is owner and heap.parent(owner) is None
     if plain and heap.owns(owner) and not any_traced(index):
         heap.note_change(owner)
-        owner[index] = value
+        owner[index] = list(ev.iterate(value)) if isinstance(index, slice) else value
         return
     if isinstance(index, slice):
         raise CannotRoll("a slice of a list is replaced")
@@ -246,10 +246,14 @@ def changed(ev: Evaluation, owner: dict, key: Any = None) -> Iterator[dict]:
     if any_traced(key):
         raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
     present = heap.content(owner)
-    if present is owner and heap.owns(owner):
+    whole = heap.parent(owner) is None
+    if whole and present is owner and heap.owns(owner):
         heap.note_change(owner)
         yield owner
         return
     new = copy.copy(present)
     yield new
-    heap.write(owner, new)
+    if whole:
+        heap.write(owner, new)
+    else:
+        replace(ev, owner, new)

@@ -21,10 +21,12 @@ from gradmc.program.frontend import (
     user_line,
 )
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.identity import has_identity, objects_inside
 from gradmc.program.frontend.libraries.arrays import array
-from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.listing import Listing, Stack
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.values import (
+    LEAF,
     CannotRoll,
     Choice,
     Selected,
@@ -67,9 +69,7 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         return ev.heap.allocate(_joined(JOINING[type(owner)], index))
     if isinstance(content, Listing):
         result = _from_listing(ev, owner, content, index)
-        if (is_array(result) or isinstance(result, list)) and content.stacks(index):
-            _part(ev, result, owner, index)
-        return result
+        return _part(ev, result, owner, index) if content.stacks(index) else result
     if is_array(content) and _holds_objects(content) and symbolic_index(index):
         return _of_objects(ev, owner, content, index)
     if is_array(content):
@@ -81,12 +81,12 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         return partial.part(ev, result, owner)
     if isinstance(content, list) and not symbolic_index(index):
         try:
-            return content[index]
+            return _inner(ev, content[index], owner, index)
         except IndexError:
             ev.heap.may_grow(owner)  # pyright: ignore[reportArgumentType]
             raise
     if not symbolic_index(index):
-        return content[index]
+        return _inner(ev, content[index], owner, index)
     return _symbolic(ev, owner, content, index)
 
 
@@ -127,11 +127,24 @@ def _of_moving(ev: Evaluation, owner: Selected, index: Any) -> Any:
     return partial.reversed_(ev, owner)
 
 
-def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:
-    """Note that a value just made from a part of its owner stands for that part: stores into it reach the owner."""
+def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> Any:
+    """Note that a value just made from a part of its owner stands for that part; returns it.
+
+    Stores into an array, list or dict reach the owner; those into what a tuple holds are seen to miss it.
+    """
     heap = ev.heap
-    heap.allocate(result)
-    heap.view(result, owner, index)
+    if has_identity(result):
+        heap.allocate(result)
+        heap.view(result, owner, index)
+    elif isinstance(result, tuple):
+        heap.copied(owner, list(map(heap.allocate, objects_inside(result, heap))))
+    return result
+
+
+def _inner(ev: Evaluation, result: Any, owner: Any, index: Any) -> Any:
+    """An item of a container; if that is itself a row of a list, it has no object of its own either."""
+    row = isinstance(owner, list | dict) and ev.heap.parent(owner) is not None
+    return _part(ev, result, owner, index) if row and not isinstance(index, slice) else result
 
 
 def _symbolic(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
@@ -150,14 +163,12 @@ def _item(ev: Evaluation, owner: Any, content: Any, index: Any) -> Any:
     """An item of a Python container at a symbolic index."""
     if isinstance(content, str | list | tuple) and content and not _stacks(ev, content):
         bounds.check(ev, index, len(content))
-        return choices.pick(
-            ev, content, jnp.where(index < 0, index + len(content), index) if _negative(ev, index) else index
-        )
+        place = jnp.where(index < 0, index + len(content), index) if _negative(ev, index) else index
+        result = choices.pick(ev, content, place)
+        return _part(ev, result, owner, index) if isinstance(owner, list) and isinstance(result, dict) else result
     if isinstance(content, list | tuple) and content:
         result = Listing.of(content).item(ev, index)
-        if isinstance(content, list) and (is_array(result) or isinstance(result, list)):
-            _part(ev, result, owner, index)
-        return result
+        return _part(ev, result, owner, index) if isinstance(content, list) else result
     if isinstance(content, range):
         return content.start + content.step * index
     raise CannotRoll(f"a {type(content).__name__} {KEYED}", KEYED_REMEDY)
@@ -201,7 +212,9 @@ def element(ev: Evaluation, content: Any, index: Any) -> Any:
     if isinstance(content, Listing):
         return content.item(ev, index)
     if isinstance(content, list):
-        return Listing.of(content).item(ev, index)
+        return Listing.of(content).item(ev, index) if is_traced(index) else content[index]
+    if isinstance(content, dict):
+        return content[index]
     return _element(ev, content, index)
 
 
@@ -212,6 +225,15 @@ def fresh_list(ev: Evaluation, content: Listing) -> list:
     heap.allocate(token)
     heap.write(token, content)
     return token
+
+
+def copied_list(ev: Evaluation, items: list) -> list:
+    """A new list of the same items; those that can change are the same objects."""
+    content = ev.heap.listing(items)
+    stacks = [p for p in content.parts if isinstance(p, Stack)]
+    if content.grows or all(p.form == LEAF and p.leaves[0].ndim == 1 for p in stacks):
+        return fresh_list(ev, content)
+    return ev.heap.allocate([load(ev, items, k) for k in range(content.length())])
 
 
 def present_index(ev: Evaluation, index: Any) -> Any:

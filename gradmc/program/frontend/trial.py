@@ -66,6 +66,7 @@ class Trial(LoopState):
         self.seen: list[Any] = []
         self.grown: list[tuple[list, list[growth.Item]]] = []
         self.copies: list[tuple[list, list]] = []
+        self.kept_in: list[tuple[list, int]] = []
         self.inside: set[int] = set()
         self.marks: Any = None
         self.kinds: list[failing.Kinds] = []
@@ -183,22 +184,38 @@ class Trial(LoopState):
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
             if len(members) > 1:
                 self.heap.alias(list(members.values()), shared_always)
+        for held in self.identities.held:
+            at = [self._which(place, which, now) for place, which in held.places]
+            for one, may_be in ((one, o) for o in held.outside for group in at for one in group):
+                if one is not may_be:
+                    self.heap.alias([one, may_be], shared_always, one)
+            pairs = [(a, b) for n, group in enumerate(at) for other in at[n + 1 :] for a in group for b in other]
+            for a, b in pairs:
+                if a is not b:
+                    self.heap.alias([a, b], shared_always)
         for before, value in zip(self.entry, now, strict=True):
             self._stack(before, value)
+        for whole, k in self.kept_in:
+            self.heap.copied(whole, objects(now[k], self.heap))
         for k in self.identities.lost:
             self.heap.invalidate(self.entry[k], shared_always)
 
+    def _which(self, place: Place, which: tuple[int, int], variables: Sequence[Any]) -> list[Any]:
+        """The object at a place after the loop that was one of so many at the end of the body; any, if that changed."""
+        found, (n, count) = self._objects_at([place], variables), which
+        return [found[n]] if len(found) == count else found
+
     def _objects_at(self, places: Sequence[Place], variables: Sequence[Any]) -> list[Any]:
-        tokens = self.carry.tokens
-        return [
-            o
-            for place in places
-            for o in (
-                objects(variables[place], self.heap)
-                if isinstance(place, int)
-                else objects_in(tokens[place[1]], self.heap.peek(tokens[place[1]]), self.heap)
-            )
-        ]
+        found: list[Any] = []
+        for place in places:
+            if isinstance(place, int):
+                found += objects(variables[place], self.heap)
+                continue
+            token = self.carry.tokens[place[1]]
+            names = self.carry.fields.get(id(token))
+            content = self.heap.peek(token) if names is None else self.heap.present_fields(token, names)
+            found += objects_in(token, content, self.heap)
+        return found
 
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
         n = self.loop.source.length
@@ -273,11 +290,16 @@ class Trial(LoopState):
 
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
+        copies: dict[int, list[Any]] = {}
         for before, value in zip(self.entry, self.seen, strict=True):
             for one, copy in zip(objects(before, self.heap), objects(value, self.heap), strict=False):
                 if one is not copy:
                     self.heap.alias([one, copy], shared_first)
+                    copies.setdefault(id(one), []).append(copy)
             self._stack(before, value)
+        for group in copies.values():
+            if len(group) > 1:
+                self.heap.alias(group, shared_first)
         for shared in self.carry.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
             self.heap.alias(list(members.values()), shared_always)
@@ -302,6 +324,7 @@ class Trial(LoopState):
 
     def _begin_token(self, token: Any, value: Any, i: Any) -> None:
         grows = self.carry.growing.get(id(token))
+        value = self.with_items(token, value)
         if made := self.carry.made.get(id(token)):
             value = Fields({n: Unbound(n, late=v) if n in made else v for n, v in value.items()})
         self.heap.write(token, self.heap.held(token, value) if grows is None else grows.during(self.ev, value, i))
@@ -351,10 +374,19 @@ class Trial(LoopState):
         if new is not self.carry or self._stored_inside():
             raise Again(new)
         self.heap.check_copies()
+        appended = [
+            (token, list(objects(tuple(i.value if isinstance(i, Sometimes) else i for i in items), self.heap)))
+            for token, items in outcome.grown
+        ]
         self.copies = self.heap.copies()
-        for token, items in outcome.grown:
-            held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.heap)
-            self.copies.append((token, list(filter(self.heap.is_outside, held))))
+        self.copies += [(token, list(filter(self.heap.is_outside, held))) for token, held in appended]
+        ends = [{id(o) for o in objects(value, self.heap)} for value in outcome.values]
+        self.kept_in = [
+            (token, k)
+            for token, held in (*appended, *self.heap.all_copies())
+            for k, mine in enumerate(ends)
+            if any(id(o) in mine for o in held)
+        ]
         return out.leaves
 
     def _stored_inside(self) -> bool:
@@ -369,6 +401,7 @@ class Trial(LoopState):
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
         grows = self.carry.growing.get(id(token))
+        value = self.with_items(token, value)
         return self.heap.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
 
 

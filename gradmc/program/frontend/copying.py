@@ -1,0 +1,65 @@
+"""`copy.copy` and `copy.deepcopy`: of what lists, dicts, arrays and objects hold now."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from gradmc.program.frontend import operators
+from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import TOKENS
+from gradmc.program.frontend.library_calls import library
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.subscripts import copied_list, fresh_list
+
+OWN = ("__copy__", "__deepcopy__", "__reduce__", "__getstate__", "__setstate__")
+"""Methods by which a class says itself how it is copied."""
+
+
+def shallow(ev: Evaluation, value: Any) -> Any:
+    """`copy.copy(value)`."""
+    content = operators.content(ev, value)
+    if isinstance(content, Listing):
+        return copied_list(ev, value)
+    if isinstance(content, list | dict):
+        return operators.made(ev, copy.copy(content))
+    return _object(ev, value, lambda item: item) if _is_record(value) else library(ev, copy.copy, (value,), {})
+
+
+def deep(ev: Evaluation, value: Any) -> Any:
+    """`copy.deepcopy(value)`."""
+    made: dict[int, tuple[Any, Any]] = {}
+
+    def copied(value: Any) -> Any:
+        if id(value) not in made:
+            made[id(value)] = value, _deep(ev, value, copied)
+        return made[id(value)][1]
+
+    return copied(value)
+
+
+def _deep(ev: Evaluation, value: Any, copied: Callable[[Any], Any]) -> Any:
+    content = operators.content(ev, value) if isinstance(value, TOKENS) else value
+    if isinstance(content, Listing):
+        parts = [[copied(v) for v in p] if isinstance(p, list) else p for p in content.parts]
+        return fresh_list(ev, Listing(tuple(parts)))
+    if type(content) is list:
+        return operators.made(ev, [copied(v) for v in content])
+    if type(content) is dict:
+        return operators.made(ev, {k: copied(v) for k, v in content.items()})
+    if type(content) is tuple:
+        return tuple(map(copied, content))
+    return _object(ev, value, copied) if _is_record(value) else library(ev, copy.deepcopy, (value,), {})
+
+
+def _is_record(value: Any) -> bool:
+    """Whether an object is what its attributes are."""
+    plain = all(getattr(type(value), name, None) is getattr(object, name, None) for name in OWN)
+    return plain and hasattr(value, "__dict__") and not callable(value)
+
+
+def _object(ev: Evaluation, value: Any, item: Callable[[Any], Any]) -> Any:
+    """Another object of the same class, whose attributes are made of the present ones."""
+    made = ev.heap.allocate_object(object.__new__(type(value)))
+    for name, held in {**vars(value), **ev.heap.fields(value)}.items():
+        vars(made)[name] = item(held)
+    return made
