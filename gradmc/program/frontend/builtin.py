@@ -1,6 +1,7 @@
 """Python's builtins in programs: those whose meaning must change for traced values, arrays and lists."""
 
 import builtins
+import copy
 import functools
 import itertools
 import operator
@@ -15,6 +16,7 @@ from jax.core import Tracer
 from gradmc.program.frontend import (
     branches,
     comprehensions,
+    dicts,
     failing,
     nullable,
     operators,
@@ -35,7 +37,9 @@ from gradmc.program.frontend.iterables import (
     iterate,
     rollable,
 )
+from gradmc.program.frontend.library_calls import library
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.values import CannotRoll, Nullable, any_traced, is_traced
 
 LONG = 16
@@ -55,7 +59,7 @@ def _range(ev: Evaluation, *bounds: Any) -> Any:
 
 def _len(ev: Evaluation, value: Any) -> Any:
     content = _content(ev, value)
-    return content.length() if isinstance(content, Listing) else len(content)
+    return content.length() if isinstance(content, Listing | Slots) else len(content)
 
 
 def _float(ev: Evaluation, value: Any = 0.0) -> Any:
@@ -217,7 +221,14 @@ def _map(ev: Evaluation, function: Any, *sources: Any) -> Mapped:
 
 
 def _dict(ev: Evaluation, /, *args: Any, **kwargs: Any) -> dict:
-    return dict(*(a if isinstance(a, dict) else list(iterate(ev, a)) for a in args), **kwargs)
+    given = [(a,) if isinstance(a, dict) else (dict(iterate(ev, a)),) for a in args]
+    return dicts.display(ev, *given, *kwargs.items())
+
+
+def _copy(ev: Evaluation, value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(content := _content(ev, value), Slots):
+        return dicts.together(ev, content)
+    return library(ev, copy.copy, (value,), {})
 
 
 def _set(ev: Evaluation, values: Any = ()) -> set:
@@ -299,6 +310,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     tuple: _tuple,
     dict: _dict,
     set: _set,
+    copy.copy: _copy,
     sorted: _sorted,
     np.fill_diagonal: _fill_diagonal,
     np.copyto: _copyto,

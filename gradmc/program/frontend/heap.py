@@ -394,7 +394,7 @@ class Heap:
             token.append(item)
             return
         present = self.listing(token)
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if isinstance(item, Growing):
             if loop is not None or not item.over or present.grows or present.length():
                 raise CannotRoll("how often the list grows in the inner loop changes from iteration to iteration")
@@ -424,11 +424,11 @@ class Heap:
 
     def may_grow(self, token: list) -> None:
         """An item was read that a list does not have: if a loop around appends to it, it may have it later."""
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if loop is not None and id(token) not in self.frames[loop].saved:
             raise Retry(loop, token)
 
-    def _loop_around(self, token: Any) -> int | None:
+    def loop_around(self, token: Any) -> int | None:
         """The innermost loop being traced outside of which the token was made."""
         for depth in reversed(range(len(self.frames))):
             if id(token) in self.frames[depth].born:
@@ -443,7 +443,7 @@ class Heap:
         return content if isinstance(content, Listing) else Listing.of(content)
 
     def _note_read(self, token: list) -> None:
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if loop is None:
             return
         if any(id(token) in f.grown for f in self.frames[loop:]):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from types import CellType
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradmc.program import ir
@@ -24,6 +25,7 @@ from gradmc.program.frontend.heap import Fields
 from gradmc.program.frontend.identity import Peel, has_identity
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.loop_carry import LoopCarry
+from gradmc.program.frontend.slots import Slots, kind_of, plan_of
 from gradmc.program.frontend.values import (
     CannotRoll,
     Container,
@@ -35,6 +37,7 @@ from gradmc.program.frontend.values import (
     Nullable,
     OneOf,
     OrNone,
+    Slotted,
     Unbound,
     blank,
     is_leaf,
@@ -148,6 +151,8 @@ class LoopState:
         names = self.carry.fields.get(id(token))
         if isinstance(token, CellType):
             return self.heap.peek(token)
+        if (plan := self.carry.slots.get(id(token))) is not None:
+            return Slots.of(self.ev, self.heap.peek(token), kind_of(token), plan)
         if names is None:
             return token
         return Fields(self.heap.present_fields(token, names) | self.carry.made.get(id(token), {}))
@@ -208,8 +213,17 @@ class LoopState:
             if not content.added:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
+        if (plan := self.carry.slots.get(id(token))) is not None and isinstance(content, Slots):
+            content = replace(content.settled, moving=plan.moving or content.moving)
         form = out.add(content, stack=id(token) in self.stacks)
         before = self.pack.forms[k]
+        if form != before and isinstance(content, Slots):
+            moving = isinstance(before, Slotted) and before.keys == content.keys
+            return new.with_slots(token, replace(content.plan(), moving=moving or content.moving))
+        if form != before and isinstance(token, dict):
+            plan = plan_of(form, [jax.typeof(leaf) for leaf in out.leaves[slice(*out.spans[-1])]])
+            if plan is not None:
+                return new.with_slots(token, plan)
         if form != before and isinstance(token, list) and id(token) not in self.stacks:
             return replace(new, packed=new.packed | {id(token)})
         if isinstance(form, GrowingList) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:

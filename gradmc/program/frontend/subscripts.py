@@ -11,6 +11,7 @@ from gradmc.program import ir
 from gradmc.program.frontend import (
     bounds,
     choices,
+    dicts,
     frames,
     gaps,
     moving_slices,
@@ -20,6 +21,7 @@ from gradmc.program.frontend import (
     tables,
     user_line,
 )
+from gradmc.program.frontend.dicts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.listing import Listing
@@ -36,9 +38,6 @@ from gradmc.program.frontend.values import (
     representable,
 )
 
-KEYED = "is indexed by a value that is not known while compiling"
-KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
-
 
 def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     """`owner[index]`."""
@@ -47,6 +46,8 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     owner = nullable.used(ev, owner)
     if isinstance(owner, Choice) and is_traced(index):
         return choices.item(ev, owner, index)
+    if isinstance(owner, dict):
+        return dicts.load(ev, owner, present_index(ev, index))
     places = index if isinstance(index, tuple) else (index,)
     if choices.involved((owner, *places)):
         if is_array(owner):
