@@ -143,6 +143,7 @@ def _type(ev: Evaluation, *args: Any) -> Any:
 
 def sort(ev: Evaluation, numbers: list, *, key: Any = None, reverse: bool = False) -> None:
     """`numbers.sort()`."""
+    ev.heap.rebind(numbers)
     ev.heap.write(numbers, Listing.of(_sorted(ev, numbers, key=key, reverse=reverse)))
 
 

@@ -96,5 +96,6 @@ def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dic
         raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")
     items = list(listing.items(ev))
     result = getattr(items, name)(*args, **(kwargs or {}))
+    heap.rebind(owner)
     heap.write(owner, Listing.of(items))
     return result

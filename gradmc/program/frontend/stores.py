@@ -64,6 +64,7 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
+        heap.rebind(owner, index)
         _store_in_list(ev, owner, index, value)
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
         replace(ev, owner, partial.stored(ev, heap.content(owner), index, value))
@@ -124,7 +125,9 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
             heap.store_inside(heap.root(view.parent))
-        store(ev, view.parent, view.index, content)
+            _store_in_list(ev, view.parent, view.index, content)
+        else:
+            store(ev, view.parent, view.index, content)
 
 
 def _check_distinct(rows: list) -> None:

@@ -69,7 +69,7 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     if isinstance(content, Listing):
         result = _from_listing(ev, owner, content, index)
         if (is_array(result) or isinstance(result, list)) and content.stacks(index):
-            _part(ev, result, owner, index)
+            _part(ev, result, owner, _from_front(ev, index, content.length()))
         return result
     if is_array(content) and _holds_objects(content) and symbolic_index(index):
         return _of_objects(ev, owner, content, index)
@@ -126,6 +126,13 @@ def _of_moving(ev: Evaluation, owner: Selected, index: Any) -> Any:
     if index != slice(None, None, -1):
         owner.complain()
     return partial.reversed_(ev, owner)
+
+
+def _from_front(ev: Evaluation, index: Any, length: Any) -> Any:
+    """An index counted from the front: the list may grow."""
+    if is_traced(index) or index >= 0:
+        return index
+    return tables.apply(ev, length + index, lambda n: n + index, length)
 
 
 def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> None:

@@ -362,6 +362,7 @@ class Trial(LoopState):
         if new is not self.carry or self._stored_inside():
             raise Again(new)
         self.heap.check_copies()
+        self.heap.check_rows()
         self.copies = self.heap.copies()
         for token, items in outcome.grown:
             held = objects(tuple(item.value if isinstance(item, Sometimes) else item for item in items), self.heap)
