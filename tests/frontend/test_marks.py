@@ -139,3 +139,21 @@ def test_marks_cost_nothing_when_nobody_listens() -> None:
         jaxpr = trace(rolled, (0.7,), {"x": X}).jaxpr
     (loop,) = (e for e in jaxpr.eqns if e.primitive.name == "for")
     assert len(loop.outvars) == 1
+
+
+def test_a_list_of_arrays_of_different_shapes_is_refused() -> None:
+    def program(a):
+        record("rows", [np.zeros(2) + a, np.zeros(3) + a])
+        return a
+
+    with pytest.raises(ProgramError, match=r"a marked list holds arrays of different shapes: \(2,\) and \(3,\)"):
+        evaluate(program, (0.5,), {}, collect=True)
+
+
+def test_a_list_of_lists_is_a_matrix() -> None:
+    def program(a):
+        record("rows", [[a, 1.0], [2.0, 3.0 * a]])
+        return a
+
+    _, made = evaluate(program, (0.5,), {}, collect=True)
+    np.testing.assert_allclose(made.record["rows"], [[0.5, 1.0], [2.0, 1.5]])

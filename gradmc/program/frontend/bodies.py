@@ -12,6 +12,7 @@ from typing import Any
 
 from gradmc.program import marks
 from gradmc.program.frontend import forms
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import Form, Unbound
 
@@ -28,25 +29,6 @@ def put(state: State, values: Sequence[Any]) -> None:
     """Set the shared variables."""
     if state is not None:
         state(*values)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class BodyExit:
-    """What one run of a body left, while its frame is still open.
-
-    Attributes:
-        values: the shared variables at its end.
-        written: for every token from outside that was written: the token and its content at the end.
-        grown: what it appended to lists from outside.
-        marks: what it marked.
-        failures: the conditions under which it fails.
-    """
-
-    values: tuple
-    written: list[tuple[Any, Any]]
-    grown: list[tuple[list, list]]
-    marks: marks.Marks
-    failures: list[Any]
 
 
 def run[T](

@@ -15,10 +15,11 @@ import numpy as np
 
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
-from gradmc.program.frontend import bodies, failing, operators, pythons, sides, tables, user_line
+from gradmc.program.frontend import bodies, dicts, failing, operators, pythons, sides, tables, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
+from gradmc.program.frontend.slots import Reslot
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import CannotRoll, is_traced
 
@@ -101,11 +102,18 @@ def _merge(
     first: bool = False,
 ) -> None:
     """Trace both sides and set everything that either changes."""
-    yes, no = (sides.trace(ev, body, state, len(names)) for body in (then, otherwise))
-    one, other = yes, no
-    if yes.error is not None or no.error is not None:
-        one, other = _raising(ev, test, yes, no)
-    phis = sides.Join(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).phis()
+    try:
+        yes, no = (sides.trace(ev, body, state, len(names)) for body in (then, otherwise))
+        one, other = yes, no
+        if yes.error is not None or no.error is not None:
+            one, other = _raising(ev, test, yes, no)
+        phis = sides.Join(ev, one, other, names, bodies.get(state), tables.known(ev, test), first).phis()
+    except Reslot as asked:
+        if asked.depth != len(ev.heap.frames):
+            raise
+        dicts.give_slots(ev, asked.token, asked.plan)
+        _merge(ev, test, then, otherwise, state, names, first=first)
+        return
     out = []
     if any(m.yes for m in phis):
         here = sides.picked(one, [(m.yes, m.spread) for m in phis])

@@ -15,6 +15,7 @@ from jax.core import Tracer
 from gradmc.program.frontend import (
     branches,
     comprehensions,
+    dicts,
     failing,
     nullable,
     operators,
@@ -36,6 +37,7 @@ from gradmc.program.frontend.iterables import (
     rollable,
 )
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.values import CannotRoll, Nullable, any_traced, is_traced
 
 LONG = 16
@@ -55,7 +57,7 @@ def _range(ev: Evaluation, *bounds: Any) -> Any:
 
 def _len(ev: Evaluation, value: Any) -> Any:
     content = _content(ev, value)
-    return content.length() if isinstance(content, Listing) else len(content)
+    return content.length() if isinstance(content, Listing | Slots) else len(content)
 
 
 def _float(ev: Evaluation, value: Any = 0.0) -> Any:
@@ -139,6 +141,7 @@ def _type(ev: Evaluation, *args: Any) -> Any:
 
 def sort(ev: Evaluation, numbers: list, *, key: Any = None, reverse: bool = False) -> None:
     """`numbers.sort()`."""
+    ev.heap.rebind(numbers)
     ev.heap.write(numbers, Listing.of(_sorted(ev, numbers, key=key, reverse=reverse)))
 
 
@@ -217,7 +220,8 @@ def _map(ev: Evaluation, function: Any, *sources: Any) -> Mapped:
 
 
 def _dict(ev: Evaluation, /, *args: Any, **kwargs: Any) -> dict:
-    return dict(*(_content(ev, a) if isinstance(a, dict) else list(iterate(ev, a)) for a in args), **kwargs)
+    given = [(a,) if isinstance(a, dict) else (dict(iterate(ev, a)),) for a in args]
+    return dicts.display(ev, *given, *kwargs.items())
 
 
 def _set(ev: Evaluation, values: Any = ()) -> set:

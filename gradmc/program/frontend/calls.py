@@ -39,6 +39,7 @@ from gradmc.program.frontend.converting import users_function, users_initialiser
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.library_calls import fresh, library
 from gradmc.program.frontend.methods import method
+from gradmc.program.frontend.numpy_views import VIEWS
 from gradmc.program.frontend.stores import delete_item, store
 from gradmc.program.frontend.subscripts import load
 from gradmc.program.frontend.values import CannotRoll, Choice, is_traced
@@ -108,6 +109,7 @@ REFLECTING: dict[Any, Callable[..., Any]] = {
     copy.copy: copying.shallow,
     copy.deepcopy: copying.deep,
     vars: lambda ev, owner: attribute(ev, owner, "__dict__"),
+    **VIEWS,
     getattr: get_attribute,
     hasattr: has_attribute,
     setattr: set_attribute,

@@ -6,15 +6,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradmc.program.frontend import builtin, operators
+from gradmc.program.frontend import builtin, dicts, operators
 from gradmc.program.frontend.comprehensions import Generation
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import iterate
+from gradmc.program.frontend.iterables import iterate, view
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.stores import changed
-from gradmc.program.frontend.subscripts import KEYED, KEYED_REMEDY, copied_list
-from gradmc.program.frontend.values import CannotRoll, is_traced
+from gradmc.program.frontend.slots import REMEDY, Slots
+from gradmc.program.frontend.subscripts import copied_list
+from gradmc.program.frontend.values import CannotRoll, any_traced, is_traced
 
 UNFOLLOWED = (set, collections.deque, bytearray)
 """Containers that are changed as they are: in a traced loop or branch they must not be."""
@@ -33,13 +33,35 @@ def is_shared(ev: Evaluation, owner: Any) -> bool:
 
 def dict_method(ev: Evaluation, owner: dict, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """A method of a dict."""
+    slotted = isinstance(ev.heap.content(owner), Slots)
+    if name in BY_KEY and not kwargs and args and (slotted or any_traced(args[0])):
+        return BY_KEY[name](ev, owner, *args)
+    if name == "update":
+        return dicts.update(ev, owner, *args, **kwargs)
+    if slotted:
+        return _of_slotted(ev, owner, name, args, kwargs)
+    args = tuple(dicts.mapping(ev, a) for a in args)
     if name in CHANGING:
-        key = args[0] if args and name in ("pop", "setdefault") else None
-        with changed(ev, owner, key) as content:
+        with dicts.changed(ev, owner) as content:
             return getattr(content, name)(*args, **kwargs)
-    if args and is_traced(args[0]):
-        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
     return operators.made(ev, getattr(ev.heap.content(owner), name)(*args, **kwargs))
+
+
+BY_KEY = {"get": dicts.get, "setdefault": dicts.set_default, "pop": dicts.pop, "__contains__": dicts.contains}
+"""Methods of dicts that take a key."""
+
+
+def _of_slotted(ev: Evaluation, owner: dict, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A method of a dict with slots that takes no key."""
+    if name in ("keys", "values", "items") and not args:
+        return view(ev, owner, name)
+    if name == "copy":
+        return dicts.together(ev, ev.heap.content(owner))
+    if name == "clear":
+        return dicts.clear(ev, owner)
+    if name in CHANGING:
+        raise CannotRoll(f"a dict that a loop stores into by keys that change is changed by {name}", REMEDY)
+    return operators.made(ev, getattr(dicts.mapping(ev, owner), name)(*args, **kwargs))
 
 
 def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
@@ -74,5 +96,6 @@ def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dic
         raise CannotRoll(f"list.{name} changes the list in the loop that appends to it")
     items = list(listing.items(ev))
     result = getattr(items, name)(*args, **(kwargs or {}))
+    heap.rebind(owner)
     heap.write(owner, Listing.of(items))
     return result

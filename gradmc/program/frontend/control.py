@@ -6,7 +6,8 @@ computes what the test reads. If it depends on nothing that is traced, it is run
 way a number that a `for` carries (`k += 1`) is computed for every iteration when an inner range needs it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from gradmc.program.frontend import interpret, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import is_traced
+from gradmc.program.middle.depends import prune
 from gradmc.program.middle.whole import exceeds
 
 MOST_STARTS = 100_000
@@ -115,30 +117,39 @@ class DataCarry:
     def along(self) -> np.ndarray:
         """What it is at the start of every iteration, and at the end."""
         if self.length <= MOST_HERE:
-            try:
-                return self._here()
-            except interpret.NotSimple:
-                pass
-        return self._compiled()
+            with suppress(interpret.NotSimple):
+                return np.asarray([np.asarray(carry[self.at]) for carry in self._here()])
+        later = self._compiled(lambda c, once, index: jax.lax.scan(once, c, index)[1])
+        return np.concatenate([np.asarray(self.start[self.at])[None], later])
 
-    def _here(self) -> np.ndarray:
-        carry, values = list(self.start), [np.asarray(self.start[self.at])]
+    def last(self) -> np.ndarray:
+        """What it is at the end."""
+        if self.length <= MOST_HERE:
+            with suppress(interpret.NotSimple):
+                *_, carry = self._here()
+                return np.asarray(carry[self.at])
+        return self._compiled(
+            lambda c, once, index: jax.lax.fori_loop(0, self.length, lambda i, c: once(c, i)[0], c)[self.at]
+        )
+
+    def _here(self) -> Iterator[list[Any]]:
+        carry = list(self.start)
+        yield carry
         for i in range(self.length):
             carry = interpret.run(self.step, [np.asarray(i), *self.consts, *carry])
-            values.append(np.asarray(carry[self.at]))
-        return np.asarray(values)
+            yield carry
 
-    def _compiled(self) -> np.ndarray:
+    def _compiled(self, run: Callable[..., Any]) -> np.ndarray:
         step = jaxpr_as_fun(self.step)
+        kind = ir.types(self.step.in_avals)[0].dtype
 
         def once(carry: tuple, i: Any) -> tuple[tuple, Any]:
-            new = tuple(step(i, *self.consts, *carry))
+            new = tuple(step(jnp.asarray(i, kind), *self.consts, *carry))
             return new, new[self.at]
 
         with jax.ensure_compile_time_eval():
-            index = jnp.arange(self.length, dtype=ir.types(self.step.in_avals)[0].dtype)
-            later = jax.jit(lambda c: jax.lax.scan(once, c, index)[1])(tuple(self.start))
-            return np.concatenate([np.asarray(self.start[self.at])[None], np.asarray(later)])
+            index = jnp.arange(self.length, dtype=kind)
+            return np.asarray(jax.jit(lambda c: run(c, once, index))(tuple(self.start)))
 
 
 def _closed(needed: set[int], body: Jaxpr, first: int) -> set[int]:
@@ -233,28 +244,7 @@ def _over(jaxpr: Jaxpr, kept: Sequence[int]) -> Jaxpr:
 
 def _prune(jaxpr: Jaxpr, outvars: Sequence[Any]) -> Jaxpr:
     """The jaxpr with only these results, and only the equations they need."""
-    wanted, eqns = _read([], outvars), []
-    for eqn in reversed(jaxpr.eqns):
-        if any(v in wanted for v in eqn.outvars):
-            if eqn.primitive is ir.if_p:
-                eqn = _prune_branch(eqn, wanted)
-            eqns.append(eqn)
-            wanted |= _read([eqn], [])
-    return jaxpr.replace(outvars=list(outvars), eqns=eqns[::-1])
-
-
-def _prune_branch(eqn: JaxprEqn, wanted: set[Var]) -> JaxprEqn:
-    """An `if` with only the results that are wanted, and the operands that they need."""
-    places = [k for k, v in enumerate(eqn.outvars) if v in wanted]
-    sides = {
-        name: _prune(eqn.params[name], [eqn.params[name].outvars[k] for k in places]) for name in ("then", "otherwise")
-    }
-    kept = sorted(set().union(*(_inputs(side, side.outvars) for side in sides.values())))
-    return eqn.replace(
-        invars=[eqn.invars[0], *(eqn.invars[k + 1] for k in kept)],
-        outvars=[eqn.outvars[k] for k in places],
-        params={**eqn.params, **{name: _over(side, kept) for name, side in sides.items()}},
-    )
+    return prune(jaxpr.replace(outvars=list(outvars)), range(len(outvars)))
 
 
 def _read(eqns: Iterable[JaxprEqn], atoms: Sequence[Any]) -> set[Var]:

@@ -4,11 +4,12 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from gradmc.program.frontend import operators
+from gradmc.program.frontend import dicts, operators
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
 from gradmc.program.frontend.library_calls import library
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.subscripts import copied_list, fresh_list
 
 OWN = ("__copy__", "__deepcopy__", "__reduce__", "__getstate__", "__setstate__")
@@ -20,6 +21,8 @@ def shallow(ev: Evaluation, value: Any) -> Any:
     content = operators.content(ev, value)
     if isinstance(content, Listing):
         return copied_list(ev, value)
+    if isinstance(content, Slots):
+        return dicts.together(ev, content)
     if isinstance(content, list | dict):
         return operators.made(ev, copy.copy(content))
     return _object(ev, value, lambda item: item) if _is_record(value) else library(ev, copy.copy, (value,), {})
@@ -42,6 +45,8 @@ def _deep(ev: Evaluation, value: Any, copied: Callable[[Any], Any]) -> Any:
     if isinstance(content, Listing):
         parts = [[copied(v) for v in p] if isinstance(p, list) else p for p in content.parts]
         return fresh_list(ev, Listing(tuple(parts)))
+    if isinstance(content, Slots):  # whose items are numbers and arrays in columns
+        return dicts.together(ev, content)
     if type(content) is list:
         return operators.made(ev, [copied(v) for v in content])
     if type(content) is dict:

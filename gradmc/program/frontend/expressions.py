@@ -116,8 +116,9 @@ class Expressions:
                 spec = self(node.format_spec) if node.format_spec else constant("")
                 return call_hook("formatted", [self(node.value), conversion, spec])
             case ast.Dict():
-                values = [self._spread(k, v) for k, v in zip(node.keys, node.values, strict=True)]
-                return call_hook("made", [ast.Dict([k and self(k) for k in node.keys], values)])
+                pairs = zip(node.keys, node.values, strict=True)
+                items = [[self(k), self(v)] if k else [self(v)] for k, v in pairs]
+                return call_hook("display", [at(ast.Tuple(item, ast.Load()), node) for item in items])
             case ast.List(ctx=ast.Load()):
                 return call_hook("made", [self._children(node)])
             case ast.Await():
@@ -138,10 +139,6 @@ class Expressions:
             fields[name] = value
         return type(node)(**fields)
 
-    def _spread(self, key: object, value: ast.expr) -> ast.expr:
-        """A value of a call or display of a dict; without a key it is a dict itself, `**d`."""
-        return self(value) if key is not None else call_hook("content", [self(value)])
-
     def _compare(self, node: ast.Compare) -> ast.expr:
         operators = [constant(type(op).__name__) for op in node.ops]
         if len(operators) == 1:
@@ -154,11 +151,15 @@ class Expressions:
         if isinstance(node.func, ast.Name) and node.func.id in AS_THEY_ARE:
             return self._children(node)
         arguments = [self(a) for a in node.args]
-        keywords = [ast.keyword(k.arg, self._spread(k.arg, k.value)) for k in node.keywords]
+        keywords = [ast.keyword(k.arg, self(k.value) if k.arg else self._mapping(k.value)) for k in node.keywords]
         if isinstance(node.func, ast.Attribute):
             owner = self(node.func.value)
             return call_hook("method", [owner, self.attribute(node.func.attr), *arguments], keywords)
         return call_hook("call", [self(node.func), *arguments], keywords)
+
+    def _mapping(self, node: ast.expr) -> ast.expr:
+        """What stands behind `**`."""
+        return at(call_hook("mapping", [self(node)]), node)
 
     def _lambda(self, node: ast.Lambda) -> ast.expr:
         own = liveness.parameters(node.args)

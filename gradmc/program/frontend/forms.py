@@ -1,15 +1,14 @@
 """Take values apart into leaves and a form, and put them together again."""
 
-import functools
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 
-from gradmc.program.frontend import nullable
+from gradmc.program.frontend import dicts, nullable
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
+from gradmc.program.frontend.slots import Slots, kind_of
 from gradmc.program.frontend.values import (
     LEAF,
     MISSING,
@@ -27,6 +26,7 @@ from gradmc.program.frontend.values import (
     Pytree,
     Rows,
     Selected,
+    Slotted,
     Spread,
     Unbound,
     is_leaf,
@@ -60,6 +60,8 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
         return [*leaves, value.null], OrNone(form, value.unset)
     if isinstance(value, Growing):
         return [*value.leaves, value.count], GrowingList(value.form, value.added, value.tally, value.guess)
+    if isinstance(value, Slots):
+        return value.settled.apart()
     if isinstance(value, Listing):
         if stack or any(isinstance(p, Stack) for p in value.parts):
             return _rows(ev, value)
@@ -72,20 +74,8 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
     if isinstance(value, list | tuple):
         return _container(ev, type(value), tuple(range(len(value))), value, stack)
     if isinstance(value, dict):
-        kind = _defaulting(value.default_factory) if isinstance(value, defaultdict) else type(value)
-        return _container(ev, kind, tuple(value), list(value.values()), stack)
+        return _container(ev, kind_of(value), tuple(value), list(value.values()), stack)
     return _other(value)
-
-
-@functools.lru_cache(maxsize=64)
-def _defaulting(factory: Any) -> type[defaultdict]:
-    """The type of dicts that make missing items by `factory`, whose items alone make one."""
-
-    class Defaulting(defaultdict):
-        def __init__(self, *items: Any) -> None:
-            super().__init__(factory, *(i for i in items if i is not factory))
-
-    return Defaulting
 
 
 def _other(value: Any) -> tuple[list[Any], Form]:
@@ -136,6 +126,8 @@ def _build(ev: Evaluation, form: Form, rest: Iterator[Any]) -> Any:
         case GrowingList(item=item, added=added, tally=tally, guess=guess):
             *leaves, count = [next(rest) for _ in leaves_in(form)]
             return Growing((), tuple(leaves), item, count, added, tally, guess)
+        case Slotted():
+            return dicts.together(ev, Slots.together(form, [next(rest) for _ in leaves_in(form)]))
         case Container(kind=kind, keys=keys, parts=parts):
             return _contain(ev, kind, keys, [_build(ev, p, rest) for p in parts])
     raise AssertionError(form)

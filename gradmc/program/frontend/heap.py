@@ -41,6 +41,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradmc.program.frontend import tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import objects_inside, shared_always
 from gradmc.program.frontend.listing import Growing, Listing
@@ -153,6 +154,8 @@ class Frame:
     failures: list[Any] = field(default_factory=list)
     changed: dict[int, Any] = field(default_factory=dict)
     alias_sets: list[AliasSet] = field(default_factory=list)
+    rebound: dict[int, list] = field(default_factory=dict)
+    reread: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -184,6 +187,9 @@ class Heap:
         # A view's token is what was read when the view was made. It is read anew only if the parent has changed since:
         # every load costs an equation.
         if view is not None and self.version(view.parent) != view.version:
+            for frame in self.frames:
+                if id(token) not in frame.born:
+                    frame.reread.add(id(view.parent))
             return element(self.ev, self.peek(view.parent), view.index)
         cell = self._cell(token) if isinstance(token, CellType) else self.cells.get(id(token))
         return cell.content if cell is not None and cell.token is token else token
@@ -352,6 +358,33 @@ class Heap:
         if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
             self.copied(token, objects_inside(before, self))
 
+    def rebind(self, whole: list, place: Any = None) -> None:
+        """Note that the row at some place of a list is about to be another object: who has it keeps it as it is."""
+        if isinstance(now := self.peek(whole), Listing):
+            rows = [v for v in self.views.values() if v.parent is whole and self.owns(v.token)]
+            for view in [v for v in rows if not self._differ(v.index, place, now.length())]:
+                kept = self.allocate([])
+                self.cells[id(kept)] = Cell(kept, now)
+                fresh = view.version == self.version(whole)
+                self.views[id(view.token)] = View(view.token, kept, view.index, 0 if fresh else -1)
+                self.copied(whole, [kept])
+        if not self.owns(whole):
+            self.frames[-1].rebound[id(whole)] = whole
+
+    def _differ(self, a: Any, b: Any, length: Any) -> bool:
+        """Whether two places in a list are different ones in all iterations."""
+        given = [tables.known(self.ev, k) for k in (a, b)]
+        if any(t is None for t in given) or is_traced(length):
+            return False
+        same = tables.combine(self.ev, lambda j, k: j % length == k % length, [t for t in given if t is not None])
+        return same is not None and not same.values.any()
+
+    def check_rows(self) -> None:
+        """Complain if a body reads a row that it got before it began, and makes the rows other objects."""
+        inner = self.frames[-1]
+        if inner.reread & set(inner.rebound):
+            raise shared_always()
+
     def store_inside(self, whole: list) -> None:
         """Note that something is stored into a row of a list."""
         self.inside[id(whole)] = whole
@@ -403,7 +436,7 @@ class Heap:
             token.append(item)
             return
         present = self.listing(token)
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if isinstance(item, Growing):
             if loop is not None or not item.over or present.grows or present.length():
                 raise CannotRoll("how often the list grows in the inner loop changes from iteration to iteration")
@@ -433,11 +466,11 @@ class Heap:
 
     def may_grow(self, token: list) -> None:
         """An item was read that a list does not have: if a loop around appends to it, it may have it later."""
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if loop is not None and id(token) not in self.frames[loop].saved:
             raise Retry(loop, token)
 
-    def _loop_around(self, token: Any) -> int | None:
+    def loop_around(self, token: Any) -> int | None:
         """The innermost loop being traced outside of which the token was made."""
         for depth in reversed(range(len(self.frames))):
             if id(token) in self.frames[depth].born:
@@ -452,7 +485,7 @@ class Heap:
         return content if isinstance(content, Listing) else Listing.of(content)
 
     def _note_read(self, token: list) -> None:
-        loop = self._loop_around(token)
+        loop = self.loop_around(token)
         if loop is None:
             return
         if any(id(token) in f.grown for f in self.frames[loop:]):
@@ -482,3 +515,5 @@ class Heap:
             self.cells.pop(key, None)
             self.views.pop(key, None)
             self.alias_sets.pop(key, None)
+        for whole in frame.rebound.values():
+            self.rebind(whole)

@@ -12,6 +12,7 @@ from gradmc.program.frontend import (
     comprehensions,
     container_methods,
     converting,
+    dicts,
     failing,
     forms,
     iterables,
@@ -80,6 +81,8 @@ class Hooks(Evaluation):
     attribute = attributes.attribute
     call = calls.call
     delete_attribute = attributes.delete_attribute
+    display = dicts.display
+    mapping = dicts.mapping
     list_method = container_methods.list_method
     method = methods.method
     present = library_calls.present

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradmc.program.frontend.bodies import BodyExit
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
 

@@ -2,7 +2,7 @@
 
 Counting the iterations of `while i < n` takes microseconds this way; compiling it would take 60 ms. Only
 elementwise operations on scalars, loads from constant arrays and branches are taken; each scalar stands for one
-value per start.
+value per start. Stores of numbers into arrays are taken where there is one start.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,8 @@ def run(jaxpr: Jaxpr, inputs: Sequence[Any]) -> list[np.ndarray]:
 
 
 def _apply(eqn: JaxprEqn, values: list[Any]) -> Sequence[Any]:
+    if eqn.primitive is ir.store_p and not any(map(np.ndim, values[1:])):
+        return [_store(*values)]
     if any(s.shape for s in ir.types([v.aval for v in eqn.outvars])):
         raise NotSimple
     if eqn.primitive in ELEMENTWISE:
@@ -76,3 +78,14 @@ def _load(array: Any, *indices: Any) -> np.ndarray:
     array = np.asarray(array)
     inside = [np.clip(np.where(i < 0, i + n, i), 0, n - 1) for i, n in zip(indices, array.shape, strict=True)]
     return array[tuple(inside)]
+
+
+def _store(array: Any, value: Any, *indices: Any) -> np.ndarray:
+    """Python's meaning of negative indices; beyond the array nothing is stored."""
+    new = np.array(array)
+    if len(indices) < new.ndim:
+        raise NotSimple
+    place = tuple(int(i) + n if i < 0 else int(i) for i, n in zip(indices, new.shape, strict=True))
+    if all(0 <= i < n for i, n in zip(place, new.shape, strict=True)):
+        new[place] = value
+    return new

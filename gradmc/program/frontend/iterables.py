@@ -15,6 +15,7 @@ import numpy as np
 from gradmc.program.frontend import choices, frames, nullable, operators, partial, subscripts, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing
+from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.values import CannotRoll, Choice, Selected, any_traced, is_array, is_leaf, is_traced
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
@@ -97,6 +98,24 @@ class Mapped:
         return (self.function(*items) for items in zip(*(iterate(self.ev, s) for s in self.sources), strict=False))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class DictView(Mapped):
+    """The values or items of a dict: those that it has when they are looked at."""
+
+    def __len__(self) -> int:
+        return len(self.sources[0])
+
+
+def view(ev: Evaluation, owner: dict, name: str) -> Any:
+    """The `keys`, `values` or `items` of a dict with slots."""
+    keys = ev.heap.content(owner).present()
+    if name == "keys":
+        return dict.fromkeys(keys).keys()
+    if name == "values":
+        return DictView(ev, lambda k: subscripts.load(ev, owner, k), (keys,))
+    return DictView(ev, lambda k: (k, subscripts.load(ev, owner, k)), (keys,))
+
+
 def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
     source = nullable.used(ev, source)
@@ -104,10 +123,14 @@ def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
         return choices.parts(ev, source)
     source = source.values if isinstance(source, frames.TracedSeries) else source
     content = ev.heap.content(source)
+    if isinstance(content, Slots):
+        return content.present()
     if isinstance(content, Listing) and is_traced(content.length()):
         return content.items(ev)
     if isinstance(source, list):
         return _forwards(ev, source)
+    if isinstance(content, Listing):
+        return (subscripts.item(ev, source, k) for k in range(content.length()))
     if is_array(content):
         return (subscripts.item(ev, source, k) for k in range(np.shape(content)[0]))
     return advancing(ev, content)
@@ -183,6 +206,9 @@ def rollable(ev: Evaluation, source: Any) -> Rollable | None:
     if frames.is_series(source) or isinstance(source, frames.TracedSeries):
         source = frames.as_array(source)
     content = ev.heap.content(source)
+    if isinstance(content, Slots | dict):
+        content = content.present() if isinstance(content, Slots) else list(content)
+        return Rollable(len(content), lambda i: subscripts.item(ev, content, i)) if len(content) > LONG_LIST else None
     if isinstance(content, Growing) and content.over:
         return Rollable(content.count, lambda i: subscripts.item(ev, source, i), content.room)
     if isinstance(content, Listing):

@@ -16,6 +16,7 @@ from gradmc.program.frontend import (
     callbacks,
     choices,
     columns,
+    dicts,
     frames,
     gaps,
     heavy,
@@ -177,7 +178,7 @@ def present(ev: Evaluation, value: Any) -> Any:
     if isinstance(value, Generation):
         value = as_list(ev, value)
     if isinstance(value, TOKENS):
-        content = ev.heap.content(value)
+        content = dicts.mapping(ev, ev.heap.content(value))
         if isinstance(content, Listing):
             return _whole(ev, content)
         if isinstance(content, list):

@@ -13,6 +13,7 @@ import numpy as np
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
+from gradmc.program.frontend.slots import Plan
 from gradmc.program.frontend.values import AppendCount, Form, is_array
 
 
@@ -34,6 +35,7 @@ class LoopCarry:
         options: variables that hold text or None, and all that they may be.
         made: for objects among the tokens, attributes that get their first value in the body, blank.
         replaced: for dicts among the tokens, keys of arrays, lists and the like in whose place the body puts others.
+        slots: plans for those dicts among the tokens that need slots (`slots`).
         unsure: numbers that are Python's before the loop and numpy's after an iteration, or the other way round.
     """
 
@@ -50,6 +52,7 @@ class LoopCarry:
     options: dict[str, tuple] = field(default_factory=dict)
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     replaced: dict[int, frozenset[Any]] = field(default_factory=dict)
+    slots: dict[int, Plan] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
     def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "LoopCarry":
@@ -59,6 +62,12 @@ class LoopCarry:
             tokens={**self.tokens, id(token): token},
             growing={**self.growing, id(token): Growth.of(ev, token, AppendCount() if counted else None)},
         )
+
+    def with_slots(self, token: dict, plan: Plan) -> "LoopCarry":
+        """With a dict that the body stores into by keys that change."""
+        before = self.slots.get(id(token))
+        whole = plan if before is None else before.joined(plan)
+        return replace(self, tokens={**self.tokens, id(token): token}, slots={**self.slots, id(token): whole})
 
 
 class Again(BaseException):

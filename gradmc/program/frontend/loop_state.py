@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from types import CellType
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradmc.program import ir
@@ -25,6 +26,7 @@ from gradmc.program.frontend.heap import Fields
 from gradmc.program.frontend.identity import Peel, has_identity
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.loop_carry import LoopCarry
+from gradmc.program.frontend.slots import Slots, kind_of, plan_of
 from gradmc.program.frontend.values import (
     CannotRoll,
     Container,
@@ -36,6 +38,7 @@ from gradmc.program.frontend.values import (
     Nullable,
     OneOf,
     OrNone,
+    Slotted,
     Unbound,
     blank,
     is_leaf,
@@ -157,7 +160,9 @@ class LoopState:
         names = self.carry.fields.get(id(token))
         if isinstance(token, CellType):
             return self.heap.peek(token)
-        if isinstance(token, dict):
+        if (plan := self.carry.slots.get(id(token))) is not None:
+            return Slots.of(self.ev, self.heap.peek(token), kind_of(token), plan)
+        if isinstance(token, dict) and isinstance(self.heap.peek(token), dict):
             return self._without(token)
         if names is None:
             return token
@@ -181,7 +186,7 @@ class LoopState:
 
     def with_items(self, token: Any, value: Any) -> Any:
         """What was carried of the content of a token, with the items that were left alone."""
-        if isinstance(token, dict):
+        if id(token) in self.alone:
             value.update((k, v.item) for k, v in self.alone[id(token)].items() if value[k] is v)
         return value
 
@@ -241,7 +246,9 @@ class LoopState:
             if not content.added:
                 raise IndexError("list index out of range")
             return replace(new, growing={**new.growing, id(token): replace(grows, per=content.added)})
-        if isinstance(token, dict):
+        if (plan := self.carry.slots.get(id(token))) is not None and isinstance(content, Slots):
+            content = replace(content.settled, moving=plan.moving or content.moving)
+        elif isinstance(content, dict) and id(token) in self.alone:
             content = self._marked(token, content)
             gone = frozenset(key for key, v in self.alone[id(token)].items() if content.get(key) is not v)
             if gone:
@@ -251,6 +258,13 @@ class LoopState:
         before = self.pack.forms[k]
         if new.replaced is not self.carry.replaced and isinstance(token, dict):
             return new
+        if form != before and isinstance(content, Slots):
+            moving = isinstance(before, Slotted) and before.keys == content.keys
+            return new.with_slots(token, replace(content.plan(), moving=moving or content.moving))
+        if form != before and isinstance(token, dict):
+            plan = plan_of(form, [jax.typeof(leaf) for leaf in out.leaves[slice(*out.spans[-1])]])
+            if plan is not None:
+                return new.with_slots(token, plan)
         if form != before and isinstance(token, list) and id(token) not in self.stacks:
             return replace(new, packed=new.packed | {id(token)})
         if isinstance(form, GrowingList) and form.tally is not None and form.tally.appends > self.tallies[id(token)]:

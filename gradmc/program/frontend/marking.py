@@ -9,12 +9,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from gradmc.errors import ProgramError
 from gradmc.program import marks
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.sometimes import Sometimes, any_sometimes
 from gradmc.program.frontend.values import strong
 
 KINDS = ("observe", "record")
+EVEN = "Mark them one after the other in one array, np.concatenate(rows), or fill them up to one shape."
 
 type Made = list[tuple[str, str, list[Any]]]
 """Kind, name, and the values that one run of a body marked."""
@@ -27,11 +29,21 @@ def pack(ev: Evaluation, made: marks.Marks) -> tuple[Made, list[list[Any]]]:
 
 
 def array(ev: Evaluation, value: Any) -> Any:
-    """A marked value as an array."""
+    """A marked value as an array.
+
+    Raises:
+        ProgramError: it is a list of arrays or lists of different shapes.
+    """
     if isinstance(value, Sometimes):
         return array(ev, value.value)
     content = ev.heap.content(value)
-    return jnp.stack([jnp.asarray(v) for v in content]) if isinstance(content, list | tuple) else content
+    if not isinstance(content, list | tuple):
+        return content
+    parts = [jnp.asarray(array(ev, v)) for v in content]
+    shapes = list(dict.fromkeys(part.shape for part in parts))
+    if len(shapes) > 1:
+        raise ProgramError(f"a marked list holds arrays of different shapes: {shapes[0]} and {shapes[1]}", remedy=EVEN)
+    return jnp.stack(parts)
 
 
 def deliver(ev: Evaluation, made: Made, stacked: Sequence[Sequence[Any]], loop: int) -> None:

@@ -22,7 +22,7 @@ def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) 
     """`owner.name(*args, **kwargs)`."""
     if isinstance(owner, ModuleType):
         return ev.call(getattr(owner, name), *args, **kwargs)
-    if isinstance(owner, Choice) or (isinstance(owner, str | tuple | dict | list) and choices.involved(args)):
+    if isinstance(owner, Choice) or (isinstance(owner, str | tuple | list) and choices.involved(args)):
         if name in CHANGING or name in ("sort", "reverse", *ITEMS):
             raise CannotRoll(f"{name} at a symbolic place, with something that is no number", choices.REMEDY)
         return choices.mapped(ev, lambda o, *values: method(ev, o, name, *values, **kwargs), owner, *args)

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from gradmc.program.exact import exactly
 from gradmc.program.frontend import (
     choices,
+    dicts,
     frames,
     gaps,
     heavy,
@@ -26,6 +27,7 @@ from gradmc.program.frontend import (
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.subscripts import fresh_list
 from gradmc.program.frontend.values import (
     CannotRoll,
@@ -112,7 +114,7 @@ def binary(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
             frames.product(a, b) if op == "MatMult" else frames.elementwise(ev, lambda a, b: binary(ev, op, a, b), a, b)
         )
     tokens = a, b
-    a, b = content(ev, a), content(ev, b)
+    a, b = dicts.mapping(ev, content(ev, a)), dicts.mapping(ev, content(ev, b))
     if isinstance(a, Listing) or isinstance(b, Listing):
         return _lists(ev, op, a, b)
     if op == "Mod" and isinstance(a, str) and (any_traced(b) or text.is_untold((a, b))):
@@ -298,7 +300,7 @@ def compare(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     tokens = a, b
     a, b = content(ev, a), content(ev, b)
     if op in ("In", "NotIn"):
-        found = _contains(ev, a, b)
+        found = dicts.contains(ev, tokens[1], a) if isinstance(tokens[1], dict) else _contains(ev, a, b)
         return found if op == "In" else not_(ev, found)
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
@@ -343,7 +345,7 @@ def _contains(ev: Evaluation, item: Any, container: Any) -> Any:
         if isinstance(container, range):
             inside = (item >= container.start) & (item < container.stop)
             return inside & ((item - container.start) % container.step == 0)
-        if isinstance(container, dict | set | frozenset):
+        if isinstance(container, set | frozenset):
             container = list(container)
         return jnp.any(jnp.asarray(container) == item)
     if isinstance(container, list | tuple) and any(is_traced(v) for v in container):
@@ -374,7 +376,7 @@ def truth(ev: Evaluation, value: Any) -> Any:
     if isinstance(value, Choice):
         return choices.mapped(ev, lambda v: truth(ev, v), value)
     value = content(ev, value)
-    if isinstance(value, Listing):
+    if isinstance(value, Listing | Slots):
         length = value.length()
         return length > 0
     if not is_traced(value):

@@ -15,6 +15,7 @@ Each has a `Key`; `Join` finds for every key its phi: what its value is on eithe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from types import CellType
 from typing import Any
 
@@ -25,12 +26,14 @@ import numpy as np
 from gradmc.errors import ProgramError
 from gradmc.program import ir, marks
 from gradmc.program.frontend import bodies, complaints, failing, forms, nullable, sometimes, tables, user_line
-from gradmc.program.frontend.bodies import BodyExit, State
+from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, OneSided
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.phi import Leaf, PhiOperand, difference, or_none, or_unset
+from gradmc.program.frontend.slots import Plan, Reslot, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import (
@@ -290,7 +293,18 @@ class Join:
             )
         if isinstance(subject, list):
             raise OneSided(subject)
+        if isinstance(subject, dict):
+            self._give_slots(subject, yes, no)
         raise CannotRoll(f"the two sides of a branch store different things: {why}")
+
+    def _give_slots(self, owner: dict, *sides: PhiOperand) -> None:
+        """Trace again with slots for a dict whose keys come or go on one side, if its items are numbers."""
+        plans = [plan for side in sides if (plan := plan_of(side.form, side.types)) is not None]
+        filled = [side for side in sides if side.types]
+        if plans and len(plans) == len(filled):
+            heap = self.ev.heap
+            loop = heap.loop_around(owner)
+            raise Reslot(len(heap.frames) if loop is None else loop, owner, reduce(Plan.joined, plans))
 
     def _on(self, side: Side, key: Key) -> PhiOperand:
         """What one key is on one side: what was there before, if the side leaves it alone."""
@@ -339,6 +353,8 @@ class Join:
                 heap = self.ev.heap
                 subject = {**self.yes.subjects, **self.no.subjects}[token]
                 other = self.yes.values.get(key, self.no.values.get(key))
+                if isinstance(other, Slots):
+                    return Slots.of(self.ev, heap.peek(subject), other.kind, other.plan())
                 return heap.present_fields(subject, other) if isinstance(other, Fields) else heap.peek(subject)
             case _:
                 return np.False_

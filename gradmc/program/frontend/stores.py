@@ -1,8 +1,6 @@
 """Storing by subscript: `x[i] = v`, `x[i] += v` and `del x[i]`, on arrays, lists, dicts and views of them."""
 
-import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,6 +11,7 @@ from gradmc.program import ir
 from gradmc.program.frontend import (
     bounds,
     choices,
+    dicts,
     lasting,
     moving_slices,
     nullable,
@@ -24,9 +23,8 @@ from gradmc.program.frontend import (
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
 from gradmc.program.frontend.rearranging import Rearranged
+from gradmc.program.frontend.slots import REMEDY, UNLIKE, Slots
 from gradmc.program.frontend.subscripts import (
-    KEYED,
-    KEYED_REMEDY,
     check_bounds,
     fresh_list,
     is_full,
@@ -48,8 +46,6 @@ from gradmc.program.frontend.values import (
     is_traced,
 )
 
-NAMED = "(of numbers it may be, at most 100, all of which are there before the loop)"
-NAMED_REMEDY = "Make the dict with all its keys before the loop, or an array instead: index it with places[key]."
 MOST_NAMES = 100
 """Items of a dict that are stored into by a key that is one of several: each costs a selection."""
 
@@ -62,12 +58,13 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(ev, owner, value)
-    if isinstance(owner, dict) and isinstance(index, Choice):
-        _store_by_name(ev, owner, index, value)
+    if isinstance(owner, dict):
+        _store_in_dict(ev, owner, index, value)
         return
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
+        heap.rebind(owner, index)
         _store_in_list(ev, owner, index, value)
     elif is_array(owner) and isinstance(value, Selected) and is_mask(index):
         replace(ev, owner, partial.stored(ev, heap.content(owner), index, value))
@@ -75,11 +72,18 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
         replace(ev, owner, _stored(ev, heap.content(owner), index, operand(ev, value)))
     elif isinstance(owner, np.ndarray | jax.Array):
         raise TypeError("a number cannot be indexed; store into an array with at least one axis")
-    elif isinstance(owner, dict):
-        with changed(ev, owner, index) as content:
-            content[index] = value
     else:
         _store_in_object(ev, owner, index, value)
+
+
+def _store_in_dict(ev: Evaluation, owner: dict, index: Any, value: Any) -> None:
+    """`owner[index] = value`."""
+    key = dicts.key_of(ev, index)
+    content = ev.heap.content(owner)
+    if isinstance(key, Choice) and not isinstance(content, Slots) and not dicts.alike(ev, content, value):
+        _store_by_name(ev, owner, key, value)
+    else:
+        dicts.store(ev, owner, key, value)
 
 
 def _store_by_name(ev: Evaluation, owner: dict, key: Choice, value: Any) -> None:
@@ -89,11 +93,11 @@ def _store_by_name(ev: Evaluation, owner: dict, key: Choice, value: Any) -> None
         CannotRoll: an item is no number, or not there yet, or there are too many.
     """
     value = ev.heap.content(value)
-    with changed(ev, owner) as content:
+    with dicts.changed(ev, owner) as content:
         for n, option in enumerate(key.options):
             before: Any = content.get(option)
             if not _is_number(value) or not _is_number(before) or len(key.options) > MOST_NAMES:
-                raise CannotRoll(f"a store into a dict by a key that changes {NAMED}", NAMED_REMEDY)
+                raise CannotRoll(UNLIKE, REMEDY)
             here = tables.apply(ev, jnp.equal(key.code, n), lambda code, n=n: code == n, key.code)
             content[option] = jnp.where(here, value, before)
 
@@ -121,7 +125,9 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
             heap.store_inside(heap.root(view.parent))
-        store(ev, view.parent, view.index, content)
+            _store_in_list(ev, view.parent, view.index, content)
+        else:
+            store(ev, view.parent, view.index, content)
 
 
 def _check_distinct(rows: list) -> None:
@@ -156,7 +162,7 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     heap = ev.heap
     if any_traced(index):
-        raise CannotRoll(f"a {type(owner).__name__} {KEYED}", KEYED_REMEDY)
+        raise CannotRoll(f"a {type(owner).__name__} {dicts.KEYED}", dicts.KEYED_REMEDY)
     if heap.frames and id(owner) not in heap.frames[-1].born:
         raise CannotRoll(f"a {type(owner).__name__} is changed inside the loop or branch")
     owner[index] = value
@@ -230,30 +236,9 @@ def delete_item(ev: Evaluation, owner: Any, index: Any) -> None:
         ev.list_method(owner, "__delitem__", (present_index(ev, index),))
         return
     if isinstance(owner, dict):
-        with changed(ev, owner, index) as content:
-            del content[index]
+        dicts.delete(ev, owner, present_index(ev, index))
         return
     heap = ev.heap
     if heap.frames and id(owner) not in heap.frames[-1].born:
         raise CannotRoll(f"an item of a {type(owner).__name__} is deleted inside the loop or branch")
     del owner[index]
-
-
-@contextmanager
-def changed(ev: Evaluation, owner: dict, key: Any = None) -> Iterator[dict]:
-    """The dict to change in place of `owner`: itself, or a copy that becomes its content."""
-    heap = ev.heap
-    if any_traced(key):
-        raise CannotRoll(f"a dict {KEYED}", KEYED_REMEDY)
-    present = heap.content(owner)
-    whole = heap.parent(owner) is None
-    if whole and present is owner and heap.owns(owner):
-        heap.note_change(owner)
-        yield owner
-        return
-    new = copy.copy(present)
-    yield new
-    if whole:
-        heap.write(owner, new)
-    else:
-        replace(ev, owner, new)

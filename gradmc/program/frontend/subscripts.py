@@ -11,6 +11,7 @@ from gradmc.program import ir
 from gradmc.program.frontend import (
     bounds,
     choices,
+    dicts,
     frames,
     gaps,
     moving_slices,
@@ -20,6 +21,7 @@ from gradmc.program.frontend import (
     tables,
     user_line,
 )
+from gradmc.program.frontend.dicts import KEYED, KEYED_REMEDY
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects_inside
 from gradmc.program.frontend.libraries.arrays import array
@@ -38,9 +40,6 @@ from gradmc.program.frontend.values import (
     representable,
 )
 
-KEYED = "is indexed by a value that is not known while compiling"
-KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
-
 
 def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     """`owner[index]`."""
@@ -49,6 +48,8 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     owner = nullable.used(ev, owner)
     if isinstance(owner, Choice) and is_traced(index):
         return choices.item(ev, owner, index)
+    if isinstance(owner, dict):
+        return dicts.load(ev, owner, present_index(ev, index))
     places = index if isinstance(index, tuple) else (index,)
     if choices.involved((owner, *places)):
         if is_array(owner):
@@ -69,7 +70,9 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         return ev.heap.allocate(_joined(JOINING[type(owner)], index))
     if isinstance(content, Listing):
         result = _from_listing(ev, owner, content, index)
-        return _part(ev, result, owner, index) if content.stacks(index) else result
+        if content.stacks(index):
+            return _part(ev, result, owner, _from_front(ev, index, content.length()))
+        return result
     if is_array(content) and _holds_objects(content) and symbolic_index(index):
         return _of_objects(ev, owner, content, index)
     if is_array(content):
@@ -125,6 +128,13 @@ def _of_moving(ev: Evaluation, owner: Selected, index: Any) -> Any:
     if index != slice(None, None, -1):
         owner.complain()
     return partial.reversed_(ev, owner)
+
+
+def _from_front(ev: Evaluation, index: Any, length: Any) -> Any:
+    """An index counted from the front: the list may grow."""
+    if is_traced(index) or index >= 0:
+        return index
+    return tables.apply(ev, length + index, lambda n: n + index, length)
 
 
 def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> Any:

@@ -19,7 +19,8 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
-from gradmc.program.frontend.bodies import BodyExit, Pack
+from gradmc.program.frontend.bodies import Pack
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
@@ -39,8 +40,9 @@ from gradmc.program.frontend.identity import (
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.loop_carry import Again, LoopCarry, foreseen
 from gradmc.program.frontend.loop_state import INTERNAL, LoopState, Statement
+from gradmc.program.frontend.slots import Reslot, Slots
 from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Unbound, is_traced
+from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Slotted, Unbound, is_traced
 from gradmc.program.middle.whole import exceeds
 
 IN_PYTHON = 1000
@@ -72,6 +74,7 @@ class Trial(LoopState):
         self.kinds: list[failing.Kinds] = []
         self.whose: list[bool | None] = []
         self.asked = 0
+        self.ends: dict[int, control.DataCarry] = {}
 
     def run(self) -> None:
         """Trace the loop and take what it leaves.
@@ -122,8 +125,13 @@ class Trial(LoopState):
 
     def _note_ends(self, jaxpr: Any, out: Sequence[Any]) -> None:
         """Note what carried whole numbers are after the loop, where data tell."""
-        if not any(map(tables.whole, out)) or self._exceeds(jaxpr):
+        if not any(leaf.dtype.kind in "bi" for leaf in out) or self._exceeds(jaxpr):
             return
+        for k, token in enumerate(self.tokens, len(self.names)):
+            if isinstance(form := self.pack.forms[k], Slotted) and form.stamps is None:
+                *_, stamps, _ = range(*self.pack.spans[k])
+                if (carried := control.DataCarry.of(jaxpr, self.pack.leaves, stamps)) is not None:
+                    self.ends[id(token)] = carried
         for k, leaf in enumerate(out):
             carried = control.DataCarry.of(jaxpr, self.pack.leaves, k) if tables.whole(leaf) else None
             if carried is not None:
@@ -270,6 +278,10 @@ class Trial(LoopState):
             if retry.depth != depth:
                 raise
             raise Again(self.carry.with_growing(self.ev, retry.token, counted=self.iterations is None)) from None
+        except Reslot as asked:
+            if asked.depth != depth:
+                raise
+            raise Again(self.carry.with_slots(asked.token, asked.plan)) from None
         except Guessed as found:
             mine = {key: g for key, g in self.carry.growing.items() if g.guess is found.guess}
             if not mine:
@@ -374,6 +386,7 @@ class Trial(LoopState):
         if new is not self.carry or self._stored_inside():
             raise Again(new)
         self.heap.check_copies()
+        self.heap.check_rows()
         appended = [
             (token, list(objects(tuple(i.value if isinstance(i, Sometimes) else i for i in items), self.heap)))
             for token, items in outcome.grown
@@ -400,9 +413,18 @@ class Trial(LoopState):
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
-        grows = self.carry.growing.get(id(token))
         value = self.with_items(token, value)
+        if isinstance(token, dict):
+            return self._dict_after(token, self.heap.peek(value))
+        grows = self.carry.growing.get(id(token))
         return self.heap.held(token, value) if grows is None else grows.after(self.ev, value, self.loop.source.length)
+
+    def _dict_after(self, token: dict, content: Any) -> Any:
+        """The content of a dict after the loop: which keys it has may be known from data."""
+        if (ends := self.ends.get(id(token))) is not None:
+            content = replace(content, ends=ends.last)
+        plain = isinstance(content, Slots) and not any(map(is_traced, content.leaves))
+        return content.as_dict(self.ev) if plain else content
 
 
 def _now(jaxpr: Any, leaves: Sequence[Any]) -> list[Any]:

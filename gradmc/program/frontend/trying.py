@@ -21,7 +21,8 @@ import jax.numpy as jnp
 
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import bodies, branches, complaints, failing, operators, stores, text, user_line
-from gradmc.program.frontend.bodies import BodyExit, State
+from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.failing import Failure, Kinds
 from gradmc.program.frontend.identity import objects

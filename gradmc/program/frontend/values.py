@@ -354,7 +354,24 @@ class OneOf:
         return hash(len(self.options))
 
 
-type Form = Leaf | Fixed | Container | Pytree | Rows | GrowingList | OrNone | OneOf | Missing
+@dataclass(frozen=True)
+class Slotted:
+    """The form of a dict with a slot for every key (`slots`).
+
+    Attributes:
+        kind: its type.
+        keys: the keys that it may have.
+        item: the form of an item.
+        stamps: when each key was inserted (-1: it is not there); None if stamps and their number are leaves, too.
+    """
+
+    kind: type
+    keys: tuple
+    item: Any
+    stamps: tuple[int, ...] | None
+
+
+type Form = Leaf | Fixed | Container | Pytree | Rows | GrowingList | OrNone | OneOf | Slotted | Missing
 
 LEAF = Leaf()
 MISSING = Missing()
@@ -438,3 +455,7 @@ def leaves_in(form: Form) -> Iterator[Leaf]:
         case GrowingList(item=item) | OrNone(item=item):
             yield from leaves_in(item)
             yield LEAF
+        case Slotted(item=item, stamps=stamps):
+            yield from leaves_in(item)
+            if stamps is None:
+                yield from (LEAF, LEAF)

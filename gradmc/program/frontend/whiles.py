@@ -29,7 +29,8 @@ from gradmc.program.frontend import (
     unrolling,
     user_line,
 )
-from gradmc.program.frontend.bodies import BodyExit, State
+from gradmc.program.frontend.bodies import State
+from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.loop_carry import Again, LoopCarry

@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import statistics
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -329,6 +330,51 @@ def rated(a, *, games):
         rating[one] += a * (won - p)
         rating[other] = rating[other] - a * (won - p)
     return lp + rating["w"]
+
+
+@supported("functions", "a dict whose keys a long loop makes: `get`, `in`, `del`, its order", 0.3, games=GAMES)
+def rated_as_they_come(a, *, games):
+    rating, played = {}, Counter()
+    lp = 0.0
+    for n, (one, other, won) in enumerate(games):
+        if one not in rating:
+            rating[one] = 0.5
+        ahead = rating[one] - rating.get(other, 0.5)
+        p = 1.0 / (1.0 + math.exp(-ahead))
+        lp += math.log(p if won else 1.0 - p)
+        rating[one] += a / (1 + played[one]) * (won - p)
+        rating[other] = rating.setdefault(other, 0.5) - a * (won - p)
+        played[one] += 1
+        if n % 7 == 6:
+            del rating[other]
+    return lp + sum((k + 1) * v for k, v in enumerate(rating.values())) + len(rating) * a
+
+
+@supported("functions", "pairs of numbers in a dict, by whole numbers and pairs of them", 0.3, x=X)
+def believed(a, *, x):
+    state, seen, lp = {}, defaultdict(float), 0.0
+    for i in range(len(x)):
+        mean, variance = state.get(i % 5, (0.0, 1.0))
+        lp += -0.5 * (x[i] - mean) ** 2 / (variance + a)
+        gain = variance / (variance + a)
+        state[i % 5] = (mean + gain * (x[i] - mean), variance * (1.0 - gain))
+        seen[i % 2, i % 3] += mean
+    return lp + sum(m * v for m, v in state.values()) + sum(w * k[1] for k, w in seen.items())
+
+
+@supported("functions", "copies of a dict that a loop has changed: `dict(d)`, `{**d}`, `f(**d)`", 0.7, x=X)
+def copies_of_dicts(a, *, x):
+    totals = {"u": 0.0, "v": a}
+    for v in x:
+        totals["u"] += a * v * v
+    one, other = dict(totals), {**totals, "w": 1.0}
+    other.update(totals)
+    totals["v"] = 3.0
+    return one["u"] + other["u"] * one["v"] + product(**totals)
+
+
+def product(u, v):
+    return u * v
 
 
 @supported("functions", "a dict that the first iteration of a long loop makes, and the others read", 0.7, x=X)

@@ -846,21 +846,18 @@ def changing_size(a, *, n):
 
 
 @refused(
-    "items of a dict that a long loop makes, by names that it runs over",
+    "lists in a dict, by names that a long loop runs over",
     0.3,
     games=[("ann", "bob"), ("bob", "cy"), ("cy", "ann")] * 9,
     line="for winner, loser in games",
-    message="a store into a dict by a key that changes",
-    remedy="Make the dict with all its keys before the loop, or an array instead: index it with places[key].",
+    message="a dict is stored into by a key that changes, and holds things of different structure, or no numbers",
+    remedy="Let all items of the dict be numbers, or tuples of them; or use an array: index it with places[key].",
 )
-def ratings_made_by_names(a, *, games):
-    ratings = {}
-    lp = 0.0
+def lists_by_names(a, *, games):
+    last, lp = {}, 0.0
     for winner, loser in games:
-        ahead = ratings.get(winner, 0.0) - ratings.get(loser, 0.0)
-        lp -= math.log1p(math.exp(-ahead))
-        ratings[winner] = ratings.get(winner, 0.0) + a * math.exp(-ahead)
-        ratings[loser] = ratings.get(loser, 0.0) - a * math.exp(-ahead)
+        lp += last.get(loser, [0.0])[0] * a
+        last[winner] = [lp, 1.0]
     return lp
 
 
