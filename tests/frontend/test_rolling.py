@@ -179,9 +179,21 @@ def by_name(a, *, x):
     return lp
 
 
+def lists_by_name(a, *, x):
+    latest, lp = {}, 0.0
+    for i in range(len(x)):
+        latest[i % 3] = [a, x[i]]
+        lp += latest[i % 3][0]
+    return lp
+
+
+def test_an_index_that_data_decide_needs_no_number() -> None:
+    assert float(evaluate(by_name, (0.5,), {"x": np.ones(40)})[0]) == 39.5
+
+
 def test_an_index_needed_as_a_number_is_told() -> None:
-    with pytest.warns(UnrolledLoopWarning, match="since a dict is indexed by a value that is not known"):
-        evaluate(by_name, (0.5,), {"x": np.ones(40)})
+    with pytest.warns(UnrolledLoopWarning, match="since a dict is stored into by a key that changes, and holds things"):
+        assert float(evaluate(lists_by_name, (0.5,), {"x": np.ones(40)})[0]) == 20.0
 
 
 def decided_by_data(a, *, x, y):

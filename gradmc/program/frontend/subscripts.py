@@ -132,7 +132,7 @@ def _of_moving(ev: Evaluation, owner: Selected, index: Any) -> Any:
 
 def _from_front(ev: Evaluation, index: Any, length: Any) -> Any:
     """An index counted from the front: the list may grow."""
-    if is_traced(index) or index >= 0:
+    if isinstance(index, slice) or is_traced(index) or index >= 0:
         return index
     return tables.apply(ev, length + index, lambda n: n + index, length)
 
