@@ -31,10 +31,14 @@ DIVERGENT_SHARE = 1e-3
 """Up to this share divergences are a note: what such draws leave out is less than what 400 effective draws can tell."""
 SATURATED_SHARE = 0.1
 """From this share of trajectories that are cut off on chains may be slow for no other reason."""
+MOST_SATURATED = 0.9
+"""From this share on all steps may be tiny."""
 MANY_CHAINS = 64
 """From so many chains on BFMI is that of all of them together."""
 ONE_CHAIN = 0.9
-"""Share of the divergences from which on those of one chain are told as its own."""
+LEAST_OF_ONE = 5
+"""Share of the divergences from which on those of one chain are told as its own, if they are so many: by chance one in
+256 times four chains agree so."""
 
 
 def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
@@ -189,7 +193,7 @@ def check_divergences(tree: Any, diverging: np.ndarray) -> Check:
     smaller_steps, first = _smaller_steps(tree), ""
     advice = f"{smaller_steps}; if they stay, reparameterise"
     chain, most = int(np.argmax(diverging.sum(axis=1))), int(np.max(diverging.sum(axis=1)))
-    if len(diverging) > 1 and most >= ONE_CHAIN * count and most > 1:
+    if len(diverging) > 1 and most >= max(ONE_CHAIN * count, LEAST_OF_ONE):
         still = bool(unmoved(tree)[chain])
         numbers = tree["posterior"].to_dataset()["chain"].values[[chain]]
         finding += (
@@ -217,6 +221,8 @@ def check_trees(tree: Any, saturated: np.ndarray) -> Check:
     finding = f"{count} of {saturated.size:,} trajectories ({share}) were cut off at the largest tree depth"
     dense = "" if tree.attrs.get("metric") == "dense" else 'try metric="dense", '
     advice = f"scales differ too much: {dense}rescale, or raise max_tree_depth"
+    if count >= MOST_SATURATED * saturated.size:
+        advice += "; or the density jumps, so that steps have to be tiny: see `gradmc check`"
     return Check("tree_depth", False, float(count), 0.0, finding, advice)
 
 

@@ -144,6 +144,35 @@ def uneven(x: Real["n"], *, scales: Data["n"]):
     return normal(x, 0.0, scales)
 
 
+@gm.model
+def jumps(x: Real[2]):
+    """The density jumps by 1.5, at every quarter."""
+    lp = normal(x, 0.0, 1.0)
+    for i in range(2):
+        lp += 1.5 * (math.floor(x[i] * 4.0) % 2)
+    return lp
+
+
+@gm.model
+def linked(x: Real[4]):
+    lp = normal(x[0], 0.0, 1.0)
+    for i in range(1, 4):
+        lp += normal(x[i], x[i - 1], 0.05)
+    return lp
+
+
+@gm.model
+def curve(a: Real, b: Real):
+    return normal(a, 0.0, 1.0) + normal(b, math.exp(2 * a), 0.05)
+
+
+@gm.model
+def side_funnel(x: Real, y: Real):
+    """A lesser mode that narrows."""
+    side = normal(x, 30.0, 1.0) + normal(y, 0.0, 0.01 + math.exp(30.0 - x))
+    return np.logaddexp(normal(x, 0.0, 1.0), side) + normal(y, 0.0, 1.0)
+
+
 def half_square(x):
     return -0.5 * float(np.sum(x**2))
 
@@ -238,6 +267,11 @@ def straight_banana(x: Real, z: Real):
 @gm.model
 def no_needle(x: Real):
     return normal(x, 0.0, 1.0)
+
+
+@gm.model
+def flat_curve(a: Real, b: Real):
+    return normal(a, -1.0, 0.2) + normal(b, math.exp(2 * a), 0.05)
 
 
 @gm.model
@@ -364,6 +398,29 @@ CASES = [
         ("the entries of x lie close together where p is large", "non-centred form (mean + its scale"),
     ),
     Case("steep wall", steep_wall, "divergences", ("raise target_accept to 0.95", "if they stay, reparameterise")),
+    Case("curve", curve, "divergences", ("mostly where a is large", "look at the prior of a, and raise target_accept")),
+    Case(
+        "one chain elsewhere",
+        side_funnel,
+        "divergences",
+        ("all of them in chain 3", "see first whether chain 3 stands where the others do"),
+        settings={"initial": [{"x": 0.0, "y": 0.0}] * 3 + [{"x": 36.0, "y": 0.0}]},
+    ),
+    Case("jumps", jumps, "tree_depth", ("of 1,600 trajectories", "or the density jumps", "see `gradmc check`")),
+    Case(
+        "trees too small",
+        linked,
+        "r_hat",
+        ("the chains move slowly", "see first to the trajectories that are cut off", 'or try metric="dense"'),
+        settings={"metric": "diagonal", "draws": 100, "max_tree_depth": 4},
+    ),
+    Case(
+        "short trajectories",
+        healthy,
+        "r_hat",
+        ("the chains move slowly", "draw more"),
+        settings={"kernel": gm.Hmc(integration_time=0.05), "draws": 200},
+    ),
     Case(
         "collapsed step size",
         rough,
@@ -478,6 +535,12 @@ FOLLOWED = [
     Followed("funnel by a precision", "in non-centred form", precise_non_centred, SIMPLE),
     Followed("steep wall", "raise target_accept to 0.95", steep_wall, {"target_accept": 0.95}, cures=False),
     Followed("steep wall", "reparameterise", wall_as_a_bound, SIMPLE),
+    Followed("curve", "look at the prior of a, and raise target_accept", flat_curve, {"target_accept": 0.95}),
+    Followed("one chain elsewhere", "see first whether", side_funnel, {"initial": {"x": 0.0, "y": 0.0}}),
+    Followed("jumps", "`gradmc check`", smooth, SIMPLE),
+    Followed("trees too small", 'metric="dense"', linked, {"metric": "dense"}),
+    Followed("trees too small", "trajectories that are cut off", linked, {"max_tree_depth": 10, "draws": 4000}),
+    Followed("short trajectories", "draw more", healthy, {"draws": 10_000}),
     Followed("collapsed step size", "`gradmc check`", smooth, SIMPLE),
     Followed("short warmup", "warm up longer, some hundred", uneven, {"warmup": 300}),
     Followed("wrong gradient", "change the line", right_gradient),
@@ -509,8 +572,9 @@ def test_following_the_advice_helps(followed: Followed) -> None:
         assert failed.get(case.check, 0.0) <= before[case.check] / 2, str(diagnosis)
 
 
-def test_the_check_that_is_advised_names_the_jump() -> None:
-    assert any("floor" in str(finding) for finding in gm.check(rough, {}).findings)
+@pytest.mark.parametrize("model", [rough, jumps], ids=lambda model: model.name)
+def test_the_check_that_is_advised_names_the_jump(model: Model) -> None:
+    assert any("floor" in str(finding) for finding in gm.check(model, {}).findings)
 
 
 def test_copies_go_where_each_chain_has_a_seed_of_its_own() -> None:

@@ -381,6 +381,108 @@ def a_list_that_one_iteration_replaces(p, q, theta, *, x):
     return sum(one) + sum(other)
 
 
+# --- one side of a branch changes what the other puts elsewhere --------------------------------------
+
+
+class Record:
+    def __init__(self, a):
+        self.a = a
+        self.n = 1.0
+
+
+@program
+def rows_that_the_other_side_swaps(p, q, theta, *, x):
+    lp = 0.0
+    for sign in (1.0, -1.0):
+        m = np.outer(x, theta[:3])
+        rows = [m[0], m[1]]
+        if sign * p > 0:
+            rows[0][1:] *= q
+        else:
+            rows[0], rows[1] = rows[1], rows[0]
+        lp += np.sum(rows[0]) + p * rows[1][0] + q * np.sum(m)
+    return lp
+
+
+@program
+def a_matrix_whose_row_the_other_side_replaces(p, q, theta, *, x):
+    lp = 0.0
+    for sign in (1.0, -1.0):
+        m = np.outer(x, theta[:3])
+        held = {"a": m[0]}
+        if sign * p > 0:
+            m[0] = 7.0 * q
+        else:
+            held["a"] = m[1]
+        lp += np.sum(held["a"])
+    return lp
+
+
+@program
+def a_record_whose_array_the_other_side_replaces(p, q, theta, *, x):
+    lp = 0.0
+    for sign in (1.0, -1.0):
+        m = np.outer(x, theta[:3])
+        record = Record(m[0])
+        if sign * p > 0:
+            m[0] = 7.0 * q
+        else:
+            record.a = m[1]
+            record.n = q
+        lp += np.sum(record.a) * record.n
+    return lp
+
+
+@program
+def a_list_within_a_list(p, q, theta, *, x):
+    lp = 0.0
+    for sign in (1.0, -1.0):
+        one, other = [p, 2.0], [1.0, q]
+        both, pairs = [one, other], [[one, other], [other, one]]
+        if sign * p > 0:
+            one[0] = 9.0 * q
+        else:
+            both[0] = both[1]
+            pairs[0][0] = other
+        lp += both[0][0] + 2 * both[1][1] + sum(pairs[0][0]) * q
+    return lp
+
+
+# --- lists of arrays ------------------------------------------------------------------------------
+
+
+@program
+def an_array_in_a_list_before_the_list_is_carried(p, q, theta, *, x):
+    """What was stored into one of the arrays is there when a loop carries the list as one array."""
+    grids = [np.zeros(4), np.ones(4), x[:4].copy()]
+    grids[0][1] = p
+    first = grids[1]
+    first[:2] += q
+    lp = 0.0
+    for i in range(6):
+        grids[2] = grids[2] * p + x[i]
+        lp += np.sum(grids[i % 3]) * theta[i]
+    return lp + np.sum(grids[0]) + np.sum(grids[1] * x[:4])
+
+
+@program
+def an_array_in_a_list_stored_into_by_a_number_of_the_loop(p, q, theta, *, x):
+    grids = [np.zeros(4), np.ones(4)]
+    grids[0][1] = p
+    for i in range(6):
+        grids[i % 2] = theta[:4] * x[i] + grids[i % 2]
+    return np.sum(grids[0]) + q * np.sum(grids[1])
+
+
+@program
+def an_array_in_a_list_whose_other_array_a_loop_stores_into(p, q, theta, *, x):
+    grids = [np.zeros(4), np.ones(4)]
+    grids[0][1] = p
+    for i in range(6):
+        grids[1][i % 4] += q * x[i]
+    return np.sum(grids[0]) + q * grids[1][0]
+
+
 # --- what runs, and what does not -----------------------------------------------------------------
 
 

@@ -104,6 +104,10 @@ def _merge(
     """Trace both sides and set everything that either changes."""
     try:
         yes, no = (sides.trace(ev, body, state, len(names)) for body in (then, otherwise))
+        if inside := sides.changed_inside(ev, yes, no):
+            yes = sides.trace(ev, then, state, len(names), inside)
+        if inside := sides.changed_inside(ev, no, yes):
+            no = sides.trace(ev, otherwise, state, len(names), inside)
         one, other = yes, no
         if yes.error is not None or no.error is not None:
             one, other = _raising(ev, test, yes, no)

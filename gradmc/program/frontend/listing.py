@@ -183,7 +183,7 @@ def _stack(ev: Evaluation, items: list) -> Stack:
     if any(len({np.shape(v) for v in column}) > 1 for column in columns):
         raise CannotRoll("the list holds arrays of different shapes")
     if form == LEAF:
-        columns = [items]
+        columns = [[item if type(item) in _PLAIN else ev.heap.peek(item) for item in items]]
     return Stack(tuple(_column(column) for column in columns), form, len(items))
 
 
@@ -282,7 +282,7 @@ class Growing(Listing):
         raise self.complaint()
 
     @override
-    def stacked(self) -> Stack:
+    def stacked(self, ev: Evaluation) -> Stack:
         raise self.complaint()
 
     def complaint(self) -> CannotRoll:

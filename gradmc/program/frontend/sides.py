@@ -29,7 +29,7 @@ from gradmc.program.frontend import bodies, complaints, failing, forms, nullable
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.heap import Fields, OneSided
+from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.phi import Leaf, PhiOperand, difference, or_none, or_unset
@@ -89,8 +89,19 @@ class Side:
         return ir.opened(self.jaxpr)()
 
 
-def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) -> Side:
-    """Trace one side, of whose shared variables the first `count` matter."""
+def trace(
+    ev: Evaluation, body: Callable[[], object], state: State, count: int, also: Sequence[tuple[Any, Any]] = ()
+) -> Side:
+    """Trace one side, of whose shared variables the first `count` matter.
+
+    Args:
+        ev: the evaluation.
+        body: the side.
+        state: of the variables that the sides share with their surroundings.
+        count: how many of them matter.
+        also: lists, dicts and objects that it leaves alone, but whose contents are asked for (`changed_inside`), each
+            with what the other side makes of it.
+    """
     side = Side()
     entry = bodies.get(state)
 
@@ -105,7 +116,9 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
         heap = ev.heap
         if side.error is not None:
             outcome = BodyExit(entry, [], [], marks.Marks(), outcome.failures)
-        for key, value in _left(outcome, entry, count, side.subjects):
+        left = _left(outcome, entry, count, side.subjects)
+        left += [(("token", id(token)), _content(heap, token, other)) for token, other in also]
+        for key, value in left:
             inner = value.value if isinstance(value, Sometimes) else value
             side.found[key] = take(inner)
             side.values[key] = value
@@ -133,6 +146,28 @@ def trace(ev: Evaluation, body: Callable[[], object], state: State, count: int) 
 
     side.jaxpr = jax.make_jaxpr(lambda: bodies.run(ev, watched, state, lambda: None, finish, loop=False))()
     return side
+
+
+def changed_inside(ev: Evaluation, side: Side, other: Side) -> list[tuple[Any, Any]]:
+    """What one side leaves alone and the other stores into, if the one changes an object that is inside of it.
+
+    What it holds on the one side is then not what it held before the branch: `rows = [m[0], m[1]]`, of which one side
+    stores into m and the other swaps the rows.
+    """
+    if side.error is not None:
+        return []
+    heap, found = ev.heap, []
+    for (kind, token, *_), value in other.values.items():
+        if kind == "token" and (kind, token) not in side.found and not isinstance(value, Slots):
+            whole = other.subjects[token]
+            if any(id(o) in side.subjects for o in objects_inside(_content(heap, whole, value), heap)):
+                found.append((whole, value))
+    return found
+
+
+def _content(heap: Heap, token: Any, other: Any) -> Any:
+    """The content of a token, as far as another content of it goes."""
+    return heap.present_fields(token, other) if isinstance(other, Fields) else heap.peek(token)
 
 
 def kept(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[Any]:
@@ -355,7 +390,7 @@ class Join:
                 other = self.yes.values.get(key, self.no.values.get(key))
                 if isinstance(other, Slots):
                     return Slots.of(self.ev, heap.peek(subject), other.kind, other.plan())
-                return heap.present_fields(subject, other) if isinstance(other, Fields) else heap.peek(subject)
+                return _content(heap, subject, other)
             case _:
                 return np.False_
 
