@@ -205,7 +205,7 @@ class Subject:
         found = self._at_some(x)
         if np.any(found.good):
             return found
-        attempts = AS_STAN + np.arange(len(x)) % (ATTEMPTS - AS_STAN)
+        attempts = AS_STAN + np.arange(len(x)) % (ATTEMPTS - 2 * AS_STAN)
         return self._at_some(x * reach(attempts)[:, None])
 
     def _at_some(self, x: np.ndarray) -> Points:

@@ -1,4 +1,4 @@
-"""How far from 0 random points lie: as far as Stan's, and if none of these is good, nearer and farther in turns.
+"""How far from 0 random points lie: as far as Stan's, and where these are no good, nearer and farther in turns.
 
 exp(b * 50_000) is finite for small b only, and a density that is 0 below 4,000 is positive far out only.
 """
@@ -12,15 +12,14 @@ import numpy as np
 ATTEMPTS = 100
 """Points that are tried, as many as Stan tries."""
 
-AS_STAN = ATTEMPTS // 2
-"""Of them, the first ones lie within the radius."""
+AS_STAN = 25
+"""Of them, the first ones, and as many last ones (one of which is looked at if all fail), lie within the radius."""
 
 NEARER, FARTHER = 0.25, 1.5
 """By these factors, again and again, the others lie nearer to 0 and farther out."""
 
-_FACTORS = np.concatenate(
-    [np.ones(AS_STAN), np.ravel([(NEARER**k, FARTHER**k) for k in range(1, (ATTEMPTS - AS_STAN) // 2 + 1)])]
-)
+_ELSEWHERE = np.ravel([(NEARER**k, FARTHER**k) for k in range(1, (ATTEMPTS - 2 * AS_STAN) // 2 + 1)])
+_FACTORS = np.concatenate([np.ones(AS_STAN), _ELSEWHERE, np.ones(AS_STAN)])
 
 
 def reach(attempt: Any, dtype: Any = np.float64) -> Any:

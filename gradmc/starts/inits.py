@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gradmc.density import Density
-from gradmc.density.reach import AS_STAN, ATTEMPTS, random_point
+from gradmc.density.reach import ATTEMPTS, random_point, reach
 from gradmc.errors import UsageError
 from gradmc.program.layout import gathered
 
@@ -31,7 +31,7 @@ def starting_point(target: Density, values: Mapping[str, Any], rng: np.random.Ge
         try:
             point = np.asarray(target.unconstrain(target.placed(drawn, values)))
         except UsageError as error:  # a bound of what is given may depend on a parameter that is drawn
-            refusal = error if attempt < AS_STAN else refusal  # far out others end at the boundary by rounding
+            refusal = error if reach(attempt) == 1.0 else refusal  # far out others end at the boundary by rounding
             continue
         if np.isfinite(target(point)):
             return point

@@ -12,12 +12,14 @@ from gradmc.lpdf import normal, poisson
 
 
 def test_the_first_attempts_are_stans(rng: np.random.Generator) -> None:
+    """And the last ones, so that what a failure looks at is one of them."""
     assert np.all(reach(np.arange(AS_STAN)) == 1.0)
+    assert np.all(reach(np.arange(ATTEMPTS - AS_STAN, ATTEMPTS)) == 1.0)
     assert all(np.all(np.abs(random_point(rng, 2.0, 5, k)) < 2.0) for k in range(AS_STAN))
 
 
 def test_the_others_reach_nearer_and_farther() -> None:
-    factors = reach(np.arange(AS_STAN, ATTEMPTS))
+    factors = reach(np.arange(AS_STAN, ATTEMPTS - AS_STAN))
     assert factors.min() < 1e-12
     assert factors.max() > 1e4
     assert np.all(factors[::2] < 1.0)
