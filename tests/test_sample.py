@@ -254,7 +254,7 @@ class TestRefusals:
             ({"target_accept": 1.5}, "target_accept must be a number between 0 and 1"),
             (
                 {"kernel": "gibbs"},
-                "kernel must be one of 'auto', 'nuts', 'hmc', 'microcanonical', 'chees'; got 'gibbs'",
+                "kernel must be one of 'auto', 'nuts', 'hmc', 'microcanonical', 'chees', 'sghmc'; got 'gibbs'",
             ),
             ({"metric": "unit"}, "metric must be one of"),
             ({"cores": 0}, "cores must be a whole number at least 1"),

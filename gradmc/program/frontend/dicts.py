@@ -18,7 +18,7 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import choices, failing, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.slots import REMEDY, Plan, Reslot, Slots, kind_of, of_known_class, plan_for
+from gradmc.program.frontend.slots import REMEDY, Reslot, SlotPlan, Slots, kind_of, of_known_class, plan_for
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
 
@@ -93,7 +93,7 @@ def _there(ev: Evaluation, content: Slots, place: Any) -> Any:
 # --- slots ---------------------------------------------------------------------------------------
 
 
-def _with_slots(ev: Evaluation, owner: dict, plan: Plan) -> Slots:
+def _with_slots(ev: Evaluation, owner: dict, plan: SlotPlan) -> Slots:
     """The content of a dict, with the slots of a plan.
 
     Raises:
@@ -118,11 +118,11 @@ def _with_slots(ev: Evaluation, owner: dict, plan: Plan) -> Slots:
     return Slots.of(ev, content, kind_of(owner), whole)
 
 
-def _plan_of(ev: Evaluation, content: dict, plan: Plan) -> Plan:
+def _plan_of(ev: Evaluation, content: dict, plan: SlotPlan) -> SlotPlan:
     """A plan that covers what a plain dict holds."""
     for key, value in content.items():
         plan = plan_for(*ev.apart(value), [key]).joined(plan)
-    return Plan(tuple(dict.fromkeys((*content, *plan.keys))), plan.form, plan.blanks, plan.moving)
+    return SlotPlan(tuple(dict.fromkeys((*content, *plan.keys))), plan.form, plan.blanks, plan.moving)
 
 
 def alike(ev: Evaluation, content: dict, value: Any) -> bool:
@@ -342,7 +342,7 @@ def length(ev: Evaluation, owner: dict) -> Any:
     return content.length() if isinstance(content, Slots) else len(content)
 
 
-def give_slots(ev: Evaluation, owner: dict, plan: Plan) -> None:
+def give_slots(ev: Evaluation, owner: dict, plan: SlotPlan) -> None:
     """Give a dict slots before a branch that changes its keys."""
     ev.heap.write(owner, Slots.of(ev, ev.heap.content(owner), kind_of(owner), plan))
 

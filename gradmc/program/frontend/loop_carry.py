@@ -13,7 +13,7 @@ import numpy as np
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.growth import Growth
 from gradmc.program.frontend.identity import Shared
-from gradmc.program.frontend.slots import Plan
+from gradmc.program.frontend.slots import SlotPlan
 from gradmc.program.frontend.values import AppendCount, Form, is_array
 
 
@@ -52,7 +52,7 @@ class LoopCarry:
     options: dict[str, tuple] = field(default_factory=dict)
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
     replaced: dict[int, frozenset[Any]] = field(default_factory=dict)
-    slots: dict[int, Plan] = field(default_factory=dict)
+    slots: dict[int, SlotPlan] = field(default_factory=dict)
     unsure: frozenset[str] = frozenset()
 
     def with_growing(self, ev: Evaluation, token: list, *, counted: bool = False) -> "LoopCarry":
@@ -63,7 +63,7 @@ class LoopCarry:
             growing={**self.growing, id(token): Growth.of(ev, token, AppendCount() if counted else None)},
         )
 
-    def with_slots(self, token: dict, plan: Plan) -> "LoopCarry":
+    def with_slots(self, token: dict, plan: SlotPlan) -> "LoopCarry":
         """With a dict that the body stores into by keys that change."""
         before = self.slots.get(id(token))
         whole = plan if before is None else before.joined(plan)

@@ -33,7 +33,7 @@ from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.phi import Leaf, PhiOperand, difference, or_none, or_unset
-from gradmc.program.frontend.slots import Plan, Reslot, Slots, plan_of
+from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import (
@@ -339,7 +339,7 @@ class Join:
         if plans and len(plans) == len(filled):
             heap = self.ev.heap
             loop = heap.loop_around(owner)
-            raise Reslot(len(heap.frames) if loop is None else loop, owner, reduce(Plan.joined, plans))
+            raise Reslot(len(heap.frames) if loop is None else loop, owner, reduce(SlotPlan.joined, plans))
 
     def _on(self, side: Side, key: Key) -> PhiOperand:
         """What one key is on one side: what was there before, if the side leaves it alone."""

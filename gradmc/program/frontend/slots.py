@@ -49,7 +49,7 @@ def kind_of(owner: dict) -> type[dict]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Plan:
+class SlotPlan:
     """What a dict needs slots for.
 
     Attributes:
@@ -64,7 +64,7 @@ class Plan:
     blanks: tuple
     moving: bool
 
-    def joined(self, other: "Plan") -> "Plan":
+    def joined(self, other: "SlotPlan") -> "SlotPlan":
         """What covers both.
 
         Raises:
@@ -74,9 +74,9 @@ class Plan:
             raise CannotRoll(UNLIKE, REMEDY)
         blanks = tuple(np.zeros(a.shape, jnp.result_type(a, b)) for a, b in zip(self.blanks, other.blanks, strict=True))
         keys = tuple(dict.fromkeys((*self.keys, *other.keys)))
-        return Plan(keys, self.form, blanks, self.moving or other.moving)
+        return SlotPlan(keys, self.form, blanks, self.moving or other.moving)
 
-    def covers(self, other: "Plan") -> bool:
+    def covers(self, other: "SlotPlan") -> bool:
         """Whether nothing of another plan is missing here; numbers may have other types."""
         whole = self.joined(other)
         return len(whole.keys) == len(self.keys) and whole.moving == self.moving
@@ -85,7 +85,7 @@ class Plan:
 class Reslot(BaseException):
     """The body of the frame at `depth` must be traced again, since it stores into a dict by keys that change."""
 
-    def __init__(self, depth: int, token: dict, plan: Plan) -> None:
+    def __init__(self, depth: int, token: dict, plan: SlotPlan) -> None:
         super().__init__("trace again")
         self.depth, self.token, self.plan = depth, token, plan
 
@@ -123,7 +123,7 @@ class Slots:
         return replace(self, stamps=stamps, count=int(stamps.max(initial=-1)) + 1, moving=False, ends=None)
 
     @staticmethod
-    def of(ev: Evaluation, content: "dict | Slots", kind: type[dict], plan: Plan) -> "Slots":
+    def of(ev: Evaluation, content: "dict | Slots", kind: type[dict], plan: SlotPlan) -> "Slots":
         """A dict with the slots of a plan, which covers what it holds.
 
         Raises:
@@ -142,10 +142,10 @@ class Slots:
         columns = tuple(_extended(leaf, more) for leaf in leaves) if leaves else _blank(plan, more)
         return Slots(kind, keys, columns, plan.form, _extended(stamps, more, -1), count, plan.moving)
 
-    def plan(self) -> Plan:
+    def plan(self) -> SlotPlan:
         """What the slots are for."""
         blanks = tuple(np.zeros(np.shape(leaf)[1:], jnp.result_type(leaf)) for leaf in self.leaves)
-        return Plan(self.keys, self.form, blanks, self.moving)
+        return SlotPlan(self.keys, self.form, blanks, self.moving)
 
     def known(self) -> bool:
         """Whether it is known which keys the dict has."""
@@ -236,21 +236,21 @@ def _extended(front: Any, more: int, fill: int = 0) -> Any:
     return jnp.concatenate([front, rest]) if is_traced(front) else np.concatenate([front, rest])
 
 
-def _blank(plan: Plan, count: int) -> tuple:
+def _blank(plan: SlotPlan, count: int) -> tuple:
     return tuple(np.zeros((count, *b.shape), b.dtype) for b in plan.blanks)
 
 
-def plan_of(form: Form, types: Sequence[Any]) -> Plan | None:
+def plan_of(form: Form, types: Sequence[Any]) -> SlotPlan | None:
     """The plan for a dict of some form, whose keys may come and go; None for other forms. `types` are its leaves'."""
     match form:
         case Slotted(keys=keys, item=item):
             count = len(list(leaves_in(item)))
-            return Plan(keys, item, tuple(np.zeros(t.shape[1:], t.dtype) for t in types[:count]), moving=True)
+            return SlotPlan(keys, item, tuple(np.zeros(t.shape[1:], t.dtype) for t in types[:count]), moving=True)
         case Container(kind=kind, keys=keys, parts=(first, *others)) if issubclass(kind, dict):
             count = len(list(leaves_in(first)))
             items = [types[k : k + count] for k in range(0, len(types), count or 1)]
             if _numbers(first) and all(f == first for f in others) and not any(t.shape for t in types):
-                return Plan(keys, first, tuple(np.zeros((), t.dtype) for t in items[0]), moving=True)
+                return SlotPlan(keys, first, tuple(np.zeros((), t.dtype) for t in items[0]), moving=True)
     return None
 
 
@@ -264,7 +264,7 @@ def _numbers(form: Form) -> bool:
     return form == LEAF or (isinstance(form, Container) and form.kind is tuple and all(map(_numbers, form.parts)))
 
 
-def plan_for(leaves: Sequence[Any], form: Form, keys: Sequence[Any]) -> Plan:
+def plan_for(leaves: Sequence[Any], form: Form, keys: Sequence[Any]) -> SlotPlan:
     """What storing an item under some keys needs.
 
     Raises:
@@ -272,4 +272,4 @@ def plan_for(leaves: Sequence[Any], form: Form, keys: Sequence[Any]) -> Plan:
     """
     if not leaves or not _numbers(form) or any(map(np.ndim, leaves)) or any(k != k for k in keys):
         raise CannotRoll(UNLIKE, REMEDY)
-    return Plan(tuple(keys), form, tuple(map(blank, leaves)), moving=False)
+    return SlotPlan(tuple(keys), form, tuple(map(blank, leaves)), moving=False)
