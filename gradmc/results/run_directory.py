@@ -174,7 +174,7 @@ class RunDirectory:
         try:
             content = json.loads(self.manifest.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
-            if (self.draws / "zarr.json").exists():
+            if (self.draws / "zarr.json").exists() or self.log.exists():
                 raise ResumeError(f"{self.manifest} is gone; restore it, or start a new run") from None
             raise UsageError(
                 f"{self.name} is not a run directory (it has no manifest.json); "

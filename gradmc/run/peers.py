@@ -42,6 +42,9 @@ GONE = (
     "--resume"
 )
 
+HEARTBEAT = 100
+"""Seconds of silence after which JAX takes a process for dead, where no sum fails."""
+
 END = -1
 """In place of the length of what follows: nothing does."""
 
@@ -75,7 +78,10 @@ def joined(coordinator: str | None, processes: int | None, process: int | None) 
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     try:
         jax.distributed.initialize(
-            *given, cluster_detection_method="deactivate" if None not in given else None, initialization_timeout=120
+            *given,
+            cluster_detection_method="deactivate" if None not in given else None,
+            initialization_timeout=120,
+            heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (ValueError, RuntimeError) as error:
         raise UsageError(

@@ -108,6 +108,17 @@ def test_only_runs_are_opened(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+def test_a_manifest_that_is_gone_is_told_from_none(tmp_path: Path) -> None:
+    """Also where no draw was stored yet: the log is written after it."""
+    run = RunDirectory(tmp_path)
+    run.prepare()
+    run.write_json(run.manifest, {"a": 1})
+    run.note("start", draws=3)
+    run.manifest.unlink()
+    with pytest.raises(ResumeError, match=r"manifest\.json is gone; restore it, or start a new run"):
+        open_run(tmp_path)
+
+
 def test_clearing_spares_what_is_not_of_the_run(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.prepare()

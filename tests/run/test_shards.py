@@ -71,7 +71,7 @@ def together(rows: int, processes: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_who_is_aborted_because_another_one_has_died_ends_with_the_code_of_resuming(victim: int) -> None:
-    """Outside of any sum, where JAX notices the death itself: that of the first one at once, else after 100 s."""
+    """Outside of any sum, where JAX notices the death itself: that of the first one at once, else after a while."""
     place, does = address(), ["waits", "waits"]
     does[victim] = "dies"
     outcomes = ended([started("tests.run.waiting", place, k, does[k]) for k in range(2)])

@@ -8,20 +8,21 @@ import signal
 import sys
 import time
 
-from gradmc.run.peers import joined
+from gradmc.run import peers
 
 
 def main() -> None:
     """Join, do it, and wait."""
     place, process, what = sys.argv[1:4]
-    with joined(place, 2, int(process)):
+    peers.HEARTBEAT = 10
+    with peers.joined(place, 2, int(process)):
         print("joined", flush=True)
         time.sleep(0.5)
         if what == "aborts":
             os.abort()
         if what != "waits":
             os.kill(os.getpid(), {"dies": signal.SIGKILL, "stops": signal.SIGTERM}[what])
-        time.sleep(200)
+        time.sleep(100)
 
 
 if __name__ == "__main__":
