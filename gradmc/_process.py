@@ -16,7 +16,8 @@ def use_jax() -> None:
     """To be called before JAX works.
 
     Raises:
-        UsageError: this process was forked from one in which JAX had worked, or JAX has no device that it may use.
+        UsageError: this process was forked from one in which JAX had worked, JAX has no device that it may use, or is
+            told not to compile or not to let its tracers be kept.
     """
     global _used
     if _forked:
@@ -28,6 +29,19 @@ def use_jax() -> None:
     if not _used:
         _find_devices()
     _used = True
+    _refuse_hindrances()
+
+
+def _refuse_hindrances() -> None:
+    """Settings of JAX for finding errors in programs written for it, with which a loop compiler cannot work."""
+    import jax
+
+    for setting, hindrance in (
+        ("jax_disable_jit", "JAX compiles nothing"),
+        ("jax_check_tracer_leaks", "JAX takes every value that a compiler keeps for a leak"),
+    ):
+        if getattr(jax.config, setting):
+            raise UsageError(f"{hindrance} while {setting} is set; switch it off, or unset {setting.upper()}")
 
 
 def _find_devices() -> None:

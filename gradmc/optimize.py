@@ -40,7 +40,7 @@ def optimize(
     patience: int | None = None,
     initial: Initial | None = None,
     precision: Precision = "float64",
-    progress: str = "auto",
+    progress: str | bool = "auto",
     output: Path | str | None = None,
     resume: bool = False,
 ) -> Optimum:
@@ -70,7 +70,7 @@ def optimize(
         initial: parameter values or an `Optimum` to start from; or the largest modulus of the random unconstrained
             coordinates to start from, 2 by default (networks want less).
         precision: "float64" or "float32".
-        progress: of the methods of Optax: "auto", "rich", "plain", "json", "notebook" or "none".
+        progress: of the methods of Optax: "auto", "rich", "plain", "json", "notebook" or "none" (False).
         output: directory for their checkpoints, or its address (`s3://bucket/mode`).
         resume: go on with the descent in `output`, if there is one; it ends where it would have without interruption.
 

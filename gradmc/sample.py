@@ -65,7 +65,7 @@ def sample(
     batch: Mapping[str, int] | None = None,
     precision: Precision = "float64",
     check: bool = True,
-    progress: str = "auto",
+    progress: str | bool = "auto",
     output: Path | str | None = None,
     resume: bool = False,
     keep: Keep | None = None,
@@ -119,7 +119,7 @@ def sample(
         precision: "float64" or "float32".
         check: compare, before sampling, the compiled value with plain Python's and the gradient with a difference
             quotient (docs/check.md).
-        progress: "auto", "rich", "plain", "json", "notebook" or "none".
+        progress: "auto", "rich", "plain", "json", "notebook" or "none" (False).
         output: directory of a run, to which draws are streamed and checkpoints saved, as by `gradmc sample`, or an
             address of fsspec (`s3://bucket/run`), to which its files are put as it goes on; None keeps draws in memory
             alone.

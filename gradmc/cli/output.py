@@ -158,8 +158,11 @@ def describe_error(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.filename is not None:  # one of gradmc's own says more
         reason = error.strerror or type(error).__name__
         return UsageError.exit_code, f"{reason}: {error.filename}; check the path, its permissions and the disk"
-    if isinstance(error, ValueError) and (setting := re.search(r"environment '(JAX_\w+)'", str(error))):
-        return UsageError.exit_code, f"JAX does not start: {error}; unset {setting[1]}"
+    if isinstance(error, ValueError) and (
+        setting := re.search(r"environment '(JAX_\w+)'|JAX flag (jax_\w+)", str(error))
+    ):
+        name = setting[1] or setting[2].upper()
+        return UsageError.exit_code, f"JAX does not start: {error}; unset {name}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     message = (

@@ -57,7 +57,7 @@ def environment_layer(environment: Mapping[str, str]) -> Layer:
         if rest == name or ENVIRONMENT_SEPARATOR not in rest:
             continue
         key = _key_of(rest.replace(ENVIRONMENT_SEPARATOR, "."))
-        layer[key] = SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}")
+        _put(layer, key, SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"environment variable {name}"))
     return layer
 
 
@@ -72,22 +72,27 @@ def _key_of(written: str) -> str:
 
 
 def option_layer(overrides: Iterable[tuple[str, str]]) -> Layer:
-    """Options such as `--sampler.draws 2000`."""
-    return {
-        key: SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"option --{key}") for key, text in overrides
-    }
+    """Options such as `--sampler.draws 2000`; later ones over earlier ones."""
+    layer: Layer = {}
+    for key, text in overrides:
+        _put(layer, key, SourcedValue(absolute(key, parse_value(text), Path.cwd()), f"option --{key}"))
+    return layer
 
 
 def merge(layers: Iterable[Layer]) -> Layer:
     """Later layers over earlier ones; `a.b` and `a.b.c` of different layers do not mix."""
     merged: Layer = {}
     for layer in layers:
-        for key in layer:
-            shadowed = [old for old in merged if old.startswith(f"{key}.") or key.startswith(f"{old}.")]
-            for old in shadowed:
-                del merged[old]
-        merged |= layer
+        for key, entry in layer.items():
+            _put(merged, key, entry)
     return merged
+
+
+def _put(layer: Layer, key: str, entry: SourcedValue) -> None:
+    """Set an entry over what it does not mix with: the tables above it that are set as a whole, and their entries."""
+    for old in [old for old in layer if old.startswith(f"{key}.") or key.startswith(f"{old}.")]:
+        del layer[old]
+    layer[key] = entry
 
 
 def nest(layer: Layer) -> dict[str, Any]:

@@ -173,14 +173,17 @@ def ess(draws: np.ndarray) -> np.ndarray:
 
 
 def _mean_autocovariance(draws: np.ndarray) -> np.ndarray:
-    """Autocovariances at every lag, averaged over the chains, shape (quantity, lag)."""
-    from scipy.fft import irfft, next_fast_len, rfft
+    """Autocovariances at every lag, averaged over the chains, shape (quantity, lag).
+
+    NumPy's transform, since SciPy's (as fast) stops at an `OMP_NUM_THREADS` of several levels ("4,2").
+    """
+    from scipy.fft import next_fast_len
 
     count = draws.shape[2]
     length = next_fast_len(2 * count, real=True)
-    spectrum: Any = rfft(draws - draws.mean(axis=2, keepdims=True), n=length, axis=2)
+    spectrum = np.fft.rfft(draws - draws.mean(axis=2, keepdims=True), n=length, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    covariance: Any = irfft(power, n=length, axis=1)
+    covariance = np.fft.irfft(power, n=length, axis=1)
     return covariance[:, :count] / count
 
 

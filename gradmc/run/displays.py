@@ -11,14 +11,16 @@ from gradmc.run.progress import Display, NoProgress
 KINDS = ("auto", "rich", "plain", "json", "notebook", "none")
 
 
-def choose_display(kind: str = "auto", stream: TextIO | None = None) -> Display:
+def choose_display(kind: str | bool = "auto", stream: TextIO | None = None) -> Display:
     """The display of a kind; `auto` takes what fits the place where the output goes.
 
     Args:
-        kind: one of `auto`, `rich`, `plain`, `json`, `notebook`, `none`.
+        kind: one of `auto`, `rich`, `plain`, `json`, `notebook`, `none`; True is `auto`, False is `none`.
         stream: where to write; standard error by default.
     """
     out = stream or sys.stderr or StringIO()
+    if isinstance(kind, bool):
+        kind = "auto" if kind else "none"
     if kind == "auto":
         kind = _fitting(out)
     match kind:

@@ -22,6 +22,9 @@ CHEAP = ["--sampler.kernel=hmc", "--sampler.metric=diagonal", "--sampler.start=u
         ("JAX_PLATFORMS", "cuda", "JAX finds no device to compute on"),
         ("JAX_PLATFORMS", "nonsense", "unset it, or set JAX_PLATFORMS=cpu"),
         ("JAX_ENABLE_X64", "maybe", "unset JAX_ENABLE_X64"),
+        ("JAX_NUM_CPU_DEVICES", "some", "unset JAX_NUM_CPU_DEVICES"),
+        ("JAX_DISABLE_JIT", "1", "unset JAX_DISABLE_JIT"),
+        ("JAX_CHECK_TRACER_LEAKS", "1", "unset JAX_CHECK_TRACER_LEAKS"),
     ],
 )
 def test_jax_that_does_not_start(project: Path, variable: str, value: str, message: str) -> None:

@@ -61,6 +61,14 @@ def test_precedence_and_origins(config: Path) -> None:
     assert "sampler.warmup" not in loaded.origins
 
 
+def test_the_last_of_options_that_do_not_mix_wins(config: Path) -> None:
+    table, name = ("sampler.start.name", "uniform"), ("sampler.start", "pathfinder")
+    assert load_config(config, [table, name], {}).config.sampler.start == "pathfinder"
+    assert load_config(config, [name, table], {}).config.sampler.start == {"name": "uniform"}
+    environment = {"GRADMC_SAMPLER__START": "pathfinder", "GRADMC_SAMPLER__START__NAME": "uniform"}
+    assert load_config(config, environment=environment).config.sampler.start == {"name": "uniform"}
+
+
 def test_an_option_may_replace_a_table_entry(config: Path) -> None:
     loaded = load_config(config, [("data.K", "[1, 2]"), ("stop.mcse.mu", "0.1")], {})
     assert loaded.config.data["K"] == [1, 2]

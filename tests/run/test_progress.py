@@ -144,6 +144,11 @@ def test_auto_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert in_notebook()
 
 
+def test_yes_and_no_are_kinds_too() -> None:
+    assert type(choose_display(False)).__name__ == "NoProgress"
+    assert type(choose_display(True, io.StringIO())).__name__ == "PlainProgress"
+
+
 def test_unknown_displays_are_refused() -> None:
     with pytest.raises(UsageError, match="unknown progress display 'loud'; choose one of auto, rich"):
         choose_display("loud")
