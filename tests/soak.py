@@ -298,7 +298,7 @@ class Trial:
 
     def complain(self, what: str, *results: dict[str, Any]) -> None:
         """Note what went wrong; the run is kept."""
-        said = " | ".join(f"code {result.get('code')}: {result.get('err', '')[-800:]}" for result in results)
+        said = " | ".join(f"code {result.get('code')}: {result.get('err', '')[-4000:]}" for result in results)
         self.soak.wrong.append(f"{what}: {said} (in {self.directory})")
 
 

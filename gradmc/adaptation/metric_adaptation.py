@@ -24,10 +24,11 @@ from gradmc.records import record
 
 @record
 class History:
-    """The latest draws of warmup and the gradients there: a ring, in which transition t wrote row `t % rows`."""
+    """The latest draws of warmup, gradients and log densities there: a ring; transition t wrote row `t % rows`."""
 
     draws: Float[Array, "rows dim"]
     gradients: Float[Array, "rows dim"]
+    log_densities: Float[Array, "rows"]
 
 
 class MetricAdaptation[M: Metric, S](Protocol):

@@ -1,10 +1,10 @@
 """Dense and low-rank mass matrices, computed on the host between chunks from a window of draws and gradients.
 
 Eigenvalue problems would keep the sampling loop from being one native function, so the compiled loop only records
-(draw, gradient) pairs in a ring (`gradmc.run.machine`), and the host loop stops the chain at the transitions that
-`next_update` names.  Each estimate (`gradmc.adaptation.spectrum`) uses the later half of warmup so far.  Until the
-first one finds a direction worth stretching, the diagonal metric of `gradmc.adaptation.diagonal` is in force and adapts
-at every transition.
+draws, gradients and log densities in a ring (`gradmc.run.machine`), and the host loop stops the chain at the
+transitions that `next_update` names.  Each estimate (`gradmc.adaptation.spectrum`) uses the later half of warmup so
+far, since the chain came to where the mass is.  Until the first one finds a direction worth stretching, the diagonal
+metric of `gradmc.adaptation.diagonal` is in force and adapts at every transition.
 """
 
 import dataclasses
@@ -33,8 +33,10 @@ FIRST_UPDATE = 20  # transitions after which directions that a start has found a
 DIAGONAL = 100  # transitions in which the diagonal metric finds the way to the bulk of the mass, where it is in force
 LEAST_UPDATE = 20  # a short warmup ends with an estimate, unless it is shorter than this
 UPDATE_GROWTH = 1.5
+LOOK_GROWTH = 1.2  # so much later one looks whether the chain has come to the mass since
 CUTOFF = 1.5  # a low-rank metric leaves eigenvalues between 1 / CUTOFF and CUTOFF alone (2: 4 % fewer ESS per gradient)
 RESOLUTION = 1e3  # in units of rounding: the shortest stretch beside 1 and the longest that F can still hold
+LATEST = 10  # draws that tell where a chain is now, at least
 TRANSIT = 0.7  # mean gradient, in units of its spread, beyond which a chain is still on its way (measured: 0.5 to 1)
 
 
@@ -62,19 +64,49 @@ def stretch_of(values: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
 
 
 def next_update(transition: int, warmup: int) -> int | None:
-    """The first transition count above `transition` at which the metric is computed anew."""
+    """The first transition count above `transition` at which the metric may be computed anew.
+
+    Between two updates is a look, where it is if the chain has come to the mass since (`latest`).
+    """
     due, last = FIRST_UPDATE, final_start(warmup)
     while due <= transition:
-        due = int(due * UPDATE_GROWTH)
+        look = int(due * LOOK_GROWTH)
+        due = look if look > transition else int(due * UPDATE_GROWTH)
     due = min(due, last)
     return due if due > transition and due >= LEAST_UPDATE else None
 
 
-def recent(history: History, transition: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws and gradients of the later half of the transitions so far, as far as the ring holds them."""
+def is_look(transition: int) -> bool:
+    """Whether this is a look between two updates, unless warmup ends with it."""
+    due = FIRST_UPDATE
+    while due < transition and int(due * LOOK_GROWTH) != transition:
+        due = int(due * UPDATE_GROWTH)
+    return due < transition
+
+
+def latest(history: History, transition: int, *, final: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Draws and gradients for an estimate: of the later half of the transitions, as far as the ring holds them.
+
+    Those before the chain came to where the mass is are left out (`arrival`).  None where this is a look only, and none
+    of them was: a chain that comes there moves by a metric of elsewhere, in long trees, until it has one of here.
+    """
     rows = history.draws.shape[0]
     index = np.arange(transition - min(transition - transition // 2, rows), transition) % rows
-    return np.asarray(history.draws)[index], np.asarray(history.gradients)[index]
+    before = arrival(np.asarray(history.log_densities)[index])
+    if before == 0 and is_look(transition) and not final:
+        return None
+    return np.asarray(history.draws)[index[before:]], np.asarray(history.gradients)[index[before:]]
+
+
+def arrival(log_densities: np.ndarray) -> int:
+    """How many of the draws with these log densities, (n,), came before those where the last quarter is.
+
+    They go up to the last one that lies 10 and six standard deviations below the median of the last quarter, or of the
+    last ten draws.
+    """
+    latest = log_densities[-max(len(log_densities) // 4, LATEST) :]
+    far = log_densities < np.median(latest) - 10 - 6 * np.std(latest)
+    return int(np.max(np.flatnonzero(far), initial=-1)) + 1
 
 
 def history_rows(dim: int, itemsize: int) -> int:
@@ -134,7 +166,10 @@ class LowRank:
         """The metric from the latest draws; None where the present one should stay."""
         if transition < DIAGONAL and int(metric.used) == 0 and not final:
             return None
-        draws, gradients = recent(history, transition)
+        rows = latest(history, transition, final=final)
+        if rows is None:
+            return None
+        draws, gradients = rows
         if in_transit(gradients):  # directions learnt elsewhere may be wrong here: back to the scales, which adapt
             return dataclasses.replace(metric, used=np.int32(0)) if int(metric.used) else None
         spectrum = estimate(draws, gradients, self.rank)
@@ -196,7 +231,8 @@ class Dense:
         """The metric from the latest draws; None where they give none."""
         if transition < DIAGONAL and not final:
             return None
-        spectrum = estimate(*recent(history, transition))
+        rows = latest(history, transition, final=final)
+        spectrum = None if rows is None else estimate(*rows)
         return None if spectrum is None else self.metric(spectrum, np.dtype(metric.factor.dtype))
 
     @one_thread()

@@ -38,6 +38,7 @@ START, SEARCH, RUN, EVALUATE, FAILED = (np.int32(phase) for phase in range(5))
 
 OWN_STATISTICS: Mapping[str, np.dtype] = {"lp": np.dtype(float), "step_size": np.dtype(float)}
 """Statistics of a draw that no kernel need tell."""
+LOG_DENSITY = list(OWN_STATISTICS).index("lp")  # the column
 
 type LogDensity = Callable[[jax.Array, Any], jax.Array]
 type Chosen = Callable[[Any, Event], Any]
@@ -164,12 +165,12 @@ class Machine:
             adapted=adapted,
         )
         rows = self.adaptation.history_rows(self.dim, self.dtype.itemsize)
-        table = jnp.zeros((rows, self.dim), self.dtype)
+        table, column = jnp.zeros((rows, self.dim), self.dtype), jnp.zeros(rows, self.dtype)
         return State(
             key=jnp.zeros(2, jnp.uint32),
             chain=chain,
             workspace=self.kernel.workspace(self.dim, self.dtype),
-            history=History(draws=table, gradients=table) if rows else None,
+            history=History(draws=table, gradients=table, log_densities=column) if rows else None,
         )
 
     def advance(
@@ -261,6 +262,7 @@ class Machine:
             history = History(
                 draws=write_row(history.draws, row, entry.position, warm),
                 gradients=write_row(history.gradients, row, entry.gradient, warm),
+                log_densities=write_row(history.log_densities, row, entry.statistics[LOG_DENSITY], warm),
             )
         return Tables(
             positions=write_row(tables.positions, entry.row, entry.position, write),

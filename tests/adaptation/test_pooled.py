@@ -12,10 +12,15 @@ FACTOR = np.array([[2.0, 0.0, 0.0], [1.8, 0.5, 0.0], [0.0, 0.0, 30.0]])
 COVARIANCE = FACTOR @ FACTOR.T
 
 
+def of(draws: np.ndarray, gradients: np.ndarray) -> History:
+    """Of chains of one log density."""
+    return History(draws=draws, gradients=gradients, log_densities=np.zeros(draws.shape[:2]))  # pyright: ignore
+
+
 def history(rng: np.random.Generator) -> History:
     """Draws of a normal, with their gradients."""
     draws = rng.standard_normal((CHAINS, ROWS, 3)) @ FACTOR.T
-    return History(draws=draws, gradients=-draws @ np.linalg.inv(COVARIANCE))  # pyright: ignore
+    return of(draws, -draws @ np.linalg.inv(COVARIANCE))
 
 
 def covariance(spectrum: object) -> np.ndarray:
@@ -50,7 +55,7 @@ def test_lost_chains_do_not_count(rng: np.random.Generator) -> None:
     draws, gradients = plain.draws.copy(), plain.gradients.copy()
     draws[:10] += 1e6
     gradients[10] = np.nan
-    found, want = pooled_estimate(History(draws=draws, gradients=gradients), 40), pooled_estimate(plain, 40)
+    found, want = pooled_estimate(of(draws, gradients), 40), pooled_estimate(plain, 40)
     assert found is not None
     assert want is not None
     np.testing.assert_allclose(found.scale, want.scale, rtol=0.2)
@@ -58,14 +63,14 @@ def test_lost_chains_do_not_count(rng: np.random.Generator) -> None:
 
 def test_on_the_way_only_scales_are_learnt(rng: np.random.Generator) -> None:
     plain = history(rng)
-    found = pooled_estimate(History(draws=plain.draws, gradients=plain.gradients + 50.0), 40)
+    found = pooled_estimate(of(plain.draws, plain.gradients + 50.0), 40)
     assert found is not None
     assert found.values.size == 0
 
 
 def test_nothing_is_made_of_nothing() -> None:
     table = np.full((CHAINS, ROWS, 3), np.nan)
-    assert pooled_estimate(History(draws=table, gradients=table), 40) is None  # pyright: ignore
+    assert pooled_estimate(of(table, table), 40) is None
 
 
 def acceptance(step: float) -> float:

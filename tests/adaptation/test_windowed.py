@@ -15,10 +15,12 @@ from gradmc.adaptation.windowed import (
     Dense,
     History,
     LowRank,
+    arrival,
     history_rows,
     in_transit,
+    is_look,
+    latest,
     next_update,
-    recent,
 )
 from tests.adaptation.covariances import condition_after, random_covariance
 from tests.adaptation.feed import draw_of, info_of, normal_pairs
@@ -56,6 +58,10 @@ class TestUpdates:
         assert next_update(0, warmup) is None
         assert not any(is_due(t, warmup) for t in range(warmup + 1))
 
+    def test_looks_come_between_updates(self) -> None:
+        assert [t for t in range(500) if is_due(t, 500) and not is_look(t)] == [20, 30, 45, 67, 100, 150, 225, 337, 425]
+        assert [t for t in range(500) if is_due(t, 500) and is_look(t)] == [24, 36, 54, 80, 120, 180, 270, 404]
+
     def test_between_two_updates_the_next_one_is_named(self) -> None:
         for transition in range(500):
             due = next_update(transition, 500)
@@ -64,19 +70,29 @@ class TestUpdates:
 
 
 class TestHistory:
-    """The ring of draws and gradients."""
+    """The ring of draws, gradients and log densities."""
 
     def test_the_later_half_is_recent(self, rng: np.random.Generator) -> None:
         rows = 32
         draws, gradients = rng.standard_normal((2, 100, 2))
         for count in (1, 2, 5, 31, 32, 33, 63, 100):
-            ring = History(draws=np.zeros((rows, 2)), gradients=np.zeros((rows, 2)))
+            ring = History(draws=np.zeros((rows, 2)), gradients=np.zeros((rows, 2)), log_densities=np.zeros(rows))
             for t in range(count):
                 ring.draws[t % rows], ring.gradients[t % rows] = draws[t], gradients[t]
-            got = recent(ring, count)
+            got = latest(ring, count, final=True)
+            assert got is not None
             wanted = min(count - count // 2, rows)
             np.testing.assert_array_equal(got[0], draws[count - wanted : count])
             np.testing.assert_array_equal(got[1], gradients[count - wanted : count])
+
+    def test_draws_on_the_way_are_not_recent(self, rng: np.random.Generator) -> None:
+        log_densities = np.r_[np.full(60, -1100.0), rng.normal(-640, 8, 20)]
+        ring = History(draws=np.arange(160.0).reshape(80, 2), gradients=np.ones((80, 2)), log_densities=log_densities)
+        got = latest(ring, 80, final=False)
+        assert got is not None
+        np.testing.assert_array_equal(got[0], ring.draws[60:])
+        assert is_look(80)
+        assert latest(dataclasses.replace(ring, log_densities=np.zeros(80)), 80, final=False) is None
 
     @pytest.mark.parametrize("dim", [1, 100, 5_000, 100_000])
     def test_its_room_is_bounded(self, dim: int) -> None:
@@ -84,6 +100,28 @@ class TestHistory:
         assert 32 <= rows <= 1024
         assert rows == 32 or 2 * rows * dim * 8 <= 8 << 20
         assert min(dim, 2 * rows) <= 256, "the eigenvalue problems stay small"
+
+
+class TestArrival:
+    """Where the draws begin that tell of the mass."""
+
+    def test_before_a_jump_nothing_counts(self, rng: np.random.Generator) -> None:
+        there = rng.normal(-640, 8, 40)
+        assert arrival(np.r_[np.linspace(-1e6, -900, 110), there]) == 110
+        assert arrival(np.r_[there, -1e9, there]) == 41
+
+    def test_a_chain_on_its_way_keeps_its_latest_draws(self) -> None:
+        assert 0 < arrival(np.linspace(-1e6, -1e3, 100)) < 75
+
+    @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 40])
+    def test_few_draws(self, count: int) -> None:
+        assert arrival(np.full(count, -3.0)) == 0
+
+    @pytest.mark.parametrize("dim", [1, 2, 30, 10_000])
+    def test_draws_of_a_normal_all_count(self, dim: int, rng: np.random.Generator) -> None:
+        """A draw lies so low with probability 2e-6 at most (dim 1, where chi2 > 28.5): in 20,000 with 0.04."""
+        cut = [arrival(-rng.chisquare(dim, 100) / 2) for _ in range(200)]
+        assert np.count_nonzero(cut) <= 2
 
 
 def test_gradients_of_one_sign_mean_transit(rng: np.random.Generator) -> None:
@@ -94,7 +132,7 @@ def test_gradients_of_one_sign_mean_transit(rng: np.random.Generator) -> None:
 
 
 def filled(draws: np.ndarray, gradients: np.ndarray) -> History:
-    return History(draws=draws, gradients=gradients)
+    return History(draws=draws, gradients=gradients, log_densities=np.zeros(len(draws)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -8,6 +8,7 @@ Answers with one JSON object per line: `code` (negative for a signal), `seconds`
 """
 
 import errno
+import faulthandler
 import importlib
 import json
 import math
@@ -35,6 +36,7 @@ def child(request: dict, stderr: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run may be started under nohup
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(stderr, 2)
+    faulthandler.enable(stderr)
     driver.CHUNK_SECONDS = request.get("chunk_seconds", driver.CHUNK_SECONDS)
     signals.GRACE = request.get("grace", signals.GRACE)
     if request.get("every_chunk"):
@@ -75,6 +77,8 @@ def wait(pid: int, limit: float) -> tuple[int, bool]:
             return status, False
         if time.monotonic() - since > limit or worked(pid) > limit:
             if worked(pid) > limit or worked(pid) - before < HARDLY:
+                os.kill(pid, signal.SIGABRT)  # tells where its threads are
+                time.sleep(1.0)
                 os.kill(pid, signal.SIGKILL)
                 return os.waitpid(pid, 0)[1], True
             since, before = time.monotonic(), worked(pid)
