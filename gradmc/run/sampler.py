@@ -317,7 +317,7 @@ class Sampler:
         leaves = jax.tree_util.tree_leaves_with_path(lane.state)
         arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
         counts = {name: getattr(lane, name).copy() for name in COUNTS}
-        return {**arrays, **counts, FIRST_POINTS: np.asarray(lane.points[:, 0])}
+        return {**arrays, **counts, FIRST_POINTS: np.asarray(lane.points)[:, 0]}
 
     def restore(self, lane: Lane, arrays: Mapping[str, np.ndarray]) -> None:
         """Put a lane into a saved state.
@@ -336,7 +336,7 @@ class Sampler:
             return saved
 
         counts = {name: np.array(load(name, getattr(lane, name))) for name in COUNTS}
-        firsts = load(FIRST_POINTS, lane.points[:, 0])
+        firsts = load(FIRST_POINTS, np.asarray(lane.points)[:, 0])
         lane.state = jax.tree_util.tree_map_with_path(
             lambda path, leaf: load(jax.tree_util.keystr(path), leaf), lane.state
         )
