@@ -27,10 +27,11 @@ from gradmc.run.approximations import explain_batches
 from gradmc.run.described import run_attributes
 from gradmc.run.losses import explain_losses
 from gradmc.run.peers import dismissing, leads, several
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import Display
 from gradmc.run.recorded import Watch
 from gradmc.run.remote import driving_on
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.seams import explain_seams
 from gradmc.run.settings import Settings
 from gradmc.run.signals import Requests, listening

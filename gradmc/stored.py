@@ -14,6 +14,7 @@ from gradmc.results.files import StorageError
 from gradmc.results.labels import Labels
 from gradmc.results.ledger import Ledger
 from gradmc.results.manifest import run_of
+from gradmc.results.plain_tree import read_plainly
 from gradmc.results.run_directory import RunDirectory
 from gradmc.results.verifying import verify
 from gradmc.results.zarr_store import ZarrStore
@@ -32,7 +33,7 @@ from gradmc.selfcheck import Outcome as Checked
 from gradmc.selfcheck import prepare_checked
 
 SELF_CHECK = "self_check"
-LATER = ("gradmc.results.tree", "gradmc.diagnostics", "arviz_base", "scipy.special", "scipy.fft")
+LATER = ("gradmc.diagnostics", "numpy.fft")
 """What the end of a run needs."""
 
 
@@ -160,7 +161,7 @@ def _draw(ledger: Ledger, task: Task, around: Surroundings, *, resume: bool) -> 
         attributes = run_attributes(sampler, manifest["sampling_seconds"], manifest["start"])
         hashes = {f"{key}_hash": value for key, value in task.identity.items() if "." not in key}
         store.finalize({**attributes, **checked.attributes(), **hashes})
-        tree, thin = store.to_datatree(), task.work.keep.thin
+        tree, thin = read_plainly(run.draws), task.work.keep.thin
         store.finalize(
             explain_losses(sampler, task.work.density, tree, thin=thin)
             | explain_seams(sampler, task.work.density, tree, thin=thin)

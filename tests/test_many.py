@@ -23,7 +23,7 @@ from gradmc.density.reals import counts
 from gradmc.errors import UsageError
 from gradmc.many import FitTask, Many, named
 from gradmc.results import files
-from gradmc.run import sampler
+from gradmc.run import preparing
 from gradmc.session import SamplingWarning
 
 SHORT = {"chains": 2, "warmup": 60, "draws": 20}
@@ -77,8 +77,8 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any
     known.forget()
     place, compiled = tmp_path_factory.mktemp("many"), []
     with pytest.MonkeyPatch.context() as patch:
-        once = sampler.compile_run
-        patch.setattr(sampler, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
+        once = preparing.compile_run
+        patch.setattr(preparing, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
         tree = many({**sets(), "ill": {"y": [1.0, np.inf, 2.0]}}, output=place).load()
     yield place, tree, len(compiled)
     known.forget()
@@ -166,8 +166,8 @@ def visits(rows: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("pad", "programs"), [("visit", 1), ({"visit": 40}, 2)])
 def test_data_sets_of_fifty_lengths_are_compiled_once(pad: Any, programs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled, once = [], sampler.compile_run
-    monkeypatch.setattr(sampler, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
+    compiled, once = [], preparing.compile_run
+    monkeypatch.setattr(preparing, "compile_run", lambda *a, **k: (compiled.append(1), once(*a, **k))[1])
     labelled = {"y": [0.5, 1.0], "kind": [0, 1], "shift": [0.0, 1.0], "visit": ["a", "b"]}
     tiny = {"chains": 1, "warmup": 5, "draws": 2, "kernel": "hmc", "start": "uniform"}
     data = {**{str(rows): visits(rows) for rows in range(3, 52)}, "labelled": labelled, "empty": visits(0)}

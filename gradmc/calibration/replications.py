@@ -23,8 +23,9 @@ from gradmc.program.model import Model
 from gradmc.program.parcel import Parcel, packed
 from gradmc.results.prediction import simulate
 from gradmc.run.driver import Driver, point_table
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import NoProgress
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.tasks import executor_of, outcomes, refuse_other_versions, versions
 

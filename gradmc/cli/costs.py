@@ -34,7 +34,7 @@ BASE_BYTES = 400e6
 
 def predict_costs(config: Config, problem: Problem, adapted: list[dict[str, Any]] | None, common: Common) -> int:
     """Compile, time one gradient, and print what the run would cost; `adapted` is that of a warm start."""
-    from gradmc.run.sampler import prepare, without_terms
+    from gradmc.run.preparing import prepare, without_terms
     from gradmc.run.warm_start import warm_start
 
     with problem.density.differentiating():

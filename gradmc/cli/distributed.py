@@ -9,7 +9,7 @@ from gradmc.cli.problem import build_problem
 from gradmc.config import load_config
 from gradmc.errors import UsageError
 from gradmc.run.peers import dismissing, joined, leads, meet
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 
 
 @dataclass(frozen=True, slots=True)

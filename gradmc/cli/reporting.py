@@ -118,10 +118,9 @@ def assess(run: RunDirectory, without: tuple[int, ...] = ()) -> Assessment | Non
         return kept
     if stamp is None and run.read_manifest().get("status") not in COMPLETE:
         return None
-    tree = open_stored(run)
+    tree = without_chains(open_stored(run), without) if without else _read_stored(run)
     if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
         return None
-    tree = without_chains(tree, without)
     table = summarise(tree)
     assessment = Assessment(table, check(tree, table))
     if status_of(run) != "running" and not without:
@@ -137,13 +136,26 @@ def open_stored(run: RunDirectory) -> Any:
         UsageError: the run has no draws yet.
         ResumeError: its files are not those that it wrote, or gone.
     """
-    from gradmc.results.manifest import run_of
     from gradmc.results.verifying import open_verified
+
+    return open_verified(run.draws, run=_written(run))
+
+
+def _read_stored(run: RunDirectory) -> Any:
+    """The same without xarray, as far as summary and checks need it."""
+    from gradmc.results.verifying import read_verified
+
+    return read_verified(run.draws, run=_written(run))
+
+
+def _written(run: RunDirectory) -> str:
+    """What identifies a run, whose draws must be there if it is complete."""
+    from gradmc.results.manifest import run_of
 
     manifest = run.read_manifest()
     if manifest.get("status") in COMPLETE and _stamp(run) is None:
         raise ResumeError(f"{run.draws / 'zarr.json'} is gone; restore it, or start a new run")
-    return open_verified(run.draws, run=run_of(manifest))
+    return run_of(manifest)
 
 
 def render_assessment(assessment: Assessment, *, show_all: bool = False) -> str:

@@ -45,7 +45,7 @@ def check_acceptance(tree: Any) -> Check | None:
         target=target,
         limit=max(target - GAP, target / 2),
         warmup=int(tree.attrs.get("tuning_steps", ENOUGH_WARMUP)),
-        diverged="diverging" in statistics and bool(statistics["diverging"].any()),
+        diverged="diverging" in statistics and bool(statistics["diverging"].values.any()),
     )
 
 

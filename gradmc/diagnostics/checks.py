@@ -154,7 +154,7 @@ def check_r_hat(tree: Any, summary: Summary) -> Check:
         str(tree.attrs.get("metric", "")),
     )
     saturated = statistics.get("reached_max_treedepth")
-    cut = saturated is not None and not cause.first and float(saturated.mean()) >= SATURATED_SHARE
+    cut = saturated is not None and not cause.first and float(saturated.values.mean()) >= SATURATED_SHARE
     advice = f"see first to the trajectories that are cut off; {cause.advice}" if cut else cause.advice
     return Check("r_hat", False, largest, R_HAT_MAX, f"{finding}: {cause.finding}", advice, cause.first)
 

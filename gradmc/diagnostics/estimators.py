@@ -5,6 +5,7 @@ Carpenter & Bürkner 2021, https://doi.org/10.1214/20-BA1221), as `arviz_stats` 
 take draws of shape (quantity, chain, draw).
 """
 
+import functools
 import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,6 @@ def _split(draws: np.ndarray) -> np.ndarray:
 
 def _z_scores(draws: np.ndarray) -> np.ndarray:
     """Normal scores of the ranks among all draws of a quantity; equal draws share their mean rank."""
-    from scipy.special import ndtri
-
     flat = draws.reshape(len(draws), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
@@ -84,10 +83,18 @@ def _z_scores(draws: np.ndarray) -> np.ndarray:
     last = np.ones(flat.shape, bool)
     last[:, :-1] = new[:, 1:]
     end = np.minimum.accumulate(np.where(last, places, size - 1)[:, ::-1], axis=1)[:, ::-1]
-    scores = ndtri((1.0 + 0.5 * np.arange(2 * size - 1) - 0.375) / (size + 0.25))  # of all ranks, halves included
     found = np.empty(flat.shape)
-    np.put_along_axis(found, order, scores[first + end], axis=1)
+    np.put_along_axis(found, order, scores(size)[first + end], axis=1)
     return found.reshape(draws.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def scores(size: int) -> np.ndarray:
+    """Normal scores of the ranks 1, 1.5, 2, ... of so many draws; SciPy's quantile takes longer to import."""
+    from statistics import NormalDist
+
+    shares = (1.0 + 0.5 * np.arange(2 * size - 1) - 0.375) / (size + 0.25)
+    return np.fromiter(map(NormalDist().inv_cdf, shares.tolist()), float, len(shares))
 
 
 def _r_hat(split: np.ndarray, ranked: np.ndarray, superchains: np.ndarray | None) -> np.ndarray:
@@ -175,16 +182,25 @@ def ess(draws: np.ndarray) -> np.ndarray:
 def _mean_autocovariance(draws: np.ndarray) -> np.ndarray:
     """Autocovariances at every lag, averaged over the chains, shape (quantity, lag).
 
-    NumPy's transform, since SciPy's (as fast) stops at an `OMP_NUM_THREADS` of several levels ("4,2").
+    NumPy's transform: SciPy's takes longer to import, and stops at an `OMP_NUM_THREADS` of several levels ("4,2").
     """
-    from scipy.fft import next_fast_len
-
     count = draws.shape[2]
-    length = next_fast_len(2 * count, real=True)
+    length = fast_length(2 * count)
     spectrum = np.fft.rfft(draws - draws.mean(axis=2, keepdims=True), n=length, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    covariance = np.fft.irfft(power, n=length, axis=1)
-    return covariance[:, :count] / count
+    return np.fft.irfft(power, n=length, axis=1)[:, :count] / count
+
+
+def fast_length(least: int) -> int:
+    """The smallest product of powers of 2, 3 and 5 that is at least so large: Fourier transforms of it are fast."""
+    found, five = 1 << (least - 1).bit_length(), 1
+    while five < found:
+        odd = five
+        while odd < found:
+            found = min(found, odd << (-(-least // odd) - 1).bit_length())
+            odd *= 3
+        five *= 5
+    return found
 
 
 def columns(found: Mapping[str, Any], probability: float) -> dict[str, Any]:

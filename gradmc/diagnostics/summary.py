@@ -13,6 +13,7 @@ import numpy as np
 
 from gradmc.diagnostics.estimators import columns, estimates
 from gradmc.errors import UsageError
+from gradmc.results.arviz_settings import interval_probability
 from gradmc.results.leaving_out import left_out
 
 
@@ -96,18 +97,16 @@ def summarise(tree: Any, *, group: str = "posterior", variables: Sequence[str] |
         raise UsageError(f"expected draws with the group {group!r}, as gm.sample returns, got {type(tree).__name__}")
     if is_empty(tree, group):
         raise UsageError(f"group {group!r} has no draws: there is nothing to summarise")
-    from arviz_base import rcParams
-
     dataset = tree[group].to_dataset()
     chosen = list(dataset.data_vars) if variables is None else list(variables)
-    probability = float(rcParams["stats.ci_prob"])
+    probability = interval_probability()
     superchains = superchains_of(tree, dataset["chain"].values)
     names: list[str] = []
     found: list[dict[str, Any]] = []
     for variable in chosen:
-        array = _as_real(dataset[variable]).transpose("chain", "draw", ...)
+        array = dataset[variable].transpose("chain", "draw", ...)
         names += _names(array)
-        draws = array.values.reshape(*array.shape[:2], -1)
+        draws = _as_real(array.values).reshape(*array.values.shape[:2], -1)
         told = estimates(np.moveaxis(draws, -1, 0), probability=probability, superchains=superchains)
         found.append(columns(told, probability))
     table = {name: np.concatenate([part[name] for part in found]).tolist() for name in found[0]} if found else {}
@@ -138,7 +137,7 @@ def _names(array: Any) -> list[str]:
     return [f"{array.name}[{', '.join(entry)}]" if entry else str(array.name) for entry in itertools.product(*labels)]
 
 
-def _as_real(array: Any) -> Any:
+def _as_real(array: np.ndarray) -> np.ndarray:
     """Counts and indicators as real numbers: differences of booleans and of unsigned integers are none."""
     return array.astype(float) if array.dtype.kind in "biu" else array
 

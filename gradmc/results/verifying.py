@@ -16,6 +16,7 @@ import numpy as np
 
 from gradmc.errors import ResumeError
 from gradmc.results.labels import SAMPLE_DIMS
+from gradmc.results.plain_tree import PlainTree, read_plainly
 from gradmc.results.reading import open_draws
 from gradmc.results.store import Checksums
 from gradmc.results.zarr_column import Column
@@ -71,6 +72,16 @@ def open_verified(path: Path, *, run: str = "") -> Any:
     if (path / "zarr.json").exists():
         verify(path, run=run)
     return open_draws(path)
+
+
+def read_verified(path: Path, *, run: str = "") -> PlainTree:
+    """What such a store holds, read without xarray.
+
+    Raises:
+        ResumeError: its files are not those that were written, or gone.
+    """
+    verify(path, run=run)
+    return read_plainly(path)
 
 
 def _check(path: Path, name: str, metadata: Mapping[str, Any], noted: list[Checksums], draws: int | None) -> None:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,24 @@ class ArrayFormat:
         else:
             plain = np.ascontiguousarray(chunk, dtype=self.dtype.newbyteorder("<"))
         return bytes(codec().encode(plain))
+
+    def read_from(self, path: Path) -> np.ndarray:
+        """The array from its chunks below a directory; what was never written has the fill value.
+
+        Raises:
+            ValueError, RuntimeError: the bytes of a chunk are not those of one.
+        """
+        texts = self.dtype.kind == "U"
+        found = np.full(self.shape, _fill_value(self.dtype), object if texts else self.dtype)
+        for index in np.ndindex(*(-(-size // step) for size, step in zip(self.shape, self.chunk, strict=True))):
+            try:
+                content = (path / chunk_key(index)).read_bytes()
+            except FileNotFoundError:
+                continue
+            whole = _decode_strings(codec().decode(content), self.chunk) if texts else self.decode(content)
+            part = found[(*(slice(i * step, (i + 1) * step) for i, step in zip(index, self.chunk, strict=True)), ...)]
+            part[...] = whole[tuple(slice(size) for size in part.shape)]
+        return found
 
     def decode(self, content: bytes) -> np.ndarray:
         """One whole chunk from its bytes (numbers only).
@@ -159,7 +178,7 @@ def group_metadata(
 
 def encode_json(content: Mapping[str, Any]) -> bytes:
     """The bytes of a `zarr.json`."""
-    return json.dumps(content, indent=1, allow_nan=False).encode()
+    return json.dumps(content, allow_nan=False).encode()
 
 
 def chunk_key(index: Sequence[int]) -> str:
@@ -189,3 +208,11 @@ def _encode_strings(chunk: np.ndarray) -> bytes:
     for text in texts:
         parts += [len(text).to_bytes(4, "little"), text]
     return b"".join(parts)
+
+
+def _decode_strings(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    texts, start = np.empty(math.prod(shape), object), 4
+    for k in range(len(texts)):
+        end = start + 4 + int.from_bytes(content[start : start + 4], "little")
+        texts[k], start = content[start + 4 : end].decode(), end
+    return texts.reshape(shape)

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from gradmc._imports import load
+from gradmc.results.plain_tree import read_plainly
 from gradmc.results.store import Store
 from gradmc.run.driver import Driver
 from gradmc.run.progress import Progress
@@ -94,8 +95,9 @@ class Watch:
             self.ending = ending
             driver.stop()
             self.progress.note(WHY[ending])
-        elif not self.imported:
-            import_readers(judging=self.monitor.targets.on_draws)
+        elif self.monitor.targets.on_draws and not self.imported:
+            with suppress(ImportError):  # raised again where it matters
+                load("arviz_stats")  # judging draws needs it; this thread has nothing else to do
             self.imported = True
         elif time.monotonic() >= self.next_ess:
             self.show_ess()
@@ -183,18 +185,9 @@ class StoredPosterior:
 
     def __call__(self) -> Mapping[str, np.ndarray] | None:
         """Variables of the posterior, each of shape (chain, draw, ...); None while there is nothing."""
-        from gradmc.results.reading import open_draws
-
         if not (self.path / "zarr.json").exists():
             return None
-        tree = open_draws(self.path)
-        if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
+        posterior = read_plainly(self.path).children.get("posterior")
+        if posterior is None or posterior.sizes.get("draw", 0) == 0:
             return None
-        return {str(name): array.values for name, array in tree["posterior"].data_vars.items()}
-
-
-def import_readers(*, judging: bool) -> None:
-    """Import what reading draws needs, and `judging` them, while the main thread has nothing else to do."""
-    with suppress(ImportError):  # raised again where it matters
-        for name in ("xarray", "zarr", *(["arviz_stats"] if judging else [])):
-            load(name)
+        return {name: array.values for name, array in posterior.data_vars.items()}

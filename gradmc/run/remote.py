@@ -21,8 +21,9 @@ from gradmc.density import Density
 from gradmc.errors import ClusterError, GradmcError
 from gradmc.program.parcel import Parcel, packed
 from gradmc.run.driver import Driver, Lane
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import ChainStatus
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.tasks import executor_of, refuse_other_versions, versions
 
@@ -41,7 +42,7 @@ class WorkerTask:
     Args:
         density: what is sampled.
         settings: how.
-        initial: as for `gradmc.run.sampler.prepare`.
+        initial: as for `gradmc.run.preparing.prepare`.
         schedule: of the adaptation.
         metric_stays: as in the plan.
     """
@@ -229,7 +230,7 @@ def driving_on(engine: Any, initial: Sequence[np.ndarray] | None) -> Callable[..
 
     Args:
         engine: as `gradmc.tasks.executor_of` takes it, or None.
-        initial: as for `gradmc.run.sampler.prepare`.
+        initial: as for `gradmc.run.preparing.prepare`.
     """
     if engine is None:
         return None

@@ -18,7 +18,8 @@ from gradmc.errors import SelfCheckError
 from gradmc.kernels.random import START_RADIUS, chain_key, start_on_host
 from gradmc.program.layout import shown
 from gradmc.program.plainly import Interrupted, Plain, interrupt, raised_at, run_plainly
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.preparing import prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.selfcheck.blamed_line import differing_term, line_of_gradient, line_of_value, worst_coordinate
 from gradmc.selfcheck.outcome import AGREES, OFF, UNCHECKED, Outcome
@@ -52,7 +53,7 @@ def prepare_checked(
     check: bool = True,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Sampler, Outcome]:
-    """`gradmc.run.sampler.prepare`, and meanwhile the self-check of the run, and what else there is to do.
+    """`gradmc.run.preparing.prepare`, and meanwhile the self-check of the run, and what else there is to do.
 
     Raises:
         SelfCheckError: plain Python gives another value than the compiled program.

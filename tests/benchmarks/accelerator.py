@@ -24,7 +24,7 @@ import gradmc as gm
 from gradmc.density import density
 from gradmc.diagnostics import summarise
 from gradmc.run.executor import Batch
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from models.eight_schools.model import eight_schools
 from models.garch11.model import garch11

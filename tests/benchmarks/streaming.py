@@ -21,9 +21,9 @@ import numpy as np
 import gradmc as gm
 from gradmc.results import Groups, Labels, ZarrStore
 from gradmc.results.reading import open_draws
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import NoProgress
 from gradmc.run.recorder import Recorder
-from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 
 DIMENSIONS = 100

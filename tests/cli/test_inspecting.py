@@ -13,7 +13,7 @@ import xarray as xr
 
 from gradmc.results.lock import locked
 from gradmc.results.sealed import seal
-from gradmc.run import sampler
+from gradmc.run import preparing
 from gradmc.run.progress import ChainStatus, NoProgress
 from gradmc.run.progress_file import FileProgress
 from gradmc.run.stopping import Monitor
@@ -244,8 +244,8 @@ def test_the_time_budget_counts_compiling(project: Path, gradmc: Gradmc, monkeyp
         began.append(made.began)
         return made
 
-    gradmc_compile_run = sampler.compile_run
-    monkeypatch.setattr(sampler, "compile_run", compile_run)
+    gradmc_compile_run = preparing.compile_run
+    monkeypatch.setattr(preparing, "compile_run", compile_run)
     monkeypatch.setattr("gradmc.run.recorded.Monitor", monitor)
     assert gradmc("sample", project / "run.toml", "--stop.seconds=100", "--progress=none").code == 0
     assert max(began) < min(compiling)

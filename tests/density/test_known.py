@@ -10,7 +10,7 @@ import pytest
 import gradmc as gm
 from gradmc.density import known
 from gradmc.program import tracing
-from gradmc.run import sampler
+from gradmc.run import preparing
 
 X = [0.3, -1.2, 0.8]
 Y = np.array([1.0, 2.0, 0.5])
@@ -41,7 +41,7 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return call
 
     monkeypatch.setattr(tracing, "trace", counted("trace", tracing.trace))
-    monkeypatch.setattr(sampler, "compile_run", counted("compile", sampler.compile_run))
+    monkeypatch.setattr(preparing, "compile_run", counted("compile", preparing.compile_run))
     yield made
     known.forget()
 

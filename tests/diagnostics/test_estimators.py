@@ -6,11 +6,16 @@ from typing import Any
 import arviz_stats
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.special
 import xarray as xr
 from arviz_base import rcParams
 
 from gradmc.diagnostics import estimators, summarise
 from gradmc.diagnostics.render import render_table
+
+BEYOND = 1e12
+"""R-hat of chains that stand still is this large or larger: the variance within a chain is nothing but rounding."""
 
 
 def make_draws(chains: int, draws: int) -> np.ndarray:
@@ -52,9 +57,9 @@ def test_the_table_is_arvizs(chains: int, draws: int) -> None:
     assert list(expected.columns) == list(found.columns)
     assert list(expected.index) == [row.name for row in found.rows]
     for column in found.columns:
-        np.testing.assert_allclose(
-            [row[column] for row in found.rows], expected[column].to_numpy(float), rtol=1e-8, atol=1e-8, err_msg=column
-        )
+        ours, arvizs = np.asarray([row[column] for row in found.rows]), expected[column].to_numpy(float)
+        rounding = (ours > BEYOND) & (arvizs > BEYOND) & (column == "r_hat")
+        np.testing.assert_allclose(ours[~rounding], arvizs[~rounding], rtol=1e-8, atol=1e-8, err_msg=column)
 
 
 def test_names_are_arvizs() -> None:
@@ -68,6 +73,17 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimators, "BATCH", 7 * 80)
     for name, values in estimators.estimates(x, probability=0.89).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-14)
+
+
+def test_ranks_have_the_scores_of_scipy() -> None:
+    for size in (4, 5, 400, 4000):
+        expected = scipy.special.ndtri((1.0 + 0.5 * np.arange(2 * size - 1) - 0.375) / (size + 0.25))
+        np.testing.assert_allclose(estimators.scores(size), expected, rtol=1e-14, atol=1e-14)
+
+
+def test_lengths_of_transforms_are_those_of_scipy() -> None:
+    lengths = [*range(1, 2000), 65_537, 1_000_001]
+    assert [estimators.fast_length(n) for n in lengths] == [scipy.fft.next_fast_len(n, real=True) for n in lengths]
 
 
 def test_a_long_table_shows_the_worst_rows() -> None:

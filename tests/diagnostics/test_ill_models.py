@@ -3,311 +3,20 @@
 Every illness is strong, so that the outcome does not hang on the seed.
 """
 
-import math
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import gradmc as gm
-from gradmc import Data, Interval, Negative, Ordered, Positive, Real
 from gradmc.diagnostics import diagnose
 from gradmc.diagnostics.verdict import Diagnosis
-from gradmc.lpdf import gamma, half_cauchy, lognormal, normal, student_t
 from gradmc.program.model import Model
-
-Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
-S = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
-GROUPS = np.concatenate([np.linspace(-8, -4, 10), np.linspace(4, 8, 10)])
-
-
-@gm.model
-def centred(mu: Real, tau: Positive, theta: Real["n"], *, y: Data["n"], s: Data["n"]):
-    lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
-    for j in range(len(y)):
-        lp += normal(theta[j], mu, tau) + normal(y[j], theta[j], s[j])
-    return lp
-
-
-@gm.model
-def neal(v: Real, x: Real[9]):
-    return normal(v, 0.0, 3.0) + normal(x, 0.0, math.exp(v / 2))
-
-
-@gm.model
-def two_modes(mu: Real):
-    return np.logaddexp(normal(mu, -10.0, 0.5), normal(mu, 10.0, 0.5))
-
-
-@gm.model
-def lesser_mode(mu: Real, x: Real[2]):
-    """One of two modes holds all of the mass."""
-    return np.logaddexp(normal(mu, -10.0, 0.5) - 120.0, normal(mu, 10.0, 0.5)) + normal(x, 0.0, 1.0)
-
-
-@gm.model
-def swapped_labels(m: Real[2], *, y: Data["n"]):
-    lp = normal(m, 0.0, 10.0)
-    for i in range(len(y)):
-        lp += np.logaddexp(normal(y[i], m[0], 1.0), normal(y[i], m[1], 1.0))
-    return lp
-
-
-@gm.model
-def heavy_tails(x: Real[20]):
-    return student_t(x, 0.5, 0.0, 1.0)
-
-
-@gm.model
-def ridge(a: Real, b: Real):
-    return normal(a + b, 0.0, 0.001) + normal(a - b, 0.0, 1.0)
-
-
-@gm.model
-def wall(mu: Real, x: Real):
-    lp = normal(x, 0.0, 1.0) + mu
-    if mu > 0.0:
-        lp = -math.inf
-    return lp
-
-
-@gm.model
-def trap(x: Real, y: Real):
-    """The gradient is NaN where x < -1, since the square root has no derivative at 0; the density is finite."""
-    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.0))
-    return lp
-
-
-@gm.model
-def no_number(x: Real, y: Real):
-    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.01 * math.log(x + 1.5)
-    return lp
-
-
-@gm.model
-def only_the_sum(a: Real, b: Real, *, y: Data["n"]):
-    return normal(y, a + b, 10.0)
-
-
-@gm.model
-def banana(x: Real, y: Real):
-    return normal(x, 0.0, 3.0) + normal(y, x**2, 0.02)
-
-
-@gm.model
-def long_way(x: Real, y: Real):
-    """Chains start 10,000 away from the mode of y, where the density falls evenly."""
-    return normal(x, 0.0, 1.0) - abs(y - 1e4)
-
-
-@gm.model
-def needle(x: Real):
-    """A narrow needle without sides: with a step that suits the rest, a chain that gets there does not get away."""
-    lp = normal(x, 0.0, 1.0)
-    if abs(x - 0.5) < 0.001:
-        lp += 16.0
-    return lp
-
-
-@gm.model
-def one_narrow(s: Positive, x: Real):
-    return lognormal(s, 0.0, 2.0) + normal(x, 0.0, s)
-
-
-@gm.model
-def precise(p: Real, x: Real[4]):
-    return normal(p, 0.0, 2.0) + normal(x, 0.0, math.exp(-p))
-
-
-@gm.model
-def steep_wall(x: Real, y: Real):
-    return normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0) - math.exp(40.0 * (x - 1.5))
-
-
-@gm.model
-def rough(x: Real[3]):
-    """The density jumps at every billionth."""
-    lp = normal(x, 0.0, 1.0)
-    for i in range(3):
-        lp += 50.0 * (math.floor(x[i] * 1e9) % 3)
-    return lp
-
-
-@gm.model
-def uneven(x: Real["n"], *, scales: Data["n"]):
-    return normal(x, 0.0, scales)
-
-
-@gm.model
-def jumps(x: Real[2]):
-    """The density jumps by 1.5, at every quarter."""
-    lp = normal(x, 0.0, 1.0)
-    for i in range(2):
-        lp += 1.5 * (math.floor(x[i] * 4.0) % 2)
-    return lp
-
-
-@gm.model
-def linked(x: Real[4]):
-    lp = normal(x[0], 0.0, 1.0)
-    for i in range(1, 4):
-        lp += normal(x[i], x[i - 1], 0.05)
-    return lp
-
-
-@gm.model
-def curve(a: Real, b: Real):
-    return normal(a, 0.0, 1.0) + normal(b, math.exp(2 * a), 0.05)
-
-
-@gm.model
-def side_funnel(x: Real, y: Real):
-    """A lesser mode that narrows."""
-    side = normal(x, 30.0, 1.0) + normal(y, 0.0, 0.01 + math.exp(30.0 - x))
-    return np.logaddexp(normal(x, 0.0, 1.0), side) + normal(y, 0.0, 1.0)
-
-
-def half_square(x):
-    return -0.5 * float(np.sum(x**2))
-
-
-told_wrongly = gm.external(half_square, gradient=lambda x: -2.0 * x)
-told_rightly = gm.external(half_square, gradient=lambda x: -x)
-
-
-@gm.model
-def wrong_gradient(x: Real[2]):
-    return told_wrongly(x)
-
-
-@gm.model
-def ratio(mu: Real):
-    gm.record("ratio", 1.0 / max(mu, 0.0))
-    return normal(mu, 0.0, 1.0)
-
-
-@gm.model
-def lighter_tails_yet(x: Real[20]):
-    """No normal approximation has such tails, but chains reach them."""
-    return student_t(x, 3.0, 0.0, 1.0)
-
-
-@gm.model
-def healthy(mu: Real, x: Positive[3]):
-    return normal(mu, 0.0, 1.0) + gamma(x, 3.0, 2.0)
-
-
-@gm.model
-def non_centred(mu: Real, tau: Positive, z: Real["n"], *, y: Data["n"], s: Data["n"]):
-    lp = normal(mu, 0.0, 5.0) + half_cauchy(tau, 5.0)
-    for j in range(len(y)):
-        lp += normal(z[j], 0.0, 1.0) + normal(y[j], mu + tau * z[j], s[j])
-    return lp
-
-
-@gm.model
-def neal_non_centred(v: Real, z: Real[9]):
-    return normal(v, 0.0, 3.0) + normal(z, 0.0, 1.0)
-
-
-@gm.model
-def one_of_two_modes(mu: Positive):
-    return np.logaddexp(normal(mu, -10.0, 0.5), normal(mu, 10.0, 0.5))
-
-
-@gm.model
-def ordered_labels(m: Ordered[2], *, y: Data["n"]):
-    lp = normal(m, 0.0, 10.0)
-    for i in range(len(y)):
-        lp += np.logaddexp(normal(y[i], m[0], 1.0), normal(y[i], m[1], 1.0))
-    return lp
-
-
-@gm.model
-def lighter_tails(x: Real[20]):
-    return student_t(x, 5.0, 0.0, 1.0)
-
-
-@gm.model
-def no_wall(mu: Negative, x: Real):
-    return normal(x, 0.0, 1.0) + mu
-
-
-@gm.model
-def no_trap(x: Real, y: Real):
-    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.01))
-    return lp
-
-
-@gm.model
-def a_number(x: Interval(-1.5, None), y: Real):
-    lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.01 * math.log(x + 1.5)
-    return lp
-
-
-@gm.model
-def the_sum(total: Real, *, y: Data["n"]):
-    return normal(y, total, 10.0)
-
-
-@gm.model
-def straight_banana(x: Real, z: Real):
-    gm.record("y", x**2 + 0.02 * z)
-    return normal(x, 0.0, 3.0) + normal(z, 0.0, 1.0)
-
-
-@gm.model
-def no_needle(x: Real):
-    return normal(x, 0.0, 1.0)
-
-
-@gm.model
-def flat_curve(a: Real, b: Real):
-    return normal(a, -1.0, 0.2) + normal(b, math.exp(2 * a), 0.05)
-
-
-@gm.model
-def sum_and_difference(total: Real, gap: Real):
-    return normal(total, 0.0, 0.001) + normal(gap, 0.0, 1.0)
-
-
-@gm.model
-def one_non_centred(s: Positive, z: Real):
-    return lognormal(s, 0.0, 2.0) + normal(z, 0.0, 1.0)
-
-
-@gm.model
-def precise_non_centred(p: Real, z: Real[4]):
-    return normal(p, 0.0, 2.0) + normal(z, 0.0, 1.0)
-
-
-@gm.model
-def smooth(x: Real[3]):
-    return normal(x, 0.0, 1.0)
-
-
-@gm.model
-def right_gradient(x: Real[2]):
-    return told_rightly(x)
-
-
-@gm.model
-def finite_ratio(mu: Real):
-    gm.record("ratio", 1.0 / max(mu, 0.01))
-    return normal(mu, 0.0, 1.0)
-
-
-@gm.model
-def wall_as_a_bound(x: Interval(None, 1.5), y: Real):
-    return normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
+from tests.diagnostics import ill_models as ill
+from tests.diagnostics.ill_models import GROUPS, S, Y
 
 
 @dataclass(frozen=True)
@@ -326,23 +35,23 @@ SCHOOLS = {"y": Y, "s": S}
 CASES = [
     Case(
         "funnel",
-        centred,
+        ill.centred,
         "divergences",
         ("where tau is small", "non-centred form"),
         {"y": Y, "s": S},
         {"metric": "diagonal", "draws": 1500},
     ),
-    Case("log-scale funnel", neal, "bfmi", ("explored the energies slowly", "non-centred")),
+    Case("log-scale funnel", ill.neal, "bfmi", ("explored the energies slowly", "non-centred")),
     Case(
         "two modes",
-        two_modes,
+        ill.two_modes,
         "r_hat",
         ("chains 0, 2 stay near -", "chains 1, 3 near ", "several modes"),
         settings={"initial": [{"mu": -10.0}, {"mu": 10.0}] * 2},
     ),
     Case(
         "swapped labels",
-        swapped_labels,
+        ill.swapped_labels,
         "r_hat",
         ("m[", "order or constrain what can be swapped"),
         {"y": GROUPS},
@@ -350,87 +59,92 @@ CASES = [
     ),
     Case(
         "lesser mode",
-        lesser_mode,
+        ill.lesser_mode,
         "r_hat",
         ("the log density of chain 1 is 120 above that of chains 0, 2, 3", "Start all chains from a draw of chain 1"),
         settings={"initial": [{"mu": mu, "x": [0.0, 0.0]} for mu in (-10.0, 10.0, -10.0, -10.0)]},
     ),
-    Case("heavy tails", heavy_tails, "bfmi", ("the tails are heavy",)),
+    Case("heavy tails", ill.heavy_tails, "bfmi", ("the tails are heavy",)),
     Case(
         "ridge",
-        ridge,
+        ill.ridge,
         "tree_depth",
         ("cut off at the largest tree depth", 'metric="dense"'),
         settings={"metric": "diagonal", "max_tree_depth": 4},
     ),
     Case(
         "wall",
-        wall,
+        ill.wall,
         "divergences",
         ("all of them where the density or its", "where mu is large", "look at the prior of mu", "if mu > 0.0:"),
     ),
     Case(
         "gradient that is not finite",
-        trap,
+        ill.trap,
         "divergences",
         ("all of them where the gradient is not finite", "its gradient with respect to x", "jnp.sqrt(jnp.maximum("),
     ),
-    Case("density that is no number", no_number, "divergences", ("the log density is nan", "math.log(x + 1.5)")),
-    Case("flat direction", only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
-    Case("banana", banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
+    Case("density that is no number", ill.no_number, "divergences", ("the log density is nan", "math.log(x + 1.5)")),
+    Case("flat direction", ill.only_the_sum, "ess", ("too few effective draws of", "reparameterise"), {"y": Y}),
+    Case("banana", ill.banana, "r_hat", ("the chains disagree about", " and ", "R-hat 1.")),
     Case(
         "drift",
-        long_way,
+        ill.long_way,
         "r_hat",
         ("still drift", "warm up longer"),
         settings={"warmup": 30, "max_tree_depth": 3, "start": "uniform"},
     ),
     Case(
         "funnel of one",
-        one_narrow,
+        ill.one_narrow,
         "divergences",
         ("x varies little where s is small", "non-centred form (mean + s * standard normal)"),
     ),
     Case(
         "funnel by a precision",
-        precise,
+        ill.precise,
         "divergences",
         ("the entries of x lie close together where p is large", "non-centred form (mean + its scale"),
     ),
-    Case("steep wall", steep_wall, "divergences", ("raise target_accept to 0.95", "if they stay, reparameterise")),
-    Case("curve", curve, "divergences", ("mostly where a is large", "look at the prior of a, and raise target_accept")),
+    Case("steep wall", ill.steep_wall, "divergences", ("raise target_accept to 0.95", "if they stay, reparameterise")),
+    Case(
+        "curve",
+        ill.curve,
+        "divergences",
+        ("mostly where a is large", "look at the prior of a, and raise target_accept"),
+    ),
     Case(
         "one chain elsewhere",
-        side_funnel,
+        ill.side_funnel,
         "divergences",
         ("all of them in chain 3", "see first whether chain 3 stands where the others do"),
         settings={"initial": [{"x": 0.0, "y": 0.0}] * 3 + [{"x": 36.0, "y": 0.0}]},
     ),
-    Case("jumps", jumps, "tree_depth", ("of 1,600 trajectories", "or the density jumps", "see `gradmc check`")),
+    Case("jumps", ill.jumps, "tree_depth", ("of 1,600 trajectories", "or the density jumps", "see `gradmc check`")),
     Case(
         "trees too small",
-        linked,
+        ill.linked,
         "r_hat",
         ("the chains move slowly", "see first to the trajectories that are cut off", 'or try metric="dense"'),
         settings={"metric": "diagonal", "draws": 100, "max_tree_depth": 4},
     ),
     Case(
         "short trajectories",
-        healthy,
+        ill.healthy,
         "r_hat",
         ("the chains move slowly", "draw more"),
         settings={"kernel": gm.Hmc(integration_time=0.05), "draws": 200},
     ),
     Case(
         "collapsed step size",
-        rough,
+        ill.rough,
         "acceptance",
         ("the step size of chains 0, 1, 2, 3 shrank to", "as where the density jumps", "see `gradmc check`"),
         settings={"draws": 100},
     ),
     Case(
         "short warmup",
-        uneven,
+        ill.uneven,
         "acceptance",
         ("chains 0, 1, 2, 3 accepted only", "warmup of 5 was too short"),
         data={"scales": np.logspace(-4, 0, 10)},
@@ -438,27 +152,34 @@ CASES = [
     ),
     Case(
         "wrong gradient",
-        wrong_gradient,
+        ill.wrong_gradient,
         "self_check",
         ("the gradient is not the derivative", "return told_wrongly(x)", "gm.check, and change the line"),
     ),
     Case(
-        "draws that are not finite", ratio, "finite", ("ratio has draws that are infinite", "how these quantities are")
+        "draws that are not finite",
+        ill.ratio,
+        "finite",
+        ("ratio has draws that are infinite", "how these quantities are"),
     ),
     Case(
-        "hardly any draws", healthy, "draws", ("there are only 3 draws per chain", "draw more"), settings={"draws": 3}
+        "hardly any draws",
+        ill.healthy,
+        "draws",
+        ("there are only 3 draws per chain", "draw more"),
+        settings={"draws": 3},
     ),
     Case(
         "stuck",
-        needle,
+        ill.needle,
         "r_hat",
         ("stuck (new values in", "a density that is not smooth where the chain stands"),
         settings={"warmup": 100, "draws": 20_000},
     ),
-    Case("too short", healthy, "ess", ("times as many",), settings={"draws": 40}),
+    Case("too short", ill.healthy, "ess", ("times as many",), settings={"draws": 40}),
     Case(
         "no warmup",
-        healthy,
+        ill.healthy,
         "acceptance",
         ("accepted only", "add some hundred warmup transitions"),
         settings={"warmup": 0, "step_size": 4.0, "metric": "diagonal", "start": "uniform"},
@@ -510,42 +231,42 @@ class Followed:
 
 
 FOLLOWED = [
-    Followed("funnel", "in non-centred form", non_centred, {"target_accept": 0.95}),
-    Followed("funnel", "raise target_accept to 0.95", centred, {"target_accept": 0.95}, cures=False),
-    Followed("log-scale funnel", "reparameterise (non-centred)", neal_non_centred, SIMPLE),
-    Followed("two modes", "constrain what can be swapped", one_of_two_modes, SIMPLE | {"initial": None}),
-    Followed("swapped labels", "order or", ordered_labels, SIMPLE | {"initial": None, "draws": 1500}),
-    Followed("lesser mode", "from a draw of chain 1", lesser_mode, {"initial": {"mu": 10.0, "x": [0.0, 0.0]}}),
-    Followed("heavy tails", "lighter tails", lighter_tails, SIMPLE),
-    Followed("ridge", 'metric="dense"', ridge, {"metric": "dense"}),
-    Followed("ridge", "rescale", sum_and_difference),
-    Followed("ridge", "raise max_tree_depth", ridge, {"max_tree_depth": 12}),
-    Followed("wall", "look at the prior of mu", no_wall, SIMPLE),
-    Followed("gradient that is not finite", "its gradient with respect to x", no_trap, SIMPLE),
-    Followed("density that is no number", "math.log(x + 1.5)", a_number, SIMPLE),
-    Followed("flat direction", "reparameterise", the_sum, SIMPLE),
-    Followed("banana", "reparameterise", straight_banana, SIMPLE),
-    Followed("drift", "start nearer to the posterior", long_way, {"initial": {"x": 0.0, "y": 1e4}}),
-    Followed("drift", "warm up longer", long_way, {"warmup": 1000, "max_tree_depth": 10}),
-    Followed("stuck", "a density that is not smooth", no_needle, SIMPLE | {"draws": 400}),
-    Followed("too short", "times as many", healthy, {"draws": 40 * 10}),
-    Followed("no warmup", "add some hundred warmup transitions", healthy, {"warmup": 300}),
-    Followed("no warmup", "or make it smaller", healthy, {"step_size": 0.5}),
-    Followed("funnel of one", "in non-centred form", one_non_centred, SIMPLE),
-    Followed("funnel by a precision", "in non-centred form", precise_non_centred, SIMPLE),
-    Followed("steep wall", "raise target_accept to 0.95", steep_wall, {"target_accept": 0.95}, cures=False),
-    Followed("steep wall", "reparameterise", wall_as_a_bound, SIMPLE),
-    Followed("curve", "look at the prior of a, and raise target_accept", flat_curve, {"target_accept": 0.95}),
-    Followed("one chain elsewhere", "see first whether", side_funnel, {"initial": {"x": 0.0, "y": 0.0}}),
-    Followed("jumps", "`gradmc check`", smooth, SIMPLE),
-    Followed("trees too small", 'metric="dense"', linked, {"metric": "dense"}),
-    Followed("trees too small", "trajectories that are cut off", linked, {"max_tree_depth": 10, "draws": 4000}),
-    Followed("short trajectories", "draw more", healthy, {"draws": 10_000}),
-    Followed("collapsed step size", "`gradmc check`", smooth, SIMPLE),
-    Followed("short warmup", "warm up longer, some hundred", uneven, {"warmup": 300}),
-    Followed("wrong gradient", "change the line", right_gradient),
-    Followed("draws that are not finite", "how these quantities are computed", finite_ratio, SIMPLE),
-    Followed("hardly any draws", "draw more", healthy, {"draws": 400}),
+    Followed("funnel", "in non-centred form", ill.non_centred, {"target_accept": 0.95}),
+    Followed("funnel", "raise target_accept to 0.95", ill.centred, {"target_accept": 0.95}, cures=False),
+    Followed("log-scale funnel", "reparameterise (non-centred)", ill.neal_non_centred, SIMPLE),
+    Followed("two modes", "constrain what can be swapped", ill.one_of_two_modes, SIMPLE | {"initial": None}),
+    Followed("swapped labels", "order or", ill.ordered_labels, SIMPLE | {"initial": None, "draws": 1500}),
+    Followed("lesser mode", "from a draw of chain 1", ill.lesser_mode, {"initial": {"mu": 10.0, "x": [0.0, 0.0]}}),
+    Followed("heavy tails", "lighter tails", ill.lighter_tails, SIMPLE),
+    Followed("ridge", 'metric="dense"', ill.ridge, {"metric": "dense"}),
+    Followed("ridge", "rescale", ill.sum_and_difference),
+    Followed("ridge", "raise max_tree_depth", ill.ridge, {"max_tree_depth": 12}),
+    Followed("wall", "look at the prior of mu", ill.no_wall, SIMPLE),
+    Followed("gradient that is not finite", "its gradient with respect to x", ill.no_trap, SIMPLE),
+    Followed("density that is no number", "math.log(x + 1.5)", ill.a_number, SIMPLE),
+    Followed("flat direction", "reparameterise", ill.the_sum, SIMPLE),
+    Followed("banana", "reparameterise", ill.straight_banana, SIMPLE),
+    Followed("drift", "start nearer to the posterior", ill.long_way, {"initial": {"x": 0.0, "y": 1e4}}),
+    Followed("drift", "warm up longer", ill.long_way, {"warmup": 1000, "max_tree_depth": 10}),
+    Followed("stuck", "a density that is not smooth", ill.no_needle, SIMPLE | {"draws": 400}),
+    Followed("too short", "times as many", ill.healthy, {"draws": 40 * 10}),
+    Followed("no warmup", "add some hundred warmup transitions", ill.healthy, {"warmup": 300}),
+    Followed("no warmup", "or make it smaller", ill.healthy, {"step_size": 0.5}),
+    Followed("funnel of one", "in non-centred form", ill.one_non_centred, SIMPLE),
+    Followed("funnel by a precision", "in non-centred form", ill.precise_non_centred, SIMPLE),
+    Followed("steep wall", "raise target_accept to 0.95", ill.steep_wall, {"target_accept": 0.95}, cures=False),
+    Followed("steep wall", "reparameterise", ill.wall_as_a_bound, SIMPLE),
+    Followed("curve", "look at the prior of a, and raise target_accept", ill.flat_curve, {"target_accept": 0.95}),
+    Followed("one chain elsewhere", "see first whether", ill.side_funnel, {"initial": {"x": 0.0, "y": 0.0}}),
+    Followed("jumps", "`gradmc check`", ill.smooth, SIMPLE),
+    Followed("trees too small", 'metric="dense"', ill.linked, {"metric": "dense"}),
+    Followed("trees too small", "trajectories that are cut off", ill.linked, {"max_tree_depth": 10, "draws": 4000}),
+    Followed("short trajectories", "draw more", ill.healthy, {"draws": 10_000}),
+    Followed("collapsed step size", "`gradmc check`", ill.smooth, SIMPLE),
+    Followed("short warmup", "warm up longer, some hundred", ill.uneven, {"warmup": 300}),
+    Followed("wrong gradient", "change the line", ill.right_gradient),
+    Followed("draws that are not finite", "how these quantities are computed", ill.finite_ratio, SIMPLE),
+    Followed("hardly any draws", "draw more", ill.healthy, {"draws": 400}),
 ]
 
 
@@ -572,13 +293,13 @@ def test_following_the_advice_helps(followed: Followed) -> None:
         assert failed.get(case.check, 0.0) <= before[case.check] / 2, str(diagnosis)
 
 
-@pytest.mark.parametrize("model", [rough, jumps], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [ill.rough, ill.jumps], ids=lambda model: model.name)
 def test_the_check_that_is_advised_names_the_jump(model: Model) -> None:
     assert any("floor" in str(finding) for finding in gm.check(model, {}).findings)
 
 
 def test_copies_go_where_each_chain_has_a_seed_of_its_own() -> None:
-    runs = [run(healthy, {}, SIMPLE | {"chains": 2, "seed": seed}) for seed in (3, 3, 4)]
+    runs = [run(ill.healthy, {}, SIMPLE | {"chains": 2, "seed": seed}) for seed in (3, 3, 4)]
 
     def together(one: Any, other: Any) -> Diagnosis:
         groups = ("posterior", "sample_stats")
@@ -596,13 +317,15 @@ def test_copies_go_where_each_chain_has_a_seed_of_its_own() -> None:
 def test_sampling_goes_where_an_approximation_does_not() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (pareto,) = diagnose(gm.approximate(lighter_tails_yet, seed=1)).failures
+        (pareto,) = diagnose(gm.approximate(ill.lighter_tails_yet, seed=1)).failures
     assert pareto.name == "pareto_k"
     assert "use gm.sample" in pareto.advice
-    assert diagnose(run(lighter_tails_yet, {}, {"draws": 1000})).passed
+    assert diagnose(run(ill.lighter_tails_yet, {}, {"draws": 1000})).passed
 
 
-@pytest.mark.parametrize(("model", "data"), [(healthy, {}), (non_centred, SCHOOLS)], ids=["healthy", "non-centred"])
+@pytest.mark.parametrize(
+    ("model", "data"), [(ill.healthy, {}), (ill.non_centred, SCHOOLS)], ids=["healthy", "non-centred"]
+)
 def test_healthy_models_are_silent(model: Model, data: dict[str, Any]) -> None:
     diagnosis = diagnose(run(model, data, {"draws": 800, "target_accept": 0.95}))
     assert diagnosis.passed, diagnosis.failures

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from tests.models.shipped import NAMES, SYSTEMS, shipped
 from tests.run.test_compiling import entry_of

@@ -10,7 +10,9 @@ import xarray as xr
 from gradmc.errors import UsageError
 from gradmc.results import Keep, Labels, MemoryStore, ZarrStore
 from gradmc.results.lengths import Rectangle, largest
+from gradmc.results.plain_tree import read_plainly
 from gradmc.results.reading import open_draws
+from gradmc.results.zarr_column import CHUNK_DRAWS
 from tests.results.fakes import LABELS, chunk, feed
 
 KEEPS = [
@@ -32,6 +34,27 @@ def assert_same_trees(one: xr.DataTree, other: xr.DataTree) -> None:
         }
 
 
+def assert_reads_plainly(path: Path, tree: xr.DataTree) -> None:
+    """What is read without xarray is what xarray reads."""
+    plain = read_plainly(path)
+    assert dict(plain.attrs) == tree.attrs
+    assert list(plain.children) == list(tree.children)
+    for name, group in plain.children.items():
+        dataset = tree[name].to_dataset()
+        assert dict(group.attrs) == dataset.attrs
+        assert group.sizes == dict(dataset.sizes)
+        assert list(group.data_vars) == list(dataset.data_vars)
+        assert set(group.coords) == set(dataset.coords)
+        for variable in (*group.data_vars, *group.coords):
+            array, expected = group[variable], dataset[variable]
+            assert variable in group
+            assert array.dims == expected.dims
+            assert array.dtype.kind == expected.dtype.kind.replace("T", "U").replace("O", "U")
+            assert array.values.tolist() == expected.values.tolist()
+            for dim in array.dims:
+                assert array[dim].values.tolist() == expected[dim].values.tolist()
+
+
 @pytest.mark.parametrize("keep", KEEPS, ids=str)
 def test_memory_and_zarr_give_the_same_tree(tmp_path: Path, keep: Keep) -> None:
     memory = MemoryStore(chains=2, labels=LABELS, keep=keep, expected=3)
@@ -41,6 +64,16 @@ def test_memory_and_zarr_give_the_same_tree(tmp_path: Path, keep: Keep) -> None:
             feed(store, chain, (50, 100), size=37 if store is disk else 11)
         store.finalize({"sampling_time": 1.5, "converged": True, "settings": {"a": 1}, "none": None})
     assert_same_trees(memory.to_datatree(), disk.to_datatree())
+    assert_reads_plainly(tmp_path / "draws.zarr", disk.to_datatree())
+
+
+def test_draws_in_several_chunks_read_plainly(tmp_path: Path) -> None:
+    store = ZarrStore(tmp_path / "draws.zarr", chains=2, labels=LABELS)
+    for chain, draws in ((0, 2 * CHUNK_DRAWS + 7), (1, CHUNK_DRAWS + 3)):
+        feed(store, chain, (5, draws), size=1000)
+    tree = store.to_datatree()
+    assert tree["posterior"].sizes["draw"] == CHUNK_DRAWS + 3
+    assert_reads_plainly(tmp_path / "draws.zarr", tree)
 
 
 def test_tree_follows_the_conventions_of_arviz() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from gradmc.run.driver import Driver, Lane
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import ChainStatus
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from tests.targets import FAMILY, Target
 

@@ -12,7 +12,7 @@ import pytest
 
 from gradmc.density.memo import Memo
 from gradmc.run.compiling import buffer_capacity, cache_directory
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from tests.run.doubles import Quiet, Sink, whole
 from tests.targets import FAMILY, PRECISION, Target, correlated_normal, scaled_normal, standard_normal, target_of

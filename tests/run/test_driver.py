@@ -20,7 +20,7 @@ from gradmc.run import driver as driver_module
 from gradmc.run.driver import Driver, Lane, resized
 from gradmc.run.executor import Batch
 from gradmc.run.machine import RUN, SEARCH
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from tests.run.doubles import Quiet, Sink, run, whole
 from tests.targets import Target, standard_normal, target_of

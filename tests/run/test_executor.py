@@ -9,7 +9,7 @@ import pytest
 
 from gradmc.errors import UsageError
 from gradmc.run.executor import Batch, Executor, Threads, stacked, suited
-from gradmc.run.sampler import suited_kernel
+from gradmc.run.preparing import suited_kernel
 
 
 def expand(x: jax.Array, arguments: Any) -> dict[str, dict[str, jax.Array]]:

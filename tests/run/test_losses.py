@@ -12,8 +12,8 @@ from gradmc.lpdf import exponential, normal
 from gradmc.results import Labels, MemoryStore
 from gradmc.results.statistics import lost_draws
 from gradmc.run.losses import explain_losses
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import NoProgress
-from gradmc.run.sampler import prepare
 from gradmc.run.settings import Settings
 
 

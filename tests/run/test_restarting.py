@@ -13,8 +13,9 @@ import pytest
 from gradmc.adaptation.spectrum import Spectrum
 from gradmc.density.memo import Memo
 from gradmc.run.driver import Driver
+from gradmc.run.preparing import prepare
 from gradmc.run.restarting import next_look
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.starts.normal import NormalApproximation
 from gradmc.starts.start import Found, StartingPoint

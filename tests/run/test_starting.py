@@ -11,7 +11,8 @@ import pytest
 
 from gradmc.run.driver import Driver
 from gradmc.run.executor import Batch
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.preparing import prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 from gradmc.run.starting import Evaluator
 from tests.run.doubles import Quiet, Sink, run, whole

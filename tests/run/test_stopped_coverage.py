@@ -15,7 +15,7 @@ from scipy import stats
 import gradmc as gm
 from gradmc.lpdf import gamma, normal
 from gradmc.run.driver import Driver
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from gradmc.run.stopping import MIN_DRAWS, Monitor, Targets
 from tests.goodness import BUDGET

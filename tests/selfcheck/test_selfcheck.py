@@ -12,7 +12,7 @@ from gradmc import Data, Positive, Real, Simplex
 from gradmc.density.prior import prior_density
 from gradmc.kernels.random import chain_key, start_on_host, start_vector
 from gradmc.lpdf import normal
-from gradmc.run.sampler import prepare
+from gradmc.run.preparing import prepare
 from gradmc.run.settings import Settings
 from gradmc.selfcheck import Outcome, SelfCheck
 from gradmc.selfcheck import comparison as selfcheck

@@ -11,8 +11,9 @@ import numpy as np
 
 import gradmc as gm
 from gradmc.results.memory import MemoryStore
+from gradmc.run.preparing import prepare
 from gradmc.run.progress import NoProgress
-from gradmc.run.sampler import Sampler, prepare
+from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
