@@ -29,6 +29,8 @@ from gradmc.starts.pathfinder import Pathfinder
 METHODS = ("laplace", "pathfinder")
 PROPOSED = 4
 """Draws of the approximation for each that is returned."""
+FEWEST = 25
+"""Ratios whose largest fifth are the five that a fit of their tail needs."""
 BATCH = 256
 """Points whose densities are computed at a time."""
 
@@ -111,17 +113,19 @@ def in_words(k: float, count: int) -> str:
 def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
     """Normalised Pareto smoothed weights of log importance ratios (n,), and Pareto k.
 
-    k is infinite where no number is finite, and 0 where the largest ratios are one number: then there is no tail.
+    k is infinite where too few are finite, and 0 where the largest ones are one number: then there is no tail.
     """
     from arviz_stats.base.array import array_stats
 
     finite = np.isfinite(log_ratios)
-    if finite.sum() < 10:
+    if finite.sum() < FEWEST:
         return finite / max(1, finite.sum()), math.inf
     weights = np.zeros(len(log_ratios))
     try:
         log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1)  # takes minus the ratios
-    except ValueError:  # all values of the tail are the same
+    except ValueError as error:
+        if str(error) != "All tail values are the same":
+            raise
         log_weights, k = log_ratios[finite], 0.0
     weights[finite] = np.exp(np.asarray(log_weights) - np.max(log_weights))
     return weights / weights.sum(), math.inf if math.isnan(k) else float(k)

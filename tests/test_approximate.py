@@ -73,6 +73,16 @@ def test_weights_that_are_all_equal_have_no_tail() -> None:
     assert k == 0.0
 
 
+@pytest.mark.parametrize("count", range(1, 31))
+def test_too_few_weights_are_not_trusted(count) -> None:
+    """A fit to a tail of fewer than five says nothing, as where the density is finite at few points."""
+    ratios = np.concatenate([np.full(970, -np.inf), np.random.default_rng(count).normal(size=count)])
+    weights, k = smoothed(ratios)
+    np.testing.assert_allclose(weights.sum(), 1.0)
+    assert np.all(weights[:970] == 0.0)
+    assert k == np.inf or count >= 25
+
+
 def test_without_an_approximation_there_are_no_draws():
     with pytest.raises(StartError, match="there is no Laplace approximation: no maximum was found"):
         gm.approximate(flat, method="laplace")
