@@ -63,6 +63,16 @@ def test_what_is_far_from_normal_is_said():
     assert "gm.sample" in str(diagnosis)
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_an_approximation_of_the_middle_of_a_banana_is_never_trusted(seed) -> None:
+    """Its standard deviation of x is 0.6 in place of 2, whatever k says: in three of five it is below 0.7."""
+    with pytest.warns(SamplingWarning, match="part of the posterior"):
+        draws = gm.approximate(banana, draws=1000, seed=seed)
+    (failure,) = gm.diagnose(draws).failures
+    assert failure.name in ("pareto_k", "stein")
+    assert "gm.sample" in failure.advice
+
+
 def test_weights_that_are_all_equal_have_no_tail() -> None:
     """As those of an approximation that is exact to the last digit."""
     weights, k = smoothed(np.full(100, -3.0))
