@@ -5,6 +5,10 @@ fitted to the largest (Vehtari, Simpson, Gelman, Yao & Gabry 2024, 'Pareto smoot
 resampled by them.  The shape k of that distribution says how far q is from p: below 0.7 the weights have, for all that
 matters, a finite variance, and what is computed from the draws can be trusted; above it q misses too much of p, and no
 number of draws helps.
+
+Where q never gets to, k sees nothing: the arms of a banana, whose middle q fits.  But for all p, and each coordinate,
+E[(x - E x) d log p / dx] = -1 (integration by parts, known after Stein), which draws of a part of p do not fulfil.  So
+the draws are trusted if their weighted mean of it is -1 as far as it is known.
 """
 
 import math
@@ -29,6 +33,11 @@ from gradmc.starts.pathfinder import Pathfinder
 METHODS = ("laplace", "pathfinder")
 PROPOSED = 4
 """Draws of the approximation for each that is returned."""
+FEWEST = 25
+"""Ratios whose largest fifth are the five that a fit of their tail needs."""
+STEIN = 0.5
+"""How far from -1 that mean may be, two standard errors allowed for: near 0 for draws that are right, and about 1 for
+those of a part of the posterior that is narrow against the whole."""
 BATCH = 256
 """Points whose densities are computed at a time."""
 
@@ -60,7 +69,7 @@ def approximate(
 
     Returns:
         An ArviZ `DataTree` as that of `gm.sample`, of one chain of independent draws, some of them the same. Its
-        attributes hold `pareto_k` and, in words, `trust`; `gm.diagnose` judges by them.
+        attributes hold `pareto_k`, `stein_error` and, in words, `trust`; `gm.diagnose` judges by them.
 
     Warns:
         SamplingWarning: the approximation is too far from the posterior.
@@ -80,15 +89,16 @@ def approximate(
         points, own, note = _laplace(target, PROPOSED * draws, seed, restarts)
     else:
         points, own, note = _pathfinder(target, evaluate, PROPOSED * draws, seed, paths)
-    values = evaluate(points)[0]
+    values, gradients = evaluate(points)
     weights, k = smoothed(np.where(np.isfinite(values), values - own, -np.inf))
+    error = stein_error(points, gradients, weights)
     rows = _resampled(weights, draws, np.random.default_rng([seed, 4]))
-    trust = in_words(k, len(points))
+    trust = in_words(k, len(points), error)
     tree = _tree(target, points[rows], {"lp": values[rows], "log_q": own[rows]}, draws)
     limit = limit_of(len(points))
     tree.attrs |= {"approximation": method, "approximation_note": note, "pareto_k": k, "trust": trust, "seed": seed}
-    tree.attrs["pareto_k_limit"] = limit
-    if not k < limit:
+    tree.attrs |= {"pareto_k_limit": limit, "stein_error": error, "stein_limit": STEIN}
+    if not (k < limit and error < STEIN):
         warnings.warn(trust, SamplingWarning, skip_file_prefixes=HERE)
     return tree
 
@@ -98,30 +108,55 @@ def limit_of(count: int) -> float:
     return min(1 - 1 / math.log10(count), 0.7) if count > 10 else 0.0
 
 
-def in_words(k: float, count: int) -> str:
+def in_words(k: float, count: int, error: float) -> str:
     """How far to trust the draws."""
-    if k < limit_of(count):
-        return f"Pareto k is {k:.2f}: the approximation is close enough for its weighted draws to be trusted"
-    return (
-        f"Pareto k is {k:.2f}, above {limit_of(count):.2f}: the approximation misses part of the posterior, and its "
-        "draws may be far off; use gm.sample, for which it is a start at most"
-    )
+    told, advice = f"Pareto k is {k:.2f}", "draws may be far off; use gm.sample, for which it is a start at most"
+    if not k < limit_of(count):
+        return f"{told}, above {limit_of(count):.2f}: the approximation misses part of the posterior, and its {advice}"
+    if not error < STEIN:
+        return (
+            f"{told}, but the mean of (x - mean) times the slope of the log density, -1 for the posterior, is off by "
+            f"up to {error:.2g}: the approximation may miss part of the posterior, where it never gets to, and its "
+            f"{advice}"
+        )
+    return f"{told}: the approximation is close enough for its weighted draws to be trusted"
+
+
+def stein_error(points: np.ndarray, gradients: np.ndarray, weights: np.ndarray) -> float:
+    """By how much the weighted mean of (x - mean) d log p / dx may differ from -1, in the worst coordinate.
+
+    Args:
+        points: (n, dim), unconstrained.
+        gradients: of the log density there, (n, dim).
+        weights: (n,), of sum 1.
+
+    Returns:
+        The difference and two standard errors; infinite where they are no numbers.
+    """
+    used = weights > 0.0
+    points, gradients, weights = points[used], gradients[used], weights[used]
+    terms = (points - weights @ points) * gradients + 1.0
+    mean = weights @ terms
+    bound = np.abs(mean) + 2.0 * np.sqrt(weights**2 @ (terms - mean) ** 2)
+    return float(np.max(bound, initial=0.0)) if np.all(np.isfinite(bound)) and used.any() else math.inf
 
 
 def smoothed(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:
     """Normalised Pareto smoothed weights of log importance ratios (n,), and Pareto k.
 
-    k is infinite where no number is finite, and 0 where the largest ratios are one number: then there is no tail.
+    k is infinite where too few are finite, and 0 where the largest ones are one number: then there is no tail.
     """
     from arviz_stats.base.array import array_stats
 
     finite = np.isfinite(log_ratios)
-    if finite.sum() < 10:
+    if finite.sum() < FEWEST:
         return finite / max(1, finite.sum()), math.inf
     weights = np.zeros(len(log_ratios))
     try:
         log_weights, k = array_stats.psislw(-log_ratios[finite], r_eff=1)  # takes minus the ratios
-    except ValueError:  # all values of the tail are the same
+    except ValueError as error:
+        if str(error) != "All tail values are the same":
+            raise
         log_weights, k = log_ratios[finite], 0.0
     weights[finite] = np.exp(np.asarray(log_weights) - np.max(log_weights))
     return weights / weights.sum(), math.inf if math.isnan(k) else float(k)

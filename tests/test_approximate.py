@@ -63,6 +63,16 @@ def test_what_is_far_from_normal_is_said():
     assert "gm.sample" in str(diagnosis)
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_an_approximation_of_the_middle_of_a_banana_is_never_trusted(seed) -> None:
+    """Its standard deviation of x is 0.6 in place of 2, whatever k says: in three of five it is below 0.7."""
+    with pytest.warns(SamplingWarning, match="part of the posterior"):
+        draws = gm.approximate(banana, draws=1000, seed=seed)
+    (failure,) = gm.diagnose(draws).failures
+    assert failure.name in ("pareto_k", "stein")
+    assert "gm.sample" in failure.advice
+
+
 def test_weights_that_are_all_equal_have_no_tail() -> None:
     """As those of an approximation that is exact to the last digit."""
     weights, k = smoothed(np.full(100, -3.0))
@@ -71,6 +81,16 @@ def test_weights_that_are_all_equal_have_no_tail() -> None:
     weights, k = smoothed(np.array([-np.inf] * 50 + [1.0] * 50))
     assert np.allclose(weights, [0.0] * 50 + [0.02] * 50)
     assert k == 0.0
+
+
+@pytest.mark.parametrize("count", range(1, 31))
+def test_too_few_weights_are_not_trusted(count) -> None:
+    """A fit to a tail of fewer than five says nothing, as where the density is finite at few points."""
+    ratios = np.concatenate([np.full(970, -np.inf), np.random.default_rng(count).normal(size=count)])
+    weights, k = smoothed(ratios)
+    np.testing.assert_allclose(weights.sum(), 1.0)
+    assert np.all(weights[:970] == 0.0)
+    assert k == np.inf or count >= 25
 
 
 def test_without_an_approximation_there_are_no_draws():

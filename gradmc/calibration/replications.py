@@ -2,8 +2,9 @@
 
 A replication draws parameters from the prior, simulates data with them, and samples the posterior of these
 data. The data are arguments of the compiled functions, so all replications run the same executables; they
-differ in the arguments and in the seed. A chain begins at the parameters of another replication, a draw of the prior
-that knows nothing of the data: random points may lie in modes that no draw of the prior is near. Several run at the
+differ in the arguments and in the seed. A chain begins at the parameters of another replication, a draw of the prior:
+random points may lie in modes that no draw of the prior is near. Of many such draws it is the one under which the data
+are likeliest: from one that they contradict, a chain may fall into a place that it never leaves. Several run at the
 same time, one per core, or in tasks of an executor, each worker of which compiles once; the outcome is the same.
 """
 
@@ -38,6 +39,9 @@ SPREAD = 8
 
 BLOCK = 10
 """Replications of one task of an executor."""
+
+CANDIDATES = 64
+"""Draws of the prior of which the best is where a chain begins."""
 
 type Wrap = Callable[[Density], Density]
 
@@ -137,7 +141,7 @@ def replicate(
             Case(
                 number=r,
                 parameters={name: draws[r] for name, draws in truths.items()},
-                start={name: draws[r - 1] for name, draws in truths.items()},
+                starts=_others(truths, r),
                 data={name: bounds[r].data[name] for name in simulated[0]},
             )
             for r in numbers
@@ -163,13 +167,13 @@ class Case:
     Args:
         number: of the replication.
         parameters: those that the data were simulated with.
-        start: those at which its chain begins: a draw of the prior that knows nothing of the data.
+        starts: those of other replications, with a leading axis: its chain begins at the best of them.
         data: the simulated data in standard form.
     """
 
     number: int
     parameters: dict[str, np.ndarray]
-    start: dict[str, np.ndarray]
+    starts: dict[str, np.ndarray]
     data: dict[str, np.ndarray]
 
 
@@ -200,6 +204,13 @@ def replicate_some(
 
     with ThreadPoolExecutor(settings.threads) as pool:
         return list(pool.map(one, cases))
+
+
+def _others(truths: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """The parameters of other replications, those before it first, with a leading axis."""
+    count = len(next(iter(truths.values())))
+    rows = [(number - k) % count for k in range(1, min(count, CANDIDATES + 1))]
+    return {name: draws[rows] for name, draws in truths.items()}
 
 
 def _simulated(bound: BoundModel, parameters: Mapping[str, Any], seed: list[int]) -> dict[str, np.ndarray]:
@@ -237,20 +248,29 @@ def _one(sampler: Sampler, target: ProgramDensity, case: Case, arguments: tuple[
     def unconstrained(parameters: Mapping[str, Any]) -> np.ndarray:
         return np.asarray(target.layout.unconstrain(dict(parameters), target._data(arguments)))
 
+    def expanded(positions: list[np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        """What the results hold of at most `rows` points, whose number is the leading axis."""
+        table = np.zeros((1, plan.compiled.rows, target.dim), target.dtype)
+        table[0, : len(positions)] = positions
+        groups = plan.compiled.expand(table, np.full(1, len(positions), np.int32), arguments)
+        return {group: {n: np.asarray(v)[0, : len(positions)] for n, v in of.items()} for group, of in groups.items()}
+
     sink = Sink()
     plan = dataclasses.replace(sampler.plan, arguments=arguments, data=arguments)
     lane = sampler.lanes[case.number]
     with target.scope():
-        lane.points = point_table(lane.points, {0: unconstrained(case.start)})
+        count = min(plan.compiled.rows, len(next(iter(case.starts.values()))))
+        candidates = [unconstrained({n: v[k] for n, v in case.starts.items()}) for k in range(count)]
+        known = quantities(expanded(candidates))
+        score = known["log_likelihood"] + known["log_prior"]
+        best = int(np.argmax(np.where(np.isfinite(score), score, -np.inf)))
+        lane.points = point_table(lane.points, {0: candidates[best]})
     Driver(plan, [lane], sink, NoProgress(), workers=1).run(interval=0.01)
     if lane.failed:
         raise sampler._start_error(lane)
     groups = sink.joined(case.number)
     with target.scope():
-        position = np.zeros((1, plan.compiled.rows, target.dim), target.dtype)
-        position[0, 0] = unconstrained(case.parameters)
-        expanded = plan.compiled.expand(position, np.ones(1, np.int32), arguments)
-    truth = {group: {name: np.asarray(v)[0, :1] for name, v in of.items()} for group, of in expanded.items()}
+        truth = expanded([unconstrained(case.parameters)])
     divergences = int(groups["sample_stats"]["diverging"].sum())
     return Replication(
         truth={name: value[0] for name, value in quantities(truth).items()},

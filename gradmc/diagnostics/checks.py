@@ -75,10 +75,15 @@ def diagnose(tree: Any, summary: Summary | None = None) -> Diagnosis:
 
 
 def check_approximation(tree: Any) -> Check:
-    """Draws of an approximation are as good as their importance weights."""
-    k, limit = float(tree.attrs["pareto_k"]), float(tree.attrs["pareto_k_limit"])
+    """Draws of an approximation are as good as their importance weights, where it gets to all of the posterior."""
     finding, _, advice = str(tree.attrs["trust"]).partition("; ")
-    return Check("pareto_k", k < limit, k, limit, finding, advice)
+    k, error = (
+        (float(tree.attrs[name]), float(tree.attrs[limit]))
+        for name, limit in (("pareto_k", "pareto_k_limit"), ("stein_error", "stein_limit"))
+    )
+    if k[0] < k[1] and not error[0] < error[1]:
+        return Check("stein", False, *error, finding, advice)
+    return Check("pareto_k", k[0] < k[1], *k, finding, advice)
 
 
 def check_transitions(tree: Any) -> list[Check]:

@@ -16,7 +16,7 @@ class Check:
 
     Args:
         name: `copies`, `r_hat`, `ess`, `divergences`, `acceptance`, `bfmi`, `tree_depth`, `finite`, `draws`,
-            `self_check`, `chains` (some were left out), `batches`, `pareto_k` (both of approximate draws).
+            `self_check`, `chains` (some were left out), `batches`, `pareto_k`, `stein` (all of approximate draws).
         passed: None if it could not be made, or if what it found is too little to matter.
         value: what was measured.
         limit: what it is compared with.

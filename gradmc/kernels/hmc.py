@@ -103,7 +103,7 @@ class Hmc(Hamiltonian):
         counted = trajectory.tally
         tally, error = count(counted, end_energy, self.max_energy_error)
         last = tally.n_steps >= trajectory.length
-        accept = last & ~tally.diverging & (jnp.log(uniform(event.word(0), end_energy.dtype)) < -error)
+        accept = last & ~tally.diverging & self.accepts(error, event)
         grown = HmcTrajectory(
             moving=point.phase,
             direction=trajectory.direction,
@@ -114,6 +114,10 @@ class Hmc(Hamiltonian):
             symmetric_acceptance=tally.symmetric_sum - counted.symmetric_sum,
         )
         return grown, workspace, last | tally.diverging
+
+    def accepts(self, error: Float[Array, ""], event: Event) -> Bool[Array, ""]:
+        """Whether a trajectory whose energy has changed by `error` gives its end as the draw: Metropolis' rule."""
+        return jnp.log(uniform(event.word(0), error.dtype)) < -error
 
     def conclude(self, trajectory: HmcTrajectory) -> tuple[Draw, Info]:
         """The accepted end or the start; the acceptance statistics are those of the end point."""

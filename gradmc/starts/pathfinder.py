@@ -90,6 +90,19 @@ class Path:
         return finite[np.argsort(-self.values[finite], kind="stable")][: (len(finite) + 1) // 2]
 
 
+@dataclasses.dataclass(slots=True)
+class Counted:
+    """An evaluation that counts the gradients for which it was asked."""
+
+    evaluate: Evaluate
+    asked: int = 0
+
+    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `evaluate`."""
+        self.asked += len(points)
+        return self.evaluate(points)
+
+
 type Firsts = Callable[[Sequence[int]], Sequence[np.ndarray | None]]
 """Where the paths of these numbers begin; None for a random point."""
 
@@ -116,20 +129,14 @@ class Pathfinder:
         explore: Explore | None = None,
     ) -> Found | None:
         """A point for each chain; None where most paths have no usable approximation."""
-        asked = 0
-
-        def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            nonlocal asked
-            asked += len(points)
-            return evaluate(points)
+        counted = Counted(evaluate)
 
         def firsts(numbers: Sequence[int]) -> Sequence[np.ndarray | None]:
-            nonlocal asked
             if explore is None or numbers[0] < self.paths:
                 return [None] * len(numbers)
             points = np.stack([np.random.default_rng([seed, 3 << 32, k]).uniform(-radius, radius) for k in numbers])
             ends, gradients = explore(points, numbers)
-            asked += gradients
+            counted.asked += gradients
             return list(ends)
 
         tried, pool = self._tried(counted, radius, seed, firsts)
@@ -141,7 +148,7 @@ class Pathfinder:
         points = tuple(_point(near, pool, chain, np.random.default_rng([seed, 1 << 32, chain])) for chain in chains)
         return Found(
             points=points,
-            gradients=asked,
+            gradients=counted.asked,
             note=f"{len(near)} of {len(tried)} paths found the mass",
             another=lambda chain, before: _point(
                 {}, pool, chain, np.random.default_rng([seed, 2 << 32, chain, before])
@@ -152,19 +159,13 @@ class Pathfinder:
         self, evaluate: Evaluate, radius: np.ndarray, seed: int, chains: Sequence[int], first: np.ndarray
     ) -> Found | None:
         """As `find`, by one path that begins near a given point (dim,); None where it has no usable approximation."""
-        asked = 0
-
-        def counted(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            nonlocal asked
-            asked += len(points)
-            return evaluate(points)
-
+        counted = Counted(evaluate)
         noise = np.random.default_rng([seed, 4 << 32]).uniform(-radius, radius)
         (path,) = _run([0], counted, radius, seed, [first + NEARBY * noise]).values()
         if path is None or not path.useful:
             return None
         points = tuple(_point({}, {0: path}, k, np.random.default_rng([seed, 1 << 32, k])) for k in chains)
-        return Found(points=points, gradients=asked, note="one path around the point that was given")
+        return Found(points=points, gradients=counted.asked, note="one path around the point that was given")
 
     def _tried(
         self, evaluate: Evaluate, radius: np.ndarray, seed: int, firsts: Firsts

@@ -140,6 +140,25 @@ def test_chains_begin_where_the_prior_is() -> None:
     assert outcome.passed, outcome.verdict()
 
 
+def test_chains_begin_at_a_draw_of_the_prior_that_fits_the_data() -> None:
+    """A sine of unknown frequency: from most draws of the prior a chain ends in another mode."""
+    time = np.linspace(0.0, 3.0, 40)
+
+    @gm.model
+    def sine(frequency: Real, *, y: Data["n"]):
+        lp = normal(frequency, 10.0, 2.0)
+        for i in range(len(y)):
+            lp += gm.observe("y", normal(y[i], jnp.sin(frequency * time[i]), 0.3))
+        return lp
+
+    @sine.simulator
+    def simulated(rng, frequency, *, y):
+        return {"y": rng.normal(np.sin(frequency * time), 0.3)}
+
+    outcome = gm.calibrate(sine, {"y": np.zeros(len(time))}, replications=80, ranked=15, warmup=100, seed=SEED)
+    assert outcome.passed, outcome.verdict()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hmm", "gaussian_process", "logistic_regression", "lotka_volterra"])
 def test_the_other_shipped_models_are_calibrated(name: str) -> None:

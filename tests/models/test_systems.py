@@ -211,23 +211,40 @@ def test_the_pH_is_the_root_of_the_cubic():
 def test_the_oven_settles_where_it_should():
     """The integral makes the error vanish: power (80 - 20) / gain."""
     model = module("adaptive_control")
-    air, heater, integral, power = model.AMBIENT, 0.0, 0.0, 0.0
+    air, heater, held, power = model.AMBIENT, 0.0, 0.0, 0.0
     limited = 0
     for _ in range(600):
-        power, integral = model.controller(model.SETPOINT - air, integral, 0.04, 13.0)
+        power, held = model.controller(model.SETPOINT - air, held, 0.04, 13.0)
         limited += power == 1.0
         air, heater = model.oven_step(air, heater, power, 120.0, 14.0, 4.0, 0.0)
     np.testing.assert_allclose([air, power], [80.0, 60.0 / 120.0], rtol=1e-6)
     assert limited > 3, "the power was at its limit first"
 
 
-def test_gains_of_the_posterior_do_better_under_new_disturbances():
-    """Means of the run of `run.toml`, against the gains that the record was made with."""
+def test_the_record_is_the_simulation_that_the_readme_states():
+    model, record, rng = module("adaptive_control"), columns("adaptive_control/record.csv"), np.random.default_rng(4)
+    air, heater, held, seen = model.AMBIENT, 0.0, 0.0, model.AMBIENT
+    for power, temperature in zip(record["power"], record["temperature"], strict=True):
+        wanted, held = model.controller(model.SETPOINT - seen, held, 0.02, 8.0)
+        air, heater = model.oven_step(air, heater, round(wanted, 3), 120.0, 14.0, 4.0, 0.0)
+        seen = round(air + 0.5 * rng.normal(), 2)
+        np.testing.assert_allclose([power, temperature], [wanted, seen], atol=5.1e-4)
+
+
+def test_the_cost_does_not_jump_where_the_power_leaves_its_limit():
     model = module("adaptive_control")
-    new = ((40, 55, -20.0), (75, 100, 15.0))
-    plant = {"gain": 120.2, "lag": 13.97, "delay": 4.0}
-    better = model.closed_loop_cost(**plant, proportional=0.043, reset=12.8, disturbances=new)
-    assert better < model.closed_loop_cost(**plant, proportional=0.02, reset=8.0, disturbances=new)
+    known = {"lag": 14.0, "delay": 4.0, "reset": 12.0, "disturbances": model.DISTURBANCES}
+    costs = [model.closed_loop_cost(120.0, proportional=k, **known) for k in np.linspace(0.02, 0.05, 3001)]
+    steps = np.abs(np.diff(costs))
+    assert steps.max() < 0.05, "an integral that stands still at the limit makes jumps of 5"
+
+
+def test_gains_of_the_posterior_do_better_under_new_disturbances():
+    """Means of the run of `run.toml`, against the gains that the record was made with, in the oven that made it."""
+    model = module("adaptive_control")
+    known = {"gain": 120.0, "lag": 14.0, "delay": 4.0, "disturbances": ((40, 55, -20.0), (75, 100, 15.0))}
+    better = model.closed_loop_cost(**known, proportional=0.0266, reset=15.5)
+    assert better < 0.95 * model.closed_loop_cost(**known, proportional=0.02, reset=8.0)
 
 
 # --- constants from tests ----------------------------------------------------------------------------
