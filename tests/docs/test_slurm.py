@@ -119,7 +119,7 @@ def of(job: str, **variables: Any) -> list[int]:
 
 
 def test_an_array_goes_on_after_preemption_and_after_the_signal_of_its_time(slurm: Slurm, project: Any) -> None:
-    """The first of two is requeued by somebody else; the second one is told that its time is up, and requeues itself."""
+    """The first of two is requeued by somebody else; the second is told that its time is up, and requeues itself."""
     script = project(2, rows=20_000, draws=10_000)
     job = slurm.submit(script, "--array=0-1", "--cpus-per-task=1")
     for seed in ("0", "1"):
