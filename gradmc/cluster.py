@@ -10,15 +10,16 @@ CONNECT_SECONDS = 20
 
 
 @contextmanager
-def client_of(scheduler: str | None, workers: int | None) -> Iterator[Any]:
+def client_of(scheduler: str | None, workers: int | None, wait: float) -> Iterator[Any]:
     """A client of a cluster, or None where none is asked for.
 
     Args:
         scheduler: its address.
         workers: processes to start on this machine, which end with the context.
+        wait: seconds until the scheduler has a worker.
 
     Raises:
-        UsageError: both are given, Dask is not installed, or nobody answers at the address.
+        UsageError: both are given, Dask is not installed, nobody answers, or no worker comes.
     """
     if scheduler is None and workers is None:
         yield None
@@ -48,9 +49,12 @@ def client_of(scheduler: str | None, workers: int | None) -> Iterator[Any]:
         ) from None
     with client:
         try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            client.wait_for_workers(1, timeout=wait)
         except TimeoutError:
             raise UsageError(
-                f"cluster.scheduler: {scheduler} has no workers; start `dask worker {scheduler}`"
+                f"cluster.scheduler: {scheduler} has no workers after {wait:g} s; start `dask worker {scheduler}`, or "
+                "let cluster.wait be more where they stand in a queue"
             ) from None
+        except OSError as error:
+            raise UsageError(f"cluster.scheduler: {scheduler} has gone ({error}); start `dask scheduler`") from None
         yield client

@@ -17,7 +17,15 @@ from gradmc.errors import ConfigError, ResumeError, UsageError
 from gradmc.results.checkpoint import refuse_foreign_checkpoints
 from gradmc.results.files import atomic_write
 from gradmc.results.lock import locked
-from gradmc.results.manifest import config_changes, is_of_python, new_manifest, refuse_old, run_of, versions
+from gradmc.results.manifest import (
+    change_freely,
+    config_changes,
+    is_of_python,
+    new_manifest,
+    refuse_old,
+    run_of,
+    versions,
+)
 from gradmc.results.mirror import reading, writing
 from gradmc.results.place import is_address
 from gradmc.results.run_directory import RunDirectory
@@ -121,6 +129,9 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
         stored = _stored_config(run, manifest)
         if config is not None and (changes := config_changes(stored.model_dump(), config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
+        if config is not None:
+            change_freely(manifest, config.model_dump())
+            stored = _stored_config(run, manifest)
         if extra_draws:
             draws = stored.sampler.draws + extra_draws
             sampler = stored.sampler.model_copy(update={"draws": draws})
@@ -183,7 +194,7 @@ def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, opti
     from gradmc.cluster import client_of
 
     cluster = problem.config.cluster
-    with client_of(cluster.scheduler, cluster.workers) as client:
+    with client_of(cluster.scheduler, cluster.workers, cluster.wait) as client:
         return _execute_on(client, run, manifest, problem, options, resume=resume)
 
 

@@ -30,8 +30,8 @@ def sample_many(path: Path, overrides: Overrides, *, progress: str, common: Comm
     config = load_config(path, overrides).config
     model = load_model(config.model.target)
     data = named(data_sets(config, accepted(model)))
-    output = config.output.dir
-    with client_of(config.cluster.scheduler, config.cluster.workers) as client:
+    output, cluster = config.output.dir, config.cluster
+    with client_of(cluster.scheduler, cluster.workers, cluster.wait) as client:
         counted = FitCounter(len(data), progress)
         work = FitTask(model, options(config, alone=client is None), padded_along(config.many.pad))
         many = Many(work, data, config.sampler.seed or 0, place_of(output), counted, warn=lambda text: None)

@@ -213,6 +213,12 @@ class ClusterSection(Section):
     workers: int | None = Field(
         default=None, ge=1, le=4096, description="start so many processes on this machine", examples=[4]
     )
+    wait: float = Field(
+        default=20.0,
+        gt=0.0,
+        description="seconds to wait for the first worker of the scheduler",
+        examples=[3600.0],
+    )
 
 
 class OptimizeSection(Section):

@@ -189,6 +189,16 @@ def config_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     ]
 
 
+def change_freely(manifest: dict[str, Any], config: Mapping[str, Any]) -> None:
+    """Let what is free to change be what it is in another configuration; a run stays where it is."""
+    for key in FREE - {"output.dir"}:
+        section, _, name = key.partition(".")
+        if name:
+            manifest["config"][section][name] = config[section][name]
+        else:
+            manifest["config"][section] = config[section]
+
+
 def is_free(key: str) -> bool:
     """Whether a key may change when a run goes on."""
     return any(key == free or key.startswith(f"{free}.") for free in FREE)

@@ -71,6 +71,10 @@ class Folder:
         return str(self.path / name)
 
 
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+"""Protocols of stores that have no folders. To make one is to make a bucket, which only its owner should."""
+
+
 class Address:
     """A place that fsspec knows; a file there is whole or absent, as object stores have it."""
 
@@ -84,13 +88,18 @@ class Address:
         except (ImportError, ValueError) as error:
             raise UsageError(f"cannot use {url}: {error}") from None
         self.url = url.rstrip("/")
-        self._made: set[str] = set()  # folders, which object stores do not have and other places need
+        self._flat = url.partition("://")[0] in OBJECT_STORES
+        self._made: set[str] = set()  # folders
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file."""
-        with self._refusals(name):
+        """Replace a file.
+
+        Raises:
+            StorageError: the store refuses, or has no such bucket.
+        """
+        with self._refusals(name, absent=True):
             folder = self._path(name).rpartition("/")[0]
-            if folder not in self._made:
+            if not self._flat and folder not in self._made:
                 self._files.makedirs(folder, exist_ok=True)
                 self._made.add(folder)
             self._files.pipe_file(self._path(name), content)
@@ -103,16 +112,16 @@ class Address:
 
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder."""
-        try:
+        found: list[Any] = []
+        with self._refusals(folder), suppress(FileNotFoundError):
             found = self._files.ls(self._path(folder), detail=False)
-        except FileNotFoundError:
-            return []
         return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
 
     def all_names(self) -> list[str]:
         """The names of all files, those in folders included."""
         self._files.invalidate_cache()
-        with self._refusals(""):
+        found: list[Any] = []
+        with self._refusals(""), suppress(FileNotFoundError):
             found = self._files.find(self._root)
         return sorted(str(path).removeprefix(self._root.rstrip("/")).lstrip("/") for path in found)
 
@@ -124,8 +133,9 @@ class Address:
     def remove(self, folder: str) -> None:
         """Delete a folder and all in it."""
         self._made.clear()
-        if self._files.exists(self._path(folder)):
-            self._files.rm(self._path(folder), recursive=True)
+        with self._refusals(folder):
+            if self._files.exists(self._path(folder)):
+                self._files.rm(self._path(folder), recursive=True)
 
     def open(self, name: str) -> Any:
         """The store as zarr knows it."""
@@ -134,14 +144,17 @@ class Address:
         return FsspecStore.from_url(f"{self.url}/{name}", read_only=True)
 
     @contextmanager
-    def _refusals(self, name: str) -> Iterator[None]:
-        """Turn what a store raises into advice: errors of the operating system, and those of its own libraries."""
+    def _refusals(self, name: str, *, absent: bool = False) -> Iterator[None]:
+        """Turn what a store raises into advice: errors of the operating system, and those of its own libraries.
+
+        That there is no such file is left to the caller, unless `absent` says that this is an error too.
+        """
         try:
             yield
-        except FileNotFoundError:
-            raise
         except Exception as error:
-            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if isinstance(error, FileNotFoundError) and not absent:
+                raise
+            why = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
             raise StorageError(f"cannot use {self.url}/{name}: {why}") from error
 
     def _path(self, name: str) -> str:

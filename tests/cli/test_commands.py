@@ -325,3 +325,17 @@ def test_the_costs_of_a_run_by_batches_are_those_of_a_batch(project: Path, gradm
     assert (whole.code, batches.code) == (0, 0), batches.err
     assert batches.json["gradient_seconds"] < whole.json["gradient_seconds"] / 4
     assert batches.json["disk_bytes"] < whole.json["disk_bytes"] / 1000, "no pointwise terms"
+
+
+def test_what_may_change_is_what_the_last_command_says(project: Path, gradmc: Gradmc) -> None:
+    """A budget, a target, a cluster: not those that the run began with."""
+    quiet = ["--progress", "none", "--resume", "--sampler.draws", 1_000_000]
+    assert gradmc("sample", project / "run.toml", *quiet, "--stop.seconds", 0.1).code == 75
+    nowhere = gradmc("sample", project / "run.toml", *quiet, "--cluster.scheduler", "nowhere://10.0.0.1:1")
+    assert nowhere.code == 2
+    assert "nobody answers at nowhere://10.0.0.1:1" in nowhere.err
+    reached = gradmc("sample", project / "run.toml", *quiet, "--stop.ess", 50, "--sampler.check", "off")
+    assert reached.code == 0, reached.err
+    manifest = json.loads((project / "out" / "manifest.json").read_text())
+    assert (manifest["status"], manifest["config"]["stop"]["seconds"]) == ("reached", None)
+    assert manifest["config"]["sampler"]["check"] == "off"

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import linecache
+import math
 import os
 import subprocess
 import sys
@@ -81,6 +82,15 @@ def test_a_name_given_to_two_texts() -> None:
         value(other)
 
 
+IMPORTING = """
+def program(a, *, x):
+    lp = 0.0
+    for v in x:
+        lp += math.sqrt(a) * v
+    return lp
+"""
+
+
 def test_notebook_cells_by_ipython() -> None:
     shell_module = pytest.importorskip("IPython.core.interactiveshell")
     shell = shell_module.InteractiveShell.instance()
@@ -96,6 +106,7 @@ def test_notebook_cells_by_ipython() -> None:
         assert value(second) == pytest.approx(3.0 + X.sum())
         assert value(first) == pytest.approx(0.5 * X.sum())
         assert value(run("program = lambda a, *, x: sum(a * v for v in x)")) == pytest.approx(0.5 * X.sum())
+        assert value(run("import math\n" + textwrap.dedent(IMPORTING))) == pytest.approx(math.sqrt(0.5) * X.sum())
         run("from __future__ import annotations")
         assert value(run(PROGRAM)) == pytest.approx(0.5 * X.sum())
         with pytest.raises(ProgramError, match="'nothing' is not defined") as caught:

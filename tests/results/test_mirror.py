@@ -339,11 +339,42 @@ def descent_of(path: Path) -> dict[str, Any]:
     return {"model": load_model(config.model.target), "data": {"y": config.data["y"]}, **chosen}
 
 
+def at_s3(what: str) -> dict[str, Any]:
+    """What came of it on a server of S3."""
+    return told([started("tests.results.at_s3", what)])
+
+
 @pytest.mark.slow
 def test_a_server_of_s3() -> None:
-    assert told([started("tests.results.at_s3")]) == {
-        "same": True,
-        "copied": True,
-        "status": "finished",
-        "writer": False,
-    }
+    assert at_s3("run") == {"same": True, "copied": True, "status": "finished", "writer": False}
+
+
+@pytest.mark.slow
+def test_commands_on_a_server_of_s3() -> None:
+    found = at_s3("commands")
+    commands = ("sample", "status", "extend", "resume", "summary", "export", "report")
+    assert [found[name] for name in commands] == [0] * 7, found
+    assert (found["copied"], found["lines"]) == (50, 101)
+    code, said = found["summary elsewhere"]
+    assert (code, said.strip()) == (2, NO_RUN)
+    code, said = found["sample elsewhere"]
+    assert code == 75
+    assert "cannot use s3://no-bucket/run/writer.json: The specified bucket does not exist" in said
+    assert not found["made"], "no bucket is made for a typing error"
+
+
+NO_RUN = "error: no such run: s3://no-bucket/run; expected the output directory of `gradmc sample`"
+
+
+@pytest.mark.slow
+def test_many_fits_on_a_server_of_s3() -> None:
+    assert at_s3("many") == {"same": True, "fits": 3, "kept": True}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "why"), [("gone", "Could not connect to the endpoint"), ("denied", "Access Key")])
+def test_a_server_of_s3_that_refuses_costs_no_draw(what: str, why: str) -> None:
+    found = at_s3(what)
+    assert "cannot use s3://bucket/here/run/" in found["said"]
+    assert why in found["said"]
+    assert (found["code"], found["same"]) == (75, True)

@@ -121,7 +121,7 @@ def _agrees(text: str, fn: FunctionType) -> bool:
         made = _codes(text, code.co_flags & FUTURE)
     except SyntaxError:
         return False
-    if code in made:
+    if code in made or code in _codes_apart(text, code.co_flags & FUTURE):
         return True
     loader = fn.__globals__.get("__loader__")
     if loader is None or type(loader) in PLAIN_LOADERS:
@@ -135,6 +135,18 @@ def _agrees(text: str, fn: FunctionType) -> bool:
 def _codes(text: str, flags: int) -> frozenset[CodeType]:
     """The code of all functions in a text."""
     return frozenset(code_and_inner(compile(text, "<text>", "exec", flags, dont_inherit=True)))
+
+
+@functools.lru_cache(maxsize=64)
+def _codes_apart(text: str, flags: int) -> frozenset[CodeType]:
+    """The code of all functions in a text whose statements are compiled one by one, as IPython does.
+
+    There `gm.observe(...)` is the call of a method, as of any object; where Python sees in the same text that `gm` is
+    imported it is that of a function.
+    """
+    alone = (ast.Module([node], []) for node in ast.parse(text).body)
+    made = (compile(module, "<text>", "exec", flags, dont_inherit=True) for module in alone)
+    return frozenset(code for each in made for code in code_and_inner(each))
 
 
 def code_and_inner(code: CodeType) -> Iterator[CodeType]:
