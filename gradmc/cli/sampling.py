@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit, tell
@@ -30,6 +30,9 @@ from gradmc.results.mirror import reading, writing
 from gradmc.results.place import is_address
 from gradmc.results.run_directory import RunDirectory
 from gradmc.run.signals import listening
+
+if TYPE_CHECKING:
+    from gradmc.stored import Task
 
 FAILED_DIAGNOSTICS = 4
 STOPPED = 75
@@ -129,15 +132,19 @@ def _go_on(run: RunDirectory, config: Config | None, extra_draws: int, options: 
         stored = _stored_config(run, manifest)
         if config is not None and (changes := config_changes(stored.model_dump(), config.model_dump())):
             raise ResumeError(_changed("the configuration has changed since the run began", changes))
+        targets = stored.stop
         if config is not None:
             change_freely(manifest, config.model_dump())
             stored = _stored_config(run, manifest)
+        complete = manifest.get("status") == "finished" or (
+            manifest.get("status") == "reached" and stored.stop == targets
+        )
         if extra_draws:
             draws = stored.sampler.draws + extra_draws
             sampler = stored.sampler.model_copy(update={"draws": draws})
             stored = stored.model_copy(update={"sampler": sampler})
             manifest["config"]["sampler"]["draws"] = draws
-        elif manifest.get("status") in ("finished", "reached"):
+        elif complete:
             refuse_foreign_checkpoints(run.state, run=run_of(manifest), chains=stored.sampler.chains)
             return _report(run, manifest, options, note="The run is complete; `gradmc extend` adds draws.")
         problem = build_problem(stored, seed=manifest["seed"])
@@ -192,20 +199,30 @@ def _refuse_occupied(run: RunDirectory, *, force: bool) -> None:
 def _execute(run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool) -> int:
     """Run, on the cluster that is asked for, and report."""
     from gradmc.cluster import client_of
+    from gradmc.run.displays import choose_display
+    from gradmc.stored import Surroundings, execute
 
     cluster = problem.config.cluster
-    with client_of(cluster.scheduler, cluster.workers, cluster.wait) as client:
-        return _execute_on(client, run, manifest, problem, options, resume=resume)
+    with (
+        listening() as requests,
+        client_of(cluster.scheduler, cluster.workers, cluster.wait, lambda: bool(requests.received)) as client,
+    ):
+        around = Surroundings(
+            command=sys.argv,
+            display=choose_display(options.progress),
+            requests=requests,
+            warn=lambda text: tell(f"warning: {text}"),
+        )
+        execute(run, manifest, _task(problem, client, options), around, resume=resume)
+        return _report(run, manifest, options)
 
 
-def _execute_on(
-    client: Any, run: RunDirectory, manifest: dict[str, Any], problem: Problem, options: Options, *, resume: bool
-) -> int:
+def _task(problem: Problem, client: Any, options: Options) -> "Task":
+    """What there is to do, here or on a cluster."""
     from gradmc.results.keep import Keep
-    from gradmc.run.displays import choose_display
     from gradmc.run.stopping import Targets
     from gradmc.run.work import Work
-    from gradmc.stored import Surroundings, Task, execute
+    from gradmc.stored import Task
 
     config = problem.config
     work = Work(
@@ -222,7 +239,7 @@ def _execute_on(
         ),
         targets=Targets(**config.stop.model_dump()),
     )
-    task = Task(
+    return Task(
         work=work,
         checkpoint_seconds=config.output.checkpoint_seconds,
         identity=problem.identity,
@@ -230,15 +247,6 @@ def _execute_on(
         seconds=config.stop.seconds,
         engine=client,
     )
-    with listening() as requests:
-        around = Surroundings(
-            command=sys.argv,
-            display=choose_display(options.progress),
-            requests=requests,
-            warn=lambda text: tell(f"warning: {text}"),
-        )
-        execute(run, manifest, task, around, resume=resume)
-        return _report(run, manifest, options)
 
 
 def _earlier(config: Config) -> list[dict[str, Any]] | None:

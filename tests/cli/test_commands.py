@@ -339,3 +339,7 @@ def test_what_may_change_is_what_the_last_command_says(project: Path, gradmc: Gr
     manifest = json.loads((project / "out" / "manifest.json").read_text())
     assert (manifest["status"], manifest["config"]["stop"]["seconds"]) == ("reached", None)
     assert manifest["config"]["sampler"]["check"] == "off"
+    again = gradmc("sample", project / "run.toml", *quiet, "--stop.ess", 50)
+    assert "The run is complete" in again.out
+    more = gradmc("sample", project / "run.toml", *quiet, "--stop.ess", 60_000, "--stop.seconds", 0.1)
+    assert more.code == 75, "a target that has moved is not reached"
