@@ -19,9 +19,9 @@ from gradmc.program import ir
 from gradmc.program.frontend import choices, failing, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity
-from gradmc.program.frontend.slots import REMEDY, Reslot, SlotPlan, Slots, kind_of, of_known_class, plan_for
+from gradmc.program.frontend.slots import REMEDY, UNLIKE, Reslot, SlotPlan, Slots, kind_of, of_known_class, plan_for
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, Unbound, any_traced, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
 LEAVES = "an array or list leaves a dict by a key that changes"
@@ -225,7 +225,12 @@ def _item(ev: Evaluation, content: Slots, key: Any, *otherwise: Any) -> Any:
 
 
 def _or(ev: Evaluation, here: Any, item: Callable[[], Any], otherwise: Any) -> Any:
-    return ev.choose(here, item, lambda: otherwise) if is_traced(here) else item() if here else otherwise
+    if not is_traced(here):
+        return item() if here else otherwise
+    found = ev.choose(here, item, lambda: otherwise)
+    if isinstance(found, Unbound):
+        raise CannotRoll(UNLIKE, REMEDY)
+    return found
 
 
 def _picked(ev: Evaluation, content: dict, key: Choice) -> Any:

@@ -86,15 +86,27 @@ def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -
     operands = tuple(o if g is None or not _whole(g) else g.filled for o, g in zip(operands, forms, strict=True))
     forms = [None if g is None or _whole(g) else g for g in forms]
     gaps = [g for g in forms if g is not None]
-    if not gaps or not any(map(is_traced, operands)) or operation is operator.matmul:
+    if not gaps or not any(map(is_traced, operands)):
         return operation(*operands)
     filled = operation(*(o if g is None else g.filled for o, g in zip(operands, forms, strict=True)))
-    missing = gaps[0].missing
-    for other in gaps[1:]:
-        missing = missing | other.missing
+    if operation is operator.matmul:
+        missing = _in_product(*operands, *forms)
+    else:
+        missing = gaps[0].missing
+        for other in gaps[1:]:
+            missing = missing | other.missing
     if not jnp.issubdtype(filled.dtype, jnp.inexact):
         return operation(*operands)
     return note(ev, jnp.where(missing, jnp.nan, filled), Gaps(filled, missing))
+
+
+def _in_product(a: Any, b: Any, in_a: Gaps | None, in_b: Gaps | None) -> Any:
+    """Where a product of matrices or vectors is missing: wherever one of its terms is."""
+    counts = [
+        0.0 if in_a is None else jnp.matmul(jnp.asarray(in_a.missing, float), jnp.ones(jnp.shape(b))),
+        0.0 if in_b is None else jnp.matmul(jnp.ones(jnp.shape(a)), jnp.asarray(in_b.missing, float)),
+    ]
+    return counts[0] + counts[1] > 0
 
 
 def loaded(ev: Evaluation, result: Any, content: Any, load: Callable[[Any], Any]) -> Any:

@@ -23,6 +23,8 @@ from gradmc.program.frontend.evaluation import Evaluation
 
 MOST = 12
 """Patterns for each of which a loop is traced."""
+WORTH = 6
+"""A pattern takes as long to compile as so many iterations that are written out (a Kalman filter of 3 series)."""
 
 
 def found(ev: Evaluation, since: int, length: int) -> np.ndarray | None:
@@ -37,7 +39,7 @@ def found(ev: Evaluation, since: int, length: int) -> np.ndarray | None:
     if not noted:
         return None
     patterns, codes = np.unique(np.concatenate(noted, axis=1), axis=0, return_inverse=True)
-    return codes.reshape(-1) if len(patterns) <= min(MOST, length // 2) else None
+    return codes.reshape(-1) if len(patterns) <= min(MOST, length // WORTH) else None
 
 
 def chosen(
@@ -52,18 +54,16 @@ def chosen(
     code = tables.look_up(ev, ir.load(codes, i), codes, [i])
     present = np.unique(codes[index.values])
 
-    def side(k: int) -> None:
-        if k == len(present) - 1:
-            within(k)
+    def among(first: int, last: int) -> None:
+        if last - first == 1:
+            with _only(ev, loop, codes[index.values] == present[first]):
+                body()
             return
-        test = tables.apply(ev, code == present[k], lambda c: c == present[k], code)
-        branches.if_(ev, test, lambda: within(k), lambda: side(k + 1), state, names)
+        middle = (first + last) // 2
+        below = tables.apply(ev, code < present[middle], lambda c: c < present[middle], code)
+        branches.if_(ev, below, lambda: among(first, middle), lambda: among(middle, last), state, names)
 
-    def within(k: int) -> None:
-        with _only(ev, loop, codes[index.values] == present[k]):
-            body()
-
-    side(0)
+    among(0, len(present))
 
 
 @contextmanager

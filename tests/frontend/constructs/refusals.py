@@ -846,7 +846,7 @@ def changing_size(a, *, n):
 
 
 @refused(
-    "lists in a dict, by names that a long loop runs over",
+    "lists of different lengths in a dict, by names that a long loop runs over",
     0.3,
     games=[("ann", "bob"), ("bob", "cy"), ("cy", "ann")] * 9,
     line="for winner, loser in games",
