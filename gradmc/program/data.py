@@ -7,6 +7,8 @@
   int64 or bool. Integers stay integers, because they serve as counts and as indices; in a program they behave as
   Python's, without limit (`gradmc.program.exact`, `gradmc.program.middle.whole`), and those that do not fit into 64
   bits are refused;
+* lists of tuples with whole numbers in some places and floats in others stay lists of tuples, unless an array is
+  declared;
 * strings, dictionaries, lists of strings, frames and columns of pandas, and other objects are handed on as they are
   (arrays of integers in them become int64), unless the declaration `Data[...]` asks for an array.
 
@@ -175,6 +177,8 @@ def _as_array(name: str, value: Any, *, declared: bool) -> np.ndarray | None:
         return None
     if (is_frame(value) or is_series(value)) and not declared:
         return None
+    if not declared and _is_records(value):
+        return None
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
             raise DataError(f"{name}: a masked array with masked entries came; leave missing entries out or model them")
@@ -195,6 +199,24 @@ def _as_array(name: str, value: Any, *, declared: bool) -> np.ndarray | None:
     if array.dtype.kind not in "cOSUMmVT" and array.ndim:  # ml_dtypes such as bfloat16
         return array.astype(float)
     return None
+
+
+def _is_records(value: Any) -> bool:
+    """Whether a list holds tuples of one length, with whole numbers in some places and floats in others.
+
+    As one array of floats the whole numbers would be none: `for a, b, dt in jumps: q[a, b] * dt`.
+    """
+    if not isinstance(value, list | tuple) or not all(type(v) is tuple for v in value):
+        return False
+    kinds = {tuple(_kind(v) for v in record) for record in value}
+    return len(kinds) == 1 and set(kinds.pop()) == {int, float}
+
+
+def _kind(value: Any) -> type:
+    """`int` or `float` for numbers of Python's and numpy's."""
+    if isinstance(value, bool | np.bool_):
+        return bool
+    return int if isinstance(value, int | np.integer) else float if isinstance(value, float | np.floating) else object
 
 
 def _check_whole(name: str, value: Any) -> None:

@@ -74,3 +74,16 @@ def test_an_axis_that_is_not_there() -> None:
 
     with jax.enable_x64(True), pytest.raises(ProgramError, match="axis 2 is out of bounds for array of dimension 2"):
         jax.make_jaxpr(lambda a: evaluate(program, (a,), {"y": Y})[0])(0.7)
+
+
+def test_elements_in_a_row_are_stored_into() -> None:
+    def program(a, *, y):
+        x, z = np.zeros(y.shape), np.zeros((2, 3))
+        for i in range(y.size):
+            x.flat[i] = a * y.flat[i]
+        x.T.flat[1] += a
+        x.flat[2:4] = a
+        z[1].flat[0] = a
+        return (x * y).sum() + sum(k * v for k, v in enumerate(z.flat)) + len(x.flat)
+
+    agree(program, (0.7,), {"y": Y})

@@ -187,13 +187,22 @@ def lists_by_name(a, *, x):
     return lp
 
 
+def lists_of_two_lengths(a, *, x):
+    latest, lp = {}, 0.0
+    for i in range(len(x)):
+        latest[i % 3], latest[(i + 1) % 3] = [a, x[i]], [a]
+        lp += latest[i % 3][0]
+    return lp
+
+
 def test_an_index_that_data_decide_needs_no_number() -> None:
     assert float(evaluate(by_name, (0.5,), {"x": np.ones(40)})[0]) == 39.5
+    assert float(evaluate(lists_by_name, (0.5,), {"x": np.ones(40)})[0]) == 20.0
 
 
 def test_an_index_needed_as_a_number_is_told() -> None:
     with pytest.warns(UnrolledLoopWarning, match="since a dict is stored into by a key that changes, and holds things"):
-        assert float(evaluate(lists_by_name, (0.5,), {"x": np.ones(40)})[0]) == 20.0
+        assert float(evaluate(lists_of_two_lengths, (0.5,), {"x": np.ones(40)})[0]) == 20.0
 
 
 def decided_by_data(a, *, x, y):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+import gradmc as gm
 from gradmc.errors import DataError
 from gradmc.program.data import Data
 from gradmc.program.exact import plain_data
@@ -119,6 +120,20 @@ def test_numbers_become_python_numbers(value):
         return mu
 
     assert type(program.bind({"y": value}).data["y"]) is float
+
+
+def test_records_keep_their_whole_numbers():
+    @model
+    def program(mu: Real, *, jumps):
+        rates = np.array([[0.0, mu], [mu, 0.0]])
+        return sum(-rates[a, b] * dt for a, b, dt in jumps)
+
+    jumps = [(0, 1, 0.5), (1, 0, 0.25)]
+    assert program.bind({"jumps": jumps}).data["jumps"] == jumps
+    assert gm.density(program, {"jumps": jumps}).log_density({"mu": 2.0}) == -1.5
+    assert isinstance(program.bind({"jumps": [(1, 2), (3, 4)]}).data["jumps"], np.ndarray)
+    assert isinstance(program.bind({"jumps": [[1, 0.5], [0.5, 1]]}).data["jumps"], np.ndarray)
+    assert isinstance(program.bind({"jumps": [(1, 0.5), (0.5, 1)]}).data["jumps"], np.ndarray)
 
 
 def test_data_are_not_shared_with_the_caller():

@@ -73,6 +73,16 @@ def _rearranged(ev: Evaluation, owner: Any, content: Any, name: str, args: tuple
     return new(ev, result, (owner,))
 
 
+def flat(ev: Evaluation, owner: Any) -> Any:
+    """`owner.flat`: all elements in a row, to be stored into, too."""
+    content = ev.heap.content(owner)
+    index = rearranging.rearranged(content, "reshape", (-1,))
+    result = at_once(index.there, content) if is_plain_jax(content) else index.there(content)
+    result = ev.heap.allocate(ev.heap.own(result, content))
+    ev.heap.view(result, owner, index)
+    return result
+
+
 def ufunc_at(ev: Evaluation, ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
     """`np.add.at(array, index, values)` and its like."""
     content, index, more = (

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from gradmc.program.frontend import choices, frames, lasting, nullable, operators, partial
-from gradmc.program.frontend.array_methods import array_method, member
+from gradmc.program.frontend.array_methods import array_method, flat, member
 from gradmc.program.frontend.container_methods import is_shared
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
@@ -34,6 +34,8 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
     owner = nullable.used(ev, owner)
     if name == "T" and is_array(owner):
         return array_method(ev, owner, "transpose", (), {})
+    if name == "flat" and is_array(owner):
+        return flat(ev, owner)
     if name == "real" and is_array(owner) and not np.iscomplexobj(owner):
         return owner
     if isinstance(owner, TOKENS):

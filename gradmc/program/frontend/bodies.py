@@ -39,6 +39,7 @@ def run[T](
     finish: Callable[[BodyExit], T],
     *,
     loop: bool,
+    branch: bool = False,
 ) -> T:
     """Run a body in a frame of its own, and undo what it did.
 
@@ -47,13 +48,14 @@ def run[T](
         state: the variables that it shares.
         begin: sets what the body sees.
         finish: takes what the body left.
-        loop: whether it is a loop's body.
+        loop: whether it is a loop's body,
+        branch: or the side of a branch.
 
     Returns:
         What `finish` returns.
     """
     entry = get(state)
-    frame = ev.heap.enter(loop=loop)
+    frame = ev.heap.enter(loop=loop, branch=branch)
     for variable in getattr(state, "__closure__", None) or ():
         ev.heap.own_variable(variable)
     copies, ev.copies = ev.copies, 1

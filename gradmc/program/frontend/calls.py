@@ -37,6 +37,7 @@ from gradmc.program.frontend.attributes import attribute, delete_attribute, get_
 from gradmc.program.frontend.container_methods import is_container
 from gradmc.program.frontend.converting import users_function, users_initialiser
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.iterables import AGAIN_REMEDY, Once, taken
 from gradmc.program.frontend.library_calls import fresh, library
 from gradmc.program.frontend.methods import method
 from gradmc.program.frontend.numpy_views import VIEWS
@@ -59,7 +60,9 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
             return choices.mapped(ev, lambda *values: call(ev, function, *values, **kwargs), *args)
     if handler is not None:
         given = args if function in builtin.ASKING else tuple(_given(ev, function, a) for a in args)
-        return operators.made(ev, handler(ev, *given, **kwargs))
+        given = given if function in KEEPING else _taken(ev, function, given)
+        made = operators.made(ev, handler(ev, *given, **kwargs))
+        return ev.heap.allocate_object(made) if isinstance(made, Once) else made
     target = users_function(ev, function)
     if target is not None and isinstance(function, caches.CACHED):
         return fresh(ev, caches.called(ev, function, target, args, kwargs), args)
@@ -83,7 +86,19 @@ def _given(ev: Evaluation, function: Any, value: Any) -> Any:
     return value if moving and function in ITERATING else nullable.used(ev, value)
 
 
+def _taken(ev: Evaluation, function: Any, args: tuple) -> tuple:
+    """The arguments of a builtin, which runs through iterators among them."""
+    once = [id(a) for a in args if isinstance(a, Once)]
+    if len(set(once)) < len(once):
+        raise CannotRoll("an iterator is run through twice at once", AGAIN_REMEDY)
+    return tuple(taken(ev, a, early=function in LEAVING) for a in args)
+
+
 ITERATING = (enumerate, zip, reversed, map)
+KEEPING = (isinstance, type, bool, len, str, repr, format, print)
+"""Builtins that do not run through an iterator."""
+LEAVING = (any, all, iter, next)
+"""Builtins that may leave an iterator before its end."""
 TAKING_ITEMS = (list, tuple, zip, enumerate, map, filter, print, str, repr, format)
 """Builtins that take things at symbolic places as they are."""
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from gradmc.program.frontend import bodies, branches, gaps, operators, partial, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import iterate, materialised, rollable
+from gradmc.program.frontend.iterables import Once, iterate, materialised, rollable
 from gradmc.program.frontend.values import Selected, is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Generation:
+class Generation(Once):
     """`for item in source if condition(item)`, with `inner(item)` as its value."""
 
     ev: Evaluation
@@ -97,7 +97,7 @@ def comprehension(ev: Evaluation, kind: str, generation: Generation) -> Any:
     """The value of a comprehension."""
     match kind:
         case "GeneratorExp":
-            return generation
+            return ev.heap.allocate_object(generation)
         case "ListComp":
             return as_list(ev, generation)
         case "SetComp":

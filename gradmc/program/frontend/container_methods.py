@@ -56,7 +56,7 @@ def _of_slotted(ev: Evaluation, owner: dict, name: str, args: tuple, kwargs: dic
     if name in ("keys", "values", "items") and not args:
         return view(ev, owner, name)
     if name == "copy":
-        return dicts.together(ev, ev.heap.content(owner))
+        return dicts.copied(ev, ev.heap.content(owner))
     if name == "clear":
         return dicts.clear(ev, owner)
     if name in CHANGING:

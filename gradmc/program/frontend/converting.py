@@ -41,7 +41,7 @@ def users_function(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
     program = getattr(function, "fn", None)
     if isinstance(program, FunctionType) and type(function).__module__.startswith("gradmc.program"):
         return users_function(ev, program)
-    method = vars(type(function)).get("__call__")
+    method = next((vars(kind)["__call__"] for kind in type(function).__mro__ if "__call__" in vars(kind)), None)
     if isinstance(method, FunctionType) and users.is_users(method):
         inner = users_function(ev, method)
         return None if inner is None else functools.partial(inner, function)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gradmc.program.frontend import dicts, operators
@@ -22,7 +23,7 @@ def shallow(ev: Evaluation, value: Any) -> Any:
     if isinstance(content, Listing):
         return copied_list(ev, value)
     if isinstance(content, Slots):
-        return dicts.together(ev, content)
+        return dicts.copied(ev, content)
     if isinstance(content, list | dict):
         return operators.made(ev, copy.copy(content))
     return _object(ev, value, lambda item: item) if _is_record(value) else library(ev, copy.copy, (value,), {})
@@ -45,7 +46,9 @@ def _deep(ev: Evaluation, value: Any, copied: Callable[[Any], Any]) -> Any:
     if isinstance(content, Listing):
         parts = [[copied(v) for v in p] if isinstance(p, list) else p for p in content.parts]
         return fresh_list(ev, Listing(tuple(parts)))
-    if isinstance(content, Slots):  # whose items are numbers and arrays in columns
+    if isinstance(content, Slots) and content.rows is not None:
+        return dicts.together(ev, replace(content, rows=replace(content.rows, token=copied(content.rows.token))))
+    if isinstance(content, Slots):  # whose items are numbers in columns
         return dicts.together(ev, content)
     if type(content) is list:
         return operators.made(ev, [copied(v) for v in content])

@@ -18,11 +18,14 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend import choices, failing, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.slots import REMEDY, Reslot, SlotPlan, Slots, kind_of, of_known_class, plan_for
+from gradmc.program.frontend.identity import has_identity
+from gradmc.program.frontend.slots import REMEDY, UNLIKE, Reslot, SlotPlan, Slots, kind_of, of_known_class, plan_for
 from gradmc.program.frontend.tables import Table
-from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
+from gradmc.program.frontend.values import CannotRoll, Choice, Unbound, any_traced, is_traced
 
 KEYED = "is indexed by a value that is not known while compiling"
+LEAVES = "an array or list leaves a dict by a key that changes"
+LEAVES_REMEDY = "Let it stay there, with a number beside it that says whether it counts."
 KEYED_REMEDY = "Put the values into an array, and index that with whole numbers."
 
 
@@ -112,7 +115,7 @@ def _with_slots(ev: Evaluation, owner: dict, plan: SlotPlan) -> Slots:
         whole = before.joined(plan)
     else:
         whole = _plan_of(ev, content, plan)
-    depth = ev.heap.loop_around(owner)
+    depth = ev.heap.outermost(owner) if whole.objects else ev.heap.loop_around(owner)
     if depth is not None:
         raise Reslot(depth, owner, whole)
     return Slots.of(ev, content, kind_of(owner), whole)
@@ -152,6 +155,22 @@ def changed(ev: Evaluation, owner: dict) -> Iterator[dict]:
         ev.replace(owner, new)
 
 
+def before_store(ev: Evaluation, item: Any) -> None:
+    """Something is about to be stored into an array or list.
+
+    If it is one of the items of a dict, and data decide which, it must be known as the row of a list.
+
+    Raises:
+        Reslot: so that the dict has slots before the loops around.
+    """
+    picked, owner = ev.heap.picked.get(id(item), (None, {}))
+    if picked is item and isinstance(content := _content(ev, owner), dict):
+        first = next(iter(content.values()))
+        plan = _plan_of(ev, content, plan_for(*ev.apart(first), tuple(content)))
+        if (depth := ev.heap.outermost(owner)) is not None and ev.heap.parent(owner) is None and of_known_class(owner):
+            raise Reslot(depth, owner, plan)
+
+
 def _moving(ev: Evaluation, owner: dict, content: Slots) -> Slots:
     """The content of a dict, one of whose keys is about to come or go."""
     return content if ev.heap.owns(owner) else _with_slots(ev, owner, replace(content.plan(), moving=True))
@@ -177,7 +196,12 @@ def load(ev: Evaluation, owner: dict, index: Any) -> Any:
         return _item(ev, content, key, *([0] if isinstance(owner, Counter) else []))
     if not isinstance(key, Choice):
         return content[key]
-    return choices.mapped(ev, lambda k: content[k], key) if isinstance(owner, Counter) else _picked(ev, content, key)
+    if isinstance(owner, Counter):
+        return choices.mapped(ev, lambda k: content[k], key)
+    item = _picked(ev, content, key)
+    if has_identity(item) or isinstance(item, Choice):
+        ev.heap.picked[id(item)] = item, owner
+    return item
 
 
 def _surely(ev: Evaluation, content: Any, key: Any) -> bool:
@@ -201,7 +225,12 @@ def _item(ev: Evaluation, content: Slots, key: Any, *otherwise: Any) -> Any:
 
 
 def _or(ev: Evaluation, here: Any, item: Callable[[], Any], otherwise: Any) -> Any:
-    return ev.choose(here, item, lambda: otherwise) if is_traced(here) else item() if here else otherwise
+    if not is_traced(here):
+        return item() if here else otherwise
+    found = ev.choose(here, item, lambda: otherwise)
+    if isinstance(found, Unbound):
+        raise CannotRoll(UNLIKE, REMEDY)
+    return found
 
 
 def _picked(ev: Evaluation, content: dict, key: Choice) -> Any:
@@ -228,7 +257,10 @@ def get(ev: Evaluation, owner: dict, index: Any, default: Any = None) -> Any:
 def store(ev: Evaluation, owner: dict, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
     key = key_of(ev, index)
-    if not isinstance(key, Choice) and not isinstance(_content(ev, owner), Slots):
+    before = _content(ev, owner)
+    if not isinstance(key, Choice) and isinstance(before, Slots) and not _takes(ev, before, value):
+        before = _without_rows(ev, owner)
+    if not isinstance(key, Choice) and not isinstance(before, Slots):
         with changed(ev, owner) as content:
             content[key] = value
         return
@@ -239,7 +271,22 @@ def store(ev: Evaluation, owner: dict, index: Any, value: Any) -> None:
     if here is not True:
         content = _moving(ev, owner, content)
     ev.traced += 1
-    ev.heap.write(owner, content.inserted(place, here).stored(place, leaves))
+    _put(ev, owner, content.inserted(place, here).stored(ev, place, value))
+
+
+def _takes(ev: Evaluation, content: Slots, value: Any) -> bool:
+    """Whether a value can be an item of a dict with slots, as the others are."""
+    try:
+        plan_for(*ev.apart(value), []).joined(content.plan())
+    except CannotRoll:
+        return False
+    return True
+
+
+def _put(ev: Evaluation, owner: dict, content: Slots) -> None:
+    """Make a content that of a dict, unless nothing but rows of its list has changed."""
+    if content is not ev.heap.content(owner):
+        ev.heap.write(owner, content)
 
 
 def set_default(ev: Evaluation, owner: dict, index: Any, default: Any = None) -> Any:
@@ -255,17 +302,18 @@ def set_default(ev: Evaluation, owner: dict, index: Any, default: Any = None) ->
     if here is not True:
         content = _moving(ev, owner, content)
         ev.traced += 1
-        old = [ir.load(jnp.asarray(column), place) for column in content.leaves]
-        new = [jnp.where(here, a, b) for a, b in zip(old, leaves, strict=True)]
-        content = content.inserted(place, here).stored(place, new)
-        ev.heap.write(owner, content)
+        if here is not False:
+            old, _ = ev.apart(content.item(ev, place))
+            default = ev.together(form, [jnp.where(here, a, b) for a, b in zip(old, leaves, strict=True)])
+        content = content.inserted(place, here).stored(ev, place, default)
+        _put(ev, owner, content)
     return content.item(ev, place)
 
 
 def pop(ev: Evaluation, owner: dict, index: Any, *default: Any) -> Any:
     """`owner.pop(index)` or `owner.pop(index, default)`."""
     key = key_of(ev, index)
-    content = _content(ev, owner)
+    content = _without_rows(ev, owner)
     if not isinstance(key, Choice) and not isinstance(content, Slots):
         with changed(ev, owner) as content:
             return content.pop(key, *default)
@@ -276,6 +324,8 @@ def pop(ev: Evaluation, owner: dict, index: Any, *default: Any) -> Any:
                 return default[0]
             raise KeyError(options_of(ev, key)[0])
         content = _with_slots(ev, owner, plan_for(*ev.apart(items[0][1]), options_of(ev, key)))
+    if content.rows is not None:
+        raise CannotRoll(LEAVES, LEAVES_REMEDY)
     place = _place(ev, content.keys, key)
     here = _there(ev, content, place)
     if here is False and default:
@@ -287,6 +337,15 @@ def pop(ev: Evaluation, owner: dict, index: Any, *default: Any) -> Any:
     return was
 
 
+def _without_rows(ev: Evaluation, owner: dict) -> Any:
+    """The content of a dict; one whose items are rows of a list becomes a plain one, if its keys are known."""
+    content = _content(ev, owner)
+    if not isinstance(content, Slots) or content.rows is None or not content.known() or not ev.heap.owns(owner):
+        return content
+    ev.heap.write(owner, content.as_dict(ev))
+    return ev.heap.content(owner)
+
+
 def delete(ev: Evaluation, owner: dict, index: Any) -> None:
     """`del owner[index]`."""
     pop(ev, owner, index)
@@ -294,6 +353,11 @@ def delete(ev: Evaluation, owner: dict, index: Any) -> None:
 
 def clear(ev: Evaluation, owner: dict) -> None:
     """`owner.clear()`, of a dict with slots."""
+    if isinstance(_without_rows(ev, owner), dict):
+        ev.heap.write(owner, kind_of(owner)())
+        return
+    if _content(ev, owner).rows is not None:
+        raise CannotRoll(LEAVES, LEAVES_REMEDY)
     content = _moving(ev, owner, _content(ev, owner))
     ev.heap.write(owner, replace(content, stamps=np.full(len(content.keys), -1), count=0))
 
@@ -320,6 +384,13 @@ def together(ev: Evaluation, content: Slots) -> dict:
     return owner
 
 
+def copied(ev: Evaluation, content: Slots) -> dict:
+    """A new dict with the same items."""
+    if content.rows is None:
+        return together(ev, content)
+    return ev.heap.allocate(content.as_dict(ev))
+
+
 def display(ev: Evaluation, *pairs: tuple[Any, Any] | tuple[Any]) -> dict:
     """`{key: value, **other, ...}`; an other one stands by itself."""
     made: dict = ev.heap.allocate({})
@@ -329,7 +400,7 @@ def display(ev: Evaluation, *pairs: tuple[Any, Any] | tuple[Any]) -> dict:
             continue
         (other,) = pair
         content = _content(ev, other) if isinstance(other, dict) else other
-        if isinstance(content, Slots) and not length(ev, made):
+        if isinstance(content, Slots) and content.rows is None and not length(ev, made):
             made = together(ev, replace(content, kind=dict))
         else:
             update(ev, made, other)

@@ -61,6 +61,9 @@ class Evaluation(ABC):
         endless: whether loops of unknown length have no such bound here: in the test of another loop.
         gaps: by identity, traced values with NaN of the data in them, and their other form (`gaps`).
         masks: by identity, traced masks, and how they were made of which values (`partial`).
+        rows: for loops by label, rows of known masks that they read, one for each iteration (`patterns`).
+        iterations: for loops by label, those of their iterations among which the present one is, if that is known.
+        spent: by identity, iterators that have been run through; whether perhaps not to their end; in which frame.
         caches: what functions under `functools.lru_cache` have returned (`caches`).
         traced: how many operations on traced values have run (only differences mean anything).
         wavering: if given, what plain Python computes to a tolerance only (an integrator's solution) is moved by as
@@ -95,6 +98,9 @@ class Evaluation(ABC):
     endless: bool = False
     gaps: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     masks: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
+    rows: dict[int, list[Any]] = field(default_factory=dict)
+    iterations: dict[int, Any] = field(default_factory=dict)
+    spent: dict[int, tuple[Any, bool, Any]] = field(default_factory=dict)
     caches: dict[int, Any] = field(default_factory=dict)
 
     # --- what files below call of those above ---------------------------------------------------------
@@ -122,6 +128,14 @@ class Evaluation(ABC):
     @abstractmethod
     def element(self, /, content: Any, index: Any) -> Any:
         """`content[index]` for an array or a listing (`subscripts`)."""
+
+    @abstractmethod
+    def load(self, /, owner: Any, index: Any) -> Any:
+        """`owner[index]` (`subscripts`)."""
+
+    @abstractmethod
+    def store(self, /, owner: Any, index: Any, value: Any) -> None:
+        """`owner[index] = value` (`stores`)."""
 
     @abstractmethod
     def iterate(self, /, source: Any) -> Iterable[Any]:

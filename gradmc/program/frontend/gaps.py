@@ -5,6 +5,7 @@ the reverse pass multiplies 0 by NaN. So what is computed entry by entry of data
 (some number stands in each), and the NaN are put back for whoever asks. Beside every such value its other form is kept.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,17 @@ from gradmc.program.tabular import is_frame, is_series, numbers
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gaps:
-    """A value with gaps: its numbers, with some number in each gap, and where the gaps are."""
+    """A value with gaps: its numbers, with some number in each gap, and where the gaps are.
+
+    Attributes:
+        filled: the numbers.
+        missing: where the gaps are.
+        data: whether it is a part of the data, and nothing computed of them.
+    """
 
     filled: Any
     missing: Any
+    data: bool = False
 
 
 def found(values: Any) -> bool:
@@ -56,7 +64,12 @@ def of(ev: Evaluation, value: Any) -> Gaps | None:
         return None
     missing = np.isnan(value)
     some = value[~missing][:1]
-    return Gaps(np.where(missing, some[0] if some.size else 1.0, value), missing)
+    return Gaps(np.where(missing, some[0] if some.size else 1.0, value), missing, data=True)
+
+
+def _whole(gaps: Gaps) -> bool:
+    """Whether nothing is missing, as far as is known."""
+    return not is_traced(gaps.missing) and not np.any(gaps.missing)
 
 
 def note(ev: Evaluation, value: Any, gaps: Gaps) -> Any:
@@ -70,22 +83,42 @@ def elementwise(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -
     if not ev.missing:
         return operation(*operands)
     forms = [of(ev, o) for o in operands]
+    operands = tuple(o if g is None or not _whole(g) else g.filled for o, g in zip(operands, forms, strict=True))
+    forms = [None if g is None or _whole(g) else g for g in forms]
     gaps = [g for g in forms if g is not None]
     if not gaps or not any(map(is_traced, operands)):
         return operation(*operands)
     filled = operation(*(o if g is None else g.filled for o, g in zip(operands, forms, strict=True)))
-    missing = gaps[0].missing
-    for other in gaps[1:]:
-        missing = missing | other.missing
+    if operation is operator.matmul:
+        missing = _in_product(*operands, *forms)
+    else:
+        missing = gaps[0].missing
+        for other in gaps[1:]:
+            missing = missing | other.missing
     if not jnp.issubdtype(filled.dtype, jnp.inexact):
         return operation(*operands)
     return note(ev, jnp.where(missing, jnp.nan, filled), Gaps(filled, missing))
 
 
+def _in_product(a: Any, b: Any, in_a: Gaps | None, in_b: Gaps | None) -> Any:
+    """Where a product of matrices or vectors is missing: wherever one of its terms is."""
+    counts = [
+        0.0 if in_a is None else jnp.matmul(jnp.asarray(in_a.missing, float), jnp.ones(jnp.shape(b))),
+        0.0 if in_b is None else jnp.matmul(jnp.ones(jnp.shape(a)), jnp.asarray(in_b.missing, float)),
+    ]
+    return counts[0] + counts[1] > 0
+
+
 def loaded(ev: Evaluation, result: Any, content: Any, load: Callable[[Any], Any]) -> Any:
     """Keep the other form of an element or part of an array with gaps; `load` takes the same of another array."""
     gaps = of(ev, content) if ev.missing and is_traced(result) else None
-    return result if gaps is None else note(ev, result, Gaps(load(gaps.filled), load(gaps.missing)))
+    return result if gaps is None else note(ev, result, Gaps(load(gaps.filled), load(gaps.missing), gaps.data))
+
+
+def where_missing(ev: Evaluation, value: Any) -> np.ndarray | None:
+    """Where a part of the data has gaps, if that is known."""
+    gaps = of(ev, value) if is_traced(value) else None
+    return gaps.missing.copy() if gaps is not None and gaps.data and isinstance(gaps.missing, np.ndarray) else None
 
 
 def where(ev: Evaluation, test: Any, yes: Any, no: Any) -> Any:

@@ -43,7 +43,7 @@ import numpy as np
 
 from gradmc.program.frontend import tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.identity import objects_inside, shared_always
+from gradmc.program.frontend.identity import objects, objects_inside, shared_always
 from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.subscripts import element
@@ -144,9 +144,10 @@ class Retry(BaseException):
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One body being traced."""
+    """One body being traced: of a loop, of the side of a branch, or to see what something does."""
 
     loop: bool
+    branch: bool = False
     saved: dict[int, tuple[Cell | CellVariable, Any]] = field(default_factory=dict)
     born: dict[int, Any] = field(default_factory=dict)
     grown: dict[int, tuple[list, list]] = field(default_factory=dict)
@@ -170,6 +171,7 @@ class Heap:
     made: dict[int, Any] = field(default_factory=dict)
     inside: dict[int, Any] = field(default_factory=dict)
     items_read: dict[int, Any] = field(default_factory=dict)
+    picked: dict[int, tuple[Any, dict]] = field(default_factory=dict)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -353,6 +355,25 @@ class Heap:
         if members:
             self._add(AliasSet([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
 
+    def become_rows(self, whole: list, items: Sequence[Any]) -> None:
+        """Note that objects are the rows of a list from now on: those made in this body, under their names too.
+
+        Raises:
+            CannotRoll: two of them are one object.
+        """
+        if len({id(self.root(o)) for o in items}) < len(items):
+            raise shared_always()
+        others = []
+        for n, one in enumerate(items):
+            if self.parent(one) is None and self._made_here(one):
+                self.views[id(one)] = View(one, whole, n, -1)
+            else:
+                others.append(one)
+        self.copied(whole, [o for one in others for o in objects(one, self)])
+
+    def _made_here(self, token: Any) -> bool:
+        return id(token) in (self.frames[-1].born if self.frames else self.made)
+
     def _note_copies(self, token: list, before: Any, now: Any) -> None:
         """Note the items of a list that have become rows of an array."""
         if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
@@ -479,6 +500,19 @@ class Heap:
                 return depth
         return None
 
+    def outermost(self, token: Any) -> int | None:
+        """The outermost loop or branch being traced outside of which the token was made.
+
+        Raises:
+            CannotRoll: there is something else around it.
+        """
+        depth = max((k + 1 for k, frame in enumerate(self.frames) if id(token) in frame.born), default=0)
+        if depth == len(self.frames):
+            return None
+        if not (self.frames[depth].loop or self.frames[depth].branch):
+            raise CannotRoll("a dict of arrays is stored into by a key that changes, in a try or a test")
+        return depth
+
     def listing(self, token: Any) -> Listing:
         """A list's content as a `Listing`."""
         content = self.peek(token)
@@ -495,9 +529,9 @@ class Heap:
 
     # --- frames ----------------------------------------------------------------------------------
 
-    def enter(self, *, loop: bool) -> Frame:
+    def enter(self, *, loop: bool, branch: bool = False) -> Frame:
         """Begin to trace a body: a loop's, or the side of a branch."""
-        frame = Frame(loop)
+        frame = Frame(loop, branch)
         self.frames.append(frame)
         return frame
 

@@ -6,7 +6,7 @@ still be iterated by Python.
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from gradmc.program.frontend.values import CannotRoll, Choice, Selected, any_tra
 
 FINITE = (itertools.product, itertools.combinations, itertools.combinations_with_replacement, itertools.permutations)
 ITERATOR_REMEDY = "Loop over the items themselves, or over zip(...) of what is needed together."
+AGAIN_REMEDY = "Make a list of it, pairs = list(zip(x, y)), and loop over pairs, or a part of them."
 LONG_LIST = 8
 """Longer lists of numbers roll."""
 
@@ -45,8 +46,14 @@ class TracedRange:
         raise CannotRoll("the length of the range is not known while compiling")
 
 
+class Once:
+    """What can be run through once: what `enumerate`, `zip`, `reversed`, `map` and generator expressions give."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class Enumerated:
+class Enumerated(Once):
     """`enumerate`."""
 
     ev: Evaluation
@@ -59,7 +66,7 @@ class Enumerated:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Zipped:
+class Zipped(Once):
     """`zip`."""
 
     ev: Evaluation
@@ -71,7 +78,7 @@ class Zipped:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Reversed:
+class Reversed(Once):
     """`reversed`."""
 
     ev: Evaluation
@@ -87,7 +94,7 @@ class Reversed:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Mapped:
+class Mapped(Once):
     """`map`."""
 
     ev: Evaluation
@@ -106,6 +113,33 @@ class DictView(Mapped):
         return len(self.sources[0])
 
 
+def taken[T](ev: Evaluation, source: T, *, early: bool = False) -> T | tuple[()]:
+    """What is left of a source that is about to be run through: nothing of an iterator that has been already.
+
+    Args:
+        ev: the evaluation.
+        source: anything.
+        early: whether it may be left before its end.
+
+    Raises:
+        CannotRoll: it was made before the loop at hand, or has been left at a place that is not known.
+    """
+    if not isinstance(source, Once) or isinstance(source, DictView):
+        return source
+    frames = ev.heap.frames
+    made = max((k for k, frame in enumerate(frames) if id(source) in frame.born), default=-1)
+    if any(frame.loop for frame in frames[made + 1 :]):
+        raise CannotRoll("an iterator that was made before the loop or branch moves on inside it", ITERATOR_REMEDY)
+    known = ev.spent.get(id(source))
+    if known is None or known[0] is not source:
+        ev.spent[id(source)] = source, early, frames[-1] if frames else None
+        return ev.heap.allocate_object(replace(source))  # pyright: ignore[reportArgumentType]
+    _, left, frame = known
+    if left or (frame is not None and frame not in frames):
+        raise CannotRoll("an iterator is used again, and how far it has come is not known", AGAIN_REMEDY)
+    return ()
+
+
 def view(ev: Evaluation, owner: dict, name: str) -> Any:
     """The `keys`, `values` or `items` of a dict with slots."""
     keys = ev.heap.content(owner).present()
@@ -118,7 +152,7 @@ def view(ev: Evaluation, owner: dict, name: str) -> Any:
 
 def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
-    source = nullable.used(ev, source)
+    source = taken(ev, nullable.used(ev, source))
     if isinstance(source, Choice):
         return choices.parts(ev, source)
     source = source.values if isinstance(source, frames.TracedSeries) else source

@@ -109,7 +109,8 @@ def _with_gaps(ev: Evaluation, function: Any, other: Callable[..., Any], args: t
         return gaps.SKIPPING[function](form, *args[1:], **kwargs)
     if not kwargs and (partial.is_elementwise(function) or function in MATH):
         if function in (np.isnan, np.isfinite, math.isnan, math.isfinite):
-            return other(*args)
+            missing = gaps.where_missing(ev, args[0]) if function is np.isnan else None
+            return other(*args) if missing is None else missing
         return gaps.elementwise(ev, other, *args)
     return other(*args, **kwargs)
 

@@ -8,7 +8,7 @@ Growing    a list while a traced loop appends to it and reads it: a buffer and a
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, override
+from typing import Any, TypeGuard, override
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +17,19 @@ from jax.core import Tracer
 from gradmc.program import ir
 from gradmc.program.frontend import bounds, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.values import LEAF, AppendCount, CannotRoll, Form, Guess, Guessed, beyond, fits, is_traced
+from gradmc.program.frontend.values import (
+    LEAF,
+    AppendCount,
+    CannotRoll,
+    Container,
+    Form,
+    Guess,
+    Guessed,
+    Rows,
+    beyond,
+    fits,
+    is_traced,
+)
 
 ENTRIES = "Read its items one by one (L[-1], for v in L) or by a sum(L); or store into an array that is made before."
 _PLAIN = frozenset({float, int, bool})
@@ -221,12 +233,26 @@ def _unrounded(column: Any, runs: Sequence[tuple[type, list]]) -> Any:
 def _stored(ev: Evaluation, stack: Stack, k: Any, value: Any) -> Stack:
     leaves, form = ev.apart(value)
     if form != stack.form:
-        raise CannotRoll("the list would hold items of different structure")
+        leaves = _fitted(leaves, form, stack.form)
     new = []
     for array, leaf in zip(stack.leaves, leaves, strict=True):
         dtype = jnp.result_type(array, leaf)
         new.append(ir.store(jnp.asarray(array, dtype), leaf, k))
     return replace(stack, leaves=tuple(new))
+
+
+def _fitted(leaves: Sequence[Any], form: Form, wanted: Form) -> Sequence[Any]:
+    """The leaves of a list of numbers, which may be one array or so many numbers, in the other form."""
+    if _is_flat(wanted) and form == Rows(LEAF, len(wanted.keys)):
+        return [leaves[0][k] for k in range(len(wanted.keys))]
+    if _is_flat(form) and wanted == Rows(LEAF, len(form.keys)):
+        return [jnp.stack([jnp.asarray(leaf) for leaf in leaves])]
+    raise CannotRoll("the list would hold items of different structure")
+
+
+def _is_flat(form: Form) -> TypeGuard[Container]:
+    """Whether a form is that of a list of numbers, one leaf each."""
+    return isinstance(form, Container) and form.kind is list and all(part == LEAF for part in form.parts)
 
 
 def _fits(buffer: Any, leaf: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from gradmc.program.frontend import branches, operators, unrolling, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import Rollable, materialised, rollable
+from gradmc.program.frontend.iterables import Rollable, materialised, rollable, taken
 from gradmc.program.frontend.rolling import Loop
 from gradmc.program.frontend.values import is_traced
 
@@ -52,7 +52,7 @@ def for_(
         size: expression nodes in the body; negative if it holds a loop.
         origin: what tells it from other loops of its line: the code of a comprehension.
     """
-    iterable = materialised(ev, iterable)
+    iterable = materialised(ev, taken(ev, iterable, early=ended is not None))
     source = rollable(ev, iterable)
     if source is None:
         unrolling.unlike(ev, iterable, body, ended)

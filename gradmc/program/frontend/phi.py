@@ -8,7 +8,18 @@ import jax
 import numpy as np
 
 from gradmc.program.frontend import user_line
-from gradmc.program.frontend.values import LEAF, MISSING, NONE, Container, Fixed, Form, Missing, OrNone, leaves_in
+from gradmc.program.frontend.values import (
+    LEAF,
+    MISSING,
+    NONE,
+    Container,
+    Fixed,
+    Form,
+    Missing,
+    OrNone,
+    Slotted,
+    leaves_in,
+)
 
 type Leaf = int | np.ndarray | jax.Array
 """A leaf of one side: the number of one of its results, or an array from outside."""
@@ -101,6 +112,23 @@ def or_unset(yes: PhiOperand, no: PhiOperand, name: str) -> tuple[PhiOperand, Ph
         if not isinstance(other.form, OrNone):
             whole = PhiOperand(OrNone(other.form, name), [], [*other.types, jax.typeof(np.False_)])
     return terms if whole is None else (whole.takes(yes), whole.takes(no))
+
+
+def both_moving(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
+    """Both as dicts with slots whose keys come and go, if they are dicts with the same slots."""
+    a, b = yes.form, no.form
+    if not isinstance(a, Slotted) or not isinstance(b, Slotted) or a == b:
+        return yes, no
+    if replace(a, stamps=None) != replace(b, stamps=None):
+        return yes, no
+    return _moving(yes, a), _moving(no, b)
+
+
+def _moving(term: PhiOperand, form: Slotted) -> PhiOperand:
+    if form.stamps is None:
+        return term
+    more = [np.asarray(form.stamps, np.int64), np.asarray(max(form.stamps, default=-1) + 1)]
+    return PhiOperand(replace(form, stamps=None), [*term.leaves, *more], [*term.types, *map(jax.typeof, more)])
 
 
 def difference(yes: PhiOperand, no: PhiOperand) -> str:

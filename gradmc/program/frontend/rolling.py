@@ -19,12 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradmc.program.frontend import failing, operators, unrolling
+from gradmc.program.frontend import dicts, failing, operators, patterns, unrolling
 from gradmc.program.frontend.heap import OneSided
 from gradmc.program.frontend.identity import Peel
 from gradmc.program.frontend.iterables import Rollable
 from gradmc.program.frontend.loop_carry import Again, LoopCarry, foreseen
 from gradmc.program.frontend.loop_state import Statement
+from gradmc.program.frontend.slots import Reslot
 from gradmc.program.frontend.trial import IN_PYTHON, DataOnly, Stops, Trial
 from gradmc.program.frontend.values import CannotRoll
 
@@ -62,6 +63,7 @@ class Loop(Statement):
             unrolling.instead(self.ev, self.source, self.body, self.ended, RecursionError())
             return
         nested = key in self.ev.rolling and not self.peeled
+        loops = self.ev.loops
         try:
             self._within(key)
         except DataOnly:
@@ -76,7 +78,28 @@ class Loop(Statement):
             # As a `while` the loop carries the list with a count, so that it may grow on one side of a branch.
             if isinstance(obstacle, OneSided) and self._stopping():
                 return
+            if self._by_patterns(loops):
+                return
             unrolling.instead(self.ev, self.source, self.body, self.ended, obstacle)
+
+    def _by_patterns(self, since: int) -> bool:
+        """Trace it for each pattern of the masks that it reads; False if that is of no use."""
+        ev, n, item = self.ev, self.source.length, self.source.item
+        codes = patterns.found(ev, since, n)
+        if codes is None:
+            return False
+        names = (*self.carried, *self.after)
+
+        def body(i: Any) -> None:
+            patterns.chosen(ev, codes, i, lambda: self.body(item(i)), self.state, names)
+
+        try:
+            replace(self, source=Rollable(n, lambda i: i), body=body).roll()
+        except (Exception, CannotRoll) as obstacle:
+            if not unrolling.is_obstacle(obstacle):
+                raise
+            return False
+        return True
 
     def _within(self, key: tuple[str, int, Any]) -> None:
         self.ev.rolling.append(key)
@@ -128,4 +151,8 @@ class Loop(Statement):
                 return attempt(carry)
             except Again as again:
                 carry = again.carry
+            except Reslot as asked:
+                if asked.depth != len(self.ev.heap.frames):
+                    raise
+                dicts.give_slots(self.ev, asked.token, asked.plan)
         raise CannotRoll("what the body changes does not settle")

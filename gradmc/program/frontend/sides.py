@@ -32,7 +32,7 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import has_identity, objects, objects_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.phi import Leaf, PhiOperand, difference, or_none, or_unset
+from gradmc.program.frontend.phi import Leaf, PhiOperand, both_moving, difference, or_none, or_unset
 from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
@@ -144,7 +144,7 @@ def trace(
             side.error = error
             failing.note(ev, np.True_, type(error))
 
-    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(ev, watched, state, lambda: None, finish, loop=False))()
+    side.jaxpr = jax.make_jaxpr(lambda: bodies.run(ev, watched, state, lambda: None, finish, loop=False, branch=True))()
     return side
 
 
@@ -301,6 +301,7 @@ class Join:
             yes = no.blank()
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
             no = yes.blank()
+        yes, no = both_moving(yes, no)
         why = difference(yes, no)
         # Not so for objects that have names outside: a blank in their place would be an object of its own.
         if key[0] in ("variable", "item", "token") and not self._has_names(key):

@@ -10,6 +10,14 @@ stamp says for every key whether it is in the dict, and in which order keys were
     del ratings["w"]                 column [1.2, 0, 1.5]   stamps [1, -1, -1]      count 2
 
 A dict whose keys do not change along a loop is carried by its columns alone: its stamps are `fixed`.
+
+Arrays and lists have names of their own, and are stored into. They are the rows of a list (`ItemRows`), one for every
+key, and the dict holds no more than its keys; what is read and stored by a key is read and stored in that list, with
+all that is known there of views and names. The list is made before the outermost loop that stores into the dict.
+
+    program                          keys ("u", "v")        stamps [-1, -1]         rows [[0, 0], [0, 0]]
+    q["v"] = np.zeros(2)             stamps [-1, 0]         rows [[0, 0], [0, 0]]
+    q["v"][1] += a                   stamps [-1, 0]         rows [[0, 0], [0, a]]
 """
 
 from collections import Counter, OrderedDict, defaultdict
@@ -25,11 +33,24 @@ import numpy as np
 from gradmc.program import ir
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Listing, Stack
-from gradmc.program.frontend.values import LEAF, CannotRoll, Container, Form, Slotted, blank, is_traced, leaves_in
+from gradmc.program.frontend.values import (
+    LEAF,
+    MISSING,
+    CannotRoll,
+    Container,
+    Form,
+    Slotted,
+    blank,
+    is_traced,
+    leaves_in,
+)
 
 KINDS = (dict, OrderedDict, defaultdict, Counter)
 UNLIKE = "a dict is stored into by a key that changes, and holds things of different structure, or no numbers"
-REMEDY = "Let all items of the dict be numbers, or tuples of them; or use an array: index it with places[key]."
+REMEDY = (
+    "Let all items of the dict be numbers, tuples of them, or arrays of one shape; or use an array: index it with "
+    "places[key]."
+)
 
 
 @lru_cache(maxsize=64)
@@ -64,6 +85,11 @@ class SlotPlan:
     blanks: tuple
     moving: bool
 
+    @property
+    def objects(self) -> bool:
+        """Whether the items are arrays or lists, which can be stored into."""
+        return _is_object(self.form, self.blanks)
+
     def joined(self, other: "SlotPlan") -> "SlotPlan":
         """What covers both.
 
@@ -71,6 +97,8 @@ class SlotPlan:
             CannotRoll: the items have no common form.
         """
         if self.form != other.form or list(map(np.shape, self.blanks)) != list(map(np.shape, other.blanks)):
+            raise CannotRoll(UNLIKE, REMEDY)
+        if self.objects and self.form == LEAF and self.blanks[0].dtype != other.blanks[0].dtype:
             raise CannotRoll(UNLIKE, REMEDY)
         blanks = tuple(np.zeros(a.shape, jnp.result_type(a, b)) for a, b in zip(self.blanks, other.blanks, strict=True))
         keys = tuple(dict.fromkeys((*self.keys, *other.keys)))
@@ -82,8 +110,42 @@ class SlotPlan:
         return len(whole.keys) == len(self.keys) and whole.moving == self.moving
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ItemRows:
+    """Where the items of a dict are, if they are arrays or lists.
+
+    Attributes:
+        token: the list whose rows they are, one for each key.
+        form: the form of an item.
+        blanks: its leaves, blank.
+    """
+
+    token: list
+    form: Form
+    blanks: tuple
+
+    @staticmethod
+    def of(ev: Evaluation, items: Sequence[Any], before: "ItemRows | None", plan: SlotPlan, more: int) -> "ItemRows":
+        """A list with these items, or the rows that there are, and blank ones for more keys."""
+        heap = ev.heap
+        token: list = heap.allocate([])
+        parts: list[Any] = [] if before is None else list(heap.listing(before.token).parts)
+        if items:
+            parts.append(Listing.of(items).stacked(ev))
+        rest = tuple(np.zeros((more, *b.shape), b.dtype) for b in plan.blanks)
+        whole = Listing((*parts, Stack(rest, plan.form, more)) if more else tuple(parts))
+        heap.write(token, Listing((whole.stacked(ev),)))
+        heap.become_rows(token, items)
+        if before is not None:
+            heap.copied(token, [before.token])
+        return ItemRows(token, plan.form, plan.blanks)
+
+
 class Reslot(BaseException):
-    """The body of the frame at `depth` must be traced again, since it stores into a dict by keys that change."""
+    """The body of the frame at `depth` must be traced again, since it stores into a dict by keys that change.
+
+    Numbers are carried by the loop there; arrays and lists get their list before it (`ItemRows`).
+    """
 
     def __init__(self, depth: int, token: dict, plan: SlotPlan) -> None:
         super().__init__("trace again")
@@ -103,6 +165,7 @@ class Slots:
         count: how many insertions there have been.
         moving: whether a loop or branch carries stamps and count.
         ends: computes the stamps, after a loop in which data decide them.
+        rows: where the items are, if they are arrays or lists; then there are no leaves.
     """
 
     kind: type[dict]
@@ -113,6 +176,7 @@ class Slots:
     count: Any
     moving: bool = False
     ends: Callable[[], np.ndarray] | None = None
+    rows: ItemRows | None = None
 
     @cached_property
     def settled(self) -> "Slots":
@@ -132,18 +196,26 @@ class Slots:
         if isinstance(content, Slots):
             content = content.settled
             before, leaves = content.keys, content.leaves
-            stamps, count = content.stamps, content.count
+            stamps, count, rows = content.stamps, content.count, content.rows
         else:
-            before, count = tuple(content), len(content)
+            before, count, rows = tuple(content), len(content), None
             stamps = np.arange(count)
-            leaves = Listing.of(list(content.values())).stacked(ev).leaves if content else ()
+            leaves = Listing.of(list(content.values())).stacked(ev).leaves if content and not plan.objects else ()
         keys = tuple(dict.fromkeys((*before, *plan.keys)))
         more = len(keys) - len(before)
+        if plan.objects:
+            if rows is None or more:
+                items = list(content.values()) if isinstance(content, dict) else []
+                rows = ItemRows.of(ev, items, rows, plan, more)
+            stamps = _extended(stamps, more, -1)
+            return Slots(kind, keys, (), plan.form, stamps, count, plan.moving, rows=rows)
         columns = tuple(_extended(leaf, more) for leaf in leaves) if leaves else _blank(plan, more)
         return Slots(kind, keys, columns, plan.form, _extended(stamps, more, -1), count, plan.moving)
 
     def plan(self) -> SlotPlan:
         """What the slots are for."""
+        if self.rows is not None:
+            return SlotPlan(self.keys, self.form, self.rows.blanks, self.moving)
         blanks = tuple(np.zeros(np.shape(leaf)[1:], jnp.result_type(leaf)) for leaf in self.leaves)
         return SlotPlan(self.keys, self.form, blanks, self.moving)
 
@@ -153,22 +225,27 @@ class Slots:
 
     def apart(self) -> tuple[list[Any], Form]:
         """Its leaves and form."""
+        item = self.form if self.rows is None else MISSING
         if self.moving or not self.known():
-            return [*self.leaves, self.stamps, self.count], Slotted(self.kind, self.keys, self.form, None)
-        return list(self.leaves), Slotted(self.kind, self.keys, self.form, tuple(self.stamps.tolist()))
+            form = Slotted(self.kind, self.keys, item, None, self.rows)
+            return [*self.leaves, self.stamps, self.count], form
+        return list(self.leaves), Slotted(self.kind, self.keys, item, tuple(self.stamps.tolist()), self.rows)
 
     @staticmethod
     def together(form: Slotted, leaves: Sequence[Any]) -> "Slots":
         """The content with these leaves."""
+        item = form.item if form.rows is None else form.rows.form
         if form.stamps is None:
             *columns, stamps, count = leaves
-            return Slots(form.kind, form.keys, tuple(columns), form.item, stamps, count, moving=True)
+            return Slots(form.kind, form.keys, tuple(columns), item, stamps, count, moving=True, rows=form.rows)
         stamps = np.asarray(form.stamps, np.int64)
         count = int(stamps.max(initial=-1)) + 1
-        return Slots(form.kind, form.keys, tuple(leaves), form.item, stamps, count)
+        return Slots(form.kind, form.keys, tuple(leaves), item, stamps, count, rows=form.rows)
 
     def item(self, ev: Evaluation, place: Any) -> Any:
         """The item in a slot."""
+        if self.rows is not None:
+            return ev.load(self.rows.token, place)
         return Stack(self.leaves, self.form, len(self.keys)).item(ev, place)
 
     def inserted(self, place: Any, here: Any) -> "Slots":
@@ -192,8 +269,12 @@ class Slots:
         old = ir.load(jnp.asarray(self.stamps), place)
         return replace(self, stamps=ir.store(jnp.asarray(self.stamps), jnp.where(here, -1, old), place))
 
-    def stored(self, place: Any, leaves: Sequence[Any]) -> "Slots":
+    def stored(self, ev: Evaluation, place: Any, value: Any) -> "Slots":
         """With another item in a slot."""
+        if self.rows is not None:
+            ev.store(self.rows.token, place, value)
+            return self
+        leaves, _ = ev.apart(value)
         new = []
         for column, leaf in zip(self.leaves, leaves, strict=True):
             dtype = jnp.result_type(column, leaf)
@@ -243,6 +324,8 @@ def _blank(plan: SlotPlan, count: int) -> tuple:
 def plan_of(form: Form, types: Sequence[Any]) -> SlotPlan | None:
     """The plan for a dict of some form, whose keys may come and go; None for other forms. `types` are its leaves'."""
     match form:
+        case Slotted(keys=keys, rows=ItemRows(form=item, blanks=blanks)):
+            return SlotPlan(keys, item, blanks, moving=True)
         case Slotted(keys=keys, item=item):
             count = len(list(leaves_in(item)))
             return SlotPlan(keys, item, tuple(np.zeros(t.shape[1:], t.dtype) for t in types[:count]), moving=True)
@@ -264,12 +347,21 @@ def _numbers(form: Form) -> bool:
     return form == LEAF or (isinstance(form, Container) and form.kind is tuple and all(map(_numbers, form.parts)))
 
 
+def _is_object(form: Form, leaves: Sequence[Any]) -> bool:
+    """Whether a form is that of an array, or of a list of numbers."""
+    if form == LEAF:
+        return np.ndim(leaves[0]) > 0
+    flat = isinstance(form, Container) and form.kind is list and all(p == LEAF for p in form.parts)
+    return flat and not any(map(np.ndim, leaves))
+
+
 def plan_for(leaves: Sequence[Any], form: Form, keys: Sequence[Any]) -> SlotPlan:
     """What storing an item under some keys needs.
 
     Raises:
-        CannotRoll: it is no number, and no tuple of numbers.
+        CannotRoll: it is no number, tuple of numbers, array or list of numbers.
     """
-    if not leaves or not _numbers(form) or any(map(np.ndim, leaves)) or any(k != k for k in keys):
+    numbers = _numbers(form) and not any(map(np.ndim, leaves))
+    if not leaves or not (numbers or _is_object(form, leaves)) or any(k != k for k in keys):
         raise CannotRoll(UNLIKE, REMEDY)
     return SlotPlan(tuple(keys), form, tuple(map(blank, leaves)), moving=False)

@@ -61,6 +61,7 @@ def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     if isinstance(owner, dict):
         _store_in_dict(ev, owner, index, value)
         return
+    dicts.before_store(ev, owner)
     if choices.involved((owner, *(index if isinstance(index, tuple) else (index,)))):
         raise CannotRoll("a store at a symbolic place that is no number", choices.REMEDY)
     if isinstance(owner, list):
@@ -117,6 +118,7 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
     heap = ev.heap
     view = heap.parent(owner)
     if view is None:
+        dicts.before_store(ev, owner)
         heap.write(owner, heap.own(content))
     elif isinstance(view.index, Rearranged):
         replace(ev, view.parent, view.index.back(content))

@@ -14,6 +14,7 @@ from gradmc.program.frontend import (
     dicts,
     frames,
     gaps,
+    mask_rows,
     moving_slices,
     nullable,
     partial,
@@ -334,6 +335,10 @@ def _element(ev: Evaluation, content: Any, index: Any) -> Any:
 
 
 def _loaded(ev: Evaluation, content: Any, parts: Sequence[Any]) -> Any:
+    if isinstance(content, np.ndarray) and content.dtype == bool and len(parts) < content.ndim:
+        mask = mask_rows.row(ev, content, parts)
+        if mask is not None:
+            return mask
     result = pythons.note(ev, ir.load(content, *parts, source=user_line.here()), False)
     return tables.look_up(ev, result, content, parts)
 

@@ -279,7 +279,7 @@ class Trial(LoopState):
                 raise
             raise Again(self.carry.with_growing(self.ev, retry.token, counted=self.iterations is None)) from None
         except Reslot as asked:
-            if asked.depth != depth:
+            if asked.depth != depth or asked.plan.objects:
                 raise
             raise Again(self.carry.with_slots(asked.token, asked.plan)) from None
         except Guessed as found:
@@ -423,7 +423,7 @@ class Trial(LoopState):
         """The content of a dict after the loop: which keys it has may be known from data."""
         if (ends := self.ends.get(id(token))) is not None:
             content = replace(content, ends=ends.last)
-        plain = isinstance(content, Slots) and not any(map(is_traced, content.leaves))
+        plain = isinstance(content, Slots) and content.rows is None and not any(map(is_traced, content.leaves))
         return content.as_dict(self.ev) if plain else content
 
 

@@ -363,12 +363,14 @@ class Slotted:
         keys: the keys that it may have.
         item: the form of an item.
         stamps: when each key was inserted (-1: it is not there); None if stamps and their number are leaves, too.
+        rows: the list that holds the items, if they are arrays or lists (`ItemRows`); then no item is a leaf here.
     """
 
     kind: type
     keys: tuple
     item: Any
     stamps: tuple[int, ...] | None
+    rows: Any = None
 
 
 type Form = Leaf | Fixed | Container | Pytree | Rows | GrowingList | OrNone | OneOf | Slotted | Missing

@@ -575,3 +575,24 @@ def cached(a, s):
     for k in range(6):
         lp += number(3) * k if lp > k else number(5)
     return lp
+
+
+class Kernel:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, x, *, power=1.0):
+        return self.height(x) ** power
+
+
+class Bell(Kernel):
+    def height(self, x):
+        return np.exp(-((x / self.scale) ** 2))
+
+
+@supported("functions", "objects that are called, by a method of a class above", 0.7, x=X)
+def called_objects(a, *, x):
+    bell, lp = Bell(a), 0.0
+    for v in x:
+        lp += bell(v) + bell(v, power=a)
+    return lp

@@ -846,12 +846,12 @@ def changing_size(a, *, n):
 
 
 @refused(
-    "lists in a dict, by names that a long loop runs over",
+    "lists of different lengths in a dict, by names that a long loop runs over",
     0.3,
     games=[("ann", "bob"), ("bob", "cy"), ("cy", "ann")] * 9,
     line="for winner, loser in games",
     message="a dict is stored into by a key that changes, and holds things of different structure, or no numbers",
-    remedy="Let all items of the dict be numbers, or tuples of them; or use an array: index it with places[key].",
+    remedy="Let all items of the dict be numbers, tuples of them, or arrays of one shape; or use an array: index it with places[key].",
 )
 def lists_by_names(a, *, games):
     last, lp = {}, 0.0
