@@ -70,3 +70,31 @@ def test_a_product_with_gaps_has_gaps_everywhere() -> None:
         return a * np.isnan(z).sum() + np.where(np.isnan(z), a * a, z).sum()
 
     agree(program, (0.4,), {"y": np.array([0.5, np.nan])})
+
+
+def test_rows_of_which_nothing_is_there() -> None:
+    """What is selected of them may be stored, whatever stands in the others."""
+
+    def last_known(a, b, *, y):
+        last, lp = np.zeros(3), 0.0
+        for row in y:
+            there = ~np.isnan(row)
+            last[there] = row[there] * a
+            lp -= np.sum((last - b) ** 2) + np.sum(a * row[there])
+        return lp
+
+    y = np.where(RNG.random((30, 3)) < 0.4, np.nan, RNG.normal(size=(30, 3)))
+    y[4] = np.nan
+    agree(last_known, (0.4, -0.7), {"y": y})
+
+
+def test_more_patterns_than_are_worth_it() -> None:
+    def selected(a, b, *, y):
+        scale, lp = np.eye(3) + b * b, -a * a
+        for row in y:
+            there = ~np.isnan(row)
+            lp -= np.sum(scale[np.ix_(there, there)]) + a * np.sum(row[there])
+        return lp
+
+    y = np.where(RNG.random((20, 3)) < 0.4, np.nan, RNG.normal(size=(20, 3)))
+    agree(selected, (0.4, -0.7), {"y": y})

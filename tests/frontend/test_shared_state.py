@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from gradmc.errors import ProgramError
+from gradmc.program.compiler import UnrolledLoopWarning
 from tests.frontend.laws import agree
 
 X = np.array([0.3, -0.7, 1.1, 2.0, -0.2, 0.6])
@@ -504,3 +506,185 @@ def operands_after_a_comparison_that_fails(p, q, theta, *, x):
         if (told(theta[i]) > 0.2 and told(p) > 0) or told(q) > 0:
             lp += q * q
     return lp + calls * q + items[0] * p
+
+
+# --- one object in several rows of a list ---------------------------------------------------------
+#
+# Rolled, rows are copies: stores into one of them would not be seen in the other. Short loops run in Python.
+
+PLACES = np.random.default_rng(20260101).integers(0, 5, 400)
+SHARERS: list[Callable[..., Any]] = []
+
+
+def sharer(function: Callable[..., Any]) -> Callable[..., Any]:
+    SHARERS.append(function)
+    return function
+
+
+@pytest.mark.parametrize("function", SHARERS, ids=lambda f: f.__name__)
+def test_a_short_loop_shares_rows(function: Callable[..., Any]) -> None:
+    agree(function, (0.7, -0.4), {"at": PLACES[:12]})
+
+
+@pytest.mark.parametrize("function", SHARERS, ids=lambda f: f.__name__)
+def test_a_long_loop_that_shares_rows_is_refused(function: Callable[..., Any]) -> None:
+    with pytest.raises(ProgramError, match="is stored into by one"):
+        agree(function, (0.7, -0.4), {"at": PLACES})
+
+
+@sharer
+def an_array_that_becomes_several_rows(p, q, *, at):
+    rows, shared = [np.zeros(2) for _ in range(5)], np.zeros(2)
+    for t in range(len(at)):
+        rows[at[t]] = shared
+        rows[at[t]][0] += p * t
+    return rows[2][0] * q
+
+
+@sharer
+def an_array_that_becomes_several_rows_on_one_side(p, q, *, at):
+    rows, shared, lp = [np.zeros(2) for _ in range(5)], np.zeros(2), 0.0
+    for t in range(len(at)):
+        if t % 3 == 0:
+            rows[at[t]] = shared
+        rows[at[t]][0] += p * t
+        lp += rows[at[t]][0]
+    return lp * q
+
+
+@sharer
+def parts_of_a_matrix_that_become_rows(p, q, *, at):
+    rows, matrix = [np.zeros(2) for _ in range(5)], np.zeros((5, 2))
+    for t in range(len(at)):
+        if t % 3 == 0:
+            rows[at[t]] = matrix[at[t]]
+        rows[at[t]][0] += p * t
+    return q * np.sum(matrix)
+
+
+@sharer
+def rows_of_two_lists(p, q, *, at):
+    one, other = [np.zeros(2) for _ in range(5)], [np.zeros(2) for _ in range(5)]
+    for t in range(len(at)):
+        if t % 2 == 0:
+            other[at[t]] = one[at[t]]
+        one[at[t]][0] += p * t
+    return q * sum(row[0] for row in other)
+
+
+@sharer
+def a_row_that_becomes_another_one(p, q, *, at):
+    rows, lp = [np.zeros(2) for _ in range(5)], 0.0
+    for t in range(len(at)):
+        rows[at[t]] = rows[t % 5]
+        rows[at[t]][0] += p * t
+        lp += rows[t % 5].sum()
+    return lp * q
+
+
+@sharer
+def an_array_that_becomes_several_items_of_a_dict(p, q, *, at):
+    items, shared, lp = {}, np.zeros(2), 0.0
+    for t in range(len(at)):
+        if at[t] not in items:
+            items[at[t]] = shared
+        items[at[t]][0] += p * t
+        lp += q * items[at[t]][0]
+    return lp
+
+
+@sharer
+def an_item_that_becomes_another_one(p, q, *, at):
+    items, lp = {k: np.zeros(2) for k in range(5)}, 0.0
+    for t in range(len(at)):
+        items[at[t]] = items[t % 5]
+        items[at[t]][0] += p * t
+        lp += items[t % 5].sum()
+    return lp * q
+
+
+@program
+def rows_that_are_passed_on_and_not_stored_into(p, q, theta, *, x):
+    rows = [theta * k for k in range(4)]
+    for t in range(40):
+        rows[t % 4] = rows[(3 * t + 1) % 4] * p
+        rows[(t + 2) % 4] = rows[t % 4]
+    return sum(row.sum() for row in rows) * q
+
+
+# --- many rows, each an object of its own ---------------------------------------------------------
+
+APART: list[Callable[..., Any]] = []
+
+
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    APART.append(function)
+    return function
+
+
+@pytest.mark.parametrize("function", APART, ids=lambda f: f.__name__)
+def test_a_long_loop_over_rows_that_are_apart(function: Callable[..., Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnrolledLoopWarning)
+        agree(function, (0.7, -0.4), {"at": PLACES})
+
+
+@apart
+def rows_of_another_list_one_by_one(p, q, *, at):
+    one, other = [np.zeros(2) for _ in range(300)], [np.zeros(2) for _ in range(300)]
+    for k in range(300):
+        other[k] = one[k]
+    for t in range(len(at)):
+        other[at[t]][0] += p * t
+    return q * other[2][0]
+
+
+@apart
+def rows_of_a_slice(p, q, *, at):
+    one = [np.zeros(2) for _ in range(300)]
+    other = one[:]
+    for t in range(len(at)):
+        other[at[t]][0] += p * t
+    return q * other[2][0]
+
+
+@apart
+def a_record_with_a_name_of_its_own(p, q, *, at):
+    one = {"z": p}
+    records = [one, {"z": q}, {"z": 0.0}, {"z": 0.0}, {"z": 0.0}]
+    for t in range(len(at)):
+        records[at[t]]["z"] += p * t
+    return records[0]["z"] * q
+
+
+@apart
+def fresh_rows_time_and_again(p, q, *, at):
+    rows, lp = [np.zeros(2) for _ in range(5)], 0.0
+    for t in range(len(at)):
+        if t % 7 == 0:
+            rows[at[t]] = np.array([p, q])
+        rows[at[t]][0] += p
+        lp += rows[(t + 1) % 5].sum()
+    return lp
+
+
+@refused
+def one_row_for_two_after_a_loop(p, q, theta, *, x):
+    rows = [theta * k for k in range(5)]
+    for t in range(30):
+        rows[3 * t % 5][0] += p * t
+    rows[1] = rows[0]
+    for t in range(30):
+        rows[3 * t % 5][0] += q * t
+    return rows[0][0] + 2.0 * rows[1][0]
+
+
+@sharer
+def rows_that_are_one_from_an_earlier_loop(p, q, *, at):
+    rows, shared = [np.zeros(2) for _ in range(5)], np.zeros(2)
+    for t in range(len(at)):
+        if t % 2:
+            rows[at[t]] = shared
+    for t in range(len(at)):
+        rows[at[t]][0] += q * t
+    return rows[0][0] + 2.0 * rows[1][0] * p

@@ -14,6 +14,7 @@ from gradmc.program import marks
 from gradmc.program.frontend import forms
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.heap import Copies
 from gradmc.program.frontend.values import Form, Unbound
 
 type State = Callable[..., tuple] | None
@@ -59,18 +60,24 @@ def run[T](
     for variable in getattr(state, "__closure__", None) or ():
         ev.heap.own_variable(variable)
     copies, ev.copies = ev.copies, 1
+    held: list[Copies] = []
+    doubled: list[list] = []
     listening = marks.collector.get() is not None
     try:
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
         ev.heap.check_choices()
+        if branch:
+            ev.heap.check_copies()
+            held, doubled = ev.heap.copies(), ev.heap.doubled_outside()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
         return finish(BodyExit(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
     finally:
         put(state, entry)
         ev.copies = copies
         ev.heap.leave(frame)
+        ev.heap.keep(held, doubled)
 
 
 @dataclass(eq=False, slots=True)

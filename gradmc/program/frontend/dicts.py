@@ -418,6 +418,14 @@ def give_slots(ev: Evaluation, owner: dict, plan: SlotPlan) -> None:
     ev.heap.write(owner, Slots.of(ev, ev.heap.content(owner), kind_of(owner), plan))
 
 
+def take_slots(ev: Evaluation, owner: dict, before: Any) -> None:
+    """Let a dict of arrays or lists hold again what it held before it was given slots."""
+    given = ev.heap.peek(owner)
+    if isinstance(given, Slots) and given.rows is not None:
+        ev.heap.no_longer_rows(given.rows.token)
+    ev.heap.write(owner, before)
+
+
 def mapping(ev: Evaluation, value: Any) -> Any:
     """What a dict holds now, as a dict of Python's; other values as they are."""
     content = _content(ev, value) if isinstance(value, dict) else value

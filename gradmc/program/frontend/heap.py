@@ -34,7 +34,7 @@ The body of a loop is traced once, so what it writes must not stay: the frame pu
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CellType
 from typing import Any
 
@@ -101,12 +101,26 @@ class AliasSet:
         complaint: what to raise when one is read after a store into another.
         either: a member that is one of the others, depending on a traced condition.
         whole: a member (a list) that holds copies of the others.
+        stored: whether they became rows of it by stores, one by one,
+        apart: and in a loop every row became another object.
     """
 
     members: list[tuple[Any, int]]
     complaint: Callable[[], BaseException]
     either: Any = None
     whole: Any = None
+    stored: bool = False
+    apart: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Copies:
+    """What a list holds copies of (`AliasSet`)."""
+
+    whole: list
+    items: list
+    stored: bool = False
+    apart: bool = True
 
 
 class Fields(dict[str, Any]):
@@ -156,6 +170,8 @@ class Frame:
     changed: dict[int, Any] = field(default_factory=dict)
     alias_sets: list[AliasSet] = field(default_factory=list)
     rebound: dict[int, list] = field(default_factory=dict)
+    inside: dict[int, list] = field(default_factory=dict)
+    doubled: dict[int, list] = field(default_factory=dict)
     reread: set[int] = field(default_factory=set)
 
 
@@ -170,6 +186,7 @@ class Heap:
     frames: list[Frame] = field(default_factory=list)
     made: dict[int, Any] = field(default_factory=dict)
     inside: dict[int, Any] = field(default_factory=dict)
+    doubled: dict[int, Any] = field(default_factory=dict)
     items_read: dict[int, Any] = field(default_factory=dict)
     picked: dict[int, tuple[Any, dict]] = field(default_factory=dict)
 
@@ -347,13 +364,14 @@ class Heap:
             if group.either is token:
                 yield from (other for other, _ in group.members if other is not token)
 
-    def copied(self, whole: list, items: Iterable[Any]) -> None:
-        """Note that a list holds copies of objects from now on."""
+    def copied(self, whole: list, items: Iterable[Any], *, stored: bool = False, apart: bool = False) -> None:
+        """Note that a list holds copies of objects from now on, perhaps `stored` into its rows (`AliasSet`)."""
         whole = self.root(whole)
         named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
         members = {id(o): o for o in named if o is not whole}
         if members:
-            self._add(AliasSet([(o, self.version(o)) for o in (whole, *members.values())], shared_always, whole=whole))
+            versions = [(o, self.version(o)) for o in (whole, *members.values())]
+            self._add(AliasSet(versions, shared_always, whole=whole, stored=stored, apart=apart))
 
     def become_rows(self, whole: list, items: Sequence[Any]) -> None:
         """Note that objects are the rows of a list from now on: those made in this body, under their names too.
@@ -370,6 +388,18 @@ class Heap:
             else:
                 others.append(one)
         self.copied(whole, [o for one in others for o in objects(one, self)])
+
+    def no_longer_rows(self, whole: list) -> None:
+        """Let the objects that became rows of a list be themselves again: nothing was stored into it."""
+        for view in [v for v in self.views.values() if v.parent is whole]:
+            del self.views[id(view.token)]
+        for group in [g for g in self.alias_sets.pop(id(whole), ()) if g.whole is whole]:
+            for one, _ in group.members:
+                if one is not whole:
+                    self.alias_sets[id(one)].remove(group)
+            for frame in self.frames:
+                if group in frame.alias_sets:
+                    frame.alias_sets.remove(group)
 
     def _made_here(self, token: Any) -> bool:
         return id(token) in (self.frames[-1].born if self.frames else self.made)
@@ -407,8 +437,24 @@ class Heap:
             raise shared_always()
 
     def store_inside(self, whole: list) -> None:
-        """Note that something is stored into a row of a list."""
-        self.inside[id(whole)] = whole
+        """Note that something is stored into a row of a list.
+
+        Raises:
+            CannotRoll: another row is the same object.
+        """
+        if any(id(whole) in known for known in (self.doubled, *(frame.doubled for frame in self.frames))):
+            raise shared_always()
+        for known in (self.inside, *(frame.inside for frame in self.frames)):
+            known[id(whole)] = whole
+
+    def double(self, whole: list) -> None:
+        """Note that two rows of a list may be one object."""
+        (self.frames[-1].doubled if self.frames else self.doubled)[id(whole)] = whole
+
+    def doubled_outside(self) -> list[list]:
+        """Lists from outside of the innermost frame of which that is noted there."""
+        inner = self.frames[-1]
+        return [whole for key, whole in inner.doubled.items() if key not in inner.born]
 
     def may_have_read_items(self, whole: list) -> bool:
         """Whether something may have been read that is not what it seems once rows of a list are stored into."""
@@ -416,25 +462,41 @@ class Heap:
             group.whole is not whole for group in self.alias_sets.get(id(whole), ())
         )
 
-    def copies(self) -> list[tuple[list, list]]:
+    def copies(self) -> list["Copies"]:
         """The lists from outside of the innermost frame that hold copies since it began, and of what."""
-        *_, inner = self.frames
-        return [(w, [o for o in held if id(o) not in inner.born]) for w, held in self.all_copies()]
+        born = self.frames[-1].born
+        return [replace(c, items=[o for o in c.items if id(o) not in born]) for c in self.all_copies()]
 
-    def all_copies(self) -> list[tuple[list, list]]:
+    def all_copies(self) -> list["Copies"]:
         """The lists from outside of the innermost frame that hold copies, and of what that is known within it."""
-        *_, inner = self.frames
-        found = [
-            (group.whole, [o for o, _ in group.members if o is not group.whole])
-            for group in inner.alias_sets
-            if group.whole is not None
+        inner = self.frames[-1]
+        return [
+            Copies(g.whole, [o for o, _ in g.members if o is not g.whole], g.stored, g.apart)
+            for g in inner.alias_sets
+            if g.whole is not None and id(g.whole) not in inner.born
         ]
-        return [(whole, held) for whole, held in found if id(whole) not in inner.born]
+
+    def keep(self, copies: Iterable["Copies"], doubled: Iterable[list]) -> None:
+        """Note what a body has noted of lists from outside."""
+        for one in copies:
+            self.copied(one.whole, one.items, stored=one.stored, apart=one.apart)
+        for whole in doubled:
+            self.double(whole)
 
     def check_copies(self) -> None:
-        """Complain if a body stores into what a list holds a copy of: the next iteration's list lacks it."""
-        for group in self.frames[-1].alias_sets:
-            if group.whole is not None and any(o is not group.whole and self.version(o) != v for o, v in group.members):
+        """Complain if a body stores into what a list from outside holds a copy of, or stores into the copy.
+
+        The next iteration would find one of them without what was stored into the other.
+        """
+        inner = self.frames[-1]
+        if inner.loop and set(inner.doubled) & set(inner.inside):
+            raise shared_always()
+        for group in inner.alias_sets:
+            if group.whole is None or id(group.whole) in inner.born:
+                continue
+            items = [(o, v) for o, v in group.members if o is not group.whole]
+            again = inner.loop and group.stored and any(id(o) not in inner.born for o, _ in items)
+            if (again and id(group.whole) in inner.inside) or any(self.version(o) != version for o, version in items):
                 raise group.complaint()
 
     def check_choices(self) -> None:

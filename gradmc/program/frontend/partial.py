@@ -54,7 +54,7 @@ SAFE = 0.5
 
 
 def _filled(ev: Evaluation, selected: Selected) -> Selected:
-    """Something to compute with where nothing is selected: infinite derivatives would leave NaN, even times 0."""
+    """Something to compute with where nothing is selected: NaN and infinite derivatives would stay, even times 0."""
     table = None if selected.length is None else tables.known(ev, selected.length)
     if not jnp.issubdtype(selected.value.dtype, jnp.floating) or (table is not None and table.values.all()):
         return selected
@@ -143,7 +143,7 @@ def part(ev: Evaluation, selected: Any, array: Any) -> Any:
 def select(ev: Evaluation, content: Any, mask: Any) -> Selected:
     """`content[mask]`, for a mask of the same shape."""
     flat, first = jnp.asarray(content).reshape(-1), jnp.argmax(mask.reshape(-1))
-    return Selected(jnp.where(mask, content, flat[first]), mask, key(ev, mask))
+    return _filled(ev, Selected(jnp.where(mask, content, flat[first]), mask, key(ev, mask)))
 
 
 def of_list(ev: Evaluation, value: Any) -> Any:

@@ -144,15 +144,26 @@ class Loop(Statement):
         replace(self, source=rest, peeled=self.peeled + 1).run()
 
     def settle(self, attempt: Callable[[LoopCarry], None]) -> None:
-        """Trace until what crosses from one iteration to the next is known."""
+        """Trace until what crosses from one iteration to the next is known.
+
+        Where that fails, dicts hold their arrays and lists themselves again: Python may run the loop.
+        """
         carry = LoopCarry(tokens=foreseen(self.ev, self.stores))
-        for _ in range(MOST_TRIES):
-            try:
-                return attempt(carry)
-            except Again as again:
-                carry = again.carry
-            except Reslot as asked:
-                if asked.depth != len(self.ev.heap.frames):
-                    raise
-                dicts.give_slots(self.ev, asked.token, asked.plan)
-        raise CannotRoll("what the body changes does not settle")
+        plain: list[tuple[dict, Any]] = []
+        try:
+            for _ in range(MOST_TRIES):
+                try:
+                    return attempt(carry)
+                except Again as again:
+                    carry = again.carry
+                except Reslot as asked:
+                    if asked.depth != len(self.ev.heap.frames):
+                        raise
+                    if asked.plan.objects:
+                        plain.append((asked.token, self.ev.heap.peek(asked.token)))
+                    dicts.give_slots(self.ev, asked.token, asked.plan)
+            raise CannotRoll("what the body changes does not settle")
+        except BaseException:
+            for token, content in reversed(plain):
+                dicts.take_slots(self.ev, token, content)
+            raise

@@ -127,7 +127,7 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
             heap.store_inside(heap.root(view.parent))
-            _store_in_list(ev, view.parent, view.index, content)
+            _store_in_list(ev, view.parent, view.index, content, row=False)
         else:
             store(ev, view.parent, view.index, content)
 
@@ -139,7 +139,8 @@ def _check_distinct(rows: list) -> None:
         raise shared_always()
 
 
-def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
+def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any, *, row: bool = True) -> None:
+    """Store a `row`, or what an item holds from now on."""
     heap = ev.heap
     present = heap.peek(owner)
     plain = present is owner and heap.parent(owner) is None
@@ -158,7 +159,11 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any) -> None:
     else:
         replace(ev, owner, fresh_list(ev, new))
     if listing.stacks(index):
-        heap.copied(owner, objects(value, heap))
+        part = heap.parent(value)
+        apart = part is not None and tables.different(tables.known(ev, part.index))
+        heap.copied(owner, objects(value, heap), stored=row, apart=apart)
+        if row and part is not None and heap.root(value) is heap.root(owner):
+            heap.double(heap.root(owner))
 
 
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:

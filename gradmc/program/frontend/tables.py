@@ -168,6 +168,11 @@ def scalar(value: Any) -> bool:
     return value.ndim == 0 if is_traced(value) else isinstance(value, int | float | np.number | np.bool_)
 
 
+def different(table: Table | None) -> bool:
+    """Whether a number is surely another one in every iteration."""
+    return table is not None and len(np.unique(table.values)) == table.values.size
+
+
 def same(table: Table | None) -> Any:
     """The one value that a table holds everywhere; None if it varies."""
     if table is None or not table.values.size:

@@ -22,7 +22,7 @@ from gradmc.program.frontend import bodies, control, failing, growth, marking, p
 from gradmc.program.frontend.bodies import Pack
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.heap import Fields, OneSided, Retry
+from gradmc.program.frontend.heap import Copies, Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
     End,
     Identities,
@@ -67,7 +67,8 @@ class Trial(LoopState):
         self.identities = Identities()
         self.seen: list[Any] = []
         self.grown: list[tuple[list, list[growth.Item]]] = []
-        self.copies: list[tuple[list, list]] = []
+        self.copies: list[Copies] = []
+        self.doubled: list[list] = []
         self.kept_in: list[tuple[list, int]] = []
         self.inside: set[int] = set()
         self.marks: Any = None
@@ -96,8 +97,8 @@ class Trial(LoopState):
         out, (grown, marked, failed) = jax.tree.unflatten(jax.tree.structure(shapes), flat)
         self._note_ends(jaxpr, out)
         self._take(out, grown)
-        for whole, held in self.copies:
-            self.heap.copied(whole, held)
+        several = [c.whole for c in self.copies if c.stored and c.items and not c.apart]
+        self.heap.keep([replace(c, apart=False) for c in self.copies], [*self.doubled, *several])
         marking.deliver(self.ev, self.marks, marked, self.label)
         for kinds, condition in zip(self.kinds, failed, strict=True):
             failing.note(self.ev, jnp.any(condition), *kinds)
@@ -391,12 +392,12 @@ class Trial(LoopState):
             (token, list(objects(tuple(i.value if isinstance(i, Sometimes) else i for i in items), self.heap)))
             for token, items in outcome.grown
         ]
-        self.copies = self.heap.copies()
-        self.copies += [(token, list(filter(self.heap.is_outside, held))) for token, held in appended]
+        self.copies, self.doubled = self.heap.copies(), self.heap.doubled_outside()
+        self.copies += [Copies(token, list(filter(self.heap.is_outside, held))) for token, held in appended]
         ends = [{id(o) for o in objects(value, self.heap)} for value in outcome.values]
         self.kept_in = [
             (token, k)
-            for token, held in (*appended, *self.heap.all_copies())
+            for token, held in (*appended, *((c.whole, c.items) for c in self.heap.all_copies()))
             for k, mine in enumerate(ends)
             if any(id(o) in mine for o in held)
         ]

@@ -52,6 +52,11 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
     return jnp.convolve(jnp.atleast_1d(real(a)), jnp.atleast_1d(real(v)), mode=mode)
 
 
+def _ix(*places: Any) -> Any:
+    taken = [jnp.asarray(array(p)) for p in places]
+    return jnp.ix_(*(jnp.nonzero(t)[0] if t.dtype == bool else t for t in taken))
+
+
 TABLE: dict[Any, Callable[..., Any]] = {
     np.bincount: _bincount,
     np.convolve: _convolve,
@@ -67,5 +72,6 @@ TABLE: dict[Any, Callable[..., Any]] = {
     np.emath.arccos: functools.partial(_extended, jnp.arccos, lambda x: jnp.abs(x) > 1),
     np.emath.arcsin: functools.partial(_extended, jnp.arcsin, lambda x: jnp.abs(x) > 1),
     np.emath.arctanh: functools.partial(_extended, jnp.arctanh, lambda x: jnp.abs(x) > 1),
+    np.ix_: _ix,
     np.real_if_close: _real_if_close,
 }
