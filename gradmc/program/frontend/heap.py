@@ -187,6 +187,7 @@ class Heap:
     made: dict[int, Any] = field(default_factory=dict)
     inside: dict[int, Any] = field(default_factory=dict)
     doubled: dict[int, Any] = field(default_factory=dict)
+    items: dict[int, Any] = field(default_factory=dict)  # lists that hold those of a dict (`slots`)
     items_read: dict[int, Any] = field(default_factory=dict)
     picked: dict[int, tuple[Any, dict]] = field(default_factory=dict)
 

@@ -233,12 +233,19 @@ def _unrounded(column: Any, runs: Sequence[tuple[type, list]]) -> Any:
 def _stored(ev: Evaluation, stack: Stack, k: Any, value: Any) -> Stack:
     leaves, form = ev.apart(value)
     if form != stack.form:
-        leaves = _fitted(leaves, form, stack.form)
+        raise CannotRoll("the list would hold items of different structure")
     new = []
     for array, leaf in zip(stack.leaves, leaves, strict=True):
         dtype = jnp.result_type(array, leaf)
         new.append(ir.store(jnp.asarray(array, dtype), leaf, k))
     return replace(stack, leaves=tuple(new))
+
+
+def fitted(ev: Evaluation, value: Any, listing: Listing) -> Any:
+    """A value for a row of a list, in the form that its rows have."""
+    leaves, form = ev.apart(value)
+    (wanted,) = {part.form for part in listing.parts if isinstance(part, Stack)} or {form}
+    return value if form == wanted else ev.together(wanted, _fitted(leaves, form, wanted))
 
 
 def _fitted(leaves: Sequence[Any], form: Form, wanted: Form) -> Sequence[Any]:

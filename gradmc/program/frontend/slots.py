@@ -129,6 +129,7 @@ class ItemRows:
         """A list with these items, or the rows that there are, and blank ones for more keys."""
         heap = ev.heap
         token: list = heap.allocate([])
+        heap.items[id(token)] = token
         parts: list[Any] = [] if before is None else list(heap.listing(before.token).parts)
         if items:
             parts.append(Listing.of(items).stacked(ev))

@@ -22,6 +22,7 @@ from gradmc.program.frontend import (
 )
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
+from gradmc.program.frontend.listing import fitted
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.slots import REMEDY, UNLIKE, Slots
 from gradmc.program.frontend.subscripts import (
@@ -152,7 +153,7 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any, *, row: 
         raise CannotRoll("a slice of a list is replaced")
     heap.content(owner)
     listing = heap.listing(owner)
-    new = listing.store(ev, index, value)
+    new = listing.store(ev, index, fitted(ev, value, listing) if id(owner) in heap.items else value)
     view = heap.parent(owner)
     if view is None:
         heap.write(owner, new)
