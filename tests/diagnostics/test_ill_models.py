@@ -111,7 +111,7 @@ CASES = [
         "curve",
         ill.curve,
         "divergences",
-        ("mostly where a is large", "look at the prior of a, and raise target_accept"),
+        ("is large (median", "look at the prior of"),  # of a, or of b, which follows it
     ),
     Case(
         "one chain elsewhere",
@@ -256,7 +256,7 @@ FOLLOWED = [
     Followed("funnel by a precision", "in non-centred form", ill.precise_non_centred, SIMPLE),
     Followed("steep wall", "raise target_accept to 0.95", ill.steep_wall, {"target_accept": 0.95}, cures=False),
     Followed("steep wall", "reparameterise", ill.wall_as_a_bound, SIMPLE),
-    Followed("curve", "look at the prior of a, and raise target_accept", ill.flat_curve, {"target_accept": 0.95}),
+    Followed("curve", "and raise target_accept to 0.95", ill.flat_curve, {"target_accept": 0.95}),
     Followed("one chain elsewhere", "see first whether", ill.side_funnel, {"initial": {"x": 0.0, "y": 0.0}}),
     Followed("jumps", "`gradmc check`", ill.smooth, SIMPLE),
     Followed("trees too small", 'metric="dense"', ill.linked, {"metric": "dense"}),
@@ -320,7 +320,7 @@ def test_sampling_goes_where_an_approximation_does_not() -> None:
         (pareto,) = diagnose(gm.approximate(ill.lighter_tails_yet, seed=1)).failures
     assert pareto.name == "pareto_k"
     assert "use gm.sample" in pareto.advice
-    assert diagnose(run(ill.lighter_tails_yet, {}, {"draws": 1000})).passed
+    assert diagnose(run(ill.lighter_tails_yet, {}, {"draws": 3000})).passed
 
 
 @pytest.mark.parametrize(
