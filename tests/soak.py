@@ -298,7 +298,10 @@ class Trial:
 
     def complain(self, what: str, *results: dict[str, Any]) -> None:
         """Note what went wrong; the run is kept."""
-        said = " | ".join(f"code {result.get('code')}: {result.get('err', '')[-4000:]}" for result in results)
+        told = [
+            (result.get("code"), result.get("err", "").partition("Extension modules")[0][-4000:]) for result in results
+        ]
+        said = " | ".join(f"code {code}: {text}" for code, text in told)
         self.soak.wrong.append(f"{what}: {said} (in {self.directory})")
 
 
