@@ -688,3 +688,16 @@ def rows_that_are_one_from_an_earlier_loop(p, q, *, at):
     for t in range(len(at)):
         rows[at[t]][0] += q * t
     return rows[0][0] + 2.0 * rows[1][0] * p
+
+
+@sharer
+def a_row_that_one_side_replaces_and_reads_by_its_name(p, q, *, at):
+    rows, lp = [np.array([p, q * k]) for k in range(5)], 0.0
+    for t in range(len(at)):
+        row = rows[at[t]]
+        if t % 3 == 0:
+            lp += row[0]
+        else:
+            rows[at[t]] = np.tanh(rows[at[t]] + 1.0)
+            lp += row.sum()
+    return lp
