@@ -196,11 +196,11 @@ def _note_copies(ev: Evaluation, value: Any, held: Sequence[Sequence[Any]]) -> N
         for one, *kept in zip(made, *held, strict=True):
             _note_choice(ev, one, [o for o in kept if o is not None])
         return
-    every = [o for side in held for o in side if o is not None]
+    every = list({id(o): o for side in held for o in side if o is not None}.values())
     if isinstance(value, list):
         heap.copied(value, every)
         return
-    for one in made:
+    for one in {id(o): o for o in made}.values():
         _note_choice(ev, one, every)
 
 

@@ -360,10 +360,9 @@ class Heap:
                 raise group.complaint()
 
     def may_be(self, token: Any) -> Iterator[Any]:
-        """What else a token may be, depending on a traced condition."""
-        for group in self.alias_sets.get(id(token), ()):
-            if group.either is token:
-                yield from (other for other, _ in group.members if other is not token)
+        """What else a token may be, depending on a traced condition; each once."""
+        groups = [group for group in self.alias_sets.get(id(token), ()) if group.either is token]
+        yield from {id(o): o for group in groups for o, _ in group.members if o is not token}.values()
 
     def copied(self, whole: list, items: Iterable[Any], *, stored: bool = False, apart: bool = False) -> None:
         """Note that a list holds copies of objects from now on, perhaps `stored` into its rows (`AliasSet`)."""
