@@ -70,10 +70,12 @@ def run[T](
         ev.heap.check_choices()
         if branch:
             ev.heap.check_copies()
-            ev.heap.check_rows()
             held, doubled = ev.heap.copies(), ev.heap.doubled_outside()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
-        return finish(BodyExit(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
+        left = finish(BodyExit(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
+        if branch:
+            ev.heap.check_rows()
+        return left
     finally:
         put(state, entry)
         ev.copies = copies
