@@ -293,7 +293,7 @@ class Trial:
     def clean(self, result: dict[str, Any]) -> dict[str, Any]:
         """Complain of hangs, tracebacks and what is called a bug."""
         if result.get("hung") or "Traceback" in result["err"] or "this is a bug" in result["err"]:
-            self.complain("a hang or a traceback", result)
+            self.complain(f"a hang or a traceback; {result.get('hung') or 'no hang'}", result)
         return result
 
     def complain(self, what: str, *results: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [s
 writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, `every_chunk` for a
 checkpoint after each, `full_after` for a disk that is full after so many files, and `limit`, seconds after which the
 process is taken to hang (`wait`).
-Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`, `hung`.
+Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`, `hung` (why it was killed, or
+nothing).
 """
 
 import errno
@@ -25,6 +26,9 @@ from gradmc.run import driver, recorder, signals
 
 HARDLY = 1.0
 """Seconds of the processor: threads that look around now and then use less in two minutes."""
+
+LONGEST_LOOK = 0.5
+"""Seconds between two looks at a process; if there are more, this process could not look either."""
 
 MODULES = ("gradmc.sample", "numpyro.distributions", "gradmc.cli.sampling", "xarray", "zarr", "arviz_stats")
 
@@ -64,25 +68,42 @@ def fill_disk(after: int) -> None:
     os.replace = replace_or_fail
 
 
-def wait(pid: int, limit: float) -> tuple[int, bool]:
-    """The status of a process, and whether it had to be killed because it did not end.
+def wait(pid: int, limit: float) -> tuple[int, str]:
+    """The status of a process, and why it was killed if it had to be, because it did not end.
 
-    It hangs if it works for `limit` seconds of the processor, or hardly at all in so many by the clock: where the
-    machine is busy with other work a process may take long and be well.
+    It hangs if it works for `limit` seconds of the processor, or hardly at all in so many seconds in which this process
+    could look at it, and writes nothing: where the machine is busy with other work, its disk is slow or it stands
+    still altogether, a process may take long and be well.
     """
-    since, before = time.monotonic(), 0.0
+    looked = time.monotonic()
+    waited, longest, before = 0.0, 0.0, (0.0, 0)
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return status, False
-        if time.monotonic() - since > limit or worked(pid) > limit:
-            if worked(pid) > limit or worked(pid) - before < HARDLY:
+            return status, ""
+        now = time.monotonic()
+        waited, longest, looked = waited + min(now - looked, LONGEST_LOOK), max(longest, now - looked), now
+        if waited > limit or worked(pid) > limit:
+            seconds, writes = worked(pid) - before[0], written(pid) - before[1]
+            if worked(pid) > limit or (seconds < HARDLY and not writes):
                 os.kill(pid, signal.SIGABRT)  # tells where its threads are
                 time.sleep(1.0)
                 os.kill(pid, signal.SIGKILL)
-                return os.waitpid(pid, 0)[1], True
-            since, before = time.monotonic(), worked(pid)
+                why = (
+                    f"worked {seconds:.1f} s and wrote {writes} times in {waited:.0f} s (longest look {longest:.1f} s)"
+                )
+                return os.waitpid(pid, 0)[1], why
+            waited, before = 0.0, (worked(pid), written(pid))
         time.sleep(0.002)
+
+
+def written(pid: int) -> int:
+    """How often a process has written; never where that is not told."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.partition(":")[2]) for line in lines if line.startswith("syscw:"))
 
 
 def worked(pid: int) -> float:
@@ -128,7 +149,7 @@ def serve(request: dict) -> dict:
         pid = os.fork()
         if pid == 0:
             child(request, stderr.fileno())
-        status, hung = stop(pid, request) if request.get("signals") else None, False
+        status, hung = stop(pid, request) if request.get("signals") else None, ""
         if status is None:
             status, hung = wait(pid, request.get("limit", math.inf))
         stderr.seek(0)

@@ -244,7 +244,12 @@ def squash(v):
 """
 
 
-REFUSALS = ("stored into by one", "several that have names", "the keys of a dict are asked for")
+REFUSALS = (
+    "stored into by one",
+    "several that have names",
+    "the keys of a dict are asked for",
+    "the two sides of a branch store different things",
+)
 
 
 def statement(choose: random.Random, depth: int = 0) -> list[str]:

@@ -5,9 +5,8 @@ is brought together by one `if` of the loop IR. A side that raises is never take
 where its condition holds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import CellType
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,15 +17,9 @@ from gradmc.program import ir, marks
 from gradmc.program.frontend import bodies, dicts, failing, operators, pythons, sides, tables, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.identity import REMEDY, has_identity, objects_inside
+from gradmc.program.frontend.phi_objects import PhiObjects
 from gradmc.program.frontend.slots import Reslot
-from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import CannotRoll, is_traced
-
-EITHER = (
-    "an array or list is, depending on a branch, one of several that have names of their own, and is stored into by "
-    "one name and read by another"
-)
+from gradmc.program.frontend.values import is_traced
 
 
 def if_(
@@ -124,11 +117,13 @@ def _merge(
         there = sides.picked(other, [(m.no, m.spread) for m in phis])
         out = ir.cond(test, here, there, source=user_line.here())
     rest = iter(out)
-    subjects = {**one.subjects, **other.subjects}
-    before = bodies.get(state)
-    now = list(before)
+    found = PhiObjects(ev.heap, (one, other), {**one.subjects, **other.subjects})
+    now = list(bodies.get(state))
     for m in phis:
-        _set_one(ev, m, [next(rest) for _ in m.yes], (one, other), subjects, now)
+        found.begin(m.key, now)
+    for m in phis:
+        _set_one(ev, m, [next(rest) for _ in m.yes], found, now)
+    found.end()
     bodies.put(state, now)
 
 
@@ -153,55 +148,16 @@ def _raising(ev: Evaluation, test: Any, yes: sides.Side, no: sides.Side) -> tupl
     return no, no
 
 
-def _set_one(
-    ev: Evaluation,
-    m: sides.Phi,
-    leaves: list[Any],
-    both: Sequence[sides.Side],
-    subjects: dict[int, Any],
-    variables: list[Any],
-) -> None:
-    """Make one thing what it is after the branch, and note which objects it has copies of."""
-    heap = ev.heap
-    kind, *rest = m.key
-    before = None
-    if kind == "variable":
-        before = variables[rest[0]]
-    elif kind == "token":
-        before = heap.peek(subjects[rest[0]])
-    held = sides.held(ev, both, m.key, heap.peek(before))
+def _set_one(ev: Evaluation, m: sides.Phi, leaves: list[Any], found: PhiObjects, variables: list[Any]) -> None:
+    """Make one thing what it is after the branch."""
     value = m.value(ev, leaves)
     if is_traced(value):
-        whose = {pythons.of_result(ev, side.values.get(m.key, before)) for side in both}
+        kind, which, *_ = m.key
+        before = variables[which] if kind == "variable" else None
+        whose = {pythons.of_result(ev, side.values.get(m.key, before)) for side in found.both}
         pythons.note(ev, value, whose.pop() if len(whose) == 1 else None)
-    _set(ev, m.key, value, subjects, variables)
-    value = value.value if isinstance(value, Sometimes) else value
-    if kind in ("variable", "item") or isinstance(subjects.get(rest[0]), CellType):
-        _note_choice(ev, value, sides.kept(ev, both, m.key, before))
-    if kind in ("variable", "token", "item"):
-        _note_copies(ev, value, held)
-
-
-def _note_choice(ev: Evaluation, value: Any, kept: Sequence[Any]) -> None:
-    """Note that a value may be one of these objects from outside of the branch, depending on its condition."""
-    if has_identity(value) and kept and all(value is not o for o in kept):
-        ev.heap.alias([value, *kept], lambda: CannotRoll(EITHER, REMEDY), value)
-
-
-def _note_copies(ev: Evaluation, value: Any, held: Sequence[Sequence[Any]]) -> None:
-    """Note what the arrays and lists in a value may be: on each side, those from outside of the branch."""
-    heap = ev.heap
-    made = list(objects_inside(heap.peek(value), heap))
-    if all(len(made) == len(side) for side in held):
-        for one, *kept in zip(made, *held, strict=True):
-            _note_choice(ev, one, [o for o in kept if o is not None])
-        return
-    every = list({id(o): o for side in held for o in side if o is not None}.values())
-    if isinstance(value, list):
-        heap.copied(value, every)
-        return
-    for one in {id(o): o for o in made}.values():
-        _note_choice(ev, one, every)
+    _set(ev, m.key, value, found.subjects, variables)
+    found.note(m.key, value)
 
 
 def _set(ev: Evaluation, key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:

@@ -143,6 +143,8 @@ def _list_of_rows(ev: Evaluation, item: Form, count: int, rest: Iterator[Any]) -
 
 
 def _contain(ev: Evaluation, kind: type, keys: tuple, values: list[Any]) -> Any:
+    for value in values:
+        ev.heap.allocate(value)
     if issubclass(kind, dict):
         return ev.heap.allocate(kind(zip(keys, values, strict=True)))
     if kind is tuple:

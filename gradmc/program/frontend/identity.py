@@ -31,7 +31,7 @@ import numpy as np
 
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import ALIKE, CannotRoll, is_array
+from gradmc.program.frontend.values import ALIKE, CannotRoll, Nullable, is_array
 
 if TYPE_CHECKING:
     from gradmc.program.frontend.heap import Heap
@@ -65,23 +65,40 @@ def has_identity(value: Any) -> bool:
     return isinstance(value, list | dict) or is_array(value)
 
 
-def objects(value: Any, heap: "Heap") -> Iterator[Any]:
-    """The arrays and lists in a value, at any depth; for a part of one the whole, for a choice all it may be."""
+def tokens(value: Any, heap: "Heap") -> Iterator[Any]:
+    """The arrays and lists in a value, at any depth and in order."""
+    value = value.value if isinstance(value, Nullable) else value
     if has_identity(value):
-        root = heap.root(value)
-        yield root
-        yield from heap.may_be(root)
-    yield from objects_inside(heap.peek(value), heap)
+        yield value
+    yield from tokens_inside(heap.peek(value), heap)
 
 
-def objects_inside(content: Any, heap: "Heap") -> Iterator[Any]:
+def tokens_inside(content: Any, heap: "Heap") -> Iterator[Any]:
     """The arrays and lists that are items of a content, or of its items."""
     if isinstance(content, Listing):
         content = [item for part in content.parts if isinstance(part, list) for item in part]
     if isinstance(content, list | tuple | dict):
         items = content.values() if isinstance(content, dict) else content
         for item in [item for item in items if type(item) not in PLAIN]:  # lists can be as long as the data
-            yield from objects(item, heap)
+            yield from tokens(item, heap)
+
+
+def may_all_be(token: Any, heap: "Heap") -> tuple[Any, ...]:
+    """What an array or list is: for a part of one the whole, for a choice all it may be."""
+    root = heap.root(token)
+    return (root, *heap.may_be(root))
+
+
+def objects(value: Any, heap: "Heap") -> Iterator[Any]:
+    """The objects in a value, at any depth: `may_all_be` of each."""
+    for token in tokens(value, heap):
+        yield from may_all_be(token, heap)
+
+
+def objects_inside(content: Any, heap: "Heap") -> Iterator[Any]:
+    """The objects that are items of a content, or of its items."""
+    for token in tokens_inside(content, heap):
+        yield from may_all_be(token, heap)
 
 
 def objects_in(token: Any, content: Any, heap: "Heap") -> Iterator[Any]:

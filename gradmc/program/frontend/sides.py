@@ -30,7 +30,7 @@ from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, Heap, OneSided
-from gradmc.program.frontend.identity import has_identity, objects, objects_inside
+from gradmc.program.frontend.identity import may_all_be, objects, objects_inside, tokens, tokens_inside
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.phi import Leaf, PhiOperand, both_moving, difference, or_none, or_unset
 from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
@@ -69,8 +69,8 @@ class Side:
         found: for every key the form of its value, and the place of its leaves.
         values: the values themselves (their leaves belong to the trace of the side).
         subjects: arrays and lists that it changes, by identity.
-        kept: for variables and appended items, the object from outside that they are at its end.
-        held: for every key the arrays and lists in its value; None in place of those made on the side.
+        held: for every key the arrays and lists in its value, in order, each with all objects that it may be.
+        outside: those of the objects that were made before the branch, by identity.
         under: as `found`, for variables that it leaves alone, but whose object it changes.
         error: what it raises, if it does: then it leaves nothing but the conditions under which it fails.
     """
@@ -79,8 +79,8 @@ class Side:
     found: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
     values: dict[Key, Any] = field(default_factory=dict)
     subjects: dict[int, Any] = field(default_factory=dict)
-    kept: dict[Key, Any] = field(default_factory=dict)
-    held: dict[Key, list[Any]] = field(default_factory=dict)
+    held: dict[Key, list[tuple[Any, ...]]] = field(default_factory=dict)
+    outside: set[int] = field(default_factory=set)
     under: dict[Key, tuple[Form, int, int]] = field(default_factory=dict)
     error: Exception | None = None
 
@@ -122,12 +122,8 @@ def trace(
             inner = value.value if isinstance(value, Sometimes) else value
             side.found[key] = take(inner)
             side.values[key] = value
-            held = objects_inside(heap.peek(inner), heap)
-            side.held[key] = [o if heap.is_outside(o) else None for o in held]
-            whole = heap.root(inner)
-            one = key[0] in ("variable", "item") or isinstance(side.subjects.get(key[1]), CellType)
-            if one and has_identity(whole) and heap.is_outside(whole):
-                side.kept[key] = whole
+            side.held[key] = held_at(heap, key, inner, side.subjects)
+            side.outside |= {id(o) for one in side.held[key] for o in one if heap.is_outside(o)}
         for k, value in enumerate(outcome.values[:count]):
             if value is entry[k] and any(id(o) in side.subjects for o in objects(value, heap)):
                 side.under["variable", k] = take(value)
@@ -170,16 +166,15 @@ def _content(heap: Heap, token: Any, other: Any) -> Any:
     return heap.present_fields(token, other) if isinstance(other, Fields) else heap.peek(token)
 
 
-def kept(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[Any]:
-    """The objects from outside of the branch that a variable may hold after it."""
-    held = [side.kept.get(key) if key in side.found else ev.heap.root(before) for side in both]
-    return list({id(o): o for o in held if has_identity(o)}.values())
+def places(heap: Heap, key: Key, value: Any, subjects: dict[int, Any]) -> list[Any]:
+    """The arrays and lists in the value of a key, in order: it itself first, unless it is the content of one."""
+    whole = key[0] != "token" or isinstance(subjects.get(key[1]), CellType)
+    return list(tokens(value, heap) if whole else tokens_inside(heap.peek(value), heap))
 
 
-def held(ev: Evaluation, both: Sequence[Side], key: Key, before: Any) -> list[list[Any]]:
-    """The arrays and lists in the values of one key, on each side that has one; `before` is what others leave."""
-    heap = ev.heap
-    return [side.held[key] if key in side.held else list(objects_inside(before, heap)) for side in both]
+def held_at(heap: Heap, key: Key, value: Any, subjects: dict[int, Any]) -> list[tuple[Any, ...]]:
+    """What each of them may be."""
+    return [may_all_be(token, heap) for token in places(heap, key, value, subjects)]
 
 
 def _left(outcome: BodyExit, entry: tuple, count: int, subjects: dict[int, Any]) -> list[tuple[Key, Any]]:
@@ -368,9 +363,9 @@ class Join:
     def _has_names(self, key: Key) -> bool:
         """Whether the value is on either side an array or list from outside, or holds one."""
         for side in (self.yes, self.no):
-            before = objects(self._before(key), self.ev.heap)
-            held = [side.kept.get(key), *side.held[key]] if key in side.found else before
-            if any(o is not None for o in held):
+            if key not in side.found and next(tokens(self._before(key), self.ev.heap), None) is not None:
+                return True
+            if any(id(o) in side.outside for one in side.held.get(key, ()) for o in one):
                 return True
         return False
 
