@@ -12,9 +12,9 @@ from typing import Any
 
 from gradmc.program import marks
 from gradmc.program.frontend import forms
+from gradmc.program.frontend.aliases import Copies
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.heap import Copies
 from gradmc.program.frontend.values import Form, Unbound
 
 type State = Callable[..., tuple] | None
@@ -67,10 +67,10 @@ def run[T](
         with marks.collecting() if listening else nullcontext(marks.Marks()) as collected:
             begin()
             body()
-        ev.heap.check_choices()
+        ev.heap.aliases.check_choices()
         if branch:
-            ev.heap.check_copies()
-            held, doubled = ev.heap.copies(), ev.heap.doubled_outside()
+            ev.heap.aliases.check_copies()
+            held, doubled = ev.heap.aliases.copies(), ev.heap.aliases.doubled_outside()
         written = [(cell.token, cell.content) for cell, _ in frame.saved.values()]
         left = finish(BodyExit(get(state), written, list(frame.grown.values()), collected, list(frame.failures)))
         if branch:
@@ -80,7 +80,7 @@ def run[T](
         put(state, entry)
         ev.copies = copies
         ev.heap.leave(frame)
-        ev.heap.keep(held, doubled)
+        ev.heap.aliases.keep(held, doubled)
 
 
 @dataclass(eq=False, slots=True)

@@ -107,7 +107,7 @@ def mapped(ev: Evaluation, function: Callable[..., Any], *operands: Any) -> Any:
     for one in objects(result, ev.heap) if named else ():
         for other in named:
             if one is not other:
-                ev.heap.alias([one, other], shared_always, one)
+                ev.heap.aliases.note([one, other], shared_always, one)
     return result
 
 

@@ -26,15 +26,12 @@ The body of a loop is traced once, so what it writes must not stay: the frame pu
     grown   what a loop body appended to a list from outside: it leaves the loop stacked along the index
     variable
             a cell of Python's that a function sets by `nonlocal`: a token that holds a value as it is
-    alias set
-            tokens that are one object in Python, of which a loop or branch had to make copies: once one of them is
-            written, the others must not be read
-    whole   a list that holds copies of objects, as rows of one array: it must not be read once one of them is written,
-            and they must not once something is stored into one of its rows
+
+Which contents stand for one object is kept in `aliases`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from types import CellType
 from typing import Any
 
@@ -42,8 +39,9 @@ import jax
 import numpy as np
 
 from gradmc.program.frontend import tables
+from gradmc.program.frontend.aliases import Aliases, AliasSet
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.identity import objects, objects_inside, shared_always
+from gradmc.program.frontend.identity import objects, shared_always
 from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.subscripts import element
@@ -90,37 +88,6 @@ class View:
     parent: Any
     index: Any
     version: int
-
-
-@dataclass(slots=True, eq=False)
-class AliasSet:
-    """Copies of one object.
-
-    Attributes:
-        members: the tokens, and their versions when the copies were made.
-        complaint: what to raise when one is read after a store into another.
-        either: a member that is one of the others, depending on a traced condition.
-        whole: a member (a list) that holds copies of the others.
-        stored: whether they became rows of it by stores, one by one,
-        apart: and in a loop every row became another object.
-    """
-
-    members: list[tuple[Any, int]]
-    complaint: Callable[[], BaseException]
-    either: Any = None
-    whole: Any = None
-    stored: bool = False
-    apart: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Copies:
-    """What a list holds copies of (`AliasSet`)."""
-
-    whole: list
-    items: list
-    stored: bool = False
-    apart: bool = True
 
 
 class Fields(dict[str, Any]):
@@ -182,14 +149,14 @@ class Heap:
     ev: Evaluation
     cells: dict[int, Cell | CellVariable] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
-    alias_sets: dict[int, list[AliasSet]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     made: dict[int, Any] = field(default_factory=dict)
-    inside: dict[int, Any] = field(default_factory=dict)
-    doubled: dict[int, Any] = field(default_factory=dict)
     items: dict[int, Any] = field(default_factory=dict)  # lists that hold those of a dict (`slots`)
-    items_read: dict[int, Any] = field(default_factory=dict)
     picked: dict[int, tuple[Any, dict]] = field(default_factory=dict)
+    aliases: Aliases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.aliases = Aliases(self)
 
     def content(self, token: Any) -> Any:
         """What the token holds now; other values are returned as they are."""
@@ -197,8 +164,8 @@ class Heap:
             return token
         if self.frames and isinstance(token, list):
             self._note_read(token)
-        if self.alias_sets:
-            self._check(token)
+        if self.aliases.sets:
+            self.aliases.check(token)
         return self.peek(token)
 
     def peek(self, token: Any) -> Any:
@@ -278,7 +245,7 @@ class Heap:
         before, cell.content = cell.content, content
         self.note_change(token)
         if isinstance(token, list):
-            self._note_copies(token, before, content)
+            self.aliases.rows_now(token, before, content)
 
     def known(self, value: Any) -> bool:
         """Whether the value is a token that has been noted before."""
@@ -329,49 +296,7 @@ class Heap:
         cell = self.cells.get(id(owner))
         return cell.content if cell is not None and isinstance(cell.content, Fields) else {}
 
-    # --- ties ------------------------------------------------------------------------------------
-
-    def alias(self, tokens: Sequence[Any], complaint: Callable[[], BaseException], either: Any = None) -> None:
-        """Note that these are one object from here on, each with a content of its own."""
-        self._add(AliasSet([(token, self.version(token)) for token in tokens], complaint, either))
-
-    def _add(self, group: AliasSet) -> None:
-        for token, _ in group.members:
-            self.alias_sets.setdefault(id(token), []).append(group)
-        if self.frames:
-            self.frames[-1].alias_sets.append(group)
-
-    def invalidate(self, token: Any, complaint: Callable[[], BaseException]) -> None:
-        """Note that the content of a token is no longer what its object holds."""
-        self._add(AliasSet([(token, self.version(token)), ([], -1)], complaint))
-
-    def _check(self, token: Any) -> None:
-        """Complain if the content of a token is not what its object holds in Python."""
-        token = self.root(token)
-        for group in self.alias_sets.get(id(token), ()):
-            if group.whole is not None and group.whole is not token:
-                # The token is an item of which a list holds a copy. A store into a row of the list, seen or still to
-                # come in this body, parts them: that the item was read is remembered (`may_have_read_items`).
-                parted = id(group.whole) in self.inside
-                self.items_read[id(group.whole)] = group.whole
-            else:
-                parted = any(other is not token and self.version(other) != version for other, version in group.members)
-            if parted:
-                raise group.complaint()
-
-    def may_be(self, token: Any) -> Iterator[Any]:
-        """What else a token may be, depending on a traced condition; each once."""
-        groups = [group for group in self.alias_sets.get(id(token), ()) if group.either is token]
-        yield from {id(o): o for group in groups for o, _ in group.members if o is not token}.values()
-
-    def copied(self, whole: list, items: Iterable[Any], *, stored: bool = False, apart: bool = False) -> None:
-        """Note that a list holds copies of objects from now on, perhaps `stored` into its rows (`AliasSet`)."""
-        whole = self.root(whole)
-        named = (o for o in items if not is_traced(o) or self.known(o) or id(o) in self.made)
-        members = {id(o): o for o in named if o is not whole}
-        if members:
-            versions = [(o, self.version(o)) for o in (whole, *members.values())]
-            self._add(AliasSet(versions, shared_always, whole=whole, stored=stored, apart=apart))
+    # --- rows ------------------------------------------------------------------------------------
 
     def become_rows(self, whole: list, items: Sequence[Any]) -> None:
         """Note that objects are the rows of a list from now on: those made in this body, under their names too.
@@ -387,27 +312,16 @@ class Heap:
                 self.views[id(one)] = View(one, whole, n, -1)
             else:
                 others.append(one)
-        self.copied(whole, [o for one in others for o in objects(one, self)])
+        self.aliases.copied(whole, [o for one in others for o in objects(one, self)])
 
     def no_longer_rows(self, whole: list) -> None:
         """Let the objects that became rows of a list be themselves again: nothing was stored into it."""
         for view in [v for v in self.views.values() if v.parent is whole]:
             del self.views[id(view.token)]
-        for group in [g for g in self.alias_sets.pop(id(whole), ()) if g.whole is whole]:
-            for one, _ in group.members:
-                if one is not whole:
-                    self.alias_sets[id(one)].remove(group)
-            for frame in self.frames:
-                if group in frame.alias_sets:
-                    frame.alias_sets.remove(group)
+        self.aliases.forget_copies(whole)
 
     def _made_here(self, token: Any) -> bool:
         return id(token) in (self.frames[-1].born if self.frames else self.made)
-
-    def _note_copies(self, token: list, before: Any, now: Any) -> None:
-        """Note the items of a list that have become rows of an array."""
-        if isinstance(now, Listing) and now.rows() > (before.rows() if isinstance(before, Listing) else 0):
-            self.copied(token, objects_inside(before, self))
 
     def rebind(self, whole: list, place: Any = None) -> None:
         """Note that the row at some place of a list is about to be another object: who has it keeps it as it is."""
@@ -418,7 +332,7 @@ class Heap:
                 self.cells[id(kept)] = Cell(kept, now)
                 fresh = view.version == self.version(whole)
                 self.views[id(view.token)] = View(view.token, kept, view.index, 0 if fresh else -1)
-                self.copied(whole, [kept])
+                self.aliases.copied(whole, [kept])
         if not self.owns(whole):
             self.frames[-1].rebound[id(whole)] = whole
 
@@ -435,77 +349,6 @@ class Heap:
         inner = self.frames[-1]
         if inner.reread & set(inner.rebound):
             raise shared_always()
-
-    def store_inside(self, whole: list) -> None:
-        """Note that something is stored into a row of a list.
-
-        Raises:
-            CannotRoll: another row is the same object.
-        """
-        if any(id(whole) in known for known in (self.doubled, *(frame.doubled for frame in self.frames))):
-            raise shared_always()
-        for known in (self.inside, *(frame.inside for frame in self.frames)):
-            known[id(whole)] = whole
-
-    def double(self, whole: list) -> None:
-        """Note that two rows of a list may be one object."""
-        (self.frames[-1].doubled if self.frames else self.doubled)[id(whole)] = whole
-
-    def doubled_outside(self) -> list[list]:
-        """Lists from outside of the innermost frame of which that is noted there."""
-        inner = self.frames[-1]
-        return [whole for key, whole in inner.doubled.items() if key not in inner.born]
-
-    def may_have_read_items(self, whole: list) -> bool:
-        """Whether something may have been read that is not what it seems once rows of a list are stored into."""
-        return id(whole) in self.items_read or all(
-            group.whole is not whole for group in self.alias_sets.get(id(whole), ())
-        )
-
-    def copies(self) -> list["Copies"]:
-        """The lists from outside of the innermost frame that hold copies since it began, and of what."""
-        born = self.frames[-1].born
-        return [replace(c, items=[o for o in c.items if id(o) not in born]) for c in self.all_copies()]
-
-    def all_copies(self) -> list["Copies"]:
-        """The lists from outside of the innermost frame that hold copies, and of what that is known within it."""
-        inner = self.frames[-1]
-        return [
-            Copies(g.whole, [o for o, _ in g.members if o is not g.whole], g.stored, g.apart)
-            for g in inner.alias_sets
-            if g.whole is not None and id(g.whole) not in inner.born
-        ]
-
-    def keep(self, copies: Iterable["Copies"], doubled: Iterable[list]) -> None:
-        """Note what a body has noted of lists from outside."""
-        for one in copies:
-            self.copied(one.whole, one.items, stored=one.stored, apart=one.apart)
-        for whole in doubled:
-            self.double(whole)
-
-    def check_copies(self) -> None:
-        """Complain if a body stores into what a list from outside holds a copy of, or stores into the copy.
-
-        The next iteration would find one of them without what was stored into the other.
-        """
-        inner = self.frames[-1]
-        if inner.loop and set(inner.doubled) & set(inner.inside):
-            raise shared_always()
-        for group in inner.alias_sets:
-            if group.whole is None or id(group.whole) in inner.born:
-                continue
-            items = [(o, v) for o, v in group.members if o is not group.whole]
-            again = inner.loop and group.stored and any(id(o) not in inner.born for o, _ in items)
-            if (again and id(group.whole) in inner.inside) or any(self.version(o) != version for o, version in items):
-                raise group.complaint()
-
-    def check_choices(self) -> None:
-        """Complain if what a body has stored into may be, depending on a traced condition, an object from outside."""
-        inner = self.frames[-1]
-        for group in inner.alias_sets:
-            stored = any(token is group.either and self.version(token) != version for token, version in group.members)
-            if stored and any(id(token) not in inner.born for token, _ in group.members):
-                raise group.complaint()
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -604,12 +447,9 @@ class Heap:
         for cell, before in frame.saved.values():
             cell.content = before
             cell.version += 1  # views made inside read anew
-        for group in frame.alias_sets:
-            for token, _ in group.members:
-                self.alias_sets[id(token)].remove(group)
         for key in frame.born:
             self.cells.pop(key, None)
             self.views.pop(key, None)
-            self.alias_sets.pop(key, None)
+        self.aliases.leave(frame)
         for whole in frame.rebound.values():
             self.rebind(whole)

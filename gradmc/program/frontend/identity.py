@@ -86,7 +86,7 @@ def tokens_inside(content: Any, heap: "Heap") -> Iterator[Any]:
 def may_all_be(token: Any, heap: "Heap") -> tuple[Any, ...]:
     """What an array or list is: for a part of one the whole, for a choice all it may be."""
     root = heap.root(token)
-    return (root, *heap.may_be(root))
+    return (root, *heap.aliases.may_be(root))
 
 
 def objects(value: Any, heap: "Heap") -> Iterator[Any]:
@@ -210,7 +210,7 @@ class End:
         """The variables whose object at the beginning is stored into, and whose content alone is carried."""
         heap = self.heap
         changed = dict(heap.frames[-1].changed)
-        changed |= {id(o): o for token in list(changed.values()) for o in heap.may_be(token)}
+        changed |= {id(o): o for token in list(changed.values()) for o in heap.aliases.may_be(token)}
         return [k for k, v in enumerate(self.seen) if v is not self.entry[k] and id(v) in changed]
 
     def _written(self) -> set[int]:

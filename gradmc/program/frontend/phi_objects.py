@@ -84,7 +84,7 @@ class PhiObjects:
         for n, one in enumerate(made):
             self._is_one_of(one, [h[n : n + 1] if one_by_one else h for h in held])
         if not one_by_one and isinstance(value, list) and isinstance(self.heap.peek(value), Listing):
-            self.heap.copied(value, self._from_outside(held))
+            self.heap.aliases.copied(value, self._from_outside(held))
             self.rows.append((value, held))
 
     def _is_one_of(self, one: Any, held: Sequence[Sequence[tuple[Any, ...]]]) -> None:
@@ -92,7 +92,7 @@ class PhiObjects:
             return
         self.heap.allocate(one)
         if outside := self._from_outside(held):
-            self.heap.alias([one, *outside], either, one)
+            self.heap.aliases.note([one, *outside], either, one)
         for side, h in enumerate(held):
             for group in h:
                 self.found.setdefault((side, id(group[0])), {})[id(one)] = one
@@ -118,7 +118,7 @@ class PhiObjects:
                     others.setdefault(b, {}).update({a: group[a]})
         for key, one in {key: one for group in self.possible.values() for key, one in group.items()}.items():
             if rest := [o for k, o in others[key].items() if k != key]:
-                self.heap.alias([one, *rest], either, one)
+                self.heap.aliases.note([one, *rest], either, one)
         for whole, held in self.rows:
             places = [(side, id(group[0])) for side, h in enumerate(held) for group in h]
-            self.heap.copied(whole, [one for place in places for one in self.found.get(place, {}).values()])
+            self.heap.aliases.copied(whole, [one for place in places for one in self.found.get(place, {}).values()])

@@ -138,7 +138,7 @@ class ItemRows:
         heap.write(token, Listing((whole.stacked(ev),)))
         heap.become_rows(token, items)
         if before is not None:
-            heap.copied(token, [before.token])
+            heap.aliases.copied(token, [before.token])
         return ItemRows(token, plan.form, plan.blanks)
 
 

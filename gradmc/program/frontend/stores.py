@@ -127,7 +127,7 @@ def replace(ev: Evaluation, owner: Any, content: Any) -> None:
         if isinstance(view.parent, list) and any_traced(view.index):
             _check_distinct(view.parent)
         if isinstance(view.parent, list):
-            heap.store_inside(heap.root(view.parent))
+            heap.aliases.store_inside(heap.root(view.parent))
             _store_in_list(ev, view.parent, view.index, content, row=False)
         else:
             store(ev, view.parent, view.index, content)
@@ -162,9 +162,9 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any, *, row: 
     if listing.stacks(index):
         part = heap.parent(value)
         apart = part is not None and tables.different(tables.known(ev, part.index))
-        heap.copied(owner, objects(value, heap), stored=row, apart=apart)
+        heap.aliases.copied(owner, objects(value, heap), stored=row, apart=apart)
         if row and part is not None and heap.root(value) is heap.root(owner):
-            heap.double(heap.root(owner))
+            heap.aliases.double(heap.root(owner))
 
 
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:

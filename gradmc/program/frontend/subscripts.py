@@ -148,7 +148,7 @@ def _part(ev: Evaluation, result: Any, owner: Any, index: Any) -> Any:
         heap.allocate(result)
         heap.view(result, owner, index)
     elif isinstance(result, tuple):
-        heap.copied(owner, list(map(heap.allocate, objects_inside(result, heap))))
+        heap.aliases.copied(owner, list(map(heap.allocate, objects_inside(result, heap))))
     return result
 
 

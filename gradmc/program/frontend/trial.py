@@ -19,10 +19,11 @@ import numpy as np
 
 from gradmc.program import ir
 from gradmc.program.frontend import bodies, control, failing, growth, marking, pythons, stores, tables
+from gradmc.program.frontend.aliases import Copies
 from gradmc.program.frontend.bodies import Pack
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.heap import Copies, Fields, OneSided, Retry
+from gradmc.program.frontend.heap import Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
     End,
     Identities,
@@ -98,7 +99,7 @@ class Trial(LoopState):
         self._note_ends(jaxpr, out)
         self._take(out, grown)
         several = [c.whole for c in self.copies if c.stored and c.items and not c.apart]
-        self.heap.keep([replace(c, apart=False) for c in self.copies], [*self.doubled, *several])
+        self.heap.aliases.keep([replace(c, apart=False) for c in self.copies], [*self.doubled, *several])
         marking.deliver(self.ev, self.marks, marked, self.label)
         for kinds, condition in zip(self.kinds, failed, strict=True):
             failing.note(self.ev, jnp.any(condition), *kinds)
@@ -192,22 +193,22 @@ class Trial(LoopState):
         for shared in self.identities.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
             if len(members) > 1:
-                self.heap.alias(list(members.values()), shared_always)
+                self.heap.aliases.note(list(members.values()), shared_always)
         for held in self.identities.held:
             at = [self._which(place, which, now) for place, which in held.places]
             for one, may_be in ((one, o) for o in held.outside for group in at for one in group):
                 if one is not may_be:
-                    self.heap.alias([one, may_be], shared_always, one)
+                    self.heap.aliases.note([one, may_be], shared_always, one)
             pairs = [(a, b) for n, group in enumerate(at) for other in at[n + 1 :] for a in group for b in other]
             for a, b in pairs:
                 if a is not b:
-                    self.heap.alias([a, b], shared_always)
+                    self.heap.aliases.note([a, b], shared_always)
         for before, value in zip(self.entry, now, strict=True):
             self._stack(before, value)
         for whole, k in self.kept_in:
-            self.heap.copied(whole, objects(now[k], self.heap))
+            self.heap.aliases.copied(whole, objects(now[k], self.heap))
         for k in self.identities.lost:
-            self.heap.invalidate(self.entry[k], shared_always)
+            self.heap.aliases.invalidate(self.entry[k], shared_always)
 
     def _which(self, place: Place, which: tuple[int, int], variables: Sequence[Any]) -> list[Any]:
         """The object at a place after the loop that was one of so many at the end of the body; any, if that changed."""
@@ -270,7 +271,7 @@ class Trial(LoopState):
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
             self._tie()
-            self.inside = set(self.heap.inside)
+            self.inside = set(self.heap.aliases.inside)
 
         depth = len(self.heap.frames)
         try:
@@ -307,25 +308,25 @@ class Trial(LoopState):
         for before, value in zip(self.entry, self.seen, strict=True):
             for one, copy in zip(objects(before, self.heap), objects(value, self.heap), strict=False):
                 if one is not copy:
-                    self.heap.alias([one, copy], shared_first)
+                    self.heap.aliases.note([one, copy], shared_first)
                     copies.setdefault(id(one), []).append(copy)
             self._stack(before, value)
         for group in copies.values():
             if len(group) > 1:
-                self.heap.alias(group, shared_first)
+                self.heap.aliases.note(group, shared_first)
         for shared in self.carry.shared:
             members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
-            self.heap.alias(list(members.values()), shared_always)
+            self.heap.aliases.note(list(members.values()), shared_always)
 
     def _stack(self, before: Any, value: Any) -> None:
         """Note what the list that a variable holds has copies of, if its items have become rows of an array."""
         if not isinstance(before, list) or not isinstance(value, list) or value is before:
             return
-        stored = id(before) in self.heap.inside
+        stored = id(before) in self.heap.aliases.inside
         if stored or isinstance(self.heap.peek(value), Listing):
-            self.heap.copied(value, objects_inside(self.heap.peek(before), self.heap))
+            self.heap.aliases.copied(value, objects_inside(self.heap.peek(before), self.heap))
         if stored:
-            self.heap.store_inside(value)
+            self.heap.aliases.store_inside(value)
 
     def _note_tables(self, leaves: Sequence[Any]) -> None:
         for k, leaf in enumerate(leaves):
@@ -386,18 +387,18 @@ class Trial(LoopState):
             new = replace(new, shared=shared)
         if new is not self.carry or self._stored_inside():
             raise Again(new)
-        self.heap.check_copies()
+        self.heap.aliases.check_copies()
         self.heap.check_rows()
         appended = [
             (token, list(objects(tuple(i.value if isinstance(i, Sometimes) else i for i in items), self.heap)))
             for token, items in outcome.grown
         ]
-        self.copies, self.doubled = self.heap.copies(), self.heap.doubled_outside()
+        self.copies, self.doubled = self.heap.aliases.copies(), self.heap.aliases.doubled_outside()
         self.copies += [Copies(token, list(filter(self.heap.is_outside, held))) for token, held in appended]
         ends = [{id(o) for o in objects(value, self.heap)} for value in outcome.values]
         self.kept_in = [
             (token, k)
-            for token, held in (*appended, *((c.whole, c.items) for c in self.heap.all_copies()))
+            for token, held in (*appended, *((c.whole, c.items) for c in self.heap.aliases.all_copies()))
             for k, mine in enumerate(ends)
             if any(id(o) in mine for o in held)
         ]
@@ -406,11 +407,11 @@ class Trial(LoopState):
     def _stored_inside(self) -> bool:
         """Whether the body stores into rows of a list of which it has read copies, as if nobody stored into them."""
         heap = self.heap
-        new = set(heap.inside) - self.inside
+        new = set(heap.aliases.inside) - self.inside
         for before, value in zip(self.entry, self.seen, strict=True):
-            if id(value) in heap.inside:
-                heap.store_inside(before)
-        return any(id(whole) in new and heap.may_have_read_items(whole) for whole in (*self.tokens, *self.seen))
+            if id(value) in heap.aliases.inside:
+                heap.aliases.store_inside(before)
+        return any(id(whole) in new and heap.aliases.may_have_read_items(whole) for whole in (*self.tokens, *self.seen))
 
     def _after(self, token: Any, value: Any) -> Any:
         """The content of a token after the loop."""
