@@ -186,7 +186,9 @@ class Trial:
 
     def one(self, kind: str, command: list[Any], out: Path) -> dict[str, Any]:
         """One process with one fault; what is damaged is put back where it was refused."""
-        more: dict[str, Any] = {"chunk_seconds": float(self.rng.uniform(0.002, 0.03)), "every_chunk": True}
+        # A process that is to come to its end would take minutes with a checkpoint every few milliseconds.
+        shortest, longest = (0.002, 0.03) if kind in ("kill", "signal", "full") else (0.03, 0.3)
+        more: dict[str, Any] = {"chunk_seconds": float(self.rng.uniform(shortest, longest)), "every_chunk": True}
         allowed = {0}
         if kind in ("kill", "signal"):
             more["signals"], allowed = self.signals(kind)

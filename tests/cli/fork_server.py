@@ -27,6 +27,8 @@ from gradmc.run import driver, recorder, signals
 HARDLY = 1.0
 """Seconds of the processor: threads that look around now and then use less in two minutes."""
 
+MOST = 10
+
 LONGEST_LOOK = 0.5
 """Seconds between two looks at a process; if there are more, this process could not look either."""
 
@@ -71,28 +73,25 @@ def fill_disk(after: int) -> None:
 def wait(pid: int, limit: float) -> tuple[int, str]:
     """The status of a process, and why it was killed if it had to be, because it did not end.
 
-    It hangs if it works for `limit` seconds of the processor, or hardly at all in so many seconds in which this process
-    could look at it, and writes nothing: where the machine is busy with other work, its disk is slow or it stands
-    still altogether, a process may take long and be well.
+    It hangs if in `limit` seconds, in which this process could look at it, it writes nothing, and works all the time or
+    hardly at all; or if it has worked `MOST` times as long. Where the machine is busy with other work, its disk is slow
+    or it stands still altogether, a process may take long and be well.
     """
     looked = time.monotonic()
-    waited, longest, before = 0.0, 0.0, (0.0, 0)
+    waited, before = 0.0, (0.0, 0)
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return status, ""
         now = time.monotonic()
-        waited, longest, looked = waited + min(now - looked, LONGEST_LOOK), max(longest, now - looked), now
-        if waited > limit or worked(pid) > limit:
+        waited, looked = waited + min(now - looked, LONGEST_LOOK), now
+        if waited > limit:
             seconds, writes = worked(pid) - before[0], written(pid) - before[1]
-            if worked(pid) > limit or (seconds < HARDLY and not writes):
+            if (not writes and not HARDLY < seconds < limit / 2) or worked(pid) > MOST * limit:
                 os.kill(pid, signal.SIGABRT)  # tells where its threads are
                 time.sleep(1.0)
                 os.kill(pid, signal.SIGKILL)
-                why = (
-                    f"worked {seconds:.1f} s and wrote {writes} times in {waited:.0f} s (longest look {longest:.1f} s)"
-                )
-                return os.waitpid(pid, 0)[1], why
+                return os.waitpid(pid, 0)[1], f"{seconds:.1f} s of work and {writes} writes in {waited:.0f} s"
             waited, before = 0.0, (worked(pid), written(pid))
         time.sleep(0.002)
 

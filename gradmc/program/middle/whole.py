@@ -94,11 +94,16 @@ def exceeds(jaxpr: Jaxpr, inputs: Sequence[Any]) -> bool:
 
 
 class IntervalInterpreter:
-    """Runs jaxprs on intervals; `found` says whether a number became floating."""
+    """Runs jaxprs on intervals; `found` says whether a number became floating.
+
+    Loops run their bodies again and again until all stands still, inner loops within outer ones, often on what a body
+    has been run on before: what that gave is kept.
+    """
 
     def __init__(self) -> None:
         self.found = False
         self._consts: dict[int, Known] = {}
+        self._results: dict[tuple[int, tuple[Known, ...]], tuple[list[Known], bool]] = {}
         self._slices: dict[int, tuple[Jaxpr, list[JaxprEqn]]] = {}
 
     def begin(self, jaxpr: Jaxpr, given: Sequence[Known]) -> dict[Var, Known]:
@@ -116,10 +121,17 @@ class IntervalInterpreter:
 
     def run(self, jaxpr: Jaxpr, given: Sequence[Known]) -> list[Known]:
         """The intervals of a jaxpr's results."""
-        env = self.begin(jaxpr, given)
-        for eqn in self._slice(jaxpr):
-            env |= zip(eqn.outvars, self.equation(eqn, [read(env, a) for a in eqn.invars]), strict=True)
-        return [read(env, a) for a in jaxpr.outvars]
+        key = id(jaxpr), tuple(given)
+        if key not in self._results:
+            before, self.found = self.found, False
+            env = self.begin(jaxpr, given)
+            for eqn in self._slice(jaxpr):
+                env |= zip(eqn.outvars, self.equation(eqn, [read(env, a) for a in eqn.invars]), strict=True)
+            self._results[key] = [read(env, a) for a in jaxpr.outvars], self.found
+            self.found = before
+        out, found = self._results[key]
+        self.found = self.found or found
+        return out
 
     def _slice(self, jaxpr: Jaxpr) -> list[JaxprEqn]:
         """The equations that make whole numbers, and those that hold others."""
