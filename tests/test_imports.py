@@ -38,3 +38,26 @@ def test_what_a_program_has_chosen_stays(before: str, searched: bool) -> None:
     old, frozen, _ = told(before, searched)
     assert old < 5_000
     assert abs(frozen) < 100, "what was set aside is so no longer"
+
+
+THREADS = """
+import threading
+import arviz_base
+from gradmc import _numpyro
+together, found = threading.Barrier(8), []
+def use():
+    together.wait()
+    found.append(_numpyro.distributions().Normal.__name__)
+threads = [threading.Thread(target=use) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found))
+"""
+
+
+def test_threads_load_numpyro_at_once() -> None:
+    """A stand-in of ArviZ's was found half loaded by all threads but the first."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["8"], done.stderr

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradmc.calibration.replications import Replication, Wrap, replicate
+from gradmc.calibration.replications import PriorDraws, Replication, Wrap, replicate
 from gradmc.calibration.uniformity import Uniformity
 from gradmc.elsewhere import explaining
 from gradmc.errors import UsageError
@@ -36,6 +36,7 @@ class Calibration:
         ranks: by scalar quantity, the share of posterior draws below the true value, one per replication.
         p_values: by scalar quantity, the p-value of uniform ranks.
         divergences: divergent transitions in all replications.
+        prior: the draws of the prior that the data were simulated with, and how far they can be trusted.
         seconds: time taken.
         tree: an ArviZ DataTree with the group `prior_sbc`.
     """
@@ -44,6 +45,7 @@ class Calibration:
     ranks: dict[str, np.ndarray]
     p_values: dict[str, float]
     divergences: int
+    prior: PriorDraws
     seconds: float
     tree: Any
 
@@ -65,13 +67,14 @@ class Calibration:
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 if it did not pass."""
-        return 0 if self.passed else EXIT_CODE
+        """0, or 4 if it did not pass or is not to be relied on."""
+        return 0 if self.passed and self.prior.trusted else EXIT_CODE
 
     def verdict(self) -> str:
         """The outcome in words."""
         made = f"{self.replications} replications, {len(self.ranks)} quantities, {self.seconds:.0f} s"
         note = f" {self.divergences} transitions diverged." if self.divergences else ""
+        note += "" if self.prior.trusted else f" {self._doubt()}"
         if self.passed:
             worst = min(self.p_values, key=lambda name: self.p_values[name])
             return (
@@ -84,6 +87,13 @@ class Calibration:
             [f"{self.model} is NOT calibrated ({made}).{note} Ranks that are not uniform:", *told[:8], *more, ADVICE]
         )
 
+    def _doubt(self) -> str:
+        return (
+            f"Do not rely on that: the parameters that the data were simulated with are no independent draws of the "
+            f"prior (R-hat {self.prior.r_hat:.3f} of {self.prior.worst}, smallest ESS {self.prior.ess:.0f} for "
+            f"{self.replications} of them). Reparameterise the prior until chains of gm.sample_prior agree."
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The outcome as JSON."""
         return {
@@ -93,6 +103,11 @@ class Calibration:
             "p_values": dict(self.p_values),
             "failures": list(self.failures),
             "divergences": self.divergences,
+            "prior": {
+                "r_hat": self.prior.r_hat if np.isfinite(self.prior.r_hat) else None,
+                "ess": self.prior.ess if np.isfinite(self.prior.ess) else None,
+                "trusted": self.prior.trusted,
+            },
             "seconds": self.seconds,
         }
 
@@ -177,7 +192,7 @@ def calibrate_with(
             f"expected at least 20 replications, 15 ranked draws and 0 warmup, got {replications}, {ranked}, {warmup}"
         )
     began = time.perf_counter()
-    made = replicate(
+    prior, made = replicate(
         model,
         data,
         replications=replications,
@@ -195,6 +210,7 @@ def calibrate_with(
         ranks=flat,
         p_values={name: test.p_value(column) for name, column in flat.items()},
         divergences=sum(r.divergences for r in made),
+        prior=prior,
         seconds=time.perf_counter() - began,
         tree=_tree(model.bind(data), shaped),
     )

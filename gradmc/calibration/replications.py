@@ -28,10 +28,14 @@ from gradmc.run.preparing import prepare
 from gradmc.run.progress import NoProgress
 from gradmc.run.sampler import Sampler
 from gradmc.run.settings import Settings
+from gradmc.run.stopping import Targets, estimate
 from gradmc.tasks import executor_of, outcomes, refuse_other_versions, versions
 
-PRIOR_THIN = 10
-"""Draws of the prior's chains of which one is used."""
+PRIOR_THINS = (10, 40, 160)
+"""Draws of the prior's chains of which one is used: as many as it takes for those used to be nearly independent."""
+
+PRIOR_R_HAT = 1.05
+"""Above this the chains of the prior do not agree."""
 
 PRIOR_CHAINS = 4
 SPREAD = 8
@@ -91,16 +95,55 @@ class Replication:
     divergences: int
 
 
-def prior_draws(bound: BoundModel, dtype: np.dtype, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Nearly independent draws of the parameters from the program without its observed terms."""
+@dataclass(frozen=True, slots=True)
+class PriorDraws:
+    """Draws of the prior, made by chains.
+
+    Attributes:
+        values: by parameter, leading axis the draw.
+        r_hat: of the parameter whose chains agree least, over all their draws.
+        ess: the smallest bulk effective sample size of all their draws.
+        worst: the parameter whose R-hat it is.
+    """
+
+    values: dict[str, np.ndarray]
+    r_hat: float
+    ess: float
+    worst: str
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the chains agree, and have as many independent draws as are used."""
+        return self.r_hat <= PRIOR_R_HAT and self.ess >= len(next(iter(self.values.values())))
+
+
+def prior_draws(bound: BoundModel, dtype: np.dtype, count: int, seed: int) -> PriorDraws:
+    """Draws of the parameters from the program without its observed terms.
+
+    Of the draws of its chains one in ten is used; where they are not nearly independent, of longer chains one in more.
+    """
     density = PriorDensity(bound, dtype)
-    per_chain = -(-count // PRIOR_CHAINS) * PRIOR_THIN
-    settings = Settings(seed=seed, chains=PRIOR_CHAINS, warmup=1000, draws=per_chain, metric="diagonal")
-    sink = Sink()
-    prepare(density, settings).run(sink, NoProgress())
-    chains = [sink.joined(chain)["posterior"] for chain in range(PRIOR_CHAINS)]
     names = [p.name for p in bound.parameters]
-    return {name: np.concatenate([c[name][PRIOR_THIN - 1 :: PRIOR_THIN] for c in chains])[:count] for name in names}
+    for thin in PRIOR_THINS:
+        per_chain = -(-count // PRIOR_CHAINS) * thin
+        settings = Settings(seed=seed, chains=PRIOR_CHAINS, warmup=1000, draws=per_chain, metric="diagonal")
+        sink = Sink()
+        prepare(density, settings).run(sink, NoProgress())
+        chains = [sink.joined(chain)["posterior"] for chain in range(PRIOR_CHAINS)]
+        every = {name: np.stack([c[name] for c in chains]) for name in names}
+        used = {name: np.concatenate([c[name][thin - 1 :: thin] for c in chains])[:count] for name in names}
+        found = _judged(every, used)
+        if found.trusted:
+            break
+    return found
+
+
+def _judged(every: Mapping[str, np.ndarray], used: dict[str, np.ndarray]) -> PriorDraws:
+    """The draws used, with diagnostics of all, each of shape (chain, draw, ...); what is constant has none."""
+    wanted = Targets(ess=len(next(iter(used.values()))), r_hat=PRIOR_R_HAT)
+    looked = {name: estimate({name: values}, wanted) for name, values in every.items()}
+    worst = max(looked, key=lambda name: looked[name].r_hat)
+    return PriorDraws(used, looked[worst].r_hat, min(look.ess for look in looked.values()), worst)
 
 
 def replicate(
@@ -113,12 +156,16 @@ def replicate(
     seed: int,
     wrap: Wrap | None = None,
     executor: Any = None,
-) -> list[Replication]:
-    """Run all replications; arguments as for `calibrate`, `wrap` changes the density that is sampled (for tests)."""
+) -> tuple[PriorDraws, list[Replication]]:
+    """Run all replications, and what they are made of.
+
+    Arguments are as for `calibrate`; `wrap` changes the density that is sampled (for tests).
+    """
     dtype = np.dtype(float)
     first = model.bind(data)
     model.required_simulator()
-    truths = prior_draws(first, dtype, replications, seed)
+    prior = prior_draws(first, dtype, replications, seed)
+    truths = prior.values
     simulated = [_simulated(first, {k: v[r] for k, v in truths.items()}, [seed, r]) for r in range(replications)]
     bounds = [model.bind({**data, **values}) for values in simulated]
     _check(first, simulated[0])
@@ -148,7 +195,7 @@ def replicate(
         ]
 
     if executor is None:
-        return replicate_some(target, settings, cases(range(replications)), wrap=wrap)
+        return prior, replicate_some(target, settings, cases(range(replications)), wrap=wrap)
     engine, parcel = executor_of(executor), packed((target, settings))
     blocks = [range(start, min(start + BLOCK, replications)) for start in range(0, replications, BLOCK)]
     tasks = [(parcel, cases(block), versions()) for block in blocks]
@@ -157,7 +204,7 @@ def replicate(
         if outcome.error is not None:
             raise outcome.error
         made[number] = outcome.result
-    return [replication for number in sorted(made) for replication in made[number]]
+    return prior, [replication for number in sorted(made) for replication in made[number]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ import pytest
 
 import gradmc as gm
 from gradmc import Data, Positive, Real
+from gradmc.calibration import replications
 from gradmc.calibration.calibrate import Calibration, calibrate_with
+from gradmc.calibration.replications import prior_draws
 from gradmc.density import Density
 from gradmc.density.memo import Memo
 from gradmc.errors import UsageError
@@ -120,6 +122,47 @@ def test_a_wrong_simulator_is_caught() -> None:
     outcome = calibrate_with(scaled, DATA, replications=80, ranked=31, warmup=200, seed=SEED, wrap=None)
     assert {"mu", "log_likelihood"} <= set(outcome.failures)
     assert "the posterior is too narrow" in outcome.verdict()
+
+
+def test_draws_of_the_prior_that_are_not_independent_are_told() -> None:
+    """Two modes of the prior between which no chain moves: how many truths lie in each says nothing."""
+
+    @gm.model
+    def apart(mu: Real, *, y: Data["n"]):
+        lp = np.logaddexp(normal(mu, -40.0, 1.0), normal(mu, 40.0, 1.0))
+        for i in range(len(y)):
+            lp += gm.observe("y", normal(y[i], mu, 1.0))
+        return lp
+
+    @apart.simulator
+    def simulate(rng, mu, *, y):
+        return {"y": rng.normal(mu, 1.0, size=len(y))}
+
+    outcome = calibrate_with(apart, DATA, replications=20, ranked=15, warmup=100, seed=SEED, wrap=None)
+    assert not outcome.prior.trusted
+    assert outcome.prior.worst == "mu"
+    assert outcome.exit_code == 4
+    assert "no independent draws of the prior" in outcome.verdict()
+    assert outcome.as_json()["prior"]["trusted"] is False
+
+
+def test_chains_of_the_prior_are_made_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two modes between which chains move now and then: one draw in ten is not nearly independent of the next."""
+
+    @gm.model
+    def modes(mu: Real, *, y: Data["n"]):
+        lp = np.logaddexp(normal(mu, -2.3, 1.0), normal(mu, 2.3, 1.0))
+        for i in range(len(y)):
+            lp += gm.observe("y", normal(y[i], mu, 1.0))
+        return lp
+
+    prior = prior_draws(modes.bind(DATA), np.dtype(float), 40, SEED)
+    assert prior.trusted
+    assert prior.values["mu"].shape == (40,)
+    monkeypatch.setattr(replications, "PRIOR_THINS", replications.PRIOR_THINS[:1])
+    short = prior_draws(modes.bind(DATA), np.dtype(float), 40, SEED)
+    assert not short.trusted
+    assert short.ess < 40 < prior.ess
 
 
 def test_chains_begin_where_the_prior_is() -> None:
