@@ -92,8 +92,8 @@ One point shows what happens at one point. `gm.check` looks at many, and in more
 with the model's simulator, samples the posterior of these data by a chain that begins at another draw of the prior (the
 one of up to 64 that fits these data best), and ranks the parameters among the draws. If all agree, the ranks are
 uniform; the log likelihood is ranked too, since it finds what the parameters alone do not.
-Exit code 4 says that they are not, or that the draws of the prior are not independent, which is told too: such ranks mean
-nothing. The result holds a DataTree with the group `prior_sbc` for ArviZ's plots.
+Exit code 4 says that they are not, or that the draws of the prior are not independent, which is told too: such ranks
+mean nothing. The result holds a DataTree with the group `prior_sbc` for ArviZ's plots.
 
 # Findings
 

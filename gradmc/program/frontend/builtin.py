@@ -19,6 +19,7 @@ from gradmc.program.frontend import (
     failing,
     nullable,
     operators,
+    ordering,
     pythons,
     stores,
     tables,
@@ -101,11 +102,11 @@ def _pow(ev: Evaluation, a: Any, b: Any, *modulus: Any) -> Any:
 def _extreme(combine: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
     def handler(ev: Evaluation, *values: Any, **options: Any) -> Any:
         if options:
-            key = _plain_key(ev, options.pop("key", None), plain.__name__)
+            key = options.pop("key", None)
             items = list(iterate(ev, values[0])) if len(values) == 1 else list(values)
-            if key is None and any_traced(items):
-                return handler(ev, items)
-            return plain(items, key=key, **options)
+            if key is not None and items:
+                return ordering.extreme(ev, items, key, plain)
+            return handler(ev, items) if any_traced(items) else plain(items, **options)
         if len(values) == 1:
             return comprehensions.extreme(ev, values[0], combine)
         result = values[0]
@@ -159,29 +160,7 @@ def _tuple(ev: Evaluation, values: Any = ()) -> tuple:
 
 
 def _sorted(ev: Evaluation, values: Any, *, key: Any = None, reverse: bool = False) -> list:
-    items = list(iterate(ev, values))
-    if key is None and any(map(is_traced, items)):
-        whole = jnp.sort(jnp.stack([jnp.asarray(v) for v in items]))
-        if ev.missing and jnp.issubdtype(whole.dtype, jnp.floating):
-            # Where Python leaves NaN, and what is around it, depends on the order in which it happens to compare.
-            whole = jnp.where(jnp.isnan(whole[-1]), jnp.nan, whole)
-        return list(whole[::-1] if reverse else whole)
-    return sorted(items, key=_plain_key(ev, key, "sorted"), reverse=reverse)
-
-
-def _plain_key(ev: Evaluation, key: Any, name: str) -> Any:
-    """The key of `sorted`, `max` or `min`, whose values must be known."""
-
-    def of(item: Any) -> Any:
-        value = ev.call(key, item)
-        if any_traced(value):
-            raise CannotRoll(
-                f"the key of {name} depends on the parameters",
-                "Use np.argsort or np.argmax of an array of the keys, or a loop that compares.",
-            )
-        return value
-
-    return None if key is None else of
+    return ordering.sorted_(ev, list(iterate(ev, values)), key, reverse=reverse)
 
 
 def _isinstance(ev: Evaluation, value: Any, kinds: Any) -> Any:

@@ -12,10 +12,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import bodies, branches, gaps, operators, partial, tables
+from gradmc.program.frontend import bodies, branches, gaps, operators, ordering, partial, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Once, iterate, materialised, rollable
-from gradmc.program.frontend.values import Selected, is_traced, representable
+from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.values import Container, Selected, any_traced, is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -176,6 +177,8 @@ def extreme(ev: Evaluation, values: Any, combine: Callable[..., Any]) -> Any:
         for item in content[1:]:
             result = combine(ev, result, item)
         return result
+    if isinstance(content, Listing) and isinstance(content.stacked(ev).form, Container):
+        return ordering.extreme(ev, list(content.items(ev)), None, max if combine is larger else min)
     whole = operators.whole_array(ev, content)
     if ev.missing and jnp.issubdtype(whole.dtype, jnp.floating):
         return _extreme_of_some(whole, combine is larger)
@@ -191,6 +194,8 @@ def _extreme_of_some(whole: Any, largest: bool) -> Any:
 
 def larger(ev: Evaluation, a: Any, b: Any) -> Any:
     """The larger of two numbers, as Python's `max`."""
+    if any_traced((a, b)) and isinstance(a, tuple):
+        return ev.choose(operators.compare(ev, "Gt", b, a), lambda: b, lambda: a)
     a, b = operators.content(ev, a), operators.content(ev, b)
     if not (is_traced(a) or is_traced(b)):
         return max(a, b)
@@ -202,6 +207,8 @@ def larger(ev: Evaluation, a: Any, b: Any) -> Any:
 
 def smaller(ev: Evaluation, a: Any, b: Any) -> Any:
     """The smaller of two numbers, as Python's `min`."""
+    if any_traced((a, b)) and isinstance(a, tuple):
+        return ev.choose(operators.compare(ev, "Lt", b, a), lambda: b, lambda: a)
     a, b = operators.content(ev, a), operators.content(ev, b)
     if not (is_traced(a) or is_traced(b)):
         return min(a, b)

@@ -304,6 +304,8 @@ def compare(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
         return found if op == "In" else not_(ev, found)
     if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
         return COMPARE[op](a, b) if not (is_traced(a) or is_traced(b)) else op == "NotEq"
+    if _in_turn(a, b):
+        return _lexicographic(ev, op, a, b)
     a, b = _beside(ev, a, b), _beside(ev, b, a)
     a, b = _comparable(ev, a, b), _comparable(ev, b, a)
     a, b = _placed(a, b), _placed(b, a)
@@ -311,6 +313,30 @@ def compare(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
     if tables.scalar(a) and tables.scalar(b):
         return tables.apply(ev, result, COMPARE[op], a, b)
     return made(ev, partial.note(ev, result, op, (a, b), tokens))
+
+
+def _in_turn(a: Any, b: Any) -> bool:
+    """Whether Python compares two operands item by item, and that is not known: both are tuples, or both lists."""
+    kinds = [(tuple,), (list, Listing)]
+    return any(isinstance(a, kind) and isinstance(b, kind) for kind in kinds) and any(
+        isinstance(v, Listing) or any_traced(v) for v in (a, b)
+    )
+
+
+def _lexicographic(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
+    """A comparison of tuples or lists: the first items that differ decide, or the lengths if there are none."""
+    a, b = (list(v.items(ev)) if isinstance(v, Listing) else v for v in (a, b))
+    result: Any = COMPARE[op](len(a), len(b))
+    if op in ("Eq", "NotEq") and len(a) != len(b):
+        return result
+    for one, other in reversed(list(zip(a, b, strict=False))):
+        alike = truth(ev, compare(ev, "Eq", one, other))
+        differ = op == "NotEq" if op in ("Eq", "NotEq") else truth(ev, compare(ev, op, one, other))
+        if is_traced(alike):
+            result = tables.apply(ev, jnp.where(alike, result, differ), np.where, alike, result, differ)
+        else:
+            result = result if alike else differ
+    return result
 
 
 TAKE_NONE = ("Is", "IsNot", "Eq", "NotEq")
