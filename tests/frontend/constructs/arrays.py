@@ -561,6 +561,16 @@ def changed_lists(a, *, x):
     return sum(i * v for i, v in enumerate(same)) + len(out) * a
 
 
+@supported(
+    "lists", "`sorted`, `max` and `min` by keys that depend on parameters; tuples compared, `(a, b) < (c, d)`", 0.7, x=X
+)
+def ordered(a, *, x):
+    pairs = sorted([(k, np.sin(a * k)) for k in range(len(x))], key=lambda pair: pair[1])
+    nearest = min(x, key=lambda v: (v - a) ** 2)
+    largest = max((v * a, -k) for k, v in enumerate(x))
+    return sum((n + 1) * v for n, (_, v) in enumerate(pairs)) + a * nearest + largest[0] * ((a, x[0]) < (a, x[1]))
+
+
 @supported("lists", "an item under a name of its own, beside stores into the list's items in a loop", 0.3, x=X)
 def named_items(a, *, x):
     rows = [np.zeros(3) for _ in x]

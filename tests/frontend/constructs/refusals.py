@@ -583,15 +583,15 @@ def asks_type(a):
 
 
 @refused(
-    "a key of `sorted`, `max` or `min` that depends on parameters",
+    "text and the like, sorted by keys that depend on parameters",
     0.7,
-    x=X,
-    line="max(x, key=lambda",
-    message="the key of max depends on the parameters",
-    remedy="Use np.argsort or np.argmax of an array of the keys, or a loop that compares.",
+    line="sorted(",
+    message="things that are no numbers are sorted by what depends on the parameters",
+    remedy="Let the keys be numbers or tuples of them",
 )
-def traced_key(a, *, x):
-    return a * max(x, key=lambda v: (v - a) ** 2)
+def traced_key(a):
+    words = sorted(["u", "vw"], key=lambda word: len(word) * a)
+    return a * len(words[0])
 
 
 @refused(
