@@ -121,8 +121,9 @@ def _merge(
     now = list(bodies.get(state))
     for m in phis:
         found.begin(m.key, now)
-    for m in phis:
-        _set_one(ev, m, [next(rest) for _ in m.yes], found, now)
+    values = [_set_one(ev, m, [next(rest) for _ in m.yes], found, now) for m in phis]
+    for m, value in zip(phis, values, strict=True):
+        found.note(m.key, value)
     found.end()
     bodies.put(state, now)
 
@@ -148,8 +149,8 @@ def _raising(ev: Evaluation, test: Any, yes: sides.Side, no: sides.Side) -> tupl
     return no, no
 
 
-def _set_one(ev: Evaluation, m: sides.Phi, leaves: list[Any], found: PhiObjects, variables: list[Any]) -> None:
-    """Make one thing what it is after the branch."""
+def _set_one(ev: Evaluation, m: sides.Phi, leaves: list[Any], found: PhiObjects, variables: list[Any]) -> Any:
+    """Make one thing what it is after the branch; returns that."""
     value = m.value(ev, leaves)
     if is_traced(value):
         kind, which, *_ = m.key
@@ -157,7 +158,7 @@ def _set_one(ev: Evaluation, m: sides.Phi, leaves: list[Any], found: PhiObjects,
         whose = {pythons.of_result(ev, side.values.get(m.key, before)) for side in found.both}
         pythons.note(ev, value, whose.pop() if len(whose) == 1 else None)
     _set(ev, m.key, value, found.subjects, variables)
-    found.note(m.key, value)
+    return value
 
 
 def _set(ev: Evaluation, key: sides.Key, value: Any, subjects: dict[int, Any], variables: list[Any]) -> None:

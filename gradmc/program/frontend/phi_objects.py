@@ -46,7 +46,8 @@ class PhiObjects:
         heap: where it is noted.
         both: the sides.
         subjects: arrays and lists that they change, by identity.
-        before: for every key that one side leaves alone, its value before the branch.
+        before: for every key, what the arrays and lists in its value may have been before the branch.
+        outside: the objects from before the branch, by identity.
         found: on each side, for every object, what was left in its place, and may be it.
         possible: as `found`, with what was left in the place of others that may be it.
         rows: lists whose items have become rows, and what these items were.
@@ -56,9 +57,13 @@ class PhiObjects:
     both: Sequence[Side]
     subjects: dict[int, Any]
     before: dict[Key, list[tuple[Any, ...]]] = field(default_factory=dict)
+    outside: set[int] = field(init=False)
     found: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
     possible: dict[tuple[int, int], dict[int, Any]] = field(default_factory=dict)
     rows: list[tuple[list, list[list[tuple[Any, ...]]]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outside = set().union(*(side.outside for side in self.both))
 
     def begin(self, key: Key, entry: Sequence[Any]) -> None:
         """Look at what a key was before the branch; `entry` has the variables."""
@@ -72,6 +77,7 @@ class PhiObjects:
             case _:
                 return
         self.before[key] = held_at(self.heap, key, value, self.subjects)
+        self.outside |= {id(o) for group in self.before[key] for o in group}
 
     def note(self, key: Key, value: Any) -> None:
         """Note what the arrays and lists in the value of a key may be, now that the branch has left it."""
@@ -101,12 +107,8 @@ class PhiObjects:
 
     def _from_outside(self, held: Sequence[Sequence[tuple[Any, ...]]]) -> list[Any]:
         """The objects from before the branch, each once."""
-        return list({id(o): o for h in held for group in h for o in group if self._outside(o)}.values())
-
-    def _outside(self, value: Any) -> bool:
-        return any(id(value) in side.outside for side in self.both) or any(
-            value is o for held in self.before.values() for group in held for o in group
-        )
+        every = (o for h in held for group in h for o in group)
+        return list({id(o): o for o in every if id(o) in self.outside}.values())
 
     def end(self) -> None:
         """Note which of them may be one object."""
