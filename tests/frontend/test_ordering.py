@@ -96,6 +96,12 @@ def compared_in_turn(p, q):
     return lp
 
 
+def pairs_with_names(p, q):
+    items = sorted({"v": np.array([p, 1.0]), "u": np.array([q, 2.0])}.items())
+    first = min((name, k * p) for k, name in enumerate("bca"))
+    return sum((n + 1) * row[0] for n, (_, row) in enumerate(items)) * first[1]
+
+
 def nothing_but_what_is_known(p, q):
     words = sorted(["bb", "a", "ccc"], key=len, reverse=True)
     return len(words[0]) * p + max(words, key=len).count("c") * q + max([], default=q, key=len)
@@ -113,6 +119,7 @@ PROGRAMS = [
     tuples_one_by_one,
     tuples_that_are_generated,
     compared_in_turn,
+    pairs_with_names,
     nothing_but_what_is_known,
 ]
 

@@ -199,10 +199,9 @@ class Aliases:
 
     def forget_copies(self, whole: list) -> None:
         """Let a list no longer hold copies."""
-        for group in [g for g in self.sets.pop(id(whole), ()) if g.whole is whole]:
+        for group in [g for g in self.sets.get(id(whole), ()) if g.whole is whole]:
             for one, _ in group.members:
-                if one is not whole:
-                    self.sets[id(one)].remove(group)
+                self.sets[id(one)].remove(group)
             for frame in self.heap.frames:
                 if group in frame.alias_sets:
                     frame.alias_sets.remove(group)

@@ -143,7 +143,7 @@ def _list_of_rows(ev: Evaluation, item: Form, count: int, rest: Iterator[Any]) -
 
 
 def _contain(ev: Evaluation, kind: type, keys: tuple, values: list[Any]) -> Any:
-    for value in values:
+    for value in filter(is_traced, values):  # what is known may be an array of before
         ev.heap.allocate(value)
     if issubclass(kind, dict):
         return ev.heap.allocate(kind(zip(keys, values, strict=True)))

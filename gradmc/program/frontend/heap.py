@@ -261,7 +261,7 @@ class Heap:
 
     def allocate(self, value: Any) -> Any:
         """Note that a value was made here and now; returns it."""
-        if isinstance(value, TOKENS) and not self.known(value):
+        if isinstance(value, TOKENS) and not self.known(value) and self.made.get(id(value)) is not value:
             (self.frames[-1].born if self.frames else self.made)[id(value)] = value
         return value
 

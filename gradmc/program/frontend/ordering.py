@@ -26,7 +26,7 @@ def sorted_(ev: Evaluation, items: list, key: Any = None, *, reverse: bool = Fal
     """`sorted(items, key=key, reverse=reverse)`."""
     if key is None and any(map(is_traced, items)):
         return _numbers(ev, items, reverse=reverse)
-    keys = items if key is None else [ev.call(key, item) for item in items]
+    keys = _ranked(items if key is None else [ev.call(key, item) for item in items])
     if not any_traced(keys):
         order = sorted(range(len(items)), key=keys.__getitem__, reverse=reverse)
         return [items[k] for k in order]
@@ -35,11 +35,25 @@ def sorted_(ev: Evaluation, items: list, key: Any = None, *, reverse: bool = Fal
 
 def extreme(ev: Evaluation, items: list, key: Any, plain: Callable[..., Any]) -> Any:
     """`max(items, key=key)`, or `min`: the first of those that are alike; without a key, of tuples or lists."""
-    keys = items if key is None else [ev.call(key, item) for item in items]
+    keys = _ranked(items if key is None else [ev.call(key, item) for item in items])
     if not any_traced(keys):
         return items[plain(range(len(items)), key=keys.__getitem__)]
     first = _order(ev, keys, plain.__name__, reverse=plain is max)[:1]
     return _picked(ev, items, first)[0]
+
+
+def _ranked(keys: list) -> list:
+    """The keys, with a rank in place of those first parts of tuples that are known: names of items, mostly."""
+    if not any_traced(keys) or not all(isinstance(key, tuple) for key in keys):
+        return keys
+    known = min(next((n for n, part in enumerate(key) if any_traced(part)), len(key)) for key in keys)
+    try:
+        parts = sorted({key[:known] for key in keys})
+    except TypeError:  # they have no order, or are lists
+        return keys
+    if len(parts) == len(keys):
+        return [parts.index(key[:known]) for key in keys]
+    return [(parts.index(key[:known]), *key[known:]) for key in keys]
 
 
 def _numbers(ev: Evaluation, items: Sequence[Any], *, reverse: bool) -> list:

@@ -24,7 +24,7 @@ from gradmc.program.frontend.identity import REMEDY
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.sides import Key, Side, held_at, places
 from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import CannotRoll
+from gradmc.program.frontend.values import CannotRoll, is_traced
 
 EITHER = (
     "an array or list is, depending on a branch, one of several that have names of their own, and is stored into by "
@@ -96,7 +96,8 @@ class PhiObjects:
     def _is_one_of(self, one: Any, held: Sequence[Sequence[tuple[Any, ...]]]) -> None:
         if any(one is o for h in held for group in h for o in group):
             return
-        self.heap.allocate(one)
+        if is_traced(one):
+            self.heap.allocate(one)
         if outside := self._from_outside(held):
             self.heap.aliases.note([one, *outside], either, one)
         for side, h in enumerate(held):
