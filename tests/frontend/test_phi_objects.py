@@ -357,8 +357,17 @@ def test_random_programs_are_right_or_refused() -> None:
     assert sum(taken) >= 4
 
 
-@pytest.mark.slow
+KNOWN_WRONG = 500690103000
+"""An item of a dict is one of two rows from outside of the loop, and the next iteration stores into it."""
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="a store into such an item of a dict misses the row that it is")
+def test_a_program_that_is_wrong() -> None:
+    check(KNOWN_WRONG)
+
+
+@pytest.mark.campaign
 def test_new_programs(seed: int) -> None:
-    """24 programs, others in every session."""
-    taken = [check(1000 * seed + number) for number in range(24)]
-    assert sum(taken) >= 2
+    """240 programs, others in every session."""
+    taken = [check(1000 * seed + number) for number in range(240)]
+    assert sum(taken) >= 60
