@@ -126,7 +126,8 @@ def modes(values: np.ndarray, chains: np.ndarray, bounds: np.ndarray | None = No
         finding += f" (shares of the mass, as the searches for a start see it: {_shares(bounds[low], bounds[high])})"
     advice = (
         "the posterior has several modes, or some chains have not found the main one: order or constrain what can "
-        "be swapped, tighten priors, and compare the log density (lp) of the groups"
+        "be swapped, tighten priors, reparameterise where one narrow bend joins the groups, and compare the log "
+        "density (lp) of the groups"
     )
     return Cause(finding, advice, AGREE)
 

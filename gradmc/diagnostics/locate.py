@@ -23,6 +23,10 @@ DIVERGENT_MIN = 20
 CHAIN_MIN = 3
 """Divergences of a chain that has a say; where there are several chains, two must have one."""
 
+CHAIN_CLEAR = 2.0
+"""Standard errors by which the measure of one chain must differ from 0.5 to count: two must lean to the named side,
+and none to the other."""
+
 LEAN_SIGNIFICANT = 4.0
 """Standard errors by which the measure must differ from 0.5: out of hundreds of quantities none does by chance."""
 
@@ -77,11 +81,14 @@ def where_they_lie(tree: Any, diverging: np.ndarray) -> Lean | None:
     exceed, name, values = best
     if abs(exceed - 0.5) * np.sqrt(12 * counts.sum()) < LEAN_SIGNIFICANT:
         return None
-    sides = [exceedance(values[chain], marked[chain]) > 0.5 for chain in speaking]
-    if any(side != (exceed > 0.5) for side in sides):
+    large = exceed > 0.5
+    leans = [exceedance(values[chain], marked[chain]) - 0.5 for chain in speaking]
+    clear = [
+        lean > 0 for lean, n in zip(leans, counts[speaking], strict=True) if abs(lean) > CHAIN_CLEAR / (12 * n) ** 0.5
+    ]
+    if clear.count(large) < min(2, len(diverging)) or (not large) in clear:
         return None
     medians = float(np.median(values[marked])), float(np.median(values[~marked]))
-    large = exceed > 0.5
     scales, several = scaled_by(tree, kept, name, -values if large else values)
     return Lean(name, "large" if large else "small", *medians, scales, several, not large and bool(np.all(values > 0)))
 

@@ -23,7 +23,7 @@ def centred(mu: Real, tau: Positive, theta: Real["n"], *, y: Data["n"], s: Data[
 
 
 @gm.model
-def neal(v: Real, x: Real[9]):
+def neal(v: Real, x: Real[30]):
     return normal(v, 0.0, 3.0) + normal(x, 0.0, math.exp(v / 2))
 
 
@@ -66,9 +66,9 @@ def wall(mu: Real, x: Real):
 
 @gm.model
 def trap(x: Real, y: Real):
-    """The gradient is NaN where x < -1, since the square root has no derivative at 0; the density is finite."""
+    """The gradient is NaN where x < -2, since the square root has no derivative at 0; the density is finite."""
     lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.0))
+    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 2.0, 0.0))
     return lp
 
 
@@ -86,7 +86,7 @@ def only_the_sum(a: Real, b: Real, *, y: Data["n"]):
 
 @gm.model
 def banana(x: Real, y: Real):
-    return normal(x, 0.0, 3.0) + normal(y, x**2, 0.02)
+    return normal(x, 0.0, 3.0) + normal(y, x**2, 0.1)
 
 
 @gm.model
@@ -111,7 +111,7 @@ def one_narrow(s: Positive, x: Real):
 
 @gm.model
 def precise(p: Real, x: Real[4]):
-    return normal(p, 0.0, 2.0) + normal(x, 0.0, math.exp(-p))
+    return normal(p, 0.0, 2.0) + normal(x, 0.0, 1.0 / (1.0 + math.exp(2.0 * p)))
 
 
 @gm.model
@@ -158,7 +158,7 @@ def curve(a: Real, b: Real):
 @gm.model
 def side_funnel(x: Real, y: Real):
     """A lesser mode that narrows."""
-    side = normal(x, 30.0, 1.0) + normal(y, 0.0, 0.01 + math.exp(30.0 - x))
+    side = normal(x, 30.0, 1.0) + normal(y, 0.0, 0.001 + math.exp(4 * (30.0 - x)))
     return np.logaddexp(normal(x, 0.0, 1.0), side) + normal(y, 0.0, 1.0)
 
 
@@ -201,7 +201,7 @@ def non_centred(mu: Real, tau: Positive, z: Real["n"], *, y: Data["n"], s: Data[
 
 
 @gm.model
-def neal_non_centred(v: Real, z: Real[9]):
+def neal_non_centred(v: Real, z: Real[30]):
     return normal(v, 0.0, 3.0) + normal(z, 0.0, 1.0)
 
 
@@ -231,7 +231,7 @@ def no_wall(mu: Negative, x: Real):
 @gm.model
 def no_trap(x: Real, y: Real):
     lp = normal(x, 0.0, 1.0) + normal(y, 0.0, 1.0)
-    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 1.0, 0.01))
+    lp += 0.1 * jnp.sqrt(jnp.maximum(x + 2.0, 0.01))
     return lp
 
 
