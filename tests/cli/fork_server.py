@@ -28,6 +28,7 @@ HARDLY = 1.0
 """Seconds of the processor: threads that look around now and then use less in two minutes."""
 
 MOST = 10
+"""Times its limit that a process may work."""
 
 LONGEST_LOOK = 0.5
 """Seconds between two looks at a process; if there are more, this process could not look either."""

@@ -4,13 +4,14 @@
 gradient equals forward mode along a direction, and both equal central differences of the plain function.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.extend
 import numpy as np
 
+from gradmc.errors import ProgramError
 from gradmc.program.compiler import ConcreteDataNeeded, trace
 from gradmc.program.middle import lower
 from gradmc.program.returned import log_density
@@ -70,6 +71,19 @@ def agree(
         slope = (up - down) / (2 * STEP)
         np.testing.assert_allclose(float(forward), slope, rtol=DIFFERENCES, atol=DIFFERENCES, err_msg=fn.__name__)
     return want
+
+
+def agree_or_refused(
+    fn: Callable[..., Any], args: tuple, data: Mapping[str, Any], refusals: Sequence[str], **options: Any
+) -> bool:
+    """Whether a program obeys the law; False where it is refused in one of these words."""
+    try:
+        agree(fn, args, data, differences=False, **options)
+    except ProgramError as error:
+        if not any(words in str(error) for words in refusals):
+            raise
+        return False
+    return True
 
 
 def float_arrays(data: Mapping[str, Any]) -> dict[str, np.ndarray]:

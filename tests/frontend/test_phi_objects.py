@@ -10,7 +10,7 @@ from gradmc.errors import ProgramError
 from gradmc.program.frontend.phi_objects import EITHER
 from tests.frontend.grammar import compiled
 from tests.frontend.grammar_of_dicts import indent
-from tests.frontend.laws import agree
+from tests.frontend.laws import agree, agree_or_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::gradmc.program.compiler.UnrolledLoopWarning")
 ARGS = (0.3, 1.5)
@@ -307,7 +307,7 @@ def statement(choose: random.Random, depth: int = 0) -> list[str]:
     options = [
         [f"{a} = {b}"],
         [f"{a} = {b}"],
-        [f"{a} = {a} = {b}"],
+        [f"{a} = {c} = {b}"],
         [f"{a} = {b} = np.array([p, {choose.choice(['r', '0.3'])}])"],
         [f"{a} = {b}.copy()"],
         [f"{a}, {b} = {b}, {a}"],
@@ -339,17 +339,9 @@ def source(number: int) -> str:
 
 
 def check(number: int) -> bool:
-    """A random program is what Python makes of it, or refused; whether it is not refused."""
-    args = tuple(np.random.default_rng(number).normal(size=2))
-    try:
-        agree(
-            compiled(source(number), f"<names {number}>"), args, {"rs": R[: 5 if number % 3 else 20]}, differences=False
-        )
-    except ProgramError as error:
-        if not any(words in str(error) for words in REFUSALS):
-            raise
-        return False
-    return True
+    """Whether a random program is taken; it is right then."""
+    args, data = tuple(np.random.default_rng(number).normal(size=2)), {"rs": R[: 5 if number % 3 else 20]}
+    return agree_or_refused(compiled(source(number), f"<names {number}>"), args, data, REFUSALS)
 
 
 def test_random_programs_are_right_or_refused() -> None:
@@ -357,17 +349,47 @@ def test_random_programs_are_right_or_refused() -> None:
     assert sum(taken) >= 4
 
 
-KNOWN_WRONG = 500690103000
-"""An item of a dict is one of two rows from outside of the loop, and the next iteration stores into it."""
+def item_of_a_dict_of_before(p, q):
+    lp, d, m, x = q, {"b": np.full(2, 0.5)}, np.ones((2, 2)), np.zeros(2)
+    for r in R:
+        d["b"][0] = np.tanh(lp + r)
+        d["b"] = m[1] if p * lp < q else x
+        lp = np.tanh(lp + m[1][0] - x[0])
+    return lp
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="a store into such an item of a dict misses the row that it is")
-def test_a_program_that_is_wrong() -> None:
-    check(KNOWN_WRONG)
+def item_of_a_tuple_of_before(p, q):
+    lp, both, m, x = q, (np.zeros(2), np.zeros(2)), np.ones((2, 2)), np.zeros(2)
+    for r in R:
+        both[0][0] = np.tanh(lp + r)
+        both = (m[1] if p * lp < q else x, x)
+        lp = np.tanh(lp + m[1][0] - x[0])
+    return lp
 
 
-@pytest.mark.campaign
+@pytest.mark.parametrize(
+    "program", [item_of_a_dict_of_before, item_of_a_tuple_of_before], ids=lambda f: f.__name__.replace("_", " ")
+)
+def test_a_store_that_the_next_iteration_makes_into_one_of_several_is_refused(program) -> None:
+    with pytest.raises(ProgramError, match="stored into by one"):
+        agree(program, ARGS, {}, differences=False)
+
+
+def items_that_are_one_row(p, q):
+    lp, d, m = q, {"a": np.zeros(2), "b": np.zeros(2)}, np.ones((2, 2))
+    for r in R:
+        d["b"][0] = np.tanh(lp + r)
+        d["b"] = d["a"] = m[1]
+        lp = np.tanh(lp + d["a"][0])
+    return lp + p * d["a"][1]
+
+
+def test_items_that_are_one_row_are_one() -> None:
+    agree(items_that_are_one_row, ARGS, {}, differences=False)
+
+
+@pytest.mark.slow
 def test_new_programs(seed: int) -> None:
-    """240 programs, others in every session."""
-    taken = [check(1000 * seed + number) for number in range(240)]
-    assert sum(taken) >= 60
+    """24 programs, others in every session."""
+    taken = [check(1000 * seed + number) for number in range(24)]
+    assert sum(taken) >= 4

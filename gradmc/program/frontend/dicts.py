@@ -192,6 +192,11 @@ def load(ev: Evaluation, owner: dict, index: Any) -> Any:
     key, content = key_of(ev, index), _content(ev, owner)
     if isinstance(owner, defaultdict) and owner.default_factory and not _surely(ev, content, key):
         return set_default(ev, owner, key, ev.call(owner.default_factory))
+    return _read(ev, owner, content, key)
+
+
+def _read(ev: Evaluation, owner: dict, content: Any, key: Any) -> Any:
+    """The item by a key, which a dict does not get by this."""
     if isinstance(content, Slots):
         return _item(ev, content, key, *([0] if isinstance(owner, Counter) else []))
     if not isinstance(key, Choice):
@@ -249,9 +254,13 @@ def _picked(ev: Evaluation, content: dict, key: Choice) -> Any:
 def get(ev: Evaluation, owner: dict, index: Any, default: Any = None) -> Any:
     """`owner.get(index, default)`."""
     here = contains(ev, owner, index)
+
+    def item() -> Any:
+        return _read(ev, owner, _content(ev, owner), key_of(ev, index))
+
     if not is_traced(here):
-        return load(ev, owner, index) if here else default
-    return _or(ev, here, lambda: load(ev, owner, index), default)
+        return item() if here else default
+    return _or(ev, here, item, default)
 
 
 def store(ev: Evaluation, owner: dict, index: Any, value: Any) -> None:

@@ -83,6 +83,11 @@ def tokens_inside(content: Any, heap: "Heap") -> Iterator[Any]:
             yield from tokens(item, heap)
 
 
+def tokens_in(token: Any, content: Any, heap: "Heap") -> Iterator[Any]:
+    """The arrays and lists to which the content of a token leads."""
+    return tokens(content, heap) if isinstance(token, CellType) else tokens_inside(content, heap)
+
+
 def may_all_be(token: Any, heap: "Heap") -> tuple[Any, ...]:
     """What an array or list is: for a part of one the whole, for a choice all it may be."""
     root = heap.root(token)
@@ -102,19 +107,28 @@ def objects_inside(content: Any, heap: "Heap") -> Iterator[Any]:
 
 
 def objects_in(token: Any, content: Any, heap: "Heap") -> Iterator[Any]:
-    """The arrays and lists to which the content of a token leads."""
-    return objects(content, heap) if isinstance(token, CellType) else objects_inside(content, heap)
+    """The objects to which the content of a token leads: `may_all_be` of each."""
+    for inner in tokens_in(token, content, heap):
+        yield from may_all_be(inner, heap)
 
 
 type Place = int | tuple[str, int]
 """Where a loop carries a value: a variable by its number, or ("token", id) for the content of one."""
 
+type At = tuple[Place, tuple[int, int]]
+"""A place, which of the objects there it is, and of how many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Places that begin an iteration with one object, and that object if it is from outside."""
+    """Places that begin an iteration with one object, and that object if it is from outside.
 
-    places: tuple[Place, ...]
+    Attributes:
+        places: the places.
+        outside: the object, if it is from outside.
+    """
+
+    places: tuple[At, ...]
     outside: tuple[Any, ...]
 
     def same(self, other: "Shared") -> bool:
@@ -127,11 +141,11 @@ class Held:
     """One object that places hold after a loop, or may hold.
 
     Attributes:
-        places: the places; and for each which of the objects there it is, and of how many.
+        places: the places.
         outside: the objects from before the loop that it may be.
     """
 
-    places: tuple[tuple[Place, tuple[int, int]], ...]
+    places: tuple[At, ...]
     outside: tuple[Any, ...]
 
 
@@ -170,6 +184,7 @@ class End:
         seen: the variables at the beginning of the body.
         outcome: what the body left; its frame is still open.
         tokens: objects from outside that the loop changes.
+        items: the arrays and lists that are in each variable and in each of these at the beginning of the body.
         heap: contents of objects.
         peeled: how many iterations have been run by themselves; None if that is not possible.
     """
@@ -178,6 +193,7 @@ class End:
     seen: Sequence[Any]
     outcome: BodyExit
     tokens: dict[int, Any]
+    items: dict[Place, list[Any]]
     heap: "Heap"
     peeled: int | None
 
@@ -203,15 +219,24 @@ class End:
                 raise shared_first()
         self._check_parts()
         places, found = self._places()
-        shared = self._shared({key: list(at) for key, at in places.items()}, found)
+        shared = self._shared(places, found)
         return Identities(after, {k: came_from[k] for k in cycles}, tuple(lost), shared, self._held(places, found))
 
     def _stored(self) -> list[int]:
         """The variables whose object at the beginning is stored into, and whose content alone is carried."""
-        heap = self.heap
-        changed = dict(heap.frames[-1].changed)
-        changed |= {id(o): o for token in list(changed.values()) for o in heap.aliases.may_be(token)}
+        changed = self._changed()
         return [k for k, v in enumerate(self.seen) if v is not self.entry[k] and id(v) in changed]
+
+    def _changed(self) -> set[int]:
+        """What is stored into, or may be."""
+        heap = self.heap
+        changed = list(heap.frames[-1].changed.values())
+        return {id(o) for token in changed for o in (token, *heap.aliases.may_be(token))}
+
+    def _stored_in(self) -> set[Place]:
+        """The places with an array or list that is stored into."""
+        changed = self._changed()
+        return {place for place, items in self.items.items() if any(id(o) in changed for o in items)}
 
     def _written(self) -> set[int]:
         return {id(token) for token, _ in self.outcome.written} | set(self.tokens)
@@ -252,16 +277,16 @@ class End:
             if any(id(o) in stored and o is not value for o in objects(value, self.heap)):
                 raise shared_always()
 
-    def _places(self) -> tuple[dict[int, dict[Place, tuple[int, int]]], dict[int, Any]]:
-        """Which places hold which objects at the end, and which of the objects there that is."""
-        places: dict[int, dict[Place, tuple[int, int]]] = {}
+    def _places(self) -> tuple[dict[int, list[At]], dict[int, Any]]:
+        """The places that hold an object at the end, by its id, and the objects."""
+        places: dict[int, list[At]] = {}
         found: dict[int, Any] = {}
 
         def hold(held: Iterable[Any], place: Place) -> None:
             every = list(held)
             for n, o in enumerate(every):
                 found[id(o)] = o
-                places.setdefault(id(o), {}).setdefault(place, (n, len(every)))
+                places.setdefault(id(o), []).append((place, (n, len(every))))
 
         for k, value in enumerate(self.outcome.values):
             if value is not self.seen[k] or value is not self.entry[k]:
@@ -272,7 +297,7 @@ class End:
             hold(objects_in(token, content, self.heap), ("token", key))
         return places, found
 
-    def _held(self, places: dict[int, dict[Place, tuple[int, int]]], found: dict[int, Any]) -> tuple[Held, ...]:
+    def _held(self, places: dict[int, list[At]], found: dict[int, Any]) -> tuple[Held, ...]:
         """What places after the loop have in common with each other, or with what there was before it."""
         before: dict[int, tuple[Any, ...]] = {}
         for entry, seen in zip(self.entry, self.seen, strict=True):
@@ -282,10 +307,10 @@ class End:
         held = []
         for key, at in places.items():
             if len(at) == 1:  # a variable that is the object itself: what it is after the loop is known
-                at = {p: n for p, n in at.items() if isinstance(p, tuple) or self.outcome.values[p] is not found[key]}
+                at = [(p, n) for p, n in at if isinstance(p, tuple) or self.outcome.values[p] is not found[key]]
             outside = (found[key],) if self._outside(found[key]) else before.get(key, ())
             if at and (len(at) > 1 or outside):
-                held.append(Held(tuple(at.items()), outside))
+                held.append(Held(tuple(at), outside))
         if self.peeled is None:  # there may be no iteration at all
             ends = [list(objects(value, self.heap)) for value in self.outcome.values]
             held += [
@@ -295,15 +320,17 @@ class End:
             ]
         return tuple(held)
 
-    def _shared(self, places: dict[int, list[Place]], found: dict[int, Any]) -> tuple[Shared, ...]:
+    def _shared(self, places: dict[int, list[At]], found: dict[int, Any]) -> tuple[Shared, ...]:
         """What several places hold at the end, or one from outside, while it is changed."""
-        written, stored = self._written(), set(self._stored())
+        written, stored = self._written(), self._stored_in()
         changes = {
-            key for key, o in found.items() if (self._outside(o) and key in written) or stored & set(places[key])
+            key
+            for key, o in found.items()
+            if (self._outside(o) and key in written) or any(place in stored for place, _ in places[key])
         }
         self._check_appended(changes, written)
         return tuple(
-            Shared(tuple(dict.fromkeys(places[key])), (found[key],) if self._outside(found[key]) else ())
+            Shared(tuple(places[key]), (found[key],) if self._outside(found[key]) else ())
             for key in sorted(changes, key=list(found).index)
             if self._outside(found[key]) or len(places[key]) > 1
         )

@@ -37,6 +37,8 @@ from gradmc.program.frontend.identity import (
     same_variables,
     shared_always,
     shared_first,
+    tokens,
+    tokens_in,
 )
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.loop_carry import Again, LoopCarry, foreseen
@@ -72,6 +74,7 @@ class Trial(LoopState):
         self.doubled: list[list] = []
         self.kept_in: list[tuple[list, int]] = []
         self.inside: set[int] = set()
+        self.items: dict[Place, list[Any]] = {}
         self.marks: Any = None
         self.kinds: list[failing.Kinds] = []
         self.whose: list[bool | None] = []
@@ -191,7 +194,7 @@ class Trial(LoopState):
     def _tie_after(self, now: Sequence[Any]) -> None:
         """Note which objects have a content that stands for another's."""
         for shared in self.identities.shared:
-            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, now))}
+            members = {id(o): o for o in (*shared.outside, *self._all_at(shared, now))}
             if len(members) > 1:
                 self.heap.aliases.note(list(members.values()), shared_always)
         for held in self.identities.held:
@@ -209,6 +212,9 @@ class Trial(LoopState):
             self.heap.aliases.copied(whole, objects(now[k], self.heap))
         for k in self.identities.lost:
             self.heap.aliases.invalidate(self.entry[k], shared_always)
+
+    def _all_at(self, shared: Shared, variables: Sequence[Any]) -> list[Any]:
+        return [o for place, which in shared.places for o in self._which(place, which, variables)]
 
     def _which(self, place: Place, which: tuple[int, int], variables: Sequence[Any]) -> list[Any]:
         """The object at a place after the loop that was one of so many at the end of the body; any, if that changed."""
@@ -270,6 +276,7 @@ class Trial(LoopState):
             bodies.put(self.loop.state, self.seen)
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
+            self.items = self._items()
             self._tie()
             self.inside = set(self.heap.aliases.inside)
 
@@ -302,6 +309,14 @@ class Trial(LoopState):
             if name not in self.carry.unsure:
                 pythons.note(self.ev, value, pythons.of_result(self.ev, before))
 
+    def _items(self) -> dict[Place, list[Any]]:
+        """The arrays and lists in what is carried."""
+        variables = enumerate(zip(self.entry, self.seen, strict=True))
+        found: dict[Place, list[Any]] = {
+            k: list(tokens(now, self.heap)) for k, (was, now) in variables if now is not was
+        }
+        return found | {("token", id(t)): list(tokens_in(t, self.heap.peek(t), self.heap)) for t in self.tokens}
+
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
         copies: dict[int, list[Any]] = {}
@@ -315,7 +330,7 @@ class Trial(LoopState):
             if len(group) > 1:
                 self.heap.aliases.note(group, shared_first)
         for shared in self.carry.shared:
-            members = {id(o): o for o in (*shared.outside, *self._objects_at(shared.places, self.seen))}
+            members = {id(o): o for o in (*shared.outside, *self._all_at(shared, self.seen))}
             self.heap.aliases.note(list(members.values()), shared_always)
 
     def _stack(self, before: Any, value: Any) -> None:
@@ -359,7 +374,7 @@ class Trial(LoopState):
 
     def leaving(self, outcome: BodyExit) -> list[Any]:
         """The carried leaves at the body's end."""
-        end = End(self.entry, self.seen, outcome, self.carry.tokens, self.heap, self.peeled)
+        end = End(self.entry, self.seen, outcome, self.carry.tokens, self.items, self.heap, self.peeled)
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
         out, new = Pack(self.ev), self.carry
