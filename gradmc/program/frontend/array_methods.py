@@ -32,6 +32,11 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         numpy = jax.numpy if is_traced(content) else np
         replace(ev, owner, numpy.sort(content, *plain_args, **plain_kwargs))
         return None
+    if name in IN_PLACE and isinstance(content, np.ndarray):
+        now = content.copy()
+        getattr(now, name)(*plain_args, **plain_kwargs)
+        replace(ev, owner, now)
+        return None
     if isinstance(content, np.ndarray) and (any_traced(plain_args) or any_traced(plain_kwargs)):
         content = jax.numpy.asarray(content)
         plain_args = tuple(array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in plain_args)
@@ -47,6 +52,10 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
     if name in ("conj", "conjugate", "view") and not plain_args and not jax.numpy.iscomplexobj(content):
         return owner
     return new(ev, ev.heap.own(bound(*plain_args, **plain_kwargs), content), (owner,))
+
+
+IN_PLACE = ("partition",)
+"""Methods that change the array, beside those that are followed one by one."""
 
 
 def member(content: Any, name: str) -> Any:

@@ -20,6 +20,7 @@ from gradmc.program.frontend import (
     frames,
     gaps,
     heavy,
+    in_place,
     nullable,
     operators,
     partial,
@@ -46,6 +47,15 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         return _of_partial(ev, function, args, kwargs)
     if any(frames.is_pandas(a) or isinstance(a, TracedSeries) for a in args) and any_traced((args, kwargs)):
         return _of_columns(ev, function, args, kwargs)
+    out = in_place.into(ev, function, args, kwargs, lambda *a, **k: library(ev, function, a, k))
+    if out is not None:
+        return out
+    given = (*args, *kwargs.values())
+    return in_place.followed(ev, function, given, kwargs, lambda: _called(ev, function, args, kwargs))
+
+
+def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Call a function that takes no part of an array, nor columns."""
     plain_args = tuple(present(ev, a) for a in args)
     plain_kwargs = {k: present(ev, v) for k, v in kwargs.items()}
     if _is_jaxs(function):
@@ -189,7 +199,8 @@ def present(ev: Evaluation, value: Any) -> Any:
             return {k: present(ev, v) for k, v in content.items()}
         return tables.plain(ev, content)
     if type(value) is tuple:
-        return tuple(present(ev, v) for v in value)
+        seen = tuple(present(ev, v) for v in value)
+        return seen if any(a is not b for a, b in zip(seen, value, strict=True)) else value
     if isinstance(value, FunctionType):
         return users_function(ev, value) or value
     return value

@@ -31,6 +31,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "math": ("standard_library",),
     "cmath": ("standard_library",),
     "statistics": ("standard_library",),
+    "_bisect": ("standard_library",),
     "numpy": ("numpy_arrays", "numpy_polynomial"),
     "scipy.special": ("scipy_special",),
     "scipy.linalg": ("scipy_linalg",),

@@ -1,5 +1,6 @@
 """Functions of Python's own math, cmath and statistics, for traced values."""
 
+import bisect
 import cmath
 import functools
 import math
@@ -94,6 +95,8 @@ MATH: dict[Any, Callable[..., Any] | Evaluated] = {
     math.isclose: lambda a, b, *, rel_tol=1e-9, abs_tol=0.0: (
         jnp.abs(a - b) <= jnp.maximum(rel_tol * jnp.maximum(jnp.abs(a), jnp.abs(b)), abs_tol)
     ),
+    bisect.bisect_left: lambda a, x: jnp.searchsorted(array(a), x, side="left"),
+    bisect.bisect_right: lambda a, x: jnp.searchsorted(array(a), x, side="right"),
     statistics.mean: lambda values: jnp.mean(array(values)),
     statistics.fmean: lambda values, weights=None: jnp.average(
         array(values), weights=None if weights is None else array(weights)
@@ -104,7 +107,7 @@ MATH: dict[Any, Callable[..., Any] | Evaluated] = {
     statistics.stdev: lambda values, xbar=None: jnp.sqrt(_spread(values, xbar, 1)),
     statistics.pstdev: lambda values, mu=None: jnp.sqrt(_spread(values, mu, 0)),
 }
-"""Functions of math and statistics whose counterpart has another name or form."""
+"""Functions of math, statistics and bisect whose counterpart has another name or form."""
 
 SAME = (
     "sin cos tan sinh cosh tanh exp exp2 expm1 log1p log2 log10 sqrt cbrt copysign degrees radians "
