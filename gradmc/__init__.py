@@ -14,10 +14,11 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from gradmc import _xla
+from gradmc import _process, _xla
 from gradmc._imports import load
 
 _xla.configure()
+_process.watch_forks()
 
 _SUPPORTS = (
     "Real",

@@ -1,14 +1,20 @@
-"""What this process may use: cores, and JAX, if it has a device and its threads were not lost in a fork.
+"""What this process may use: cores, memory, and JAX, if it has a device and its threads were not lost in a fork.
 
-A process that was forked after its parent used JAX through gradmc is told so, instead of hanging: whatever waits for
+A process that was forked after its parent used JAX is told so, instead of hanging: whatever waits for
 threads that are gone waits for ever.
 """
 
+import math
 import os
+import sys
 
 from gradmc.errors import UsageError
 
+OF_XLA = "tf_XLA"
+"""How the names of its threads begin."""
+
 _used = False
+_works = False
 _forked = False
 
 
@@ -58,15 +64,45 @@ def _find_devices() -> None:
         raise UsageError(f"JAX finds no device to compute on ({reason}); {remedy}") from None
 
 
+def _before_fork() -> None:
+    global _works
+    _works = _used or _has_threads_of_jax()
+
+
+def _has_threads_of_jax() -> bool:
+    """Whether JAX works in this process already, as its threads tell; never where the system does not."""
+    if "jaxlib" not in sys.modules:
+        return False
+    try:
+        return any(_name(thread).startswith(OF_XLA) for thread in os.listdir("/proc/self/task"))
+    except OSError:
+        return False
+
+
+def _name(thread: str) -> str:
+    with open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
+        return file.read()
+
+
 def _after_fork() -> None:
     global _forked
-    _forked = _forked or _used
+    _forked = _forked or _works
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def watch_forks() -> None:
+    """To be called once, before JAX works."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> float:
+    """Bytes of memory that this machine has; infinity where it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf

@@ -15,9 +15,11 @@ import gradmc as gm
 def normal(x: gm.Real):
     return -0.5 * x**2
 
-used = sys.argv[1] == "after"
-if used:
+if sys.argv[1] == "after":
     gm.density(normal)([0.5])
+if sys.argv[1] == "after JAX alone":
+    import jax.numpy
+    jax.numpy.arange(3).sum().block_until_ready()
 child = os.fork()
 if child == 0:
     try:
@@ -30,7 +32,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
-@pytest.mark.parametrize(("when", "code"), [("before", 0), ("after", 3)])
+@pytest.mark.parametrize(("when", "code"), [("before", 0), ("after", 3), ("after JAX alone", 3)])
 def test_a_fork(when: str, code: int, tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM.replace("import gradmc as gm", "import gradmc as gm, gradmc.errors", 1))

@@ -155,6 +155,9 @@ def describe_error(error: BaseException) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
+    if isinstance(error, MemoryError):
+        reason = " ".join(str(error).split()) or "an array could not be made"
+        return UsageError.exit_code, f"there is not enough memory: {reason}; see the sizes of the data and parameters"
     if isinstance(error, OSError) and error.filename is not None:  # one of gradmc's own says more
         reason = error.strerror or type(error).__name__
         return UsageError.exit_code, f"{reason}: {error.filename}; check the path, its permissions and the disk"

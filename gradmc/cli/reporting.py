@@ -1,6 +1,7 @@
 """`gradmc summary | diagnose | report`: what is known about a run, computed once and kept in `summary.json`."""
 
 import json
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -188,12 +189,16 @@ def _kept(run: RunDirectory, stamp: list[int] | None) -> Assessment | None:
 
 
 def _stamp(run: RunDirectory) -> list[int] | None:
-    """Changes whenever the draws do: time and size of the file that publishes them; None where it is not there."""
-    try:
-        information = (run.draws / "zarr.json").stat()
-    except OSError:
+    """Changes whenever a file of the draws does, by its time or size; None where what publishes them is not there."""
+    if not (run.draws / "zarr.json").is_file():
         return None
-    return [information.st_mtime_ns, information.st_size]
+    files = sorted(path for path in run.draws.rglob("*") if path.is_file())
+    facts = [
+        (str(path.relative_to(run.draws)), status.st_mtime_ns, status.st_size)
+        for path in files
+        for status in [path.stat()]
+    ]
+    return [len(facts), zlib.crc32(repr(facts).encode())]
 
 
 def _select(table: Summary, patterns: tuple[str, ...]) -> Summary:

@@ -1,13 +1,13 @@
 """Files that would take far more memory than they are: they are refused before the memory is taken."""
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gradmc._process import memory
 from gradmc.errors import DataError
 
 MOST_UNPACKED = 2**28
@@ -32,14 +32,6 @@ def refuse_bomb(path: Path, unpacked: int) -> None:
         raise DataError(f"{path} would unpack to {unpacked:,} bytes, {unpacked // size} times its size")
     if unpacked > memory():
         raise DataError(f"{path} would unpack to {unpacked:,} bytes, more than the memory of this machine")
-
-
-def memory() -> float:
-    """Bytes of memory that this machine has; infinity where it does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return math.inf
 
 
 def refuse_archive(path: Path) -> None:

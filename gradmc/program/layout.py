@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradmc._process import memory
 from gradmc.errors import ProgramError, UsageError
 from gradmc.program.binding import BoundModel, BoundParameter
 from gradmc.program.raising import is_of_program, line_of, text_of
@@ -172,8 +173,13 @@ def as_numbers(name: str, value: Any, dtype: Any) -> np.ndarray:
 
 
 def layout(bound: BoundModel) -> Layout:
-    """Lay out the parameters of a bound model in the order of declaration."""
+    """Lay out the parameters of a bound model in the order of declaration.
+
+    Raises:
+        UsageError: there are more of them than fit into memory.
+    """
     shapes = tuple(tuple(p.support.unconstrained_shape(p.shape)) for p in bound.parameters)
+    refuse_more_than_memory(sum(math.prod(shape) for shape in shapes))
     names = [name for p, shape in zip(bound.parameters, shapes, strict=True) for name in entry_names(p.name, shape)]
     return Layout(
         bound.parameters,
@@ -181,6 +187,19 @@ def layout(bound: BoundModel) -> Layout:
         tuple(math.prod(shape) for shape in shapes),
         tuple(names),
     )
+
+
+BYTES = 200
+"""Of a parameter: its name, a draw, and what a sampler and its results make of it."""
+
+
+def refuse_more_than_memory(count: int) -> None:
+    """Refuse more parameters than fit into the memory of this machine."""
+    if count * BYTES > memory():
+        raise UsageError(
+            f"the model has {count:,} parameters: they take more than the {memory() / 1e9:.1f} GB of this machine; see "
+            "the sizes among the data"
+        )
 
 
 def entry_names(name: str, shape: tuple[int, ...]) -> list[str]:

@@ -210,6 +210,8 @@ class SelfCheck:
         if error is not None:
             place = raised_at(self.density.function, error)
             return f"plain Python raises {_named(error)}" + (f" at line {place.line}" if place else "")
+        if self._is_cut_off(self._points[-1]):
+            return "a loop takes more than max_loop_iterations where it was looked at"
         return f"the log density is not finite at {len(self._points)} starting point" + "s" * (len(self._points) > 1)
 
     def _judge(self, point: Candidate, compiled: float) -> str:
@@ -222,9 +224,14 @@ class SelfCheck:
             return "differs"
         if not math.isfinite(plain.value):
             return "differs" if finite and not math.isnan(plain.value) else "nothing"
-        if not finite and self.density.dtype != np.float64:
-            return "nothing"  # numbers too large for the precision that was asked for
+        if not finite and (self.density.dtype != np.float64 or self._is_cut_off(point)):
+            return "nothing"  # numbers too large for the precision that was asked for, or a loop longer than it may be
         return "agrees" if finite and self._close(point, compiled) else "differs"
+
+    def _is_cut_off(self, point: Candidate) -> bool:
+        """Whether a loop takes more iterations than it may."""
+        culprit = self.density.culprit(point.x, backward=False)
+        return culprit is not None and culprit.endless
 
     def _close(self, point: Candidate, compiled: float) -> bool:
         """Whether two finite values differ by rounding alone.

@@ -61,6 +61,24 @@ def test_damage_is_named(gradmc: Gradmc, out: Path, tmp_path: Path, name: str) -
         assert not table.exists()
 
 
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_kept_summary_is_not_that_of_damaged_draws(
+    gradmc: Gradmc, finished: Path, tmp_path: Path, damage: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    assert gradmc("summary", run).code == 0
+    file = run / "draws.zarr" / DRAWN[0]
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    for command in ("summary", "diagnose", "resume"):
+        result = gradmc(command, run)
+        assert result.code == 5, (command, result.err)
+        assert DRAWN[0] in result.err
+
+
 @pytest.mark.parametrize("name", FATAL)
 def test_damage_is_named_by_every_command(gradmc: Gradmc, out: Path, name: str) -> None:
     file = out / name

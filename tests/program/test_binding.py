@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradmc as gm
-from gradmc.errors import DataError
+from gradmc.errors import DataError, UsageError
 from gradmc.program.data import Data
 from gradmc.program.exact import plain_data
 from gradmc.program.model import model
@@ -312,3 +312,13 @@ def test_a_size_must_agree_with_the_data_and_be_a_whole_number() -> None:
     for wrong in (2.0, True, -1, "three", [[1]]):
         with pytest.raises(DataError, match="'J' is a dimension: expected its size, a whole number"):
             effects.bind({"J": wrong})
+
+
+@pytest.mark.parametrize("size", [10**12, 10**9])
+def test_more_parameters_than_fit_into_memory_are_refused(size: int) -> None:
+    @gm.model
+    def many(a: Real["K"], *, K: int):
+        return -0.5 * np.sum(a**2)
+
+    with pytest.raises(UsageError, match=f"the model has {size:,} parameters"):
+        gm.density(many, {"K": size})

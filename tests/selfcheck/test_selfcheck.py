@@ -1,5 +1,6 @@
 """The self-check of healthy densities: it agrees, at the right point, and where rounding is all that differs."""
 
+import math
 from typing import Any
 
 import jax
@@ -73,6 +74,21 @@ def test_goes_on_to_a_finite_point() -> None:
     assert outcome_of(gm.density(half, {"low": 3.0}), seed=seed).value == "agrees"
     nowhere = outcome_of(gm.density(half, {"low": 1e9}), seed=seed)
     assert nowhere.value == "unchecked: the log density is not finite at 20 starting points"
+
+
+@gm.model
+def until_it_is_small(k: Positive):
+    x = 1.0
+    while x > 1e-3:
+        x = x * math.exp(-k)
+    return normal(k, 0.0, 1.0) - x
+
+
+def test_a_loop_that_is_cut_off_is_no_difference() -> None:
+    density = gm.density(until_it_is_small, max_loop_iterations=4)
+    found = outcome_of(density, initial=[np.log([0.1])])
+    assert found.value == "unchecked: a loop takes more than max_loop_iterations where it was looked at"
+    assert outcome_of(density, initial=[np.log([3.0])]).value == "agrees"
 
 
 def test_rounding_of_a_sum_that_cancels_is_no_difference() -> None:

@@ -931,15 +931,15 @@ def namesake(a):
 
 
 @refused(
-    "numpy's out= argument",
+    "numpy's out= with where=",
     X,
-    line="np.exp(theta, out=out)",
+    line="np.exp(theta, out=out, where=X > 0)",
     message="numpy.exp(out=...) cannot be compiled",
     remedy="Assign the result: out[:] = ...",
 )
-def with_out(theta):
+def with_out_and_where(theta):
     out = np.zeros(10)
-    np.exp(theta, out=out)
+    np.exp(theta, out=out, where=X > 0)
     return out.sum()
 
 

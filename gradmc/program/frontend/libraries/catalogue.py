@@ -13,7 +13,7 @@ from gradmc.program.frontend.libraries import registry, scipy_stats
 from gradmc.program.frontend.libraries.evaluated import Evaluated
 
 LIBRARIES = (
-    "math", "cmath", "statistics",
+    "math", "cmath", "statistics", "bisect",
     "numpy", "numpy.linalg", "numpy.fft", "numpy.emath", "numpy.polynomial", "numpy.polynomial.polynomial",
     "numpy.polynomial.chebyshev", "numpy.polynomial.hermite", "numpy.polynomial.hermite_e",
     "numpy.polynomial.laguerre", "numpy.polynomial.legendre",
