@@ -171,6 +171,28 @@ def test_few_iterations_do_not_warn_but_are_told() -> None:
     assert loop.source.line == many_kinds.__code__.co_firstlineno + 2
 
 
+def run_lengths(hazard, spread, *, y):
+    """Change points as the data come (Adams & MacKay 2007): the lists have one item more in each iteration."""
+    weights, means, lp = [1.0], [0.0], 0.0
+    for v in y:
+        likely = [math.exp(-0.5 * ((v - m) / spread) ** 2) / spread for m in means]
+        growth = [w * p * (1 - hazard) for w, p in zip(weights, likely, strict=True)]
+        change = sum(w * p * hazard for w, p in zip(weights, likely, strict=True))
+        weights = [change, *growth]
+        total = sum(weights)
+        lp += math.log(total)
+        weights = [w / total for w in weights]
+        means = [0.0] + [0.7 * m + 0.3 * v for m in means]
+    return lp
+
+
+@pytest.mark.filterwarnings("ignore::gradmc.program.compiler.UnrolledLoopWarning")
+def test_lists_that_are_short_only_at_first_do_not_count_for_every_iteration() -> None:
+    y = [float(v) for v in np.random.default_rng(20260101).normal(size=30)]
+    value = evaluate(run_lengths, (0.1, 1.2), {"y": y})[0]
+    assert float(value) == pytest.approx(run_lengths(0.1, 1.2, y=y))
+
+
 def by_name(a, *, x):
     table = {0: 1.0, 1: 2.0, 2: 3.0}
     lp = 0.0

@@ -37,6 +37,7 @@ class Evaluation(ABC):
     Attributes:
         heap: arrays and lists that the program changes in place.
         copies: product of the trip counts of the loops being unrolled around the present line.
+        around: the innermost of these loops (`unrolling.Unrolled`).
         tables: by identity, traced whole numbers and what they are in every iteration (`tables`).
         pending: traced whole numbers that depend on numbers carried by loops, and on which.
         demands: carried numbers (loop, leaf) whose tables are wanted.
@@ -72,6 +73,7 @@ class Evaluation(ABC):
 
     heap: "Heap" = field(init=False)
     copies: int = 1
+    around: Any = None
     traced: int = 0
     python_loops: list[Any] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)

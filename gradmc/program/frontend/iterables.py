@@ -207,6 +207,24 @@ def advancing(ev: Evaluation, source: Any) -> Any:
     return source
 
 
+def of_few(ev: Evaluation, source: Any) -> bool:
+    """Whether it is a list or tuple of few items, or something made of one."""
+    match source:
+        case Enumerated() | Reversed():
+            return of_few(ev, source.source)
+        case Zipped() | Mapped():
+            return any(of_few(ev, one) for one in source.sources)
+    content = ev.heap.content(source) if isinstance(source, list) else source
+    length = (
+        content.length()
+        if isinstance(content, Listing)
+        else len(content)
+        if isinstance(content, list | tuple)
+        else None
+    )
+    return isinstance(length, int) and length <= LONG_LIST
+
+
 def rollable(ev: Evaluation, source: Any) -> Rollable | None:
     """The source by index, if it has one form for every index."""
     source = source if isinstance(source, Selected) and source.length is not None else nullable.used(ev, source)

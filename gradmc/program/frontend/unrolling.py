@@ -12,7 +12,7 @@ from gradmc.errors import ProgramError, SourceLocation
 from gradmc.program import marks
 from gradmc.program.frontend import complaints, marking, user_line
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import LONG_LIST, Rollable, iterate
+from gradmc.program.frontend.iterables import Rollable, iterate, of_few
 from gradmc.program.frontend.values import ALIKE, CannotRoll, is_traced
 
 QUIET = 32
@@ -58,39 +58,47 @@ class Unrolled:
         why: why the loop is not traced once.
         copies: how often its body will be copied, at least.
         remedy: what to do if that is too often.
+        few: whether it runs over a list of few items, which may be longer when the loop around it comes here again.
     """
 
     ev: Evaluation
     why: str
     copies: int = 1
     remedy: str = REMEDY
+    few: bool = False
     trips: int = 0
     busy: int = 0
+    inside: dict[SourceLocation | None, int] = field(default_factory=dict)
     made: list[marks.Marks] = field(default_factory=list)
 
     def iteration(self, body: Callable[[], object]) -> None:
         """Run the body once."""
-        traced, copies = self.ev.traced, self.ev.copies
-        self.ev.copies = copies * max(self.copies, 1)
+        traced, copies, around = self.ev.traced, self.ev.copies, self.ev.around
+        self.ev.copies, self.ev.around = copies * max(self.copies, 1), self
         listening = marks.collector.get() is not None
         try:
             with marks.collecting() if listening else nullcontext(marks.Marks()) as made:
                 body()
         finally:
-            self.ev.copies = copies
+            self.ev.copies, self.ev.around = copies, around
         self.made.append(made)
         self.trips += 1
         if self.ev.traced > traced and self.why not in (SHORT, DATA, FIRST):
             self.busy += 1
-            self._watch(copies)
+            self._watch(copies, around)
 
-    def _watch(self, copies: int) -> None:
+    def _watch(self, copies: int, around: "Unrolled | None") -> None:
         if self.busy == QUIET + 1:
             user_line.warn(
                 f"this loop is unrolled, since {self.why}; compile time grows with its length",
                 UnrolledLoopWarning,
             )
-        if self.busy * copies > LIMIT:
+        count = self.busy * copies
+        if self.few and around is not None:
+            here = user_line.here()
+            around.inside[here] = around.inside.get(here, 0) + 1
+            count = around.inside[here] * (copies // max(around.copies, 1))
+        if count > LIMIT:
             raise ProgramError(
                 f"this loop cannot be compiled: {self.why}, and it has more than {LIMIT} iterations",
                 location=user_line.here(),
@@ -147,9 +155,9 @@ def begun(ev: Evaluation, source: Rollable, body: Callable[[Any], object], ended
 def unlike(ev: Evaluation, source: Any, body: Callable[[Any], object], ended: Callable[[], Any] | None) -> None:
     """Run a loop over a few items, or over things that have no common form: a list of strings, a dict, a generator."""
     kind = type(source).__name__
-    few = isinstance(source, list | tuple) and len(source) <= LONG_LIST
+    few = of_few(ev, source)
     why = f"it runs over a {kind} of few items" if few else f"its items (of a {kind}) have no common form"
-    run(ev, iterate(ev, source), body, ended, Unrolled(ev, why))
+    run(ev, iterate(ev, source), body, ended, Unrolled(ev, why, few=few))
 
 
 def instead(
