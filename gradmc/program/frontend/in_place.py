@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.exact import is_hashable
-from gradmc.program.frontend import dicts
+from gradmc.program.frontend import dicts, lasting
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.stores import replace
 from gradmc.program.frontend.values import CannotRoll, any_traced, is_array
 
-NEVER = ("math", "cmath", "statistics", "jax", "builtins", "itertools", "fractions", "decimal")
+NEVER = ("math", "cmath", "statistics", "jax", "builtins", "itertools", "fractions", "decimal", "gradmc", "numpyro")
 """Modules whose functions change nothing that they are given."""
 ARRAYS = ("numpy", "scipy")
 """Modules whose functions change nothing but arrays, and those only where they are told to."""
@@ -61,11 +61,11 @@ def followed(ev: Evaluation, function: Any, args: Iterable[Any], told: Iterable[
         return _kept_in_order(ev, function, args, dict(zip(reversed([*told]), reversed(args), strict=False)))
     if not ev.heap.frames or not _may_change(function, args, told):
         return call()
-    watched = [(owner, content, _copy(content)) for owner, content in _contents(ev, args)]
+    watched = [(owner, content, content.copy()) for owner, content in _contents(ev, args)]
     result = call()
     for owner, content, before in watched:
         if _differ(content, before):
-            now = _copy(content)
+            now = content.copy()
             _put_back(content, before)
             _store(ev, owner, now)
             result = owner if result is content else result
@@ -90,6 +90,7 @@ def into(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any], cal
         raise TypeError(f"Cannot cast output from {result.dtype} to {content.dtype} with casting rule 'same_kind'")
     if np.broadcast_shapes(result.shape, content.shape) != content.shape:
         raise ValueError(f"an output of shape {content.shape} cannot take a result of shape {result.shape}")
+    lasting.refuse(ev, out, result)
     replace(ev, out, jnp.broadcast_to(result, content.shape).astype(content.dtype))
     return out
 
@@ -105,6 +106,8 @@ def _kept_in_order(ev: Evaluation, function: Any, args: list[Any], named: dict[s
     if ev.heap.frames:
         _store(ev, owner, now)
     else:
+        lasting.refuse(ev, owner, others)
+        ev.heap.note_change(owner)
         content[:] = now
     return result
 
@@ -140,10 +143,6 @@ def _contents(ev: Evaluation, args: list[Any]) -> list[tuple[Any, Any]]:
     ]
 
 
-def _copy(content: Any) -> Any:
-    return content.copy()
-
-
 def _differ(now: Any, before: Any) -> bool:
     if isinstance(now, np.ndarray):
         return now.tobytes() != before.tobytes()
@@ -163,6 +162,7 @@ def _put_back(content: Any, before: Any) -> None:
 
 
 def _store(ev: Evaluation, owner: Any, now: Any) -> None:
+    lasting.refuse(ev, owner, now)
     if isinstance(owner, dict):
         with dicts.changed(ev, owner) as content:
             _put_back(content, now)
