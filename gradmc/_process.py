@@ -8,8 +8,6 @@ import math
 import os
 import sys
 
-from gradmc.errors import UsageError
-
 OF_XLA = "tf_XLA"
 """How the names of its threads begin."""
 
@@ -27,6 +25,8 @@ def use_jax() -> None:
     """
     global _used
     if _forked:
+        from gradmc.errors import UsageError
+
         raise UsageError(
             "this process was forked from one that had used JAX, whose threads a fork does not copy: it would hang. "
             "Start processes by 'spawn' (multiprocessing.get_context('spawn')) or 'forkserver', or fork before the "
@@ -42,6 +42,8 @@ def _refuse_hindrances() -> None:
     """Settings of JAX for finding errors in programs written for it, with which a loop compiler cannot work."""
     import jax
 
+    from gradmc.errors import UsageError
+
     for setting, hindrance in (
         ("jax_disable_jit", "JAX compiles nothing"),
         ("jax_check_tracer_leaks", "JAX takes every value that a compiler keeps for a leak"),
@@ -52,6 +54,8 @@ def _refuse_hindrances() -> None:
 
 def _find_devices() -> None:
     import jax
+
+    from gradmc.errors import UsageError
 
     try:
         jax.devices()
