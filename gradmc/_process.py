@@ -7,6 +7,7 @@ threads that are gone waits for ever.
 import math
 import os
 import sys
+from contextlib import suppress
 
 OF_XLA = "tf_XLA"
 """How the names of its threads begin."""
@@ -77,15 +78,16 @@ def _has_threads_of_jax() -> bool:
     """Whether JAX works in this process already, as its threads tell; never where the system does not."""
     if "jaxlib" not in sys.modules:
         return False
-    try:
+    with suppress(OSError):
         return any(_name(thread).startswith(OF_XLA) for thread in os.listdir("/proc/self/task"))
-    except OSError:
-        return False
+    return False
 
 
 def _name(thread: str) -> str:
-    with open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
+    """The name of a thread; empty if it has ended meanwhile."""
+    with suppress(OSError), open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
         return file.read()
+    return ""
 
 
 def _after_fork() -> None:

@@ -39,6 +39,7 @@ KEEPING_ORDER = frozenset(
         bisect.insort_left,
     ]
 )
+"""Functions that keep a list in order, as they find it."""
 CHANGE = "a list is kept in order by heapq or bisect, and what is in it is not known while compiling"
 REMEDY = "Keep data in order so, numbers or tuples of numbers; for what depends on parameters take sorted, min or max."
 
