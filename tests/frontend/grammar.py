@@ -288,11 +288,11 @@ def ending(s: Scope) -> list[str]:
             return [last]
 
 
-def compiled(text: str, name: str = "<random program>") -> Callable[..., Any]:
-    """The function of a program, its source where the loop compiler finds it."""
+def compiled(text: str, name: str = "<random program>", around: dict[str, Any] | None = None) -> Callable[..., Any]:
+    """The function of a program, its source where the loop compiler finds it; `around`: more that it can use."""
     lines = text.splitlines(keepends=True)
     linecache.cache[name] = (len(text), None, lines, name)
-    scope: dict[str, Any] = {"__name__": "random_program"}
+    scope: dict[str, Any] = {**(around or {}), "__name__": "random_program"}
     exec(compile(text, name, "exec"), scope)
     return scope["program"]
 

@@ -23,7 +23,7 @@ def check(number: int) -> None:
     agree(fn, args, data, differences=False, data_as_arguments=number % 2 == 1)
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", [*range(12), 275])
 def test_some_programs(number: int) -> None:
     check(number)
 

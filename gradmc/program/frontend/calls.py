@@ -5,6 +5,7 @@ that are methods in other words (`methods`), classes of the user's, everything e
 """
 
 import copy
+import dataclasses
 import functools
 import operator
 from collections.abc import Callable
@@ -123,6 +124,8 @@ def _hashable(function: Any) -> bool:
 REFLECTING: dict[Any, Callable[..., Any]] = {
     copy.copy: copying.shallow,
     copy.deepcopy: copying.deep,
+    dataclasses.asdict: copying.as_dict,
+    dataclasses.astuple: copying.as_tuple,
     vars: lambda ev, owner: attribute(ev, owner, "__dict__"),
     **VIEWS,
     getattr: get_attribute,

@@ -51,7 +51,7 @@ def users_function(ev: Evaluation, function: Any) -> Callable[..., Any] | None:
 def users_initialiser(ev: Evaluation, kind: type) -> Callable[..., Any] | None:
     """The converted `__init__` of a class that the user wrote, if that is all there is to making an object of it."""
     initialise = kind.__init__
-    plain = type(kind) is type and kind.__new__ is object.__new__
+    plain = type(kind).__call__ is type.__call__ and kind.__new__ is object.__new__
     if not plain or not isinstance(initialise, FunctionType) or initialise.__code__.co_filename == "<string>":
         return None
     return users_function(ev, initialise)

@@ -1,11 +1,13 @@
-"""`copy.copy` and `copy.deepcopy`: of what lists, dicts, arrays and objects hold now."""
+"""`copy.copy`, `copy.deepcopy`, `dataclasses.asdict`: of what lists, dicts, arrays and objects hold now."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from gradmc.program.frontend import dicts, operators
+from gradmc.program.frontend.attributes import attribute
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
 from gradmc.program.frontend.library_calls import library
@@ -39,6 +41,31 @@ def deep(ev: Evaluation, value: Any) -> Any:
         return made[id(value)][1]
 
     return copied(value)
+
+
+def as_dict(ev: Evaluation, value: Any, *, dict_factory: Any = dict) -> Any:
+    """`dataclasses.asdict(value)`."""
+    return _fields_apart(ev, value, lambda items: operators.made(ev, ev.call(dict_factory, items)))
+
+
+def as_tuple(ev: Evaluation, value: Any, *, tuple_factory: Any = tuple) -> Any:
+    """`dataclasses.astuple(value)`."""
+    return _fields_apart(ev, value, lambda items: ev.call(tuple_factory, [item for _, item in items]))
+
+
+def _fields_apart(ev: Evaluation, value: Any, make: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    """What `make` makes of the names and values of a dataclass, also of those inside of it; all else is copied."""
+
+    def apart(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = [field.name for field in dataclasses.fields(value)]
+            return make([(name, apart(attribute(ev, value, name))) for name in fields])
+        held = operators.content(ev, value) if isinstance(value, TOKENS) else value
+        return _deep(ev, value, apart) if type(held) in (list, dict, tuple) else deep(ev, value)
+
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise TypeError("asdict() and astuple() should be called on dataclass instances")
+    return apart(value)
 
 
 def _deep(ev: Evaluation, value: Any, copied: Callable[[Any], Any]) -> Any:

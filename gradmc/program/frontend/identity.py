@@ -22,8 +22,9 @@ object. `settle` finds the cases in which it is not, at the end of a body:
         old = new                            old -> B, new -> B   iteration is peeled, then both are one content
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CellType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ import numpy as np
 from gradmc.program.frontend.body_exit import BodyExit
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import ALIKE, CannotRoll, Nullable, is_array
+from gradmc.program.frontend.whereabouts import Items, Place, Whereabouts
 
 if TYPE_CHECKING:
     from gradmc.program.frontend.heap import Heap
@@ -112,8 +114,36 @@ def objects_in(token: Any, content: Any, heap: "Heap") -> Iterator[Any]:
         yield from may_all_be(inner, heap)
 
 
-type Place = int | tuple[str, int]
-"""Where a loop carries a value: a variable by its number, or ("token", id) for the content of one."""
+def relabelled(value: Any, old: dict[int, Any], heap: "Heap") -> Any:
+    """A value with other objects, at any depth, in place of those given by their ids."""
+    if id(value) in old:
+        return old[id(value)]
+    if isinstance(value, Nullable):
+        return replace(value, value=relabelled(value.value, old, heap))
+    content = heap.peek(value)
+    new = relabelled_inside(content, old, heap)
+    if new is content:
+        return value
+    if isinstance(value, tuple):
+        return new
+    heap.write(value, new)
+    return value
+
+
+def relabelled_inside(content: Any, old: dict[int, Any], heap: "Heap") -> Any:
+    """A content with other objects in place of some; the content itself if none is in it."""
+    if not old or not isinstance(content, list | tuple | dict):
+        return content
+    items = list(content.values() if isinstance(content, dict) else content)
+    new = [item if type(item) in PLAIN else relabelled(item, old, heap) for item in items]
+    if all(a is b for a, b in zip(items, new, strict=True)):
+        return content
+    if isinstance(content, dict):
+        made = copy.copy(content)
+        made.update(zip(content, new, strict=True))
+        return made
+    return type(content)(*new) if hasattr(content, "_fields") else type(content)(new)
+
 
 type At = tuple[Place, tuple[int, int]]
 """A place, which of the objects there it is, and of how many."""
@@ -150,29 +180,37 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Moved:
+    """An object from before the loop that a place holds after it, another one with each iteration.
+
+    Attributes:
+        at: the place.
+        was: the object.
+        stored: whether the loop stores into such objects.
+    """
+
+    at: At
+    was: Any
+    stored: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Identities:
-    """Which objects variables hold after a loop.
+    """Which objects places hold after a loop.
 
     Attributes:
         after: for variables by number, the object in place of a new one.
-        moved: for variables by number, the variable whose object it holds one iteration later.
-        lost: variables whose object before the loop has changed in a way that is not known.
+        moved: objects that go round.
+        lost: objects from before the loop that have changed in a way that is not known.
         shared: places that hold one object from one iteration to the next, which some of them change.
         held: what several places hold after the loop, or one from before it.
     """
 
     after: dict[int, Any] = field(default_factory=dict)
-    moved: dict[int, int] = field(default_factory=dict)
-    lost: tuple[int, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    lost: tuple[Any, ...] = ()
     shared: tuple[Shared, ...] = ()
     held: tuple[Held, ...] = ()
-
-    def source(self, k: int, n: int) -> int:
-        """The variable whose object before the loop variable `k` holds after `n` iterations."""
-        cycle = [k]
-        while (before := self.moved[cycle[-1]]) != k:
-            cycle.append(before)
-        return cycle[n % len(cycle)]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -184,17 +222,19 @@ class End:
         seen: the variables at the beginning of the body.
         outcome: what the body left; its frame is still open.
         tokens: objects from outside that the loop changes.
-        items: the arrays and lists that are in each variable and in each of these at the beginning of the body.
+        items: the arrays and lists that are in each variable and in each of these.
         heap: contents of objects.
-        peeled: how many iterations have been run by themselves; None if that is not possible.
+        iterations: how many iterations there are, if that is known.
+        peeled: how many more have been run by themselves; None if that is not possible.
     """
 
     entry: Sequence[Any]
     seen: Sequence[Any]
     outcome: BodyExit
     tokens: dict[int, Any]
-    items: dict[Place, list[Any]]
+    items: dict[Place, Items]
     heap: "Heap"
+    iterations: int | None
     peeled: int | None
 
     def settle(self) -> Identities:
@@ -205,22 +245,50 @@ class End:
             CannotRoll: objects are shared in a way that contents do not tell.
         """
         after = self._from_outside()
-        came_from = self._moves()
-        cycles = {k for k in came_from if k in self._upstream(k, came_from)}
-        lost = []
-        for k in self._stored():
-            if k in cycles or not has_identity(self.entry[k]):
-                continue
-            # The object of before the loop is stored into while `k`, or a variable upstream of it, still holds it: in
-            # as many first iterations as there are variables upstream, and one more.
-            if self.peeled is None:
-                lost.append(k)
-            elif self.peeled <= len(self._upstream(k, came_from)):
-                raise shared_first()
-        self._check_parts()
+        where = Whereabouts(self.items, self._ends())
+        lost = self._lost(where)
+        self._check_parts(where)
         places, found = self._places()
         shared = self._shared(places, found)
-        return Identities(after, {k: came_from[k] for k in cycles}, tuple(lost), shared, self._held(places, found))
+        return Identities(after, self._moved(where), tuple(lost), shared, self._held(where, places, found))
+
+    def _ends(self) -> dict[Place, list[Any]]:
+        """The arrays and lists at each place at the end."""
+        contents = {id(t): c for t, c in self.outcome.written}
+        return {k: list(tokens(value, self.heap)) for k, value in enumerate(self.outcome.values)} | {
+            ("token", key): list(tokens_in(token, contents.get(key, self.heap.peek(token)), self.heap))
+            for key, token in self.tokens.items()
+        }
+
+    def _lost(self, where: Whereabouts) -> Iterator[Any]:
+        """The objects of before the loop that it stores into, of which it is not known when.
+
+        One is stored into while a slot, or one upstream of it, still holds it: in as many first iterations as there
+        are slots upstream, and one more.
+        """
+        for slot in where.stored(self._changed()):
+            round_it_goes = slot in where.cycles
+            if round_it_goes and self.iterations is not None:
+                continue
+            upstream = where.upstream(slot)
+            if self.peeled is None or round_it_goes:
+                yield from (where.was[s] for s in (slot, *upstream))
+            elif self.peeled <= len(upstream):
+                raise shared_first()
+
+    def _moved(self, where: Whereabouts) -> tuple[Moved, ...]:
+        """What goes round, where it is known for how long."""
+        if (n := self.iterations) is None:
+            return ()
+        stored = set(where.stored(self._changed()))
+        return tuple(
+            Moved(
+                (place, (k, len(self.items[place].now))),
+                where.was[where.source((place, k), n)],
+                not stored.isdisjoint(where.upstream((place, k))),
+            )
+            for place, k in where.cycles
+        )
 
     def _stored(self) -> list[int]:
         """The variables whose object at the beginning is stored into, and whose content alone is carried."""
@@ -236,7 +304,7 @@ class End:
     def _stored_in(self) -> set[Place]:
         """The places with an array or list that is stored into."""
         changed = self._changed()
-        return {place for place, items in self.items.items() if any(id(o) in changed for o in items)}
+        return {place for place, items in self.items.items() if any(id(o) in changed for o in items.now)}
 
     def _written(self) -> set[int]:
         return {id(token) for token, _ in self.outcome.written} | set(self.tokens)
@@ -257,24 +325,11 @@ class End:
                     raise shared_first()
         return found
 
-    def _moves(self) -> dict[int, int]:
-        """For variables that end with what one began with: which one."""
-        began = {id(v): k for k, v in enumerate(self.seen) if has_identity(v) and v is not self.entry[k]}
-        return {k: began[id(v)] for k, v in enumerate(self.outcome.values) if id(v) in began}
-
-    def _upstream(self, k: int, came_from: dict[int, int]) -> list[int]:
-        """The variables from which an object comes to `k`; longer than `came_from` if it goes round."""
-        path = []
-        while k in came_from and len(path) <= len(came_from):
-            k = came_from[k]
-            path.append(k)
-        return path
-
-    def _check_parts(self) -> None:
-        """Refuse that a variable ends as a part of what one began with, or perhaps as that, and this is stored into."""
-        stored = {id(self.seen[k]) for k in self._stored()}
-        for value in self.outcome.values if stored else ():
-            if any(id(o) in stored and o is not value for o in objects(value, self.heap)):
+    def _check_parts(self, where: Whereabouts) -> None:
+        """Refuse that a place ends with a part of an object that one began with, or perhaps with it, if it changes."""
+        stored = {id(where.now[slot]) for slot in where.stored(self._changed())}
+        for token in (t for end in self._ends().values() for t in end) if stored else ():
+            if any(id(o) in stored and o is not token for o in may_all_be(token, self.heap)):
                 raise shared_always()
 
     def _places(self) -> tuple[dict[int, list[At]], dict[int, Any]]:
@@ -291,19 +346,21 @@ class End:
         for k, value in enumerate(self.outcome.values):
             if value is not self.seen[k] or value is not self.entry[k]:
                 hold(objects(value, self.heap), k)
-        contents = {id(t): c for t, c in self.outcome.written}
-        for key, token in self.tokens.items():
-            content = contents.get(key, self.heap.peek(token))
-            hold(objects_in(token, content, self.heap), ("token", key))
+        for place, end in self._ends().items():
+            if not isinstance(place, int):
+                hold([o for token in end for o in may_all_be(token, self.heap)], place)
         return places, found
 
-    def _held(self, places: dict[int, list[At]], found: dict[int, Any]) -> tuple[Held, ...]:
+    def _held(self, where: Whereabouts, places: dict[int, list[At]], found: dict[int, Any]) -> tuple[Held, ...]:
         """What places after the loop have in common with each other, or with what there was before it."""
         before: dict[int, tuple[Any, ...]] = {}
         for entry, seen in zip(self.entry, self.seen, strict=True):
             was, now = list(objects(entry, self.heap)), list(objects(seen, self.heap))
             alike = len(was) == len(now)
             before |= {id(o): (was[n],) if alike else tuple(was) for n, o in enumerate(now)}
+        for slot, came_from in where.came_from.items():
+            was = [o for one in where.before(slot, self.iterations) for o in may_all_be(one, self.heap)]
+            before[id(where.now[came_from])] = tuple(was)
         held = []
         for key, at in places.items():
             if len(at) == 1:  # a variable that is the object itself: what it is after the loop is known
@@ -318,6 +375,7 @@ class End:
                 for k, end in enumerate(ends)
                 for n in range(len(end))
             ]
+            held += [Held(((place, (n, len(self.items[place].now))),), (was,)) for (place, n), was in where.was.items()]
         return tuple(held)
 
     def _shared(self, places: dict[int, list[At]], found: dict[int, Any]) -> tuple[Shared, ...]:

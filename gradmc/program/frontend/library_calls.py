@@ -33,6 +33,7 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
+from gradmc.program.frontend.kept import Kept
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
@@ -56,8 +57,9 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
 
 def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that takes no part of an array, nor columns."""
-    plain_args = tuple(present(ev, a) for a in args)
-    plain_kwargs = {k: present(ev, v) for k, v in kwargs.items()}
+    kept = Kept()
+    plain_args = tuple(present(ev, a, kept) for a in args)
+    plain_kwargs = {k: present(ev, v, kept) for k, v in kwargs.items()}
     if _is_jaxs(function):
         plain_args = tuple(callbacks.to_jax(ev, a) for a in plain_args)
         plain_kwargs = {k: callbacks.to_jax(ev, v) for k, v in plain_kwargs.items()}
@@ -79,7 +81,7 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
             if heavy.is_long(function):
                 heavy.mark(ev, computed)
             whose = getattr(function, "__module__", None) == "math"
-            return _of_its_own(ev, function, pythons.note(ev, computed, whose), args)
+            return _of_its_own(ev, function, pythons.note(ev, computed, whose), args, kwargs)
         if ev.attempts:
             risks.note(ev, function, plain_args, plain_kwargs, None)
     else:
@@ -88,18 +90,19 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
             return new(ev, at_once(function, *plain_args, **plain_kwargs), args)
         if getattr(function, "__module__", None) in ON_PYTHONS:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
-        return new(ev, exact.exactly(function, *plain_args, **plain_kwargs), args)
-    return new(ev, function(*plain_args, **plain_kwargs), args)
+        return new(ev, kept.restored(function, exact.exactly(function, *plain_args, **plain_kwargs)), args)
+    return new(ev, kept.restored(function, function(*plain_args, **plain_kwargs)), args)
 
 
 SAME = (np.asarray, np.asanyarray, np.ascontiguousarray, np.atleast_1d, np.real, np.require, np.float64)
 """Functions of numpy that return an array as it is, if it is as they are to make it."""
 
 
-def _of_its_own(ev: Evaluation, function: Any, result: Any, args: tuple) -> Any:
+def _of_its_own(ev: Evaluation, function: Any, result: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What a function of numpy returns: its argument where numpy does, and no other object that there was before."""
     content = ev.heap.content(args[0]) if args and is_array(args[0]) else None
-    if content is not None and function in SAME and result.shape == content.shape and result.dtype == content.dtype:
+    same = function in SAME or (function is np.array and not kwargs.get("copy", True))
+    if content is not None and same and result.shape == content.shape and result.dtype == content.dtype:
         return args[0]
     return new(ev, ev.heap.own(result, *args), ())
 
@@ -181,7 +184,7 @@ def fresh(ev: Evaluation, result: Any, args: tuple) -> Any:
     return result
 
 
-def present(ev: Evaluation, value: Any) -> Any:
+def present(ev: Evaluation, value: Any, kept: Kept | None = None) -> Any:
     """What a library function is to see: present contents, arrays for stacked lists, converted functions."""
     value = nullable.used(ev, value)
     if isinstance(value, Choice):
@@ -189,21 +192,27 @@ def present(ev: Evaluation, value: Any) -> Any:
     if isinstance(value, Generation):
         value = as_list(ev, value)
     if isinstance(value, TOKENS):
-        content = dicts.mapping(ev, ev.heap.content(value))
-        if isinstance(content, Listing):
-            return _whole(ev, content)
-        if isinstance(content, list):
-            new = [present(ev, v) for v in content]
-            return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
-        if type(content) is dict:
-            return {k: present(ev, v) for k, v in content.items()}
-        return tables.plain(ev, content)
+        content = _content(ev, value, kept)
+        return content if kept is None else kept.note(value, content)
     if type(value) is tuple:
-        seen = tuple(present(ev, v) for v in value)
+        seen = tuple(present(ev, v, kept) for v in value)
         return seen if any(a is not b for a, b in zip(seen, value, strict=True)) else value
     if isinstance(value, FunctionType):
         return users_function(ev, value) or value
     return value
+
+
+def _content(ev: Evaluation, token: Any, kept: Kept | None) -> Any:
+    """The present content of an array, list or dict, at any depth."""
+    content = dicts.mapping(ev, ev.heap.content(token))
+    if isinstance(content, Listing):
+        return _whole(ev, content)
+    if isinstance(content, list):
+        new = [present(ev, v, kept) for v in content]
+        return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
+    if type(content) is dict:
+        return {k: present(ev, v, kept) for k, v in content.items()}
+    return tables.plain(ev, content)
 
 
 def _whole(ev: Evaluation, content: Listing) -> Any:

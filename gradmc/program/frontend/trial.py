@@ -11,6 +11,7 @@ If the body needs to know more it raises `Again`, and the loop is traced anew (`
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import CellType
 from typing import Any
 
 import jax
@@ -27,13 +28,15 @@ from gradmc.program.frontend.heap import Fields, OneSided, Retry
 from gradmc.program.frontend.identity import (
     End,
     Identities,
+    Moved,
     Peel,
-    Place,
     Shared,
     has_identity,
     objects,
     objects_in,
     objects_inside,
+    relabelled,
+    relabelled_inside,
     same_variables,
     shared_always,
     shared_first,
@@ -46,6 +49,7 @@ from gradmc.program.frontend.loop_state import INTERNAL, LoopState, Statement
 from gradmc.program.frontend.slots import Reslot, Slots
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.values import CannotRoll, Guess, Guessed, Nullable, Slotted, Unbound, is_traced
+from gradmc.program.frontend.whereabouts import Items, Place
 from gradmc.program.middle.whole import exceeds
 
 IN_PYTHON = 1000
@@ -74,7 +78,7 @@ class Trial(LoopState):
         self.doubled: list[list] = []
         self.kept_in: list[tuple[list, int]] = []
         self.inside: set[int] = set()
-        self.items: dict[Place, list[Any]] = {}
+        self.items: dict[Place, Items] = {}
         self.marks: Any = None
         self.kinds: list[failing.Kinds] = []
         self.whose: list[bool | None] = []
@@ -171,25 +175,38 @@ class Trial(LoopState):
             if name in self.same or (isinstance(value, Unbound) and isinstance(before, Unbound)):
                 now.append(before)
             else:
-                now.append(self.heap.allocate(bodies.named(name, self._object(k, value))))
+                now.append(self.heap.allocate(bodies.named(name, self.identities.after.get(k, value))))
                 if self.whose[k] == pythons.of_result(self.ev, before):
                     pythons.note(self.ev, now[-1], self.whose[k])
-        for group in self.groups:
-            first = min(group, key=lambda k: k not in self.identities.moved)
-            for k in group:
+        for first, *others in self.groups:
+            for k in others:
                 now[k] = now[first]
-        bodies.put(self.loop.state, now)
         for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
             self.heap.write(token, self._after(token, value))
+        self._move(now)
+        bodies.put(self.loop.state, now)
         self._tie_after(now)
 
-    def _object(self, k: int, value: Any) -> Any:
-        """The object that variable `k` holds after the loop: a new one if nothing else is known."""
-        if k in self.identities.moved and self.iterations is not None:
-            before = self.entry[self.identities.source(k, self.iterations)]
-            stores.replace(self.ev, before, self.heap.peek(value))
-            return before
-        return self.identities.after.get(k, value)
+    def _move(self, now: list[Any]) -> None:
+        """Let objects of before the loop that places hold after it be those, with what they hold now."""
+        known: dict[int, Moved] = {}
+        contents: dict[int, Any] = {}
+        for moved in self.identities.moved:
+            at = self._which(*moved.at, now)
+            if len(at) > 1:
+                self.heap.aliases.invalidate(moved.was, shared_always)
+            elif at:
+                known[id(at[0])], contents[id(at[0])] = moved, self.heap.peek(at[0])
+        for key, moved in known.items():
+            if moved.stored:
+                stores.replace(self.ev, moved.was, contents[key])
+        old = {key: moved.was for key, moved in known.items()}
+        now[:] = [relabelled(value, old, self.heap) for value in now]
+        for token in self.tokens:
+            content = self._content_of(token)
+            inside = relabelled if isinstance(token, CellType) else relabelled_inside
+            if (new := inside(content, old, self.heap)) is not content:
+                self.heap.write(token, new)
 
     def _tie_after(self, now: Sequence[Any]) -> None:
         """Note which objects have a content that stands for another's."""
@@ -210,8 +227,8 @@ class Trial(LoopState):
             self._stack(before, value)
         for whole, k in self.kept_in:
             self.heap.aliases.copied(whole, objects(now[k], self.heap))
-        for k in self.identities.lost:
-            self.heap.aliases.invalidate(self.entry[k], shared_always)
+        for one in self.identities.lost:
+            self.heap.aliases.invalidate(one, shared_always)
 
     def _all_at(self, shared: Shared, variables: Sequence[Any]) -> list[Any]:
         return [o for place, which in shared.places for o in self._which(place, which, variables)]
@@ -228,9 +245,7 @@ class Trial(LoopState):
                 found += objects(variables[place], self.heap)
                 continue
             token = self.carry.tokens[place[1]]
-            names = self.carry.fields.get(id(token))
-            content = self.heap.peek(token) if names is None else self.heap.present_fields(token, names)
-            found += objects_in(token, content, self.heap)
+            found += objects_in(token, self._content_of(token), self.heap)
         return found
 
     def _for(self, *leaves: Any) -> tuple[Any, Any]:
@@ -274,9 +289,10 @@ class Trial(LoopState):
             self.seen = [bodies.named(n, v) for n, v in zip(self.names, seen, strict=True)]
             self._note_pythons()
             bodies.put(self.loop.state, self.seen)
+            before = {id(t): self._tokens_in(t) for t in self.tokens}
             for token, value in zip(self.tokens, values[len(self.names) :], strict=True):
                 self._begin_token(token, value, i)
-            self.items = self._items()
+            self.items = self._items(before)
             self._tie()
             self.inside = set(self.heap.aliases.inside)
 
@@ -309,13 +325,21 @@ class Trial(LoopState):
             if name not in self.carry.unsure:
                 pythons.note(self.ev, value, pythons.of_result(self.ev, before))
 
-    def _items(self) -> dict[Place, list[Any]]:
-        """The arrays and lists in what is carried."""
-        variables = enumerate(zip(self.entry, self.seen, strict=True))
-        found: dict[Place, list[Any]] = {
-            k: list(tokens(now, self.heap)) for k, (was, now) in variables if now is not was
-        }
-        return found | {("token", id(t)): list(tokens_in(t, self.heap.peek(t), self.heap)) for t in self.tokens}
+    def _items(self, before: dict[int, list[Any]]) -> dict[Place, Items]:
+        """The arrays and lists in what is carried; `before`: in the content of tokens by their id, before the loop."""
+        found: dict[Place, Items] = {}
+        for k, (was, now) in enumerate(zip(self.entry, self.seen, strict=True)):
+            if now is not was:
+                itself = has_identity(was) and has_identity(now)
+                found[k] = Items(list(tokens(was, self.heap)), list(tokens(now, self.heap)), itself)
+        return found | {("token", id(t)): Items(before[id(t)], self._tokens_in(t)) for t in self.tokens}
+
+    def _tokens_in(self, token: Any) -> list[Any]:
+        return list(tokens_in(token, self._content_of(token), self.heap))
+
+    def _content_of(self, token: Any) -> Any:
+        names = self.carry.fields.get(id(token))
+        return self.heap.peek(token) if names is None else self.heap.present_fields(token, names)
 
     def _tie(self) -> None:
         """Note which of the copies that the body sees stand for one object."""
@@ -374,7 +398,9 @@ class Trial(LoopState):
 
     def leaving(self, outcome: BodyExit) -> list[Any]:
         """The carried leaves at the body's end."""
-        end = End(self.entry, self.seen, outcome, self.carry.tokens, self.items, self.heap, self.peeled)
+        end = End(
+            self.entry, self.seen, outcome, self.carry.tokens, self.items, self.heap, self.iterations, self.peeled
+        )
         self.identities = end.settle()
         self.groups = same_variables(outcome.values)
         out, new = Pack(self.ev), self.carry

@@ -50,6 +50,11 @@ class DeferredStore:
         """The axes along which the place, or whether there is a store, changes."""
         return union(self.indices if self.where is None else (*self.indices, self.where))
 
+    @property
+    def parts(self) -> tuple[Axis, ...]:
+        """The parts of loops, for which a branch is taken, in which it is made."""
+        return tuple(a for a in self.pending if a.within is not None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stores:
@@ -272,7 +277,8 @@ def _last(value: Value, axes: Sequence[Axis]) -> Value:
 
 def _in_step(entries: Sequence[DeferredStore]) -> bool:
     """Whether the stores are made in the same iterations of the same loops, one after the other in each."""
-    return all(e.own_axes == entries[0].own_axes and not e.conditional for e in entries)
+    first = entries[0]
+    return all(e.own_axes == first.own_axes and e.parts == first.parts and not e.conditional for e in entries)
 
 
 def _placed(base: Any, rows: Sequence[Any], places: Sequence[np.ndarray], *, ordered: bool) -> Any:
