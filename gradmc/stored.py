@@ -100,7 +100,13 @@ def refuse_occupied(run: RunDirectory, *, force: bool, resume: str, replace: str
 
 
 def execute(run: RunDirectory, manifest: dict[str, Any], task: Task, around: Surroundings, *, resume: bool) -> RunEnd:
-    """Compile, run, and leave everything on disk in good order; the caller holds the lock of the directory."""
+    """Compile, run, and leave everything on disk in good order; the caller holds the lock of the directory.
+
+    Raises:
+        ResumeError: the run to go on with has lost its draws.
+    """
+    if resume:
+        run.refuse_lost_draws()
     ledger, requests = Ledger(run, manifest), around.requests
     ledger.open(around.command, resume=resume, draws=task.work.settings.draws, chains=task.work.settings.chains)
     requests.close = ledger.close

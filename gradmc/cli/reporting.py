@@ -11,7 +11,7 @@ from typing import Any
 from gradmc.cli.options import Common
 from gradmc.cli.output import emit
 from gradmc.diagnostics import Diagnosis, Summary
-from gradmc.errors import ResumeError, UsageError
+from gradmc.errors import UsageError
 from gradmc.results.files import StorageError
 from gradmc.results.mirror import reading
 from gradmc.results.run_directory import RunDirectory
@@ -117,7 +117,8 @@ def assess(run: RunDirectory, without: tuple[int, ...] = ()) -> Assessment | Non
     kept = _kept(run, stamp)
     if kept is not None and not without:
         return kept
-    if stamp is None and run.read_manifest().get("status") not in COMPLETE:
+    if stamp is None:
+        run.refuse_lost_draws(complete=run.read_manifest().get("status") in COMPLETE)
         return None
     tree = without_chains(open_stored(run), without) if without else _read_stored(run)
     if "posterior" not in tree.children or tree["posterior"].sizes.get("draw", 0) == 0:
@@ -154,8 +155,7 @@ def _written(run: RunDirectory) -> str:
     from gradmc.results.manifest import run_of
 
     manifest = run.read_manifest()
-    if manifest.get("status") in COMPLETE and _stamp(run) is None:
-        raise ResumeError(f"{run.draws / 'zarr.json'} is gone; restore it, or start a new run")
+    run.refuse_lost_draws(complete=manifest.get("status") in COMPLETE)
     return run_of(manifest)
 
 

@@ -120,6 +120,16 @@ def refuse_foreign_checkpoints(directory: Path | str, *, run: str, chains: int) 
                 replace(checkpoint, path=path).refuse_other(run=run, chains=own)
 
 
+def tell_of_draws(directory: Path | str) -> bool:
+    """Whether checkpoints say that draws were stored before them; the first whole one is asked."""
+    names = sorted(Path(directory).glob("chain-*.checkpoint")) + sorted(Path(directory).glob("chain-*.previous"))
+    for path in names:
+        if (checkpoint := _read(path)) is not None:
+            noted = dict(checkpoint.meta.get("checksums") or {})
+            return any(count for stored in noted.values() for count, *_ in stored.values())
+    return False
+
+
 def _read(path: Path) -> Checkpoint | None:
     """The checkpoint in a file; None where there is none, or it is damaged."""
     try:

@@ -196,6 +196,18 @@ class RunDirectory:
             raise UsageError(f"no such {what}: {self.name}; expected the output directory of `gradmc sample`")
         self.read_manifest()
 
+    def refuse_lost_draws(self, *, complete: bool = False) -> None:
+        """Refuse a run whose draws were published, as is known of a `complete` one, and are no longer.
+
+        Raises:
+            ResumeError: the file that publishes them is gone.
+        """
+        from gradmc.results.checkpoint import tell_of_draws
+
+        published = self.draws / "zarr.json"
+        if not published.is_file() and (complete or tell_of_draws(self.state)):
+            raise ResumeError(f"{published} is gone; restore it, or start a new run")
+
     def note(self, event: str, **details: Any) -> None:
         """Append a line to the log."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(), "event": event, **details}, default=str)

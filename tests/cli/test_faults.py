@@ -281,6 +281,21 @@ def test_a_damaged_checkpoint_falls_back(server: Server, reference: Reference, t
     assert_same_run(reference.out, out)
 
 
+def test_draws_that_are_gone_are_named(server: Server, reference: Reference, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    begin_and_stop(server, reference, out, signal.SIGKILL)
+    published = out / "draws.zarr" / "zarr.json"
+    content = published.read_bytes()
+    published.unlink()
+    for command in ("resume", "summary", "diagnose", "report"):
+        result = server(command, out)
+        assert result["code"] == 5, (command, result["err"])
+        assert f"{published} is gone" in result["err"], command
+    published.write_bytes(content)
+    assert server("resume", out, "--progress=none")["code"] == 0
+    assert_same_run(reference.out, out)
+
+
 def test_only_one_of_two_processes_resumes(server: Server, reference: Reference, tmp_path: Path) -> None:
     out = tmp_path / "out"
     begin_and_stop(server, reference, out, signal.SIGTERM)
