@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gradmc._process import use_jax
 from gradmc.arguments import check_whole
 from gradmc.density import Precision
 from gradmc.density.base import dtype_of
@@ -209,7 +210,12 @@ class Many:
     interrupted: bool = False
 
     def complete(self, given: Any) -> Any:
-        """Make the fits that are still to be made, and give the stack of all."""
+        """Make the fits that are still to be made, and give the stack of all.
+
+        Raises:
+            UsageError: JAX cannot be used in this process; other arguments are wrong (`executor_of`).
+        """
+        use_jax()
         executor = executor_of(given)
         padding = self._padding()
         self.work = replace(self.work, reals=self._reals(padding), padding=padding)
@@ -264,7 +270,7 @@ class Many:
             if self.place is None:
                 so_far.kept[name] = fit
             else:
-                self.place.write(files[name], fit.encoded())
+                self.place.write(files[name], fit.encoded(files[name]))
             self.told(name, "done")
 
     def _padding(self) -> Padding | None:
@@ -313,7 +319,7 @@ class Many:
 
     def _read(self, file: str) -> Fit | None:
         assert self.place is not None
-        return Fit.decoded(self.place.read(file))
+        return Fit.decoded(self.place.read(file), file)
 
     def _sorted(self, outline: Outline) -> Outline:
         """In the order of the data sets."""

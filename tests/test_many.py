@@ -127,6 +127,10 @@ def test_a_damaged_fit_is_made_again(fitted: tuple[Path, Any, int], tmp_path: Pa
     file.write_bytes(file.read_bytes()[:-7])
     assert many(data, output=tmp_path, executor=engine)["posterior"].ds.load().equals(first)
     assert engine.count == 3
+    one, other = sorted((tmp_path / "fits").iterdir())
+    other.write_bytes(one.read_bytes())  # whole, and that of another data set
+    assert many(data, output=tmp_path, executor=engine)["posterior"].ds.load().equals(first)
+    assert engine.count == 4
 
 
 def test_the_same_in_memory_and_at_an_address(fitted: tuple[Path, Any, int]) -> None:

@@ -56,17 +56,17 @@ class Fit:
             coords |= {f"{group}/{axis}": plain_labels(values.values) for axis, values in node.coords.items()}
         return cls(arrays, dims, coords, dict(facts))
 
-    def encoded(self) -> bytes:
-        """As a file."""
+    def encoded(self, key: str) -> bytes:
+        """As a file; `key` tells it from all others."""
         labels = {f":{name}": values for name, values in self.coords.items()}
-        meta = {"dims": {name: list(axes) for name, axes in self.dims.items()}, "facts": self.facts}
+        meta = {"dims": {name: list(axes) for name, axes in self.dims.items()}, "facts": self.facts, "key": key}
         return encode({**self.arrays, **labels}, meta)
 
     @classmethod
-    def decoded(cls, content: bytes | None) -> "Fit | None":
-        """From a file; None where there is none, or it is damaged."""
+    def decoded(cls, content: bytes | None, key: str) -> "Fit | None":
+        """From a file; None where there is none, or it is damaged, or another one's."""
         read = None if content is None else decode(content)
-        if read is None or "dims" not in read.meta:
+        if read is None or read.meta.get("key") != key:
             return None
         arrays = {name: array for name, array in read.arrays.items() if not name.startswith(":")}
         coords = {name[1:]: array for name, array in read.arrays.items() if name.startswith(":")}

@@ -4,18 +4,19 @@ What a traced loop or branch sets stays on the heap of the evaluation (`Fields`)
 """
 
 import functools
+import inspect
 from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend import choices, frames, lasting, nullable, operators, partial
+from gradmc.program.frontend import choices, frames, lasting, nullable, operators, partial, special_methods
 from gradmc.program.frontend.array_methods import array_method, flat, member
 from gradmc.program.frontend.container_methods import is_shared
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.heap import TOKENS, Fields
+from gradmc.program.frontend.heap import TOKENS, Fields, set_as_it_is
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.subscripts import load
 from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, Unbound, is_array
@@ -39,9 +40,9 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
     if name == "real" and is_array(owner) and not np.iscomplexobj(owner):
         return owner
     if isinstance(owner, TOKENS):
-        owner = operators.content(ev, owner)
+        token, owner = owner, operators.content(ev, owner)
         if isinstance(owner, Listing):
-            return getattr([], name)
+            return getattr([] if type(token) is list else token, name)
     changed_fields = ev.heap.fields(owner)
     if name == "__dict__" and is_shared(ev, owner):
         return MappingProxyType({**vars(owner), **changed_fields})
@@ -54,7 +55,24 @@ def attribute(ev: Evaluation, owner: Any, name: str) -> Any:
         return getter(owner)
     if isinstance(found, functools.cached_property) and name not in vars(owner):
         return ev.call(found.func, owner)  # anew each time: it may be another in the loop or branch at hand
-    return member(owner, name) if isinstance(owner, np.ndarray | jax.Array) else getattr(owner, name)
+    if isinstance(owner, np.ndarray | jax.Array):
+        return member(owner, name)
+    return _found(ev, owner, name)
+
+
+def _found(ev: Evaluation, owner: Any, name: str) -> Any:
+    """An attribute of an object, by its class's descriptor or `__getattr__` where the user wrote one."""
+    descriptor = inspect.getattr_static(type(owner), name, None)
+    getter = special_methods.method_of(ev, descriptor, "__get__")
+    if getter is not None and (hasattr(type(descriptor), "__set__") or name not in vars(owner)):
+        return getter(owner, type(owner))
+    missing = special_methods.method_of(ev, owner, "__getattr__")
+    if missing is None:
+        return getattr(owner, name)
+    try:
+        return object.__getattribute__(owner, name)
+    except AttributeError:
+        return missing(name)
 
 
 def _unset(owner: Any, name: str) -> CannotRoll:
@@ -81,9 +99,24 @@ def set_attribute(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
     if isinstance(owner, Choice):
         raise CannotRoll(f"attribute {name!r} is set at a symbolic place", choices.REMEDY)
     lasting.refuse(ev, owner, value)
+    if (users := special_methods.method_of(ev, owner, "__setattr__")) is not None:
+        users(name, value)
+    else:
+        set_plainly(ev, owner, name, value)
+
+
+def set_plainly(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
+    """`object.__setattr__(owner, name, value)`."""
+    descriptor = inspect.getattr_static(type(owner), name, None)
+    if isinstance(descriptor, property) and descriptor.fset is not None:
+        ev.call(descriptor.fset, owner, value)
+        return
+    if (setter := special_methods.method_of(ev, descriptor, "__set__")) is not None:
+        setter(owner, value)
+        return
     heap = ev.heap
     if not is_shared(ev, owner):
-        setattr(owner, name, value)
+        set_as_it_is(owner, name, value)
     else:
         heap.write(owner, Fields({**heap.fields(owner), name: nullable.bound(ev, value)}))
 

@@ -21,6 +21,7 @@ from gradmc.program.frontend import (
     operators,
     ordering,
     pythons,
+    special_methods,
     stores,
     tables,
     text,
@@ -57,19 +58,21 @@ def _range(ev: Evaluation, *bounds: Any) -> Any:
 
 
 def _len(ev: Evaluation, value: Any) -> Any:
+    if (users := special_methods.method_of(ev, value, "__len__")) is not None:
+        return users()
     content = _content(ev, value)
     return content.length() if isinstance(content, Listing | Slots) else len(content)
 
 
 def _float(ev: Evaluation, value: Any = 0.0) -> Any:
-    value = _content(ev, value)
+    value = _content(ev, special_methods.number(ev, value, "__float__"))
     if not is_traced(value):
         return float(value)
     return pythons.note(ev, jnp.array(value.reshape(()), float), True)
 
 
 def _int(ev: Evaluation, value: Any = 0, *base: Any) -> Any:
-    value = _content(ev, value)
+    value = _content(ev, special_methods.number(ev, value, "__int__"))
     if not is_traced(value):
         return int(value, *base)
     return tables.apply(ev, pythons.note(ev, failing.whole(ev, value.reshape(())), True), np.int64, value)
@@ -80,11 +83,15 @@ def _bool(ev: Evaluation, value: Any = False) -> Any:
 
 
 def _abs(ev: Evaluation, value: Any) -> Any:
+    if (users := special_methods.method_of(ev, value, "__abs__")) is not None:
+        return users()
     value = _content(ev, value)
     return tables.apply(ev, pythons.note(ev, abs(value), pythons.of_result(ev, value)), np.abs, value)
 
 
 def _round(ev: Evaluation, value: Any, digits: int | None = None) -> Any:
+    if (users := special_methods.method_of(ev, value, "__round__")) is not None:
+        return users() if digits is None else users(digits)
     value = _content(ev, value)
     if not is_traced(value):
         return round(value) if digits is None else round(value, digits)
@@ -123,6 +130,13 @@ def _iter(ev: Evaluation, values: Any, *rest: Any) -> Any:
 
 
 def _next(ev: Evaluation, iterator: Any, *default: Any) -> Any:
+    if special_methods.method_of(ev, iterator, "__next__") is not None:
+        try:
+            return special_methods.following(ev, iterator)
+        except StopIteration:
+            if not default:
+                raise
+            return default[0]
     if not isinstance(iterator, Generation):
         return next(advancing(ev, iterator), *default)
     items = ev.heap.listing(as_list(ev, iterator))

@@ -31,16 +31,24 @@ from gradmc.program.frontend import (
     nullable,
     operators,
     partial,
+    special_methods,
     user_line,
 )
 from gradmc.program.frontend.array_methods import arranged, putmask, refuse_change
-from gradmc.program.frontend.attributes import attribute, delete_attribute, get_attribute, has_attribute, set_attribute
-from gradmc.program.frontend.container_methods import is_container
+from gradmc.program.frontend.attributes import (
+    attribute,
+    delete_attribute,
+    get_attribute,
+    has_attribute,
+    set_attribute,
+    set_plainly,
+)
+from gradmc.program.frontend.container_methods import is_container, list_method
 from gradmc.program.frontend.converting import users_function, users_initialiser
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import AGAIN_REMEDY, Once, taken
 from gradmc.program.frontend.library_calls import fresh, library
-from gradmc.program.frontend.methods import method
+from gradmc.program.frontend.methods import ITEMS, method
 from gradmc.program.frontend.numpy_views import VIEWS
 from gradmc.program.frontend.stores import delete_item, store
 from gradmc.program.frontend.subscripts import load
@@ -64,12 +72,20 @@ def call(ev: Evaluation, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         given = given if function in KEEPING else _taken(ev, function, given)
         made = operators.made(ev, handler(ev, *given, **kwargs))
         return ev.heap.allocate_object(made) if isinstance(made, Once) else made
+    if (managing := special_methods.of_generator(ev, function)) is not None:
+        return ev.heap.allocate_object(managing(*args, **kwargs))
     target = users_function(ev, function)
     if target is not None and isinstance(function, caches.CACHED):
         return fresh(ev, caches.called(ev, function, target, args, kwargs), args)
     if target is not None:
         return fresh(ev, target(*args, **kwargs), args)
+    if isinstance(function, MethodWrapperType) and function.__name__ == "__setattr__":
+        return set_plainly(ev, function.__self__, *args)
     bound = _as_method(function, args)
+    if bound is not None and bound[1] in ITEMS:
+        return ITEMS[bound[1]](ev, bound[0], *bound[2])
+    if bound is not None and isinstance(bound[0], list):
+        return list_method(ev, *bound, kwargs)
     if bound is not None:
         return method(ev, bound[0], bound[1], *bound[2], **kwargs)
     if isinstance(function, type) and (initialise := users_initialiser(ev, function)) is not None:
@@ -131,6 +147,7 @@ REFLECTING: dict[Any, Callable[..., Any]] = {
     getattr: get_attribute,
     hasattr: has_attribute,
     setattr: set_attribute,
+    object.__setattr__: set_plainly,
     delattr: delete_attribute,
     operator.setitem: store,
     operator.getitem: load,

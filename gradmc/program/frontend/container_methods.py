@@ -22,7 +22,7 @@ UNFOLLOWED = (set, collections.deque, bytearray)
 
 def is_container(value: Any) -> bool:
     """Whether a value is an array, or a container of Python's that can change."""
-    return type(value) is list or isinstance(value, (dict, np.ndarray, jax.Array, *UNFOLLOWED))
+    return isinstance(value, (list, dict, np.ndarray, jax.Array, *UNFOLLOWED))
 
 
 def is_shared(ev: Evaluation, owner: Any) -> bool:
@@ -88,7 +88,7 @@ def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dic
     if content is owner and (heap.owns(owner) or reads):
         if not reads:
             heap.note_change(owner)
-        return operators.made(ev, getattr(owner, name)(*args, **(kwargs or {})))
+        return operators.made(ev, getattr(list, name)(owner, *args, **(kwargs or {})))
     if name == "copy":
         return copied_list(ev, owner)
     listing = heap.listing(owner)

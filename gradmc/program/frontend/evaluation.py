@@ -124,6 +124,14 @@ class Evaluation(ABC):
         """The truth value of a value (`operators`)."""
 
     @abstractmethod
+    def compare(self, /, op: str, a: Any, b: Any) -> Any:
+        """`a op b` for one comparison (`operators`)."""
+
+    @abstractmethod
+    def attribute(self, /, owner: Any, name: str) -> Any:
+        """`owner.name` (`attributes`)."""
+
+    @abstractmethod
     def binary(self, /, op: str, a: Any, b: Any) -> Any:
         """`a op b` (`operators`)."""
 

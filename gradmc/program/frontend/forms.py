@@ -151,4 +151,4 @@ def _contain(ev: Evaluation, kind: type, keys: tuple, values: list[Any]) -> Any:
         return tuple(values)
     if kind is list:
         return ev.heap.allocate(values)
-    return kind(*values) if issubclass(kind, tuple) else kind(values)
+    return tuple.__new__(kind, values) if issubclass(kind, tuple) else kind(values)

@@ -178,7 +178,7 @@ class FunctionRewriter:
             case ast.FunctionDef():
                 return self._function(s)
             case ast.With():
-                items = [ast.withitem(new(i.context_expr), i.optional_vars) for i in s.items]
+                items = [ast.withitem(call_hook("managed", [new(i.context_expr)]), i.optional_vars) for i in s.items]
                 return [ast.With(items, self.block(s.body))]
             case ast.Try() | ast.TryStar():
                 return self._try(s)

@@ -4,7 +4,7 @@ If the body only appends, the items leave the loop stacked along its index (`aft
 (`h.append(a * h[t - 1])`), the list becomes a buffer of the final length and a count (`Growth`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,7 +16,9 @@ from gradmc.program.frontend import forms, operators, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.sometimes import Sometimes
-from gradmc.program.frontend.values import LEAF, AppendCount, CannotRoll, Form, Guess, blank
+from gradmc.program.frontend.values import LEAF, AppendCount, CannotRoll, Container, Fixed, Form, Guess, blank
+
+OBJECTS_REMEDY = "Keep numbers, tuples or dicts of numbers in the list, or let the loop have 200 iterations at most."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,18 @@ def taken(ev: Evaluation, item: Any) -> tuple[list, Item]:
         stack = value.stacked(ev)
         return list(stack.leaves), Item(stack.form, stack.count, len(stack.leaves), False)
     leaves, form = forms.apart(ev, value)
+    if any(id(one) in ev.heap.frames[-1].born for one in _fixed(form)):
+        raise CannotRoll("an object that every iteration makes anew is kept in a list", OBJECTS_REMEDY)
     return leaves, Item(form, 1, len(leaves), True, when)
+
+
+def _fixed(form: Form) -> Iterator[Any]:
+    """What is no number in a form."""
+    if isinstance(form, Fixed):
+        yield form.value
+    elif isinstance(form, Container):
+        for part in form.parts:
+            yield from _fixed(part)
 
 
 def after(ev: Evaluation, items: Sequence[Item], leaves: Sequence[Any], n: int, loop: int) -> Listing:

@@ -32,7 +32,7 @@ Which contents stand for one object is kept in `aliases`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from types import CellType
+from types import CellType, FunctionType
 from typing import Any
 
 import jax
@@ -96,7 +96,13 @@ class Fields(dict[str, Any]):
     def settle(self, owner: Any) -> None:
         """Change the object itself."""
         for name, value in self.items():
-            setattr(owner, name, value)
+            set_as_it_is(owner, name, value)
+
+
+def set_as_it_is(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute, whatever `__setattr__` the user has written."""
+    written = isinstance(type(owner).__setattr__, FunctionType)
+    (object.__setattr__ if written else setattr)(owner, name, value)
 
 
 def _field(owner: Any, name: str) -> Any:
@@ -359,7 +365,7 @@ class Heap:
             raise CannotRoll("a list inside of another list grows in the loop")
         if self.owns(token) and self.peek(token) is token and not isinstance(item, Listing | Sometimes):
             self.note_change(token)
-            token.append(item)
+            list.append(token, item)  # whatever a class derived from it has made of that
             return
         present = self.listing(token)
         loop = self.loop_around(token)

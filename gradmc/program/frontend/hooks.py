@@ -21,6 +21,7 @@ from gradmc.program.frontend import (
     methods,
     nullable,
     operators,
+    special_methods,
     stores,
     subscripts,
     text,
@@ -89,6 +90,7 @@ class Hooks(Evaluation):
     set_attribute = attributes.set_attribute
     subject = staticmethod(calls.subject)
     users_function = converting.users_function
+    managed = special_methods.managed
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program.frontend import choices, frames, nullable, operators, partial, subscripts, tables
+from gradmc.program.frontend import choices, frames, nullable, operators, partial, special_methods, subscripts, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing
 from gradmc.program.frontend.slots import Slots
@@ -152,7 +152,7 @@ def view(ev: Evaluation, owner: dict, name: str) -> Any:
 
 def iterate(ev: Evaluation, source: Any) -> Iterable[Any]:
     """The items, one after the other, in Python."""
-    source = taken(ev, nullable.used(ev, source))
+    source = special_methods.iterated(ev, taken(ev, nullable.used(ev, source)))
     if isinstance(source, Choice):
         return choices.parts(ev, source)
     source = source.values if isinstance(source, frames.TracedSeries) else source

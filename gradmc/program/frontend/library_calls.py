@@ -91,7 +91,8 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         if getattr(function, "__module__", None) in ON_PYTHONS:
             return function(*map(exact.python, plain_args), **{k: exact.python(v) for k, v in plain_kwargs.items()})
         return new(ev, kept.restored(function, exact.exactly(function, *plain_args, **plain_kwargs)), args)
-    return new(ev, kept.restored(function, function(*plain_args, **plain_kwargs)), args)
+    made = new(ev, kept.restored(function, function(*plain_args, **plain_kwargs)), args)
+    return ev.heap.allocate_object(made) if isinstance(function, type) and type(made) is function else made
 
 
 SAME = (np.asarray, np.asanyarray, np.ascontiguousarray, np.atleast_1d, np.real, np.require, np.float64)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradmc.program.frontend import branches, operators, unrolling, user_line
+from gradmc.program.frontend import branches, operators, special_methods, unrolling, user_line
 from gradmc.program.frontend.bodies import State
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Rollable, materialised, rollable, taken
@@ -52,7 +52,8 @@ def for_(
         size: expression nodes in the body; negative if it holds a loop.
         origin: what tells it from other loops of its line: the code of a comprehension.
     """
-    iterable = materialised(ev, taken(ev, iterable, early=ended is not None))
+    iterable = special_methods.iterated(ev, taken(ev, iterable, early=ended is not None))
+    iterable = materialised(ev, iterable)
     source = rollable(ev, iterable)
     if source is None:
         unrolling.unlike(ev, iterable, body, ended)

@@ -1,26 +1,37 @@
 """Calls of methods, by what their owner is."""
 
-from types import ModuleType
+from types import GeneratorType, MethodType, ModuleType
 from typing import Any
 
 import jax
 import numpy as np
 
-from gradmc.program.frontend import choices, columns, frames, lasting, nullable, operators, partial, text
+from gradmc.program.frontend import (
+    choices,
+    columns,
+    frames,
+    lasting,
+    nullable,
+    operators,
+    partial,
+    special_methods,
+    text,
+)
 from gradmc.program.frontend.array_methods import array_method, ufunc_at
 from gradmc.program.frontend.attributes import attribute
 from gradmc.program.frontend.container_methods import UNFOLLOWED, dict_method, is_container, is_shared, list_method
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.iterables import advancing
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.library_calls import library, present
-from gradmc.program.frontend.stores import delete_item, store
-from gradmc.program.frontend.subscripts import load
+from gradmc.program.frontend.stores import delete_plainly, store_plainly
+from gradmc.program.frontend.subscripts import load_plainly
 from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced
 
 
 def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """`owner.name(*args, **kwargs)`."""
-    if isinstance(owner, ModuleType):
+    if isinstance(owner, ModuleType) or type(owner) is super:  # which says that it is a list, if its object is one
         return ev.call(getattr(owner, name), *args, **kwargs)
     if isinstance(owner, Choice) or (isinstance(owner, str | tuple | list) and choices.involved(args)):
         if name in CHANGING or name in ("sort", "reverse", *ITEMS):
@@ -35,9 +46,9 @@ def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) 
     owner = nullable.used(ev, owner)
     if name in CHANGING and is_container(owner):
         lasting.refuse(ev, owner, args)
-    if name in ITEMS and is_container(owner):
+    if name in ITEMS and is_container(owner) and special_methods.method_of(ev, owner, name) is None:
         return ITEMS[name](ev, owner, *args)
-    if type(owner) is list:
+    if type(owner) is list or (isinstance(owner, list) and not isinstance(getattr(owner, name), MethodType)):
         return list_method(ev, owner, name, args, kwargs)
     if isinstance(owner, np.ndarray | jax.Array):
         return array_method(ev, owner, name, args, kwargs)
@@ -48,6 +59,8 @@ def method(ev: Evaluation, owner: Any, name: str, /, *args: Any, **kwargs: Any) 
             kind = type(owner).__name__
             raise CannotRoll(f"a {kind} is changed ({name}) inside the loop or branch", "Use a list or an array.")
         return library(ev, getattr(owner, name), args, kwargs)
+    if isinstance(owner, GeneratorType):
+        advancing(ev, owner)
     if isinstance(owner, np.ufunc) and name == "at":
         return ufunc_at(ev, owner, *args)
     if isinstance(owner, str) and (any_traced((args, kwargs)) or text.is_untold((owner, present(ev, args), kwargs))):
@@ -66,4 +79,4 @@ def _method_of_frames(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs
     return columns.of_series(ev, owner, name, args, kwargs)
 
 
-ITEMS = {"__setitem__": store, "__getitem__": load, "__delitem__": delete_item}
+ITEMS = {"__setitem__": store_plainly, "__getitem__": load_plainly, "__delitem__": delete_plainly}

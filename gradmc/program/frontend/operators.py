@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ from gradmc.program.frontend import (
     partial,
     pythons,
     risks,
+    special_methods,
     tables,
     text,
 )
@@ -123,7 +123,7 @@ def binary(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
         result = gaps.elementwise(ev, _power, a, b)
         _watched(ev, op, a, b, result)
         return made(ev, result)
-    users = users_operator(ev, BINARY[op], a, b)
+    users = special_methods.operated(ev, BINARY[op], a, b)
     if users is not NotImplemented:
         return users
     if (is_traced(a) and _is_sparse(b)) or (is_traced(b) and _is_sparse(a)):
@@ -187,24 +187,6 @@ def _counted(ev: Evaluation, value: Any) -> Any:
     return tables.apply(ev, jnp.asarray(value, int), np.int64, value) if is_traced(value) else int(value)
 
 
-PLAIN = (int, float, complex, np.ndarray, np.generic, jax.Array, str, list, tuple, dict, set)
-
-
-def users_operator(ev: Evaluation, operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
-    """The operator of a class that the user wrote; NotImplemented if there is none."""
-    if isinstance(a, PLAIN) and isinstance(b, PLAIN):
-        return NotImplemented
-    name = operation.__name__.strip("_")
-    for owner, other, method in ((a, b, f"__{name}__"), (b, a, f"__r{name}__")):
-        found = getattr(type(owner), method, None)
-        converted = ev.users_function(found) if isinstance(found, FunctionType) else None
-        if converted is not None:
-            result = converted(owner, other)
-            if result is not NotImplemented:
-                return result
-    return NotImplemented
-
-
 def _power(a: Any, b: Any) -> Any:
     """Powers of integers with a traced exponent are floats: a negative one gives a fraction."""
     if is_traced(b) and jnp.issubdtype(b.dtype, jnp.integer) and jnp.issubdtype(jnp.result_type(a), jnp.integer):
@@ -247,6 +229,9 @@ def inplace(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
             ev.heap.repeat(a, operator.index(content(ev, b)))
             return a
         return binary(ev, op, a, b)
+    users = special_methods.operated_inplace(ev, BINARY[op], a, b)
+    if users is not NotImplemented:
+        return users
     if isinstance(a, Spread) or (isinstance(a, Selected) and a.part_of is not None):
         a.complain()  # an array would be changed in place, a number would not
     if not is_array(a):
@@ -273,6 +258,8 @@ def unary(ev: Evaluation, op: str, a: Any) -> Any:
         return partial.elementwise(ev, lambda a: unary(ev, op, a), a)
     if frames.involved((a,)):
         return frames.elementwise(ev, lambda a: unary(ev, op, a), a)
+    if (users := special_methods.method_of(ev, a, f"__{UNARY[op].__name__.strip('_')}__")) is not None:
+        return users()
     token, a = a, content(ev, a)
     if op != "Invert" and _is_bool(a) and not np.ndim(a):
         a = _counted(ev, a)
@@ -297,6 +284,8 @@ def compare(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
         return partial.elementwise(ev, lambda a, b: compare(ev, op, a, b), a, b)
     if op not in ("In", "NotIn") and frames.involved((a, b)):
         return frames.compared(ev, lambda a, b: compare(ev, op, a, b), a, b)
+    if op not in ("In", "NotIn") and (users := special_methods.compared(ev, op, a, b)) is not NotImplemented:
+        return users
     tokens = a, b
     a, b = content(ev, a), content(ev, b)
     if op in ("In", "NotIn"):
@@ -365,6 +354,8 @@ def _placed(value: Any, other: Any) -> Any:
 
 
 def _contains(ev: Evaluation, item: Any, container: Any) -> Any:
+    if (users := special_methods.contains(ev, container, item)) is not NotImplemented:
+        return users
     if isinstance(container, Listing):
         container = whole_array(ev, container)
     if is_traced(item) or is_traced(container):
@@ -401,6 +392,8 @@ def truth(ev: Evaluation, value: Any) -> Any:
         return both(ev, not_(ev, value.null), truth(ev, value.value))
     if isinstance(value, Choice):
         return choices.mapped(ev, lambda v: truth(ev, v), value)
+    if (users := special_methods.truth(ev, value)) is not NotImplemented:
+        return users
     value = content(ev, value)
     if isinstance(value, Listing | Slots):
         length = value.length()

@@ -1,5 +1,6 @@
 """Storing by subscript: `x[i] = v`, `x[i] += v` and `del x[i]`, on arrays, lists, dicts and views of them."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from gradmc.program.frontend import (
     nullable,
     operators,
     partial,
+    special_methods,
     tables,
     user_line,
 )
@@ -53,9 +55,15 @@ MOST_NAMES = 100
 
 def store(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     """`owner[index] = value`."""
+    owner = nullable.used(ev, owner)
+    users = special_methods.method_of(ev, owner, "__setitem__") or functools.partial(store_plainly, ev, owner)
+    users(index, value)
+
+
+def store_plainly(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
+    """`owner[index] = value`, whatever the class of a list or dict has made of it."""
     heap = ev.heap
     index = present_index(ev, index)
-    owner = nullable.used(ev, owner)
     if isinstance(value, Unbound):
         value.complain()
     lasting.refuse(ev, owner, value)
@@ -240,6 +248,12 @@ def store_inplace(ev: Evaluation, op: str, owner: Any, index: Any, value: Any) -
 
 def delete_item(ev: Evaluation, owner: Any, index: Any) -> None:
     """`del owner[index]`."""
+    users = special_methods.method_of(ev, owner, "__delitem__") or functools.partial(delete_plainly, ev, owner)
+    users(index)
+
+
+def delete_plainly(ev: Evaluation, owner: Any, index: Any) -> None:
+    """`del owner[index]`, whatever the class of a list or dict has made of it."""
     if isinstance(owner, list):
         ev.list_method(owner, "__delitem__", (present_index(ev, index),))
         return

@@ -19,6 +19,7 @@ from gradmc.program.frontend import (
     nullable,
     partial,
     pythons,
+    special_methods,
     tables,
     user_line,
 )
@@ -49,6 +50,12 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
     owner = nullable.used(ev, owner)
     if isinstance(owner, Choice) and is_traced(index):
         return choices.item(ev, owner, index)
+    users = special_methods.method_of(ev, owner, "__getitem__")
+    return load_plainly(ev, owner, index) if users is None else users(index)
+
+
+def load_plainly(ev: Evaluation, owner: Any, index: Any) -> Any:
+    """`owner[index]`, whatever the class of a list or dict has made of it."""
     if isinstance(owner, dict):
         return dicts.load(ev, owner, present_index(ev, index))
     places = index if isinstance(index, tuple) else (index,)
@@ -85,7 +92,7 @@ def load(ev: Evaluation, owner: Any, index: Any) -> Any:
         return partial.part(ev, result, owner)
     if isinstance(content, list) and not symbolic_index(index):
         try:
-            return _inner(ev, content[index], owner, index)
+            return _inner(ev, list.__getitem__(content, index), owner, index)
         except IndexError:
             ev.heap.may_grow(owner)  # pyright: ignore[reportArgumentType]
             raise
@@ -207,13 +214,13 @@ def _from_listing(ev: Evaluation, owner: Any, content: Listing, index: Any) -> A
         if is_traced(n) or any_traced([index.start, index.stop, index.step]):
             return fresh_list(ev, moving_slices.of_listing(ev, content, index))
         picked = range(*index.indices(n))
-        return fresh_list(ev, Listing.of([load(ev, owner, k) for k in picked]))
+        return fresh_list(ev, Listing.of([load_plainly(ev, owner, k) for k in picked]))
     return content.item(ev, index)
 
 
 def item(ev: Evaluation, owner: Any, k: Any) -> Any:
     """Item `k` of an array or list that a loop runs over; `k` is within bounds."""
-    return load(ev, owner, k)
+    return load_plainly(ev, owner, k)
 
 
 def element(ev: Evaluation, content: Any, index: Any) -> Any:
@@ -244,7 +251,7 @@ def copied_list(ev: Evaluation, items: list) -> list:
     stacks = [p for p in content.parts if isinstance(p, Stack)]
     if content.grows or all(p.form == LEAF and p.leaves[0].ndim == 1 for p in stacks):
         return fresh_list(ev, content)
-    return ev.heap.allocate([load(ev, items, k) for k in range(content.length())])
+    return ev.heap.allocate([load_plainly(ev, items, k) for k in range(content.length())])
 
 
 def present_index(ev: Evaluation, index: Any) -> Any:
