@@ -82,7 +82,9 @@ def render_status(content: dict[str, Any], manifest: dict[str, Any]) -> str:
     lines = [line, f"started {_moment(manifest['started'])}, sessions: {content['sessions']}"]
     progress = content["progress"]
     if progress is None:
-        return "\n".join([*lines, "no chunk finished yet"])
+        ended = content["status"] not in ("running", "killed")
+        news = "how far its chains came is not known: state/progress.json is gone" if ended else "no chunk finished yet"
+        return "\n".join([*lines, news])
     estimated = progress["ess"] is not None and content["status"] != "finished"  # then `gradmc summary` knows better
     ess = f", ESS {progress['ess']:.0f} so far" if estimated else ""
     lines.append(f"last news {_moment(progress['updated'])}, after {duration(progress['seconds'])}{ess}")

@@ -7,7 +7,7 @@ from gradmc.errors import ConfigError, UsageError
 
 OPTION = re.compile(r"--([A-Za-z_]\w*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 
-CONFIGURED = ("sample", "check", "optimize", "calibrate", "config")
+CONFIGURED = ("sample", "sample-many", "check", "optimize", "calibrate", "config")
 """Commands that read a configuration."""
 
 

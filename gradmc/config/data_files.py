@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,19 @@ def read_file(path: Path, cache: dict[Path, dict[str, Any]]) -> dict[str, Any]:
     return cache[path]
 
 
+def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of an object in a JSON file."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        raise DataError(f"{path} has two entries of the name {twice!r}")
+    return entries
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The entries of a JSON object."""
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_distinct, path))
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected an object with a name for each entry")
     return {str(name): as_data(str(name), value, path) for name, value in content.items()}

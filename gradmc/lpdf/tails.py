@@ -7,11 +7,14 @@ far tail keeps its digits; `log1p(-cdf)` would lose them all once cdf rounds to 
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.lpdf._incomplete import beta_tail, gamma_tails
 from gradmc.lpdf._law import Law, Value
@@ -129,7 +132,23 @@ def _beta_upper(y: Value, alpha: Value, beta: Value) -> Any:
     return jnp.where(y >= 1, -np.inf, _zero_below(beta_tail(beta, alpha, 1.0 - inside, inside), y))
 
 
-LOWER: dict[str, Law] = {
+def _with_ends(laws: dict[str, Law], *, above: float, below: float) -> dict[str, Law]:
+    """The laws with their values at infinity and minus infinity, where formulas have no derivative."""
+
+    def ended(density: Callable[..., Any]) -> Callable[..., Any]:
+        def terms(d: Any, y: Value, *parameters: Value) -> Any:
+            infinite = jnp.isinf(y)
+            if not isinstance(infinite, Tracer) and not infinite.any():
+                return density(d, y, *parameters)
+            inside = density(d, jnp.where(infinite, 1.0, y), *parameters)
+            return jnp.where(infinite, jnp.where(y > 0, above, below), inside)
+
+        return terms
+
+    return {name: replace(law, density=ended(law.density)) for name, law in laws.items()}
+
+
+_LOWER: dict[str, Law] = {
     "normal": Law(lambda d, y, mu, sigma: log_ndtr((y - mu) / sigma)),
     "lognormal": Law(lambda d, y, mu, sigma: _minus_infinity_below(log_ndtr(_lognormal_z(y, mu, sigma)), y)),
     "student_t": Law(lambda d, y, nu, mu, sigma: student_t_lower(y, nu, mu, sigma)),
@@ -148,7 +167,7 @@ LOWER: dict[str, Law] = {
     "poisson": Law(lambda d, y, rate: _poisson(y, rate)[0]),
 }
 
-UPPER: dict[str, Law] = {
+_UPPER: dict[str, Law] = {
     "normal": Law(lambda d, y, mu, sigma: log_ndtr((mu - y) / sigma)),
     "lognormal": Law(lambda d, y, mu, sigma: _zero_below(log_ndtr(-_lognormal_z(y, mu, sigma)), y)),
     "student_t": Law(lambda d, y, nu, mu, sigma: student_t_lower(-y, nu, -mu, sigma)),
@@ -166,3 +185,6 @@ UPPER: dict[str, Law] = {
     "beta": Law(lambda d, y, alpha, beta: _beta_upper(y, alpha, beta)),
     "poisson": Law(lambda d, y, rate: _poisson(y, rate)[1]),
 }
+
+LOWER = _with_ends(_LOWER, above=0.0, below=-np.inf)
+UPPER = _with_ends(_UPPER, above=-np.inf, below=0.0)

@@ -264,9 +264,21 @@ def _check_finite(name: str, array: np.ndarray, asks: Callable[[], bool], *, end
     )
 
 
+def _is_text(entry: Any) -> bool:
+    if not isinstance(entry, str):
+        return False
+    try:
+        float(entry)
+    except ValueError:
+        return True
+    return False
+
+
 def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f"shape {value.shape}"
+        texts = ((place, entry) for place, entry in np.ndenumerate(value) if _is_text(entry))
+        place, entry = next(texts, (None, None))
+        return f"shape {value.shape}" if place is None else f"text, {str(entry)[:40]!r} at {[*place]} for example"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} that is not a rectangular array of numbers"
     shown = repr(value)

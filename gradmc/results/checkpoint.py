@@ -105,6 +105,21 @@ def load_checkpoint(directory: Path | str, chain: int) -> Checkpoint | None:
     return None
 
 
+def load_finished(directory: Path | str, chain: int) -> Checkpoint | None:
+    """The newest whole checkpoint of a chain of another run, or None if there is none.
+
+    Raises:
+        ResumeError: there are only damaged ones.
+    """
+    paths = [path for path in (checkpoint_path(directory, chain), previous_path(directory, chain)) if path.exists()]
+    for path in paths:
+        if (checkpoint := _read(path)) is not None:
+            return replace(checkpoint, path=path)
+    if paths:
+        raise ResumeError(f"{paths[0]} is damaged; restore it, or name another run")
+    return None
+
+
 def refuse_foreign_checkpoints(directory: Path | str, *, run: str, chains: int) -> None:
     """Refuse checkpoints, where there are some, that are not those of a run's chains.
 

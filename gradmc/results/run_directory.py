@@ -174,6 +174,11 @@ class RunDirectory:
         try:
             content = json.loads(self.manifest.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
+            if (self.path / "fits").is_dir():
+                raise UsageError(
+                    f"{self.name} holds the fits of many data sets (`gradmc sample-many`), which are no run; read "
+                    f"{self.draws} with xarray.open_datatree"
+                ) from None
             if (self.draws / "zarr.json").exists() or self.log.exists():
                 raise ResumeError(f"{self.manifest} is gone; restore it, or start a new run") from None
             raise UsageError(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradmc.errors import ConfigError, ResumeError
-from gradmc.results.checkpoint import Checkpoint, decode, encode, load_checkpoint
+from gradmc.results.checkpoint import Checkpoint, decode, encode, load_finished
 from gradmc.results.files import atomic_write
 from gradmc.run.sampler import Sampler
 
@@ -38,11 +38,11 @@ def read_adapted(run: Path, chains: int, identifier: str = "", *, name: str = ""
 
     Raises:
         ConfigError: there is nothing to take over.
-        ResumeError: a checkpoint is that of another run.
+        ResumeError: a checkpoint is that of another run, or damaged.
     """
     found: list[Adapted] = []
     for chain in range(chains):
-        checkpoint = load_checkpoint(run / "state", chain)
+        checkpoint = load_finished(run / "state", chain)
         if checkpoint is not None:
             if identifier:
                 checkpoint.refuse_other(run=identifier, chains=checkpoint.meta.get("chains", ()))

@@ -203,6 +203,21 @@ def test_warm_start_keeps_the_mass_matrix(project: Path, copy: Path, gradmc: Gra
     assert gradmc("extend", project / "out", "--draws", 5, "--progress=none").code == 0
 
 
+def test_a_damaged_warm_start_is_named(project: Path, copy: Path, gradmc: Gradmc) -> None:
+    damaged = sorted((copy / "state").glob("chain-*"))
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:50])
+    result = gradmc("sample", project / "run.toml", f"--sampler.warm_start={copy}", "--progress=none")
+    assert result.code == 5
+    assert f"{damaged[0]} is damaged; restore it, or name another run" in result.err
+    assert not (project / "out").exists()
+
+
+def test_status_of_a_run_whose_progress_is_gone(copy: Path, gradmc: Gradmc) -> None:
+    (copy / "state" / "progress.json").unlink()
+    assert "how far its chains came is not known: state/progress.json is gone" in gradmc("status", copy).out
+
+
 @pytest.mark.parametrize("start", ["nowhere", "dense"])
 def test_warm_start_from_something_else(project: Path, copy: Path, gradmc: Gradmc, start: str) -> None:
     options = {

@@ -54,17 +54,20 @@ def many(project: Path, *arguments: str, capsys: Any) -> tuple[int, dict[str, An
 
 
 def test_a_pattern_of_files(project: Path, capsys: Any) -> None:
-    code, told = many(project, capsys=capsys)
+    code, told = many(project, "--sampler.draws=21", capsys=capsys)
     assert code == 4
     assert (told["fits"], told["made"]) == (2, 2)
     assert list(told["failures"]) == ["west"]
     assert "missing values" in told["failures"]["west"]
     (project / "data" / "west.json").write_text(json.dumps({"y": [1.0, 1.5, 2.0]}))
-    code, told = many(project, capsys=capsys)
+    code, told = many(project, "--sampler.draws=21", capsys=capsys)
     assert (code, told["fits"], told["made"], told["failures"]) == (0, 3, 1, {})
     stack = open_stack(project / "runs" / "run")
+    assert stack["posterior"].sizes["draw"] == 21
     assert stack["posterior"]["mu"].dims == ("data_set", "chain", "draw")
     assert stack["posterior"]["data_set"].values.tolist() == ["north", "south", "west"]
+    assert run(["summary", str(project / "runs" / "run")]) == 2
+    assert "holds the fits of many data sets (`gradmc sample-many`)" in capsys.readouterr().err
 
 
 def test_a_column_and_a_table(project: Path, capsys: Any) -> None:

@@ -46,6 +46,7 @@ def test_single_entries(tmp_path: Path) -> None:
         ("d.json", "{", "check that it is a whole .json file"),
         ("d.json", '{"y": [1, [2]]}', r"data.y in .*rows of equal length"),
         ("d.json", '{"y": [1, null]}', "missing values"),
+        ("d.json", '{"y": [1], "y": [2]}', "two entries of the name 'y'"),
         ("d.csv", "", "is empty, expected a header"),
         ("d.csv", "y,y\n1,2\n", "two columns of the same name"),
         ("d.csv", "y,z\n1\n", "row 2: 1 entries, expected 2"),

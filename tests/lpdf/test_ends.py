@@ -3,11 +3,13 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
 
 from gradmc import lpdf
+from gradmc.lpdf.tails import LOWER, UPPER
 
 
 def value_and_slope(function, *arguments, by=-1):
@@ -84,6 +86,19 @@ def test_slopes_at_the_ends(name, arguments, slope):
     by = 1 if name in ("poisson", "negative_binomial", "multinomial") else 0
     arguments = [np.asarray(argument) for argument in arguments]
     np.testing.assert_allclose(value_and_slope(getattr(lpdf, name), *arguments, by=by)[1], slope, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", LOWER)
+@pytest.mark.parametrize("end", [-np.inf, np.inf])
+def test_tails_end_at_infinity(name, end):
+    arguments = {"pareto": (0.5, 2.0), "uniform": (0.1, 2.0), "student_t": (3.0, 0.3, 2.0)}
+    two = arguments.get(name, (2.0,) if name in ("exponential", "poisson") else (1.3, 2.0))
+    tails = {0.0: LOWER[name] if end > 0 else UPPER[name], -np.inf: UPPER[name] if end > 0 else LOWER[name]}
+    with jax.enable_x64(True):
+        for value, tail in tails.items():
+            assert tail(end, *two) == value
+        slopes = jax.grad(lambda two: tails[0.0](jnp.asarray([0.7, end]), *two))(two)
+    assert np.isfinite(np.asarray(slopes)).all()
 
 
 @pytest.mark.parametrize("eta", [-900.0, -40.0, -1.3, 0.0, 45.0, 900.0])

@@ -656,3 +656,15 @@ def numbers_added_to_arrays(p):
     start = (jnp.zeros(3), jnp.full(3, -jnp.inf), jnp.zeros(3), jnp.zeros((2, 3)))
     total_, top, some, rows = ir.for_loop(7, body, start)[0]
     return jnp.sum((total_ + some) * jnp.arange(3.0)) + jnp.sum(top) + jnp.sum(rows * rows)
+
+
+@program
+def one_array_for_two(p):
+    """Two carried arrays that every iteration ends as one, of which an element changes."""
+
+    def step(i, arrays):
+        new = ir.store(arrays[0], jnp.tanh(p[0] + ir.load(Y, i) * ir.load(arrays[1], 1)), 0)
+        return (new, new), ()
+
+    (one, other), _ = ir.for_loop(7, step, (jnp.ones(2) * p[1], jnp.zeros(2) + p[2]))
+    return jnp.sum(one) + 2.0 * jnp.sum(other)

@@ -176,6 +176,7 @@ REFUSED = [
     ),
     (schools, {**GOOD, "y": [1.0, math.nan]}, r"y\[1\] is nan: data must be finite"),
     (schools, {**GOOD, "y": [math.inf, math.inf]}, r"y\[0\] is inf \(2 such entries in all\)"),
+    (schools, {**GOOD, "y": np.array(["1", "x", "2"])}, r"y: expected an array of numbers, got text, 'x' at \[1\] for"),
     (schools, {**GOOD, "y": [1j, 2.0]}, "y: expected an array of numbers"),
     (schools, {**GOOD, "y": np.ma.array([1.0, 2.0], mask=[True, False])}, "y: a masked array with masked entries"),
     (schools, {**GOOD, "y": np.array([2**64 - 1, 0], np.uint64)}, "does not fit into 64-bit integers"),

@@ -42,8 +42,9 @@ def taken_apart(eqn: JaxprEqn) -> list[JaxprEqn]:
         carried += parts[k].before if k in parts else [body.invars[1 + n + k]]
         results += parts[k].after if k in parts else [body.outvars[k]]
     eqns, names = _inside_parts(body, {body.invars[1 + n + k]: p for k, p in parts.items()})
-    more, ys = _stacked_again(body, body.outvars[m:], {body.outvars[k]: p for k, p in parts.items()})
-    outs = [named(names, a) for a in (*results, *ys)]
+    ends = {body.outvars[k]: p for k, p in parts.items()}
+    more, whole = _stacked_again(body, [*results, *body.outvars[m:]], ends)
+    outs = [named(names, a) for a in whole]
     more = [e.replace(invars=[named(names, a) for a in e.invars]) for e in more]
     new = body.replace(invars=[*body.invars[: 1 + n], *carried], outvars=outs, eqns=[*eqns, *more])
     names = []
