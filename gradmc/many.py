@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -214,8 +214,13 @@ class Many:
 
         Raises:
             UsageError: JAX cannot be used in this process; other arguments are wrong (`executor_of`).
+            ResumeError: another process works in the place where fits are kept.
         """
         use_jax()
+        with nullcontext() if self.place is None else self.place.alone(FITS):
+            return self._complete(given)
+
+    def _complete(self, given: Any) -> Any:
         executor = executor_of(given)
         padding = self._padding()
         self.work = replace(self.work, reals=self._reals(padding), padding=padding)

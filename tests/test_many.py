@@ -20,9 +20,10 @@ import pytest
 import gradmc as gm
 from gradmc.density import known
 from gradmc.density.reals import counts
-from gradmc.errors import UsageError
+from gradmc.errors import ResumeError, UsageError
 from gradmc.many import FitTask, Many, named
 from gradmc.results import files
+from gradmc.results.place import Folder
 from gradmc.run import preparing
 from gradmc.session import SamplingWarning
 
@@ -123,14 +124,19 @@ def test_what_is_done_is_not_done_again(fitted: tuple[Path, Any, int]) -> None:
 def test_a_damaged_fit_is_made_again(fitted: tuple[Path, Any, int], tmp_path: Path) -> None:
     engine, data = Counting(), dict(list(sets().items())[:2])
     first = many(data, output=tmp_path, executor=engine)["posterior"].ds.load()
-    file = sorted((tmp_path / "fits").iterdir())[0]
+    file = sorted((tmp_path / "fits").glob("*.fit"))[0]
     file.write_bytes(file.read_bytes()[:-7])
     assert many(data, output=tmp_path, executor=engine)["posterior"].ds.load().equals(first)
     assert engine.count == 3
-    one, other = sorted((tmp_path / "fits").iterdir())
+    one, other = sorted((tmp_path / "fits").glob("*.fit"))
     other.write_bytes(one.read_bytes())  # whole, and that of another data set
     assert many(data, output=tmp_path, executor=engine)["posterior"].ds.load().equals(first)
     assert engine.count == 4
+
+
+def test_a_place_where_another_process_works_is_refused(tmp_path: Path) -> None:
+    with Folder(tmp_path).alone("fits"), pytest.raises(ResumeError, match=f"{tmp_path} is in use by process"):
+        many(sets(), output=tmp_path)
 
 
 def test_the_same_in_memory_and_at_an_address(fitted: tuple[Path, Any, int]) -> None:

@@ -1,12 +1,13 @@
 """Where files of results lie: a directory, or an address that fsspec knows (`s3://...`, `memory://...`)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from gradmc.errors import UsageError
 from gradmc.results.files import StorageError, atomic_write, storage_errors
+from gradmc.results.lock import locked
 
 
 class Place(Protocol):
@@ -30,6 +31,10 @@ class Place(Protocol):
 
     def open(self, name: str) -> Any:
         """What xarray opens for a Zarr store in a folder."""
+        ...
+
+    def alone(self, folder: str) -> AbstractContextManager[Any]:
+        """Keep other processes from writing to a folder meanwhile, where that can be done."""
         ...
 
 
@@ -69,6 +74,17 @@ class Folder:
     def open(self, name: str) -> Any:
         """The path of a folder."""
         return str(self.path / name)
+
+    def alone(self, folder: str) -> AbstractContextManager[Any]:
+        """Keep other processes from writing to a folder meanwhile.
+
+        Raises:
+            ResumeError: another process does.
+        """
+        path = self.path / folder / "lock"
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return locked(path)
 
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
@@ -142,6 +158,10 @@ class Address:
         from zarr.storage import FsspecStore
 
         return FsspecStore.from_url(f"{self.url}/{name}", read_only=True)
+
+    def alone(self, folder: str) -> AbstractContextManager[Any]:
+        """Stores of objects have no locks."""
+        return nullcontext()
 
     @contextmanager
     def _refusals(self, name: str, *, absent: bool = False) -> Iterator[None]:
