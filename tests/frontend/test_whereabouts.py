@@ -19,6 +19,10 @@ REFUSED: list[Callable[..., Any]] = []
 Pair = namedtuple("Pair", "a b")
 
 
+class State:
+    pass
+
+
 def program(function: Callable[..., Any]) -> Callable[..., Any]:
     PROGRAMS.append(function)
     return function
@@ -260,3 +264,38 @@ def variables_in_a_row_until(p, q, theta, *, x):
         h, c = c, c * 0.5
         k += 1
     return np.sum(h * x) + np.sum(c) * 0.3 + np.sum(o2)
+
+
+@program
+def attributes_exchanged(p, q, theta, *, x):
+    d = State()
+    d.h = theta.copy()
+    d.c = x * p
+    old = d.h
+    for k in range(N):
+        d.h[k % 6] += q
+        d.h, d.c = d.c, d.h
+    return np.sum(d.h * x) + np.sum(d.c) * 0.3 + np.sum(old)
+
+
+@program
+def an_attribute_replaced(p, q, theta, *, x):
+    d = State()
+    d.h = theta.copy()
+    old = d.h
+    for k in range(N):
+        d.h[k % 6] += q
+        d.h = d.h * 0.5
+    return np.sum(d.h * x) + np.sum(old)
+
+
+@program
+def attributes_exchanged_and_stored_into_later(p, q, theta, *, x):
+    d = State()
+    d.h = theta.copy()
+    d.c = x * p
+    old = d.h
+    for _ in range(N):
+        d.h, d.c = d.c, d.h
+    d.h[1] = 5.0
+    return np.sum(d.h * x) + np.sum(d.c) * 0.3 + np.sum(old)

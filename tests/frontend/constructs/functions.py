@@ -237,6 +237,58 @@ def classes(a, *, x):
     return lp
 
 
+class Window:
+    """The last sum, halved with every item; entered and left."""
+
+    def __init__(self, first):
+        self.values = [first, 0.0]
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        yield from self.values
+
+    def __getitem__(self, k):
+        return self.values[k]
+
+    def __setitem__(self, k, value):
+        self.values[k] = value
+
+    def __contains__(self, value):
+        return self.values[0] < value < self.values[1]
+
+    def __lt__(self, other):
+        return self.values[0] < other.values[0]
+
+    def __iadd__(self, value):
+        self.values[0] = 0.5 * self.values[0] + value
+        return self
+
+    def __enter__(self):
+        self.values[1] += 1.0
+        return self
+
+    def __exit__(self, *error):
+        self.values[1] *= 0.5
+
+
+@supported("functions", "their special methods: `a[k]`, `len`, `in`, `<`, `+=`, iteration, `with`", 0.7, x=X)
+def special_methods(a, *, x):
+    window, other = Window(a), Window(0.4)
+    lp = 0.0
+    for v in x:
+        window += a * v
+        with window as inside:
+            inside[1] = inside[1] + v
+        lp += sum(window) + len(window) * a
+        if window < other:
+            lp += window[0]
+        if 0.3 in window:
+            lp -= a
+    return lp
+
+
 @supported("functions", "attributes and items of dicts that change in a loop or branch", 0.7, x=X)
 def changing_objects(a, *, x):
     vector = Vector(a, 0.5)

@@ -773,6 +773,64 @@ def with_class(a):
     return a
 
 
+class Doubling(list):
+    def __getitem__(self, k):
+        return 2.0 * super().__getitem__(k)
+
+
+@refused(
+    "a class derived from `list` or `dict` that has items of its own",
+    3.0,
+    line="return doubled[0]",
+    message="Doubling, a class derived from list, has a method __getitem__ of its own",
+    remedy="Hold the list in an attribute of a class that is not derived from it.",
+)
+def with_a_list_of_its_own_kind(a):
+    doubled = Doubling([a])
+    return doubled[0]
+
+
+class Swallowing:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *error):
+        return kind is ValueError
+
+
+@refused(
+    "an exception that a context manager may swallow, raised on a condition on parameters",
+    3.0,
+    line="with Swallowing()",
+    message="something is raised inside of a `with` whose context manager may swallow it, on a condition on parameters",
+    remedy="Use try and except, or contextlib.suppress.",
+)
+def with_something_swallowed(a):
+    with Swallowing():
+        if a > 0:
+            raise ValueError
+    return a
+
+
+class Particle:
+    def __init__(self, at):
+        self.at = at
+
+
+@refused(
+    "objects that a long loop makes and keeps in a list",
+    3.0,
+    line="for k in range(300)",
+    message="an object that every iteration makes anew is kept in a list",
+    remedy="Keep numbers, tuples or dicts of numbers in the list, or let the loop have 200 iterations at most.",
+)
+def with_many_objects(a):
+    particles = []
+    for k in range(300):
+        particles.append(Particle(a * k))
+    return particles[0].at
+
+
 @refused(
     "a program that is a generator",
     3.0,
