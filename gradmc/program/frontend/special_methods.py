@@ -15,14 +15,17 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import failing, source
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.values import CannotRoll
 
-PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array, type(None), type, FunctionType)
-EXACT = frozenset({list, tuple, dict, set, frozenset, range})
+PLAIN = (Tracer, np.ndarray, np.generic, type, FunctionType, jax.Array)
+EXACT = frozenset(
+    [int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset, range, type(None), np.ndarray]
+)
 """Types without methods of the user's; of those in `PLAIN` derived types too."""
 ITEMS = ("__getitem__", "__setitem__", "__delitem__", "__len__", "__iter__", "__contains__")
 """Methods by which the compiler itself reads and stores items of lists and dicts."""

@@ -193,9 +193,9 @@ class Trial(LoopState):
         contents: dict[int, Any] = {}
         for moved in self.identities.moved:
             at = self._which(*moved.at, now)
-            if len(at) > 1:
+            if len(at) != 1:
                 self.heap.aliases.invalidate(moved.was, shared_always)
-            elif at:
+            else:
                 known[id(at[0])], contents[id(at[0])] = moved, self.heap.peek(at[0])
         for key, moved in known.items():
             if moved.stored:
