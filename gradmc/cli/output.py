@@ -118,12 +118,17 @@ def tell(text: str) -> None:
 
 
 def let_go() -> None:
-    """Drop what the standard streams cannot take any more, at which Python would fail when it exits."""
+    """Drop what the standard streams cannot take any more, at which Python would fail when it exits.
+
+    What functions print that a model has registered with `atexit` goes to standard error: the output is the command's.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with suppress(OSError):
+        os.dup2(ERR, OUT)
 
 
 def plain(value: Any) -> Any:

@@ -45,6 +45,16 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_what_a_model_prints_at_exit_does_not_spoil_the_result(project: Path) -> None:
+    model, noise = project / "model.py", "import atexit, os; atexit.register(print, 'at exit')"
+    model.write_text(model.read_text().replace("@gm.model", f"{noise}\n@gm.model", 1))
+    result = shell(f"{GRADMC} config show {project / 'run.toml'} --json")
+    assert json.loads(result.stdout)
+    result = shell(f"{GRADMC} check {project / 'run.toml'} --fast --json")
+    assert json.loads(result.stdout), result.stderr
+    assert "at exit" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["status", "--help"])
 def test_streams_that_are_closed_or_full(finished: Path, command: str) -> None:
     arguments = f"status {finished}" if command == "status" else "sample --help"
