@@ -831,3 +831,24 @@ def a_derived_class(p, q, theta, *, x):
         b.add(p * x[i % 6])
         a += q
     return a.total + b.mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Still:
+    a: Any
+
+    @property
+    def twice(self):
+        return 2.0 * self.a
+
+
+@program
+def what_cannot_be_set(p, q, theta, *, x):
+    still = Still(p)
+    s = 0.0
+    for v in x:
+        try:
+            still.a = v
+        except dataclasses.FrozenInstanceError:
+            s += q * v
+    return s + still.twice

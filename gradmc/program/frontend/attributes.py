@@ -3,6 +3,7 @@
 What a traced loop or branch sets stays on the heap of the evaluation (`Fields`) until the loop or branch is over.
 """
 
+import dataclasses
 import functools
 import inspect
 from types import MappingProxyType
@@ -64,7 +65,7 @@ def _found(ev: Evaluation, owner: Any, name: str) -> Any:
     """An attribute of an object, by its class's descriptor or `__getattr__` where the user wrote one."""
     descriptor = inspect.getattr_static(type(owner), name, None)
     getter = special_methods.method_of(ev, descriptor, "__get__")
-    if getter is not None and (hasattr(type(descriptor), "__set__") or name not in vars(owner)):
+    if getter is not None and (hasattr(type(descriptor), "__set__") or name not in getattr(owner, "__dict__", ())):
         return getter(owner, type(owner))
     missing = special_methods.method_of(ev, owner, "__getattr__")
     if missing is None:
@@ -101,14 +102,18 @@ def set_attribute(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
     lasting.refuse(ev, owner, value)
     if (users := special_methods.method_of(ev, owner, "__setattr__")) is not None:
         users(name, value)
-    else:
-        set_plainly(ev, owner, name, value)
+        return
+    if getattr(getattr(type(owner), "__dataclass_params__", None), "frozen", False):
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+    set_plainly(ev, owner, name, value)
 
 
 def set_plainly(ev: Evaluation, owner: Any, name: str, value: Any) -> None:
     """`object.__setattr__(owner, name, value)`."""
     descriptor = inspect.getattr_static(type(owner), name, None)
-    if isinstance(descriptor, property) and descriptor.fset is not None:
+    if isinstance(descriptor, property):
+        if descriptor.fset is None:
+            raise AttributeError(f"property {name!r} of {type(owner).__name__!r} object has no setter")
         ev.call(descriptor.fset, owner, value)
         return
     if (setter := special_methods.method_of(ev, descriptor, "__set__")) is not None:

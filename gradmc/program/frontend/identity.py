@@ -142,7 +142,7 @@ def relabelled_inside(content: Any, old: dict[int, Any], heap: "Heap") -> Any:
         made = copy.copy(content)
         made.update(zip(content, new, strict=True))
         return made
-    return type(content)(*new) if hasattr(content, "_fields") else type(content)(new)
+    return tuple.__new__(type(content), new) if isinstance(content, tuple) else new
 
 
 type At = tuple[Place, tuple[int, int]]
@@ -246,11 +246,11 @@ class End:
         """
         after = self._from_outside()
         where = Whereabouts(self.items, self._ends())
-        lost = self._lost(where)
+        lost = tuple(self._lost(where))  # which may ask for an iteration by itself: before anything is refused
         self._check_parts(where)
         places, found = self._places()
         shared = self._shared(places, found)
-        return Identities(after, self._moved(where), tuple(lost), shared, self._held(where, places, found))
+        return Identities(after, self._moved(where), lost, shared, self._held(where, places, found))
 
     def _ends(self) -> dict[Place, list[Any]]:
         """The arrays and lists at each place at the end."""

@@ -121,7 +121,7 @@ def truth(ev: Evaluation, value: Any) -> Any:
 
 
 def number(ev: Evaluation, value: Any, name: str, *rest: Any) -> Any:
-    """`abs`, `float`, `int`, `round`, `len` of a value by its method `name`; the value itself if it has none."""
+    """`float` or `int` of a value by its method `name`; the value itself if it has none."""
     method = method_of(ev, value, name)
     return value if method is None else method(*rest)
 
