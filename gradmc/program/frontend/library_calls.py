@@ -33,7 +33,7 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
-from gradmc.program.frontend.kept import Kept
+from gradmc.program.frontend.keepers import Kept
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
