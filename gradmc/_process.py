@@ -22,7 +22,7 @@ def use_jax() -> None:
 
     Raises:
         UsageError: this process was forked from one in which JAX had worked, JAX has no device that it may use, or is
-            told not to compile or not to let its tracers be kept.
+            told not to compile or not to let its tracers be kept; or XLA does not take the user's flags.
     """
     global _used
     if _forked:
@@ -56,8 +56,11 @@ def _refuse_hindrances() -> None:
 def _find_devices() -> None:
     import jax
 
+    from gradmc._xla import refuse_flags
     from gradmc.errors import UsageError
 
+    if not _has_threads_of_jax():
+        refuse_flags()
     try:
         jax.devices()
     except Exception as error:  # JAX itself fails in several ways where a platform is not there

@@ -11,6 +11,7 @@ from gradmc.cli.options import Common, Overrides
 from gradmc.cli.output import emit
 from gradmc.cli.problem import build_problem
 from gradmc.config import load_config
+from gradmc.config.schema import OptimizeSection
 from gradmc.errors import UsageError
 from gradmc.optimize import optimize as find
 from gradmc.results.labels import Labels, resolve_axes
@@ -51,6 +52,7 @@ def optimize(path: Path, overrides: Overrides, asked: Asked, *, common: Common) 
     loaded = load_config(path, overrides)
     problem = build_problem(loaded.config)
     section = loaded.config.optimize
+    refuse_idle(section, asked)
     seed = problem.settings.seed
     jacobian = asked.jacobian or asked.draws > 0
     settings = section.model_dump(exclude={"dir", "start_radius"})
@@ -82,6 +84,16 @@ def optimize(path: Path, overrides: Overrides, asked: Asked, *, common: Common) 
     }
     emit(render(optimum, rows, jacobian), content, as_json=common.json)
     return NO_MAXIMUM if optimum.converged is False and not optimum.history else 0
+
+
+def refuse_idle(section: OptimizeSection, asked: Asked) -> None:
+    """Refuse by their names here what L-BFGS would not heed, and to go on with nothing."""
+    given = [name for name in type(section).model_fields if getattr(section, name) not in (None, "constant")]
+    idle = [f"optimize.{name}" for name in given if name != "method"] + ["--resume"] * asked.resume
+    if section.method == "lbfgs" and idle:
+        raise UsageError(f"{', '.join(idle)}: for the methods of Optax; choose one, as in --optimize.method adam")
+    if asked.resume and section.dir is None:
+        raise UsageError("--resume goes on with the descent in a directory: name it as optimize.dir")
 
 
 def encoded(optimum: Optimum) -> bytes:

@@ -324,7 +324,9 @@ class Keeper:
         if found is None:
             return walk, trail
         if not resume:
-            raise ResumeError(f"{self.name} holds a descent already; pass resume to go on with it, or another place")
+            raise ResumeError(
+                f"{self.name} holds a descent already; go on with it (resume=True, --resume), or choose another place"
+            )
         before, now = found.meta["descent"], self._identity()
         if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
             raise ResumeError(f"cannot go on with the descent in {self.name}: {', '.join(changed)} changed")

@@ -79,7 +79,7 @@ class DescentPlan:
         if self.batch is not None:
             check_batch("batch", self.batch)
         if self.held_out is not None and self.batch is None:
-            raise UsageError('held_out needs batch={"n": size}: rows are held out along that dimension')
+            raise UsageError("held_out needs batch, too: rows are held out along its dimension")
         if self.patience is not None:
             check_whole("patience", self.patience, 1, None)
             if self.held_out is None:

@@ -25,6 +25,8 @@ CHEAP = ["--sampler.kernel=hmc", "--sampler.metric=diagonal", "--sampler.start=u
         ("JAX_NUM_CPU_DEVICES", "some", "unset JAX_NUM_CPU_DEVICES"),
         ("JAX_DISABLE_JIT", "1", "unset JAX_DISABLE_JIT"),
         ("JAX_CHECK_TRACER_LEAKS", "1", "unset JAX_CHECK_TRACER_LEAKS"),
+        ("XLA_FLAGS", "--nonsense", "Unknown flag in XLA_FLAGS: --nonsense"),
+        ("XLA_FLAGS", "--xla_cpu_enable_fast_math=maybe", "unset XLA_FLAGS"),
     ],
 )
 def test_jax_that_does_not_start(project: Path, variable: str, value: str, message: str) -> None:

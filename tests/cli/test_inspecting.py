@@ -187,6 +187,24 @@ def test_optimize_descends_by_batches_and_goes_on(project: Path, gradmc: Gradmc)
     assert again["parameters"] == found["parameters"]
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--optimize.dir", "mode"], "optimize.dir"),
+        (["--optimize.epochs", "5", "--optimize.schedule", "cosine"], "optimize.epochs, optimize.schedule"),
+        (["--resume"], "--resume"),
+        (["--resume", "--optimize.method", "adam"], "optimize.dir"),
+    ],
+)
+def test_optimize_refuses_by_their_names_here_what_it_would_not_heed(
+    project: Path, gradmc: Gradmc, options: list[str], named: str
+) -> None:
+    result = gradmc("optimize", project / "run.toml", *options)
+    assert result.code == 2
+    assert named in result.err
+    assert "output" not in result.err
+
+
 def test_warm_start_keeps_the_mass_matrix(project: Path, copy: Path, gradmc: Gradmc) -> None:
     from gradmc.results.checkpoint import load_checkpoint
 
