@@ -31,6 +31,26 @@ def log_beta(a: Any, b: Any) -> Any:
     return HALF_LOG_2PI - 0.5 * log(large) + remainder + share
 
 
+def log_gamma_gain(x: Any, more: Any) -> Any:
+    """log G(x + more) - log G(x) - more log(x + more) of x > 0 and more >= 0."""
+    log1p = math.log1p if _known(x) and _known(more) else jnp.log1p
+    return (x - 0.5) * log1p(more / x) - more + _stirling(x + more) - _stirling(x)
+
+
+def is_vast(z: Any) -> Any:
+    """Whether z is so large that the 1 of 1 + z^2 / nu does not count, while z^2 is a number for what is not."""
+    return jnp.abs(z) > jnp.finfo(jnp.result_type(z)).max ** 0.3
+
+
+def log1p_square(z: Any, over: Any = 1.0, log_over: Any = 0.0) -> Any:
+    """log(1 + z^2 / over), also where z^2 is too large for a number."""
+    far = is_vast(z)
+    inside = jnp.where(far, 0.0, z)
+    return jnp.where(far, 2.0, 1.0) * jnp.log1p(jnp.where(far, jnp.abs(z), inside * inside / over)) - jnp.where(
+        far, log_over, 0.0
+    )
+
+
 def log_gamma_rest(x: Any) -> Any:
     """log G(x) - x log x + x: what is left of the log gamma function of x > 0, without its large terms."""
     return HALF_LOG_2PI - 0.5 * (math.log if _known(x) else jnp.log)(x) + _stirling(x)

@@ -7,7 +7,7 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from gradmc.lpdf._law import Law, Value
-from gradmc.lpdf._special import log1mexp, log_beta, softplus, times_log, times_log1m
+from gradmc.lpdf._special import log1mexp, log_beta, log_gamma_gain, softplus, times_log, times_log1m
 
 
 def _count(y: Value, *_: Value) -> Any:
@@ -103,7 +103,10 @@ def _negative_binomial_log(d: Any, y: Value, eta: Value, phi: Value) -> Any:
 
 
 def _beta_binomial(d: Any, y: Value, n: Value, alpha: Value, beta: Value) -> Any:
-    return _log_choose(y, n) + log_beta(y + alpha, n - y + beta) - log_beta(alpha, beta)
+    total = alpha + beta
+    gained = log_gamma_gain(alpha, y) + log_gamma_gain(beta, n - y) - log_gamma_gain(total, n)
+    shares = y * jnp.log((alpha + y) / (total + n)) + (n - y) * jnp.log((beta + n - y) / (total + n))
+    return _log_choose(y, n) + gained + shares
 
 
 def _zero_inflated_negative_binomial(d: Any, y: Value, gate: Value, mu: Value, phi: Value) -> Any:

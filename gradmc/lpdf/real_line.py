@@ -6,13 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradmc.lpdf._law import OFF, Law, Value
-from gradmc.lpdf._special import HALF_LOG_2PI, LOG_2, log_beta, log_ndtr, log_ndtr_scaled
+from gradmc.lpdf._special import HALF_LOG_2PI, LOG_2, log1p_square, log_beta, log_ndtr, log_ndtr_scaled
 
 
 def student_t_density(d: Any, y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
     """The density of `student_t`; numpyro's loses its digits as nu grows, in a difference of log gamma functions."""
-    z = (y - mu) / sigma
-    return -0.5 * (nu + 1.0) * jnp.log1p(z * z / nu) - 0.5 * jnp.log(nu) - log_beta(0.5, 0.5 * nu) - jnp.log(sigma)
+    log_nu = jnp.log(nu)
+    tail = log1p_square((y - mu) / sigma, nu, log_nu)
+    return -0.5 * (nu + 1.0) * tail - 0.5 * log_nu - log_beta(0.5, 0.5 * nu) - jnp.log(sigma)
 
 
 def normal_density(d: Any, y: Value, mu: Value, sigma: Value) -> Any:
@@ -23,7 +24,7 @@ def normal_density(d: Any, y: Value, mu: Value, sigma: Value) -> Any:
 
 def cauchy_density(d: Any, y: Value, mu: Value, sigma: Value) -> Any:
     """The terms of the Cauchy law, rounded as numpyro rounds them."""
-    return -jnp.log(jnp.pi) - jnp.log(sigma) - jnp.log1p(((y - mu) / sigma) ** 2)
+    return -jnp.log(jnp.pi) - jnp.log(sigma) - log1p_square((y - mu) / sigma)
 
 
 def _skew_normal(z: Any, sigma: Value, alpha: Value) -> Any:

@@ -18,7 +18,7 @@ from jax.core import Tracer
 
 from gradmc.lpdf._incomplete import beta_tail, gamma_tails
 from gradmc.lpdf._law import Law, Value
-from gradmc.lpdf._special import LOG_2, log1mexp, log_beta, log_ndtr
+from gradmc.lpdf._special import LOG_2, is_vast, log1mexp, log_beta, log_ndtr
 
 
 def _zero_below(tail: Any, y: Value, lower: Value = 0.0) -> Any:
@@ -69,6 +69,7 @@ def student_t_lower(y: Value, nu: Value, mu: Value, sigma: Value) -> Any:
     largest = 0.1 * math.sqrt(jnp.finfo(z.dtype).max)
     square = jnp.where(centre, 1.0, jnp.clip(z, -largest, largest)) ** 2
     beyond = beta_tail(0.5 * nu, 0.5, nu / (nu + square), square / (nu + square))  # log P(|Z| > |z|)
+    beyond = beyond - nu * jnp.log(jnp.maximum(jnp.abs(z) / largest, 1.0))
     far = jnp.where(z < 0, beyond - LOG_2, jnp.log1p(-0.5 * jnp.exp(jnp.where(z < 0, -1.0, beyond))))
     density = jnp.exp(-0.5 * jnp.log(nu) - log_beta(0.5, 0.5 * nu))
     return jnp.where(centre, jnp.log1p(2.0 * density * jnp.where(centre, z, 0.0)) - LOG_2, far)
@@ -90,8 +91,11 @@ def gumbel_upper(z: Value) -> Any:
 
 def cauchy_lower(z: Value) -> Any:
     """log P(Z <= z) of the standard Cauchy law."""
-    far = jnp.arctan2(1.0, jnp.where(z < 0, -z, z)) / np.pi
-    return jnp.where(z < 0, jnp.log(far), jnp.log1p(-far))
+    modulus = jnp.abs(z)
+    vast = is_vast(z)  # the angle is 1 / |z| there, whose derivative is no number
+    angle = jnp.arctan2(1.0, jnp.where(vast, 1.0, modulus))
+    below = jnp.where(vast, -1.0, 1.0) * jnp.log(jnp.where(vast, modulus, angle)) - math.log(math.pi)
+    return jnp.where(z < 0, below, jnp.log1p(-jnp.where(vast, 0.0, angle) / np.pi))
 
 
 def _gamma_lower(y: Value, shape: Value, rate: Value) -> Any:

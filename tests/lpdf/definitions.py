@@ -123,6 +123,7 @@ def grid(*axes):
 REAL = (-1e30, -1e6, -40.0, -1.5, 0.0, 1e-8, 2.0, 35.0, 1e9)
 LINE = (-1e6, -40.0, -1.5, 0.0, 1e-8, 2.0, 35.0, 1e9)
 HALF = (0.0, 1e-30, 1e-8, 0.3, 2.5, 60.0, 1e8)
+VAST = (1e160, 1e300)
 PLUS = HALF[1:]
 UNIT = (0.0, 1e-30, 1e-6, 0.3, 0.9, 1.0 - 2.0**-30, 1.0)
 COUNTS = (0.0, 1.0, 4.0, 60.0, 1e4)
@@ -229,8 +230,8 @@ def kumaraswamy(y, a, b):
 
 DENSITIES = {
     "normal": Case(normal, grid(REAL, (0.3,), SCALES)),
-    "cauchy": Case(cauchy, grid(REAL, (0.3,), SCALES)),
-    "student_t": Case(student_t, grid(REAL, (0.5, 4.0, 1e4, 1e12), (0.3,), SCALES)),
+    "cauchy": Case(cauchy, grid((*REAL, *VAST), (0.3,), SCALES)),
+    "student_t": Case(student_t, grid((*REAL, *VAST), (0.5, 4.0, 1e4, 1e12), (0.3,), SCALES)),
     "laplace": Case(laplace, grid(REAL, (0.3,), SCALES)),
     "asymmetric_laplace": Case(asymmetric_laplace, grid(REAL, (0.3,), SCALES, (0.01, 0.6))),
     "logistic": Case(logistic, grid(REAL, (0.3,), SCALES)),
@@ -239,8 +240,10 @@ DENSITIES = {
     "exp_mod_normal": Case(exp_mod_normal, grid((-1e3, -6.0, 0.0, 3.0, 40.0, 1e6), (0.3,), SCALES, (1e-3, 1.0, 1e5))),
     "von_mises": Case(von_mises, grid((-3.1, 0.0, 2.0), (0.3,), (1e-6, 1.0, 40.0, 1e4))),
     "half_normal": Case(lambda y, s: mp.log(2) + normal(y, 0, s), grid(HALF, SCALES)),
-    "half_cauchy": Case(lambda y, s: mp.log(2) + cauchy(y, 0, s), grid(HALF, SCALES)),
-    "half_student_t": Case(lambda y, nu, s: mp.log(2) + student_t(y, nu, 0, s), grid(HALF, (0.5, 1e4), SCALES)),
+    "half_cauchy": Case(lambda y, s: mp.log(2) + cauchy(y, 0, s), grid((*HALF, *VAST), SCALES)),
+    "half_student_t": Case(
+        lambda y, nu, s: mp.log(2) + student_t(y, nu, 0, s), grid((*HALF, *VAST), (0.5, 1e4), SCALES)
+    ),
     "exponential": Case(lambda y, r: mp.log(r) - r * y, grid(HALF, SCALES)),
     "gamma": Case(gamma, grid(HALF, (*SHAPES, 1e12), SCALES)),
     "inverse_gamma": Case(inverse_gamma, grid(PLUS, (*SHAPES, 1e12), SCALES)),
@@ -313,7 +316,7 @@ DENSITIES = {
     ),
     "beta_binomial": Case(
         lambda y, n, a, b: log_choose(n, y) + log_beta(y + a, n - y + b) - log_beta(a, b),
-        [(*trial, *shapes) for trial in TRIALS for shapes in grid(SHAPES, (0.3, 60.0))],
+        [(*trial, *shapes) for trial in TRIALS for shapes in grid((*SHAPES, 1e9, 1e14), (0.3, 60.0, 1e12))],
         2,
         1e-11,
     ),
@@ -345,9 +348,9 @@ TAILS = {
     ),
     "student_t": (
         symmetric(student_t_cdf),
-        grid((-1e30, -40.0, -1.5, 0.3, 1e-8, 2.0, 1e6), (0.5, 4.0, 60.0), (0.3,), (1.0, 40.0)),
+        grid((-1e300, -1e160, -1e30, -40.0, -1.5, 0.3, 1e-8, 2.0, 1e6, 1e300), (0.5, 4.0, 60.0), (0.3,), (1.0, 40.0)),
     ),
-    "cauchy": (symmetric(cauchy_cdf), grid(REAL, (0.3,), SCALES)),
+    "cauchy": (symmetric(cauchy_cdf), grid((*REAL, *VAST), (0.3,), SCALES)),
     "laplace": (symmetric(laplace_cdf), grid(LINE, (0.3,), SCALES)),
     "logistic": (symmetric(lambda z: -softplus(-z)), grid(LINE, (0.3,), (1.0, 40.0))),
     "gumbel": (
