@@ -2,8 +2,8 @@
 
 Reads one JSON object per line: `arguments`, and perhaps `signals` (a list of [seconds, number]), a file `after` whose
 writing starts the clock of the signals, `chunk_seconds`, `grace` in place of that after SIGTERM, `every_chunk` for a
-checkpoint after each, `full_after` for a disk that is full after so many files, and `limit`, seconds after which the
-process is taken to hang (`wait`).
+checkpoint after each, `full_after` for a disk that is full after so many files, `per_file` for one that takes so many
+seconds for each, and `limit`, seconds after which the process is taken to hang (`wait`).
 Answers with one JSON object per line: `code` (negative for a signal), `seconds`, `err`, `hung` (why it was killed, or
 nothing).
 """
@@ -50,6 +50,8 @@ def child(request: dict, stderr: int) -> None:
         recorder.CHECKPOINT_SHARE = math.inf
     if "full_after" in request:
         fill_disk(request["full_after"])
+    if "per_file" in request:
+        slow_disk(request["per_file"])
     code = 1
     try:
         code = run(request["arguments"])
@@ -69,6 +71,17 @@ def fill_disk(after: int) -> None:
         replace(source, target)
 
     os.replace = replace_or_fail
+
+
+def slow_disk(seconds: float) -> None:
+    """Let every file that takes another's place take so long."""
+    replace = os.replace
+
+    def replace_slowly(source: str, target: str) -> None:
+        time.sleep(seconds)
+        replace(source, target)
+
+    os.replace = replace_slowly
 
 
 def wait(pid: int, limit: float) -> tuple[int, str]:

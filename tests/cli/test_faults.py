@@ -89,7 +89,7 @@ def assert_same_run(one: Path, other: Path) -> None:
             assert np.array_equal(array, states[1].arrays[name], equal_nan=True), name
 
 
-def begin_and_stop(server: Server, reference: Reference, out: Path, *numbers: int) -> Any:
+def begin_and_stop(server: Server, reference: Reference, out: Path, *numbers: int, **more: float) -> Any:
     """Start a run and stop it by signals soon after its first checkpoint."""
     result = server(
         "sample",
@@ -99,6 +99,7 @@ def begin_and_stop(server: Server, reference: Reference, out: Path, *numbers: in
         signals=[(0.02 + 0.1 * i, int(number)) for i, number in enumerate(numbers)],
         after=str(out / "state" / "chain-1.checkpoint"),
         chunk_seconds=0.02,
+        **more,
     )
     assert result["code"] in (75, -9), result
     return result
@@ -199,7 +200,7 @@ def test_a_signal_checkpoints_and_exits_with_75(
 
 def test_a_second_interrupt_stops_at_once(server: Server, reference: Reference, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = begin_and_stop(server, reference, out, signal.SIGINT, signal.SIGINT)
+    result = begin_and_stop(server, reference, out, signal.SIGINT, signal.SIGINT, per_file=0.2)
     assert "stopped at once" in result["err"]
     assert server("resume", out, "--progress=none")["code"] == 0
     assert_same_run(reference.out, out)
