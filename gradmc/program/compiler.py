@@ -38,6 +38,7 @@ from gradmc.program.frontend.values import (
     NO_VALUE_REMEDY,
     CannotRoll,
     Nullable,
+    Spread,
     is_array,
     is_leaf,
     is_traced,
@@ -224,11 +225,16 @@ def _run(ev: Hooks, fn: FunctionType, args: tuple, kwargs: dict[str, Any], *, co
     return value, observe, record
 
 
+def _one_entry(value: Any) -> Any:
+    """An array of one entry that is a number on one side of a branch (`return -np.inf`); others as they are."""
+    return value.value if isinstance(value, Spread) and np.size(value.value) == 1 else value
+
+
 def _scalar(ev: Hooks, value: Any, fn: FunctionType) -> jax.Array:
     """What the program returned, as one real number."""
     if isinstance(value, Nullable) and value.met:  # one `if` has not covered all cases: say so before anything runs
         raise ProgramError(NO_VALUE.format(value.met), location=value.at, remedy=NO_VALUE_REMEDY)
-    value = ev.content(log_density(ev.content(value)))
+    value = ev.content(log_density(ev.content(_one_entry(value))))
     if value is None:
         raise ProgramError(
             f"{fn.__name__} returned None",

@@ -16,7 +16,7 @@ from gradmc.program.frontend import bodies, branches, gaps, operators, ordering,
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.iterables import Once, iterate, materialised, rollable
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import Container, Selected, any_traced, is_traced, representable
+from gradmc.program.frontend.values import Container, Rows, Selected, any_traced, is_traced, representable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -177,7 +177,7 @@ def extreme(ev: Evaluation, values: Any, combine: Callable[..., Any]) -> Any:
         for item in content[1:]:
             result = combine(ev, result, item)
         return result
-    if isinstance(content, Listing) and isinstance(content.stacked(ev).form, Container):
+    if isinstance(content, Listing) and isinstance(content.stacked(ev).form, Container | Rows):
         return ordering.extreme(ev, list(content.items(ev)), None, max if combine is larger else min)
     whole = operators.whole_array(ev, content)
     if ev.missing and jnp.issubdtype(whole.dtype, jnp.floating):

@@ -10,8 +10,8 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.listing import Growing, Listing, Stack
 from gradmc.program.frontend.slots import Slots, kind_of
 from gradmc.program.frontend.values import (
+    ITEM,
     LEAF,
-    MISSING,
     CannotRoll,
     Choice,
     Container,
@@ -54,7 +54,7 @@ def apart(ev: Evaluation, value: Any, *, stack: bool = False) -> tuple[list[Any]
     if isinstance(value, Choice):
         return [value.code], OneOf(value.options)
     if isinstance(value, Unbound):
-        return [], MISSING
+        return [], Missing(value.reason)
     if isinstance(value, Nullable):
         leaves, form = apart(ev, value.value, stack=stack)
         return [*leaves, value.null], OrNone(form, value.unset)
@@ -114,8 +114,8 @@ def _build(ev: Evaluation, form: Form, rest: Iterator[Any]) -> Any:
         case OneOf(options=options):
             code = next(rest)
             return Choice(options, code) if is_traced(code) else options[int(code)]
-        case Missing():
-            return Unbound("a variable")
+        case Missing(why=why):
+            return Unbound(ITEM if why else "a variable", why)
         case Pytree(structure=structure):
             return jax.tree.unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
         case OrNone(item=item, unset=unset):

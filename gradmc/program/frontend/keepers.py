@@ -26,10 +26,12 @@ class Kept:
     """The arrays, lists and dicts of which a library function is given contents.
 
     Attributes:
+        computing: whether the function computes, so that it keeps nothing and takes lists of lists for arrays.
         given: by the id of a content the content, and whose it is.
         clear: whether each content belongs to one of them.
     """
 
+    computing: bool
     given: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     clear: bool = True
 
@@ -46,7 +48,7 @@ class Kept:
         Raises:
             CannotRoll: a content is that of two arrays.
         """
-        if not self.given or module_of(function) in COMPUTING:
+        if not self.given or self.computing:
             return result
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, (ModuleType, type, *TOKENS)):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program import exact
@@ -33,12 +34,21 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
-from gradmc.program.frontend.keepers import Kept
+from gradmc.program.frontend.keepers import COMPUTING, Kept, module_of
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, Choice, TracedSeries, any_traced, at_once, is_array
+from gradmc.program.frontend.values import (
+    CannotRoll,
+    Choice,
+    Container,
+    Rows,
+    TracedSeries,
+    any_traced,
+    at_once,
+    is_array,
+)
 
 
 def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -57,7 +67,9 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
 
 def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that takes no part of an array, nor columns."""
-    kept = Kept()
+    if function in NESTED:
+        args = tuple(_in_lists(ev, a) for a in args)
+    kept = Kept(module_of(function) in COMPUTING)
     plain_args = tuple(present(ev, a, kept) for a in args)
     plain_kwargs = {k: present(ev, v, kept) for k, v in kwargs.items()}
     if _is_jaxs(function):
@@ -93,6 +105,18 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         return new(ev, kept.restored(function, exact.exactly(function, *plain_args, **plain_kwargs)), args)
     made = new(ev, kept.restored(function, function(*plain_args, **plain_kwargs)), args)
     return ev.heap.allocate_object(made) if isinstance(function, type) and type(made) is function else made
+
+
+NESTED = (np.block, jnp.block)
+"""Functions to which lists of arrays are something else than arrays of more axes."""
+
+
+def _in_lists(ev: Evaluation, value: Any) -> Any:
+    """Lists, at any depth, as they are written."""
+    content = ev.heap.content(value)
+    if not isinstance(content, Listing | list):
+        return value
+    return [_in_lists(ev, item) for item in (content.items(ev) if isinstance(content, Listing) else content)]
 
 
 SAME = (np.asarray, np.asanyarray, np.ascontiguousarray, np.atleast_1d, np.real, np.require, np.float64)
@@ -207,7 +231,7 @@ def _content(ev: Evaluation, token: Any, kept: Kept | None) -> Any:
     """The present content of an array, list or dict, at any depth."""
     content = dicts.mapping(ev, ev.heap.content(token))
     if isinstance(content, Listing):
-        return _whole(ev, content)
+        return _whole(ev, content, kept)
     if isinstance(content, list):
         new = [present(ev, v, kept) for v in content]
         return new if any(a is not b for a, b in zip(new, content, strict=True)) else content
@@ -216,8 +240,16 @@ def _content(ev: Evaluation, token: Any, kept: Kept | None) -> Any:
     return tables.plain(ev, content)
 
 
-def _whole(ev: Evaluation, content: Listing) -> Any:
+def _whole(ev: Evaluation, content: Listing, kept: Kept | None) -> Any:
+    """A list of stacked items: an array, but where they are lists only for functions that make arrays of those."""
     try:
+        nested = isinstance(content.stacked(ev).form, Container | Rows)
+        if nested and kept is not None and not kept.computing:
+            return _items(ev, content, kept)
         return operators.whole_array(ev, content)
     except CannotRoll:
-        return list(content.items(ev))
+        return _items(ev, content, kept)
+
+
+def _items(ev: Evaluation, content: Listing, kept: Kept | None) -> list:
+    return [present(ev, item, kept) for item in content.items(ev)]

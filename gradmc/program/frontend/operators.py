@@ -1,7 +1,7 @@
 """Operators on plain, traced and list values, with Python's meaning."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -30,10 +30,14 @@ from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.slots import Slots
 from gradmc.program.frontend.subscripts import fresh_list
 from gradmc.program.frontend.values import (
+    LEAF,
     CannotRoll,
     Choice,
+    Container,
+    Form,
     Nullable,
     OrNone,
+    Rows,
     Selected,
     Spread,
     Unbound,
@@ -208,15 +212,31 @@ def _lists(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
 
 
 def whole_array(ev: Evaluation, value: Any) -> Any:
-    """A list of stacked items as the array it would make."""
+    """A list of stacked items as the array that numpy makes of it; lists and tuples inside are axes, too.
+
+    Raises:
+        CannotRoll: it holds something else, or lists of different lengths.
+    """
     if not isinstance(value, Listing):
         return value
     stack = value.stacked(ev)
     if isinstance(stack.form, OrNone) and len(stack.leaves) == 2:
         return nullable.used(ev, Nullable(stack.leaves[0], jnp.any(stack.leaves[1])))
-    if len(stack.leaves) != 1:
-        raise CannotRoll("a list of tuples cannot be used as an array")
-    return stack.leaves[0]
+    return _filled(stack.form, iter(stack.leaves), 1)
+
+
+def _filled(form: Form, leaves: Iterator[Any], axis: int) -> Any:
+    """Items of one form, stacked along `axis` leading axes, as one array."""
+    if form == LEAF:
+        return next(leaves)
+    if isinstance(form, Rows):
+        return _filled(form.item, leaves, axis + 1)
+    if not isinstance(form, Container) or not issubclass(form.kind, list | tuple) or not form.parts:
+        raise CannotRoll("a list of things that are no numbers, arrays or lists cannot be used as an array")
+    parts = [_filled(part, leaves, axis) for part in form.parts]
+    if len({np.shape(part) for part in parts}) > 1:
+        raise CannotRoll("a list of lists of different lengths cannot be used as an array")
+    return (jnp if any_traced(parts) else np).stack(parts, axis)
 
 
 def inplace(ev: Evaluation, op: str, a: Any, b: Any) -> Any:
@@ -357,7 +377,8 @@ def _contains(ev: Evaluation, item: Any, container: Any) -> Any:
     if (users := special_methods.contains(ev, container, item)) is not NotImplemented:
         return users
     if isinstance(container, Listing):
-        container = whole_array(ev, container)
+        flat = container.stacked(ev).form == LEAF
+        container = whole_array(ev, container) if flat else list(container.items(ev))
     if is_traced(item) or is_traced(container):
         if isinstance(container, range):
             inside = (item >= container.start) & (item < container.stop)

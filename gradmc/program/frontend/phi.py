@@ -114,6 +114,25 @@ def or_unset(yes: PhiOperand, no: PhiOperand, name: str) -> tuple[PhiOperand, Ph
     return terms if whole is None else (whole.takes(yes), whole.takes(no))
 
 
+def agreeing(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
+    """Both without those items of a tuple that are different things on the two sides: they have no value after it."""
+    a, b = yes.form, no.form
+    if not isinstance(a, Container) or not isinstance(b, Container):
+        return yes, no
+    if (a.kind, a.keys) != (b.kind, b.keys) or not issubclass(a.kind, tuple):
+        return yes, no
+    pairs = [_agreed(*pair) for pair in zip(_items(yes), _items(no), strict=True)]
+    return _holding(yes, [one for one, _ in pairs]), _holding(no, [other for _, other in pairs])
+
+
+def _agreed(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
+    one, other = agreeing(yes, no)
+    if one.alike(other):
+        return one, other
+    missing = PhiOperand(Missing(difference(yes, no)), [], [])
+    return missing, missing
+
+
 def both_moving(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
     """Both as dicts with slots whose keys come and go, if they are dicts with the same slots."""
     a, b = yes.form, no.form
@@ -129,6 +148,10 @@ def _moving(term: PhiOperand, form: Slotted) -> PhiOperand:
         return term
     more = [np.asarray(form.stamps, np.int64), np.asarray(max(form.stamps, default=-1) + 1)]
     return PhiOperand(replace(form, stamps=None), [*term.leaves, *more], [*term.types, *map(jax.typeof, more)])
+
+
+MOST_ITEMS = 4
+"""Items of a container that are described one by one."""
 
 
 def difference(yes: PhiOperand, no: PhiOperand) -> str:
@@ -151,6 +174,9 @@ def _described(form: Form, types: list) -> str:
             return f"{_described(item, types)} or {'nothing' if unset else 'None'}"
     if form == LEAF:
         return "a number" if types[0].shape == () else f"an array of shape {types[0].shape}"
+    if isinstance(form, Container) and len(form.parts) <= MOST_ITEMS:
+        items = ", ".join(_described(item.form, item.types) for item in _items(PhiOperand(form, [], types)))
+        return f"a {form.kind.__name__} of {items or 'nothing'}"
     shapes = ", ".join(str(t.shape) for t in types)
     kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(form).__name__).lower()
     return f"a {kind} of arrays of shapes {shapes}"

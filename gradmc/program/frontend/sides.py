@@ -32,7 +32,7 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import may_all_be, objects, objects_inside, tokens, tokens_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.phi import Leaf, PhiOperand, both_moving, difference, or_none, or_unset
+from gradmc.program.frontend.phi import Leaf, PhiOperand, agreeing, both_moving, difference, or_none, or_unset
 from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
@@ -315,6 +315,9 @@ class Join:
             spread = Spread(np.empty(full), smaller, name, why)
             return Phi(key, yes.form, yes.leaves, no.leaves, spread=spread)
         if key[0] == "variable":
+            one, other = agreeing(yes, no)
+            if one.types and one.alike(other):
+                return Phi(key, one.form, one.leaves, other.leaves)
             return Phi(key, yes.form, [], [], Unbound(name, why))
         subject = {**self.yes.subjects, **self.no.subjects}.get(key[1])
         if (name := self._made(key)) is not None:

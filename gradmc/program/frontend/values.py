@@ -9,7 +9,7 @@ Nullable     is None, or a variable that is not set, where a traced condition ho
 
 import numbers
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import jax
@@ -23,6 +23,8 @@ ALIKE = "Let both sides of a branch, and every iteration of a loop, change the s
 
 NO_VALUE = "the return value may have no value here: {}"
 NO_VALUE_REMEDY = "Return a number on every path."
+ITEM = "an item of a tuple"
+ITEM_REMEDY = "Let the tuple hold the same things, of the same shapes, on both sides of the branch."
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Unbound:
         why = self.reason or "it has not been assigned on this path"
         if self.name.startswith("__gm"):
             raise ProgramError(NO_VALUE.format(why), remedy=NO_VALUE_REMEDY)
+        if self.name == ITEM:
+            raise ProgramError(f"{ITEM} may have no value here: {why}", remedy=ITEM_REMEDY)
         raise ProgramError(
             f"{self.name!r} may have no value here: {why}",
             remedy="Assign it before the loop or branch, so that it has a value on every path.",
@@ -308,7 +312,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Missing:
-    """The form of a variable without a value."""
+    """The form of a variable without a value.
+
+    Attributes:
+        why: why an item of a tuple has none.
+    """
+
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
