@@ -1,5 +1,6 @@
 """Methods of arrays, and functions of numpy that are methods too or change an array."""
 
+import functools
 from typing import Any, NoReturn
 
 import jax
@@ -9,12 +10,11 @@ from gradmc.errors import ProgramError
 from gradmc.program import exact
 from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import iterate
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.library_calls import library, new, present
 from gradmc.program.frontend.stores import replace, store
 from gradmc.program.frontend.subscripts import present_index
-from gradmc.program.frontend.values import any_traced, at_once, is_array, is_plain_jax, is_traced
+from gradmc.program.frontend.values import LEAF, Rows, any_traced, at_once, is_array, is_plain_jax, is_traced
 
 
 def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -43,7 +43,8 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
     if name == "item" and is_traced(content):
         return content[plain_args] if plain_args else content.reshape(())
     if name == "tolist" and is_traced(content):
-        return list(iterate(ev, owner)) if content.ndim else content
+        form = functools.reduce(Rows, reversed(content.shape), LEAF)
+        return ev.together(form, [content]) if content.size else np.zeros(content.shape).tolist()
     bound = member(content, name)
     if is_plain_jax(content) and not any_traced(plain_args):
         return new(ev, at_once(bound, *plain_args, **plain_kwargs), (owner,))

@@ -104,6 +104,8 @@ def applied(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> An
         return at_once(operation, *operands)
     if any(map(is_traced, operands)):
         return gaps.elementwise(ev, operation, *operands)
+    if any(isinstance(o, list | tuple) for o in operands):
+        return operation(*operands)  # puts them one after the other, or repeats them: their numbers stay what they are
     return exactly(operation, *operands)
 
 
@@ -168,6 +170,8 @@ def _is_sparse(value: Any) -> bool:
 
 def _beside(ev: Evaluation, value: Any, other: Any) -> Any:
     """A list beside an array as the array that it stands for."""
+    if isinstance(value, Listing) and is_array(other):
+        return whole_array(ev, value)
     return as_array(ev, value) if isinstance(value, list | tuple) and is_array(other) else value
 
 

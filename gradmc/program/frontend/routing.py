@@ -36,13 +36,6 @@ LISTS_OF_ARRAYS = frozenset(
         "select",
         "choose",
         "piecewise",
-        "broadcast_arrays",
-        "einsum",
-        "ix_",
-        "meshgrid",
-        "atleast_1d",
-        "atleast_2d",
-        "atleast_3d",
     ]
 ) | {np.linalg.multi_dot}
 """numpy functions that take lists of arrays; elsewhere a list stands for the array of its items."""

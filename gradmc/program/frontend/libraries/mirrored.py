@@ -58,8 +58,10 @@ def _namespace(name: str) -> dict[Any, Callable[..., Any]]:
     renamed = RENAMED.get(name, {})
     names = {key: renamed.get(key, key) for key in library if not key.startswith("_")}
     pairs = {key: jaxs[other] for key, other in names.items() if other in jaxs} | OURS.get(name, {})
-    wanted = pairs.keys() - DIFFERENT.get(name, frozenset())
-    return {library[key]: pairs[key] for key in wanted if _computes(library[key])}
+    wanted = [key for key in sorted(pairs.keys() - DIFFERENT.get(name, frozenset())) if _computes(library[key])]
+    # Of several names of one function (`np.permute_dims is np.transpose`) its own counts.
+    wanted.sort(key=lambda key: key == getattr(library[key], "__name__", ""))
+    return {library[key]: pairs[key] for key in wanted}
 
 
 def _computes(function: Any) -> bool:
