@@ -1,5 +1,12 @@
 """What `enumerate`, `zip`, `map`, `reversed` and generator expressions give can be run through once."""
 
+import collections
+import functools
+import itertools
+import math
+import operator
+import statistics
+
 import numpy as np
 import pytest
 
@@ -78,6 +85,66 @@ PROGRAMS = [
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
 def test_compiled_is_plain(program) -> None:
     agree(program, (0.3,), {"x": X})
+
+
+EXHAUSTING = {
+    "math.fsum": math.fsum,
+    "math.prod": math.prod,
+    "statistics.fmean": statistics.fmean,
+    "functools.reduce": lambda terms: functools.reduce(operator.add, terms),
+    "deque": lambda terms: collections.deque(terms)[0],
+    "np.fromiter": lambda terms: np.sum(np.fromiter(terms, float)),
+    "list.extend": lambda terms: extended([], terms)[1],
+    "itertools.accumulate": lambda terms: list(itertools.accumulate(terms))[-1],
+}
+
+
+def extended(items, more):
+    items.extend(more)
+    return items
+
+
+@pytest.mark.parametrize("name", EXHAUSTING)
+def test_nothing_is_left_after_a_function_that_runs_to_the_end(name) -> None:
+    def program(mu, *, x):
+        terms = (mu * v + 0.1 for v in x)
+        first = EXHAUSTING[name](terms)
+        if name != "itertools.accumulate":
+            return first + mu * len(list(terms))
+        return first
+
+    agree(program, (0.3,), {"x": X})
+
+
+LEAVING = {
+    "islice": lambda terms: sum(itertools.islice(terms, 3)),
+    "takewhile": lambda terms: sum(v for k, v in itertools.takewhile(lambda pair: pair[0] < 3, enumerate(terms))),
+    "zip": lambda terms: sum(a * b for a, b in zip(terms, [1.0, 2.0], strict=False)),
+    "any": lambda terms: float(any(v > 0.5 for v in terms)),
+    "chain": lambda terms: next(itertools.chain(terms)),
+    "both": lambda terms: sum(itertools.chain(terms, terms)),
+    "a loop over enumerate": lambda terms: left_early(terms),
+}
+
+
+def left_early(terms):
+    last = 0.0
+    for k, v in enumerate(terms):
+        if k == 3:
+            break
+        last = v
+    return last
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_what_is_left_by_functions_is_not_guessed(name) -> None:
+    def program(mu, *, x):
+        terms = (mu * v + 0.1 for v in x)
+        first = LEAVING[name](terms)
+        return first + sum(terms)
+
+    with pytest.raises(ProgramError, match=r"an iterator is .*\n.*Make a list of it"):
+        agree(program, (0.3,), {"x": X})
 
 
 def after_a_break(mu, *, x):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import operator
 from collections import deque
 
@@ -108,6 +109,47 @@ def mapped(p, q, *, z):
         return [p * v]
 
     return np.sum(np.array(list(map(pair, z))) * np.ones((20, 3))) * q
+
+
+def beside_plain_lists(p, q, *, z):
+    known, given, start, end = [1.0, 2], [p, q], (0, p), (q,)
+    one, start = known + given, start + end
+    other = [[1, 2]] * 2 + [[p, q]]
+    return np.sum(np.array(one)) + np.sum(np.array(other) * np.arange(2.0)) + np.sum(start * np.arange(3.0))
+
+
+def slices_replaced(p, q, *, z):
+    out = [p * v for v in z]
+    out[2:4] = [q, 1, p]
+    out[:1] = []
+    total = 0.0
+    for k in range(3):
+        out[:] = [v * q + k for v in out]
+        total += out[k] * out[-1]
+    return total + len(out)
+
+
+def as_lists(p, q, *, z):
+    rows, end = np.outer(z, [p, q]).tolist(), [1.0]
+    return sum((row + end)[k % 3] for k, row in enumerate(rows)) + (rows[0] + rows[1])[3]
+
+
+def in_other_words(p, q, *, z):
+    rows = [[p * v, q] for v in z]
+    turned = np.transpose(rows) + np.permute_dims(tuple(map(tuple, rows)))
+    return np.sum(turned * np.arange(20.0)) + np.sum(np.atleast_2d((p, q, 1)) @ np.ones((3, 2)))
+
+
+def products_along_rows(p, q, *, z):
+    rows = np.outer(z, [p, q, 1.0])
+    return np.sum(math.prod(rows) * np.arange(3.0)) + np.sum(math.sumprod(rows, rows) * np.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    "program", [beside_plain_lists, slices_replaced, as_lists, in_other_words, products_along_rows]
+)
+def test_lists_and_functions(program):
+    agree(program, ARGS, {"z": Z})
 
 
 @pytest.mark.parametrize("program", [mapped, appended, appended_one_by_one, one_after_the_other, stored, changed])

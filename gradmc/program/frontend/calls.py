@@ -46,7 +46,7 @@ from gradmc.program.frontend.attributes import (
 from gradmc.program.frontend.container_methods import is_container, list_method
 from gradmc.program.frontend.converting import users_function, users_initialiser
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import AGAIN_REMEDY, Once, taken
+from gradmc.program.frontend.iterables import Once, refuse_twice, taken
 from gradmc.program.frontend.library_calls import fresh, library
 from gradmc.program.frontend.methods import ITEMS, method
 from gradmc.program.frontend.numpy_views import VIEWS
@@ -105,17 +105,15 @@ def _given(ev: Evaluation, function: Any, value: Any) -> Any:
 
 def _taken(ev: Evaluation, function: Any, args: tuple) -> tuple:
     """The arguments of a builtin, which runs through iterators among them."""
-    once = [id(a) for a in args if isinstance(a, Once)]
-    if len(set(once)) < len(once):
-        raise CannotRoll("an iterator is run through twice at once", AGAIN_REMEDY)
+    refuse_twice(args)
     return tuple(taken(ev, a, early=function in LEAVING) for a in args)
 
 
 ITERATING = (enumerate, zip, reversed, map)
 KEEPING = (isinstance, type, bool, len, str, repr, format, print)
 """Builtins that do not run through an iterator."""
-LEAVING = (any, all, iter, next)
-"""Builtins that may leave an iterator before its end."""
+LEAVING = (any, all, iter, next, enumerate, zip, map, filter)
+"""Builtins that may leave an iterator before its end, or make one that may be left."""
 TAKING_ITEMS = (list, tuple, zip, enumerate, map, filter, print, str, repr, format)
 """Builtins that take things at symbolic places as they are."""
 

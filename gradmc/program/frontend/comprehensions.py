@@ -14,7 +14,7 @@ import numpy as np
 
 from gradmc.program.frontend import bodies, branches, gaps, operators, ordering, partial, tables
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import Once, iterate, materialised, rollable
+from gradmc.program.frontend.iterables import Once, iterate, materialised, rollable, taken
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.values import Container, Rows, Selected, any_traced, is_traced, representable
 
@@ -97,8 +97,9 @@ def generate(
 def comprehension(ev: Evaluation, kind: str, generation: Generation) -> Any:
     """The value of a comprehension."""
     match kind:
-        case "GeneratorExp":
-            return ev.heap.allocate_object(generation)
+        case "GeneratorExp":  # who runs through it may leave it before its end
+            source = taken(ev, generation.source, early=True)
+            return ev.heap.allocate_object(replace(generation, source=source))
         case "ListComp":
             return as_list(ev, generation)
         case "SetComp":

@@ -9,7 +9,7 @@ import numpy as np
 from gradmc.program.frontend import builtin, dicts, operators
 from gradmc.program.frontend.comprehensions import Generation
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.iterables import iterate, view
+from gradmc.program.frontend.iterables import iterate, taken, view
 from gradmc.program.frontend.lasting import CHANGING
 from gradmc.program.frontend.listing import Listing
 from gradmc.program.frontend.slots import REMEDY, Slots
@@ -71,7 +71,7 @@ def list_method(ev: Evaluation, owner: list, name: str, args: tuple, kwargs: dic
         heap.append(owner, *args)
         return None
     if name == "extend":
-        (more,) = args
+        more = taken(ev, *args)
         content = heap.content(more)
         if isinstance(content, Listing):
             heap.append(owner, content)

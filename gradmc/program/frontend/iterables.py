@@ -140,6 +140,17 @@ def taken[T](ev: Evaluation, source: T, *, early: bool = False) -> T | tuple[()]
     return ()
 
 
+def refuse_twice(sources: Iterable[Any]) -> None:
+    """Refuse one iterator in two places of a call, which would each take some of its items.
+
+    Raises:
+        CannotRoll: there is one.
+    """
+    once = [id(source) for source in sources if isinstance(source, Once)]
+    if len(set(once)) < len(once):
+        raise CannotRoll("an iterator is run through twice at once", AGAIN_REMEDY)
+
+
 def view(ev: Evaluation, owner: dict, name: str) -> Any:
     """The `keys`, `values` or `items` of a dict with slots."""
     keys = ev.heap.content(owner).present()

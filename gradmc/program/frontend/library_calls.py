@@ -4,7 +4,9 @@ Functions of math, numpy and scipy have a counterpart (`routing`) where an argum
 are, with the present contents of arrays and lists, and with converted functions for function arguments.
 """
 
+import functools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
@@ -34,6 +36,7 @@ from gradmc.program.frontend.comprehensions import Generation, as_list
 from gradmc.program.frontend.converting import users_function
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import TOKENS
+from gradmc.program.frontend.iterables import refuse_twice, taken
 from gradmc.program.frontend.keepers import COMPUTING, Kept, module_of
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
@@ -53,7 +56,8 @@ from gradmc.program.frontend.values import (
 
 def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that is not the user's."""
-    args = tuple(partial.of_list(ev, a) for a in args)
+    refuse_twice(args)
+    args = tuple(taken(ev, partial.of_list(ev, a), early=not _exhausts(function)) for a in args)
     if partial.any_partial(args) or partial.any_partial(tuple(kwargs.values())):
         return _of_partial(ev, function, args, kwargs)
     if any(frames.is_pandas(a) or isinstance(a, TracedSeries) for a in args) and any_traced((args, kwargs)):
@@ -63,6 +67,11 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         return out
     given = (*args, *kwargs.values())
     return in_place.followed(ev, function, given, kwargs, lambda: _called(ev, function, args, kwargs))
+
+
+def _exhausts(function: Any) -> bool:
+    """Whether a function runs through an iterator that it is given to its end, before it returns."""
+    return function in (functools.reduce, deque) or module_of(function) in COMPUTING
 
 
 def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from gradmc.program.frontend import (
 )
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import has_identity, objects, shared_always
-from gradmc.program.frontend.listing import fitted
+from gradmc.program.frontend.listing import Listing, Stack, fitted
 from gradmc.program.frontend.rearranging import Rearranged
 from gradmc.program.frontend.slots import REMEDY, UNLIKE, Slots
 from gradmc.program.frontend.subscripts import (
@@ -39,6 +39,7 @@ from gradmc.program.frontend.subscripts import (
     symbolic_index,
 )
 from gradmc.program.frontend.values import (
+    LEAF,
     CannotRoll,
     Choice,
     Selected,
@@ -157,10 +158,11 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any, *, row: 
         heap.note_change(owner)
         owner[index] = list(ev.iterate(value)) if isinstance(index, slice) else value
         return
-    if isinstance(index, slice):
-        raise CannotRoll("a slice of a list is replaced")
     heap.content(owner)
     listing = heap.listing(owner)
+    if isinstance(index, slice):
+        _replace_slice(ev, owner, listing, index, value)
+        return
     new = listing.store(ev, index, fitted(ev, value, listing) if id(owner) in heap.items else value)
     view = heap.parent(owner)
     if view is None:
@@ -173,6 +175,16 @@ def _store_in_list(ev: Evaluation, owner: list, index: Any, value: Any, *, row: 
         heap.aliases.copied(owner, objects(value, heap), stored=row, apart=apart)
         if row and part is not None and heap.root(value) is heap.root(owner):
             heap.aliases.double(heap.root(owner))
+
+
+def _replace_slice(ev: Evaluation, owner: list, listing: Listing, index: slice, value: Any) -> None:
+    """Give a list of numbers others in place of some of them."""
+    numbers = all(not isinstance(p, Stack) or (p.form == LEAF and np.ndim(p.leaves[0]) == 1) for p in listing.parts)
+    if not numbers or listing.grows or any_traced(index) or ev.heap.parent(owner) is not None:
+        raise CannotRoll("a slice of a list is replaced")
+    items = list(listing.items(ev))
+    items[index] = list(ev.iterate(value))
+    ev.heap.write(owner, Listing.of(items))
 
 
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:

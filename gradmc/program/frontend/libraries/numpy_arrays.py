@@ -59,6 +59,7 @@ def _ix(*places: Any) -> Any:
 
 TABLE: dict[Any, Callable[..., Any]] = {
     np.bincount: _bincount,
+    np.fromiter: lambda values, dtype, count=-1: array(values)[: None if count < 0 else count].astype(dtype),
     np.convolve: _convolve,
     np.fix: lambda x: jnp.trunc(real(x)),
     np.asarray_chkfinite: lambda a, dtype=None, order=None: jnp.asarray(array(a), dtype),
