@@ -44,6 +44,8 @@ for _primitive in (for_p, while_p, if_p, library_p):
 
 BODIES = {for_p: ("body",), while_p: ("cond", "body"), if_p: ("then", "otherwise")}
 """The parameters of a primitive that are jaxprs."""
+WHOLE = np.dtype(np.int64)
+"""The largest type of whole numbers."""
 MOST_GUARDED = 1000
 MAX_LOOP_ITERATIONS = 1_000_000
 """Iterations at most, unless told otherwise, of a loop that parameters end: as scalars they take some 10 ms."""
@@ -479,10 +481,19 @@ def closed(fn: Callable[..., Any], *avals: Any) -> tuple[Jaxpr, list[Any]]:
 
 
 def load(array: Any, *indices: Any, source: Hashable = None) -> Any:
-    """`array[i, j, ...]`: an element, or a sub-array when there are fewer indices than axes."""
+    """`array[i, j, ...]`: an element, or a sub-array when there are fewer indices than axes.
+
+    Whole numbers of small types become those of the largest: JAX takes int32 / 3 for a float32, which NumPy does not.
+    """
     if not indices:
         return array
-    return load_p.bind(array, *map(jnp.asarray, indices), source=source)
+    return widened(load_p.bind(array, *map(jnp.asarray, indices), source=source))
+
+
+def widened(value: Any) -> Any:
+    """Whole numbers in the largest type for them; others as they are."""
+    small = jnp.issubdtype(value.dtype, jnp.integer) and value.dtype.itemsize < WHOLE.itemsize
+    return value.astype(jax.dtypes.canonicalize_dtype(WHOLE)) if small else value
 
 
 def store(array: Any, value: Any, *indices: Any, source: Hashable = None) -> Any:

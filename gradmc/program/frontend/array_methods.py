@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from gradmc.errors import ProgramError
-from gradmc.program import exact
+from gradmc.program import exact, ir
 from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
@@ -42,6 +42,10 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         plain_args = tuple(array(a) if isinstance(a, list | tuple) and any_traced(a) else a for a in plain_args)
     if name == "item" and is_traced(content):
         return content[plain_args] if plain_args else content.reshape(())
+    if name == "is_integer" and is_traced(content):
+        return content == jax.numpy.floor(content)
+    if name in ("take", "choose"):
+        return library(ev, getattr(np, name), (owner, *args), kwargs)
     if name == "tolist" and is_traced(content):
         form = functools.reduce(Rows, reversed(content.shape), LEAF)
         return ev.together(form, [content]) if content.size else np.zeros(content.shape).tolist()
@@ -52,7 +56,8 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return new(ev, exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
     if name in ("conj", "conjugate", "view") and not plain_args and not jax.numpy.iscomplexobj(content):
         return owner
-    return new(ev, ev.heap.own(bound(*plain_args, **plain_kwargs), content), (owner,))
+    result = bound(*plain_args, **plain_kwargs)
+    return new(ev, ev.heap.own(ir.widened(result) if name == "astype" else result, content), (owner,))
 
 
 IN_PLACE = ("partition",)

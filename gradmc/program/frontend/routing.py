@@ -84,8 +84,8 @@ def _refuse(name: str) -> NoReturn:
 
 def _adapted(function: Any, found: Callable[..., Any]) -> Callable[..., Any]:
     """JAX's form of a function, taking lists as numpy does."""
-    if getattr(function, "__module__", "").startswith("scipy.linalg"):
-        return found  # a tuple among the arguments is a factorisation
+    if getattr(function, "__module__", "").startswith(("scipy.linalg", "scipy.signal")):
+        return _on_lists(found)  # a tuple among the arguments is a factorisation, or a shape
     if function in JOINING:
         return _without_out(_on_parts(found), function)
     if function in LISTS_OF_ARRAYS:
@@ -128,6 +128,15 @@ def _on_arrays(found: Callable[..., Any]) -> Callable[..., Any]:
         return found(*arrays, **options)
 
     return call
+
+
+def _on_lists(found: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes lists of numbers as arrays."""
+
+    def taken(value: Any) -> Any:
+        return array(value) if isinstance(value, list) else value
+
+    return lambda *args, **kwargs: found(*map(taken, args), **kwargs)
 
 
 def _on_parts(found: Callable[..., Any]) -> Callable[..., Any]:

@@ -57,7 +57,43 @@ def _ix(*places: Any) -> Any:
     return jnp.ix_(*(jnp.nonzero(t)[0] if t.dtype == bool else t for t in taken))
 
 
+def _chosen(condition: Any, axis: int | None, a: Any) -> Any:
+    """The entries along an axis for which a condition holds, which must not depend on parameters."""
+    if any_traced(condition):
+        raise CannotRoll("how many entries a condition on parameters selects is not known", "Use np.where.")
+    return jnp.take(jnp.asarray(array(a)), np.flatnonzero(condition), axis=axis)
+
+
+def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
+    arrays = [jnp.asarray(array(choice)) for choice in choices]
+    if mode == "raise":
+        if any_traced(a):
+            raise CannotRoll(
+                "numpy.choose raises where a number is outside", 'Say what is meant: mode="clip" or "wrap".'
+            )
+        if np.min(a, initial=0) < 0 or np.max(a, initial=0) >= len(arrays):
+            raise ValueError("invalid entry in choice array")
+        mode = "clip"
+    return jnp.choose(jnp.asarray(array(a)), arrays, mode=mode)
+
+
+def _windows(x: Any, window_shape: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+    x = jnp.asarray(array(x))
+    sizes = window_shape if isinstance(window_shape, tuple) else (window_shape,)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(sizes) != len(axes):
+        raise ValueError("sliding_window_view needs one size for each axis")
+    for size, along in zip(sizes, axes, strict=True):
+        starts = np.arange(x.shape[along] - size + 1)[:, None]
+        x = jnp.moveaxis(jnp.take(x, starts + np.arange(size), axis=along), along % x.ndim + 1, -1)
+    return x
+
+
 TABLE: dict[Any, Callable[..., Any]] = {
+    np.compress: lambda condition, a, axis=None: _chosen(condition, axis, a),
+    np.extract: lambda condition, arr: _chosen(np.ravel(condition), None, arr),
+    np.choose: _choose,
+    np.lib.stride_tricks.sliding_window_view: _windows,
     np.bincount: _bincount,
     np.fromiter: lambda values, dtype, count=-1: array(values)[: None if count < 0 else count].astype(dtype),
     np.convolve: _convolve,

@@ -310,7 +310,7 @@ class Interp1d:
 
     def _inside(self, v: Any) -> Any:
         if self.spline is not None:
-            return self.spline(v)
+            return jnp.reshape(self.spline(v), v.shape + self.y.shape[1:])  # scipy's own has one axis more
         n = self.x.size
         shape = v.shape + (1,) * (self.y.ndim - 1)
         match self.kind:

@@ -15,13 +15,13 @@ from gradmc.program.frontend.libraries.arrays import real
 
 def _whitened(x: Any, mean: Any, cov: Any) -> tuple[Any, Any, int]:
     """Squared lengths of whitened deviations, log-determinant and dimension; cov may be a number or a diagonal."""
-    x, cov = real(x), 1.0 if cov is None else real(cov)
+    x, cov, mean = real(x), 1.0 if cov is None else real(cov), None if mean is None else real(mean)
     if isinstance(cov, float) or cov.ndim < 2:
         size = max(jnp.size(cov), 1 if mean is None else jnp.size(mean))
         size = x.shape[-1] if size == 1 and x.ndim and (mean is None or jnp.ndim(mean) == 0) else size
         cov = jnp.diag(jnp.broadcast_to(real(cov).ravel(), (size,)))
     size = cov.shape[-1]
-    mean = jnp.zeros(size) if mean is None else jnp.broadcast_to(real(mean), (size,))
+    mean = jnp.zeros(size) if mean is None else jnp.broadcast_to(mean, (size,))
     x = x[..., None] if size == 1 and (x.ndim == 0 or x.shape[-1] != 1) else x
     factor = jnp.linalg.cholesky(cov)
     z = solve_triangular(factor, jnp.moveaxis(x - mean, -1, 0).reshape(size, -1), lower=True)

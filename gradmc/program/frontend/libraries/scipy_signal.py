@@ -93,7 +93,7 @@ def _convolve(a: Any, b: Any, mode: Any = "full", axes: Any = None) -> Any:
     return jax.scipy.signal.fftconvolve(real(a), real(b), mode, axes)
 
 
-LINES = ("gaussian_filter1d", "uniform_filter1d", "convolve1d", "correlate1d", "sobel", "prewitt")
+LINES = ("gaussian_filter1d", "uniform_filter1d", "convolve1d", "correlate1d")
 
 TABLE: dict[Any, Callable[..., Any]] = {
     scipy.signal.lfilter: lfilter,
@@ -112,4 +112,6 @@ TABLE: dict[Any, Callable[..., Any]] = {
     scipy.ndimage.shift: _whole(scipy.ndimage.shift),
     scipy.ndimage.zoom: _whole(scipy.ndimage.zoom),
     scipy.ndimage.laplace: _whole(scipy.ndimage.laplace),
+    scipy.ndimage.sobel: _whole(scipy.ndimage.sobel),
+    scipy.ndimage.prewitt: _whole(scipy.ndimage.prewitt),
 }

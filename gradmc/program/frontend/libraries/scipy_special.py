@@ -18,7 +18,7 @@ import scipy.special as sp
 from gradmc.program.frontend.libraries import bessel, elliptic, hypergeometric, incomplete
 from gradmc.program.frontend.libraries.arrays import at_once, real
 from gradmc.program.frontend.libraries.host import BY_DIFFERENCES, on_host
-from gradmc.program.frontend.libraries.numpy_polynomial import basis
+from gradmc.program.frontend.libraries.numpy_polynomial import Poly1d, basis
 from gradmc.program.frontend.values import CannotRoll, any_traced
 
 EULER_TERMS = 12
@@ -215,7 +215,7 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, **options: Any) -> Any:
     most = max(int(np.max(n)), 1)
     n, m, theta, phi = jnp.broadcast_arrays(np.asarray(n), np.asarray(m), real(theta), real(phi))
     found = jsp.sph_harm_y(jnp.ravel(n), jnp.ravel(m), jnp.ravel(theta), jnp.ravel(phi), n_max=most)
-    return found.reshape(n.shape)
+    return jnp.where(jnp.abs(m) > n, 0.0, found.reshape(n.shape))
 
 
 TABLE: dict[Any, Callable[..., Any]] = {
@@ -246,6 +246,7 @@ TABLE: dict[Any, Callable[..., Any]] = {
     sp.rgamma: lambda x: 1.0 / jsp.gamma(real(x)),
     sp.erfi: on_host(sp.erfi, lambda x: 2.0 / np.sqrt(np.pi) * jnp.exp(x * x)),
     sp.sinc: lambda x: jnp.sinc(real(x)),
+    sp.round: lambda x: jnp.round(real(x)),
     sp.radian: lambda d, m, s: jnp.radians(real(d) + real(m) / 60.0 + real(s) / 3600.0),
     sp.sindg: lambda x: jnp.sin(jnp.radians(real(x))),
     sp.cosdg: lambda x: jnp.cos(jnp.radians(real(x))),
@@ -272,3 +273,7 @@ TABLE: dict[Any, Callable[..., Any]] = {
 
 def _omega(z: Any) -> Any:
     return TABLE[sp.wrightomega](z)
+
+
+OBJECTS: dict[type, Callable[[Any], Callable[..., Any]]] = {np.poly1d: lambda found: Poly1d(found.coeffs)}
+"""What `scipy.special.legendre(n)` and its like give are polynomials by their coefficients."""

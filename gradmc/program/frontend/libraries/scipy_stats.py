@@ -24,7 +24,7 @@ from gradmc.lpdf._special import log1mexp, log_beta, log_ndtr
 from gradmc.program.frontend import user_line
 from gradmc.program.frontend.densities import log_density
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.libraries import incomplete, scipy_multivariate, scipy_special
+from gradmc.program.frontend.libraries import descriptive, incomplete, scipy_multivariate, scipy_special
 from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.libraries.evaluated import Evaluated
 from gradmc.program.frontend.libraries.functions import compiled
@@ -513,6 +513,7 @@ TABLE: dict[Any, Callable[..., Any] | Evaluated] = {
     xp_promote: _promoted,
     _isintegral: lambda x: x == jnp.round(x),
     **scipy_multivariate.TABLE,
+    **descriptive.TABLE,
 }
 OBJECTS: dict[type, Callable[[Any], Callable[..., Any] | Evaluated]] = {rv_generic: _frozen}
 METHODS: dict[type, Callable[[Any, Any], Callable[..., Any] | Evaluated | None]] = {

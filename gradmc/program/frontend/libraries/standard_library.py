@@ -91,6 +91,7 @@ MATH: dict[Any, Callable[..., Any] | Evaluated] = {
     math.hypot: lambda *xs: jnp.sqrt(sum(x * x for x in xs)),
     math.dist: lambda p, q: jnp.sqrt(jnp.sum((array(p) - array(q)) ** 2)),
     math.fmod: jnp.fmod,
+    math.remainder: lambda x, y: x - y * jnp.round(x / y),
     math.modf: lambda x: tuple(reversed((jnp.trunc(x), x - jnp.trunc(x)))),
     math.isclose: lambda a, b, *, rel_tol=1e-9, abs_tol=0.0: (
         jnp.abs(a - b) <= jnp.maximum(rel_tol * jnp.maximum(jnp.abs(a), jnp.abs(b)), abs_tol)
