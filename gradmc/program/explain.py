@@ -4,7 +4,6 @@ The notes come from the middle end's report; the cost of a loop is measured by c
 its gradient, at a point near the origin of the parameters.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from gradmc.errors import SourceLocation, UsageError
 from gradmc.printable import printable
 from gradmc.program import compiler, middle
 from gradmc.program.differentiation import GradientMode, choose
+from gradmc.program.frontend.source import function_node, known_text
 from gradmc.program.middle import LoopReport, lower, report
 from gradmc.program.middle.alone import loops_alone
 from gradmc.program.model import Model
@@ -124,11 +124,8 @@ def _microseconds(lowered: Any, inputs: list[Any]) -> float:
 
 
 def _text(model: Model, loops: tuple[LoopReport, ...], costs: Mapping[tuple[str, int], float], total: Any) -> str:
-    try:
-        lines, first = inspect.getsourcelines(model.fn)
-        file = inspect.getsourcefile(model.fn) or ""
-    except OSError:
-        lines, first, file = [], 1, ""
+    file, first = model.fn.__code__.co_filename, model.fn.__code__.co_firstlineno
+    lines = (known_text(model.fn) or "").splitlines()[first - 1 : function_node(model.fn).end_lineno]
     here: dict[int, list[str]] = {}
     elsewhere: list[str] = []
     for loop in loops:
