@@ -50,6 +50,17 @@ def places(a, *, df):
     return lp + sum(a * record["x"] for record in df.to_dict("records"))
 
 
+def more_methods(a, *, df):
+    """Choices, comparisons by name, rounding, quantiles, lists; columns in functions of several arrays."""
+    r, end = a * df.x - 0.4 * df.n, [a]
+    lp = r.where(df.seen, 2.0 * a).sum() + r.mask(df.seen).sum() + r.where(r > -0.65, a).sum() + r.round(1).iloc[1]
+    lp += r.lt(-0.55).sum() * a + r.between(-0.65, 0.5).sum() * a + (r >= -0.65).mean() * a + r.eq(r).sum() * a
+    lp += r.quantile(0.3) + r.astype(float).mean(skipna=True) + abs(r).max() + (a * df.y).mask(df.seen, 0.0).sum()
+    rows = r.tolist() + end
+    lp += rows[1] * rows[-1] + len(rows) * a + np.concatenate([r, df.x]).sum() + np.column_stack([r, df.n])[2, 1] * a
+    return lp + np.array([a, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])[df.n].sum() + df[["x", "n"]].dot([a, 1.0]).sum()
+
+
 def labels(a, *, df):
     """A frame whose labels are no places."""
     part = df.dropna()
@@ -91,6 +102,7 @@ SERIES = {"y": pd.Series([1.0, 2.0, 4.0], name="y"), "k": pd.Series([1, 2, 1])}
     [
         (columns, {"df": FRAME}),
         (places, {"df": FRAME}),
+        (more_methods, {"df": FRAME}),
         (labels, {"df": FRAME}),
         (methods, {"df": FRAME}),
         (series, SERIES),

@@ -12,6 +12,7 @@ from gradmc.program.frontend import rearranging, routing, user_line
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.library_calls import library, new, present
+from gradmc.program.frontend.precision import precisely
 from gradmc.program.frontend.stores import replace, store
 from gradmc.program.frontend.subscripts import present_index
 from gradmc.program.frontend.values import LEAF, Rows, any_traced, at_once, is_array, is_plain_jax, is_traced
@@ -56,8 +57,13 @@ def array_method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dic
         return new(ev, exact.exactly(exact.METHODS[name], content, *plain_args, **plain_kwargs), (owner,))
     if name in ("conj", "conjugate", "view") and not plain_args and not jax.numpy.iscomplexobj(content):
         return owner
-    result = bound(*plain_args, **plain_kwargs)
-    return new(ev, ev.heap.own(ir.widened(result) if name == "astype" else result, content), (owner,))
+    if name == "astype":
+        result = ir.widened(bound(*plain_args, **plain_kwargs))
+    else:
+        result = precisely(
+            lambda content, *a, **k: member(content, name)(*a, **k), content, *plain_args, **plain_kwargs
+        )
+    return new(ev, ev.heap.own(result, content), (owner,))
 
 
 IN_PLACE = ("partition",)

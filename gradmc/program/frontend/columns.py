@@ -14,7 +14,7 @@ import numpy as np
 from gradmc.program.frontend import comprehensions, operators
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.frames import as_array, column, elementwise, product, refuse
-from gradmc.program.frontend.values import SeriesLabels, TracedSeries, any_traced, is_traced
+from gradmc.program.frontend.values import LEAF, Rows, SeriesLabels, TracedSeries, any_traced, is_traced
 from gradmc.program.tabular import is_series
 
 
@@ -48,6 +48,7 @@ OPERATORS = {
     "radd": "Add",
     "rmul": "Mult",
 }
+COMPARISONS = {"lt": "Lt", "le": "LtE", "gt": "Gt", "ge": "GtE", "eq": "Eq", "ne": "NotEq"}
 
 
 def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
@@ -89,6 +90,33 @@ def _clip(c: TracedSeries, lower: Any = None, upper: Any = None) -> TracedSeries
     return replace(c, filled=jnp.clip(c.filled, lower, upper))
 
 
+def _where(c: TracedSeries, cond: Any, other: Any = None) -> TracedSeries:
+    """The entries where a condition holds, and others, or none, where it does not."""
+    holds = as_array(cond)
+    if other is None and is_traced(holds):
+        refuse("Series.where and Series.mask by a condition on parameters, without other values,")
+    if other is None:
+        return replace(c, labels=replace(c.labels, missing=c.labels.missing | ~np.asarray(holds, bool)))
+    if is_traced(holds) and c.labels.missing.any():
+        refuse("Series.where and Series.mask of missing entries by a condition on parameters")
+    missing = c.labels.missing if is_traced(holds) else c.labels.missing & np.asarray(holds, bool)
+    return TracedSeries(jnp.where(holds, c.filled, as_array(other)), replace(c.labels, missing=missing))
+
+
+def _mask(c: TracedSeries, cond: Any, other: Any = None) -> TracedSeries:
+    return _where(c, ~as_array(cond), other)
+
+
+def _between(ev: Evaluation, c: TracedSeries, left: Any, right: Any) -> Any:
+    return elementwise(ev, lambda x, low, high: (x >= low) & (x <= high), c, left, right)
+
+
+def _astype(c: TracedSeries, dtype: Any) -> TracedSeries:
+    if np.dtype(dtype).kind != "f":
+        refuse(f"Series.astype({dtype!r})")
+    return replace(c, filled=jnp.asarray(c.filled, float))
+
+
 def _applied(ev: Evaluation, c: TracedSeries, function: Any) -> TracedSeries:
     """A function of each entry."""
     if not callable(function):
@@ -120,6 +148,11 @@ MAKING: dict[str, Callable[..., Any]] = {
     "head": lambda c, n=5: _taken(c, np.arange(len(c))[:n]),
     "tail": lambda c, n=5: _taken(c, np.arange(len(c))[len(c) - n if n else len(c) :]),
     "reset_index": _reset,
+    "where": _where,
+    "mask": _mask,
+    "round": lambda c, decimals=0: replace(c, filled=jnp.round(c.filled, decimals)),
+    "quantile": lambda c, q=0.5: jnp.quantile(c.present(), q),
+    "astype": _astype,
     "isna": lambda c: c.labels.missing,
     "isnull": lambda c: c.labels.missing,
     "notna": lambda c: ~c.labels.missing,
@@ -129,7 +162,12 @@ MAKING: dict[str, Callable[..., Any]] = {
     "groupby": lambda c, by: Groups(c, by),
 }
 """Methods that make columns, or what leads to them."""
-COMPUTING: dict[str, Callable[..., Any]] = {"diff": _diff, "apply": _applied, "map": _applied}
+COMPUTING: dict[str, Callable[..., Any]] = {
+    "diff": _diff,
+    "apply": _applied,
+    "map": _applied,
+    "between": _between,
+}
 """Those that compute with the entries as the program does."""
 
 
@@ -185,10 +223,14 @@ def method(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs: dict[str,
     """A method of a column, of its windows or groups."""
     if isinstance(owner, Rolling | Groups):
         return owner.method(name, args, kwargs)
+    if kwargs.get("skipna", False) is True:
+        del kwargs["skipna"]
     if name in REDUCING and not args:
         return REDUCING[name](owner, **kwargs)
-    if name in ("to_numpy", "to_list", "tolist") and not args and not kwargs:
+    if name == "to_numpy" and not args and not kwargs:
         return owner.values
+    if name in ("to_list", "tolist"):
+        return ev.together(Rows(LEAF, len(owner)), [owner.values])
     if name == "dot" and len(args) == 1:
         return product(owner, args[0])
     if name not in MAKING and name not in COMPUTING:

@@ -17,6 +17,7 @@ import numpy as np
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import failing, tables, user_line
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.libraries.arrays import real
 from gradmc.program.frontend.values import CannotRoll, SeriesLabels, TracedSeries, any_traced, is_traced
 from gradmc.program.tabular import is_frame, is_pandas, is_series, numbers
 
@@ -74,7 +75,7 @@ def compared(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> A
 
 def product(a: Any, b: Any) -> Any:
     """`a @ b`, where one is a frame or column."""
-    left, right = (as_array(v) for v in (a, b))
+    left, right = (real(v) if isinstance(v, list | tuple) else as_array(v) for v in (a, b))
     result = left @ right
     if np.ndim(result) == 1 and (is_frame(a) or is_frame(b)):
         owner = a if is_frame(a) else b

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradmc.program import exact
+from gradmc.program import exact, ir
 from gradmc.program.frontend import (
     callbacks,
     choices,
@@ -42,6 +42,7 @@ from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import like
 from gradmc.program.frontend.libraries.standard_library import MATH
 from gradmc.program.frontend.listing import Listing
+from gradmc.program.frontend.precision import precisely
 from gradmc.program.frontend.values import (
     CannotRoll,
     Choice,
@@ -67,6 +68,14 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         return out
     given = (*args, *kwargs.values())
     return in_place.followed(ev, function, given, kwargs, lambda: _called(ev, function, args, kwargs))
+
+
+SMALL = frozenset([np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32])
+
+
+def _whole_as(other: Callable[..., Any]) -> Callable[..., Any]:
+    """A type of whole numbers, whose result has the largest one."""
+    return lambda *args, **kwargs: ir.widened(other(*args, **kwargs))
 
 
 def _exhausts(function: Any) -> bool:
@@ -96,7 +105,8 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         other = routing.counterpart(ev, function)
         if other is not None:
             plain_args = heavy.apart(ev, function, plain_args)
-            computed = _with_gaps(ev, function, other, plain_args, plain_kwargs)
+            finely = _whole_as(other) if function in SMALL else functools.partial(precisely, other)
+            computed = _with_gaps(ev, function, finely, plain_args, plain_kwargs)
             if ev.attempts:
                 risks.note(ev, function, plain_args, plain_kwargs, computed)
             if heavy.is_long(function):

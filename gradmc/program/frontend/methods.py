@@ -72,10 +72,12 @@ def _method_of_frames(ev: Evaluation, owner: Any, name: str, args: tuple, kwargs
     """A method of a column, or one of a frame or Series with traced arguments."""
     if name in columns.OPERATORS and len(args) == 1 and not kwargs:
         return operators.binary(ev, columns.OPERATORS[name], owner, *args)
+    if name in columns.COMPARISONS and len(args) == 1 and not kwargs:
+        return operators.compare(ev, columns.COMPARISONS[name], owner, *args)
     if not frames.is_pandas(owner):
         return columns.method(ev, owner, name, args, kwargs)
     if name == "dot" and len(args) == 1:
-        return frames.product(owner, *args)
+        return frames.product(owner, present(ev, *args))
     return columns.of_series(ev, owner, name, args, kwargs)
 
 

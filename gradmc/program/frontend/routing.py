@@ -14,6 +14,7 @@ import numpy as np
 from gradmc.errors import ProgramError
 from gradmc.program.frontend import user_line
 from gradmc.program.frontend.evaluation import Evaluation
+from gradmc.program.frontend.frames import as_array
 from gradmc.program.frontend.libraries import registry
 from gradmc.program.frontend.libraries.arrays import array
 from gradmc.program.frontend.libraries.evaluated import Evaluated
@@ -144,7 +145,7 @@ def _on_parts(found: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(arrays: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(arrays, list | tuple):
-            arrays = [jnp.asarray(a) if isinstance(a, list | tuple) else a for a in arrays]
+            arrays = [jnp.asarray(a) if isinstance(a, list | tuple) else as_array(a) for a in arrays]
         return found(arrays, *args, **kwargs)
 
     return call

@@ -257,7 +257,7 @@ def copied_list(ev: Evaluation, items: list) -> list:
 def present_index(ev: Evaluation, index: Any) -> Any:
     """An index with the present contents of lists and arrays in it."""
     heap = ev.heap
-    index = nullable.used(ev, index)
+    index = frames.as_array(nullable.used(ev, index))
     if isinstance(index, tuple):
         return tuple(present_index(ev, part) for part in index)
     if isinstance(index, list | np.ndarray | jax.Array):

@@ -9,7 +9,7 @@ Nullable     is None, or a variable that is not set, where a traced condition ho
 
 import numbers
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import jax
@@ -212,6 +212,9 @@ class TracedSeries:
 
     def __len__(self) -> int:
         return len(self.labels.missing)
+
+    def __abs__(self) -> "TracedSeries":
+        return replace(self, filled=abs(self.filled))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -91,6 +91,40 @@ def test_small_whole_numbers_from_outside_lose_no_digits():
     assert traced(program, 0.3, 1.5) == pytest.approx(float(program(0.3, 1.5)), rel=1e-14)
 
 
+PRECISE = {
+    "mean": lambda b, v: np.mean(b),
+    "a method": lambda b, v: b.mean(),
+    "var": lambda b, v: b.var(ddof=1),
+    "std": lambda b, v: np.std(b),
+    "norm": lambda b, v: np.linalg.norm(b),
+    "of two": lambda b, v: np.logical_and(b, v > 0.2).mean(),
+    "of one": lambda b, v: np.sqrt((v[0] > 0.2) + 2) / 3,
+    "nanmean": lambda b, v: np.nanmean(b),
+    "np.int32": lambda b, v: np.int32(v[3] * 30) / 7,
+    "a division": lambda b, v: np.sum(b / 3) + b[3] / 7,
+}
+
+
+@pytest.mark.parametrize("name", PRECISE)
+def test_truth_values_lose_no_digits(name):
+    """JAX's mean of truth values is of single precision."""
+
+    def program(p, q):
+        v = p * Z + q * np.sin(9 * Z)
+        return PRECISE[name](v > 0.5, v) + 0.0 * p
+
+    assert traced(program, 0.3, 1.5) == pytest.approx(float(program(0.3, 1.5)), rel=1e-14)
+
+
+def test_single_precision_that_is_asked_for_stays():
+    def program(p, q):
+        return np.sum((p * Z).astype(np.float32)) + 0.0 * q
+
+    with jax.enable_x64(True):
+        found = trace(program, (0.3, 1.5), {})
+    assert "f32[12]" in str(found.jaxpr)
+
+
 def test_a_choice_outside_raises_as_in_numpy():
     with pytest.raises(Exception, match="invalid entry in choice array"):
         traced(lambda p, q: np.sum(np.choose([0, 3], [[p, q], [q, p]])), 0.3, 1.5)
