@@ -53,8 +53,8 @@ def places(a, *, df):
 def more_methods(a, *, df):
     """Choices, comparisons by name, rounding, quantiles, lists; columns in functions of several arrays."""
     r, end = a * df.x - 0.37 * df.n, [a]
-    lp = r.where(df.seen, 2.0 * a).sum() + r.mask(df.seen).sum() + r.where(r > -0.65, a).sum() + r.round(1).iloc[1]
-    lp += r.lt(-0.55).sum() * a + r.between(-0.65, 0.5).sum() * a + (r >= -0.65).mean() * a + r.eq(r).sum() * a
+    lp = r.where(df.seen, 2.0 * a).sum() + r.mask(df.seen).sum() + r.where(r > -0.6, a).sum() + r.round(1).iloc[1]
+    lp += r.lt(-0.6).sum() * a + r.between(-0.6, 0.5).sum() * a + (r >= -0.6).mean() * a + r.eq(r).sum() * a
     lp += r.quantile(0.3) + r.astype(float).mean(skipna=True) + abs(r).max() + (a * df.y).mask(df.seen, 0.0).sum()
     rows = r.tolist() + end
     lp += rows[1] * rows[-1] + len(rows) * a + np.concatenate([r, df.x]).sum() + np.column_stack([r, df.n])[2, 1] * a
