@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import scipy.linalg
+import scipy.signal
 import scipy.stats
 
 from tests.frontend.constructs import refused
@@ -301,12 +302,12 @@ def draws(a):
 @refused(
     "library functions that have no compiled form",
     X,
-    line="return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()",
-    message="numpy.lib.stride_tricks.sliding_window_view cannot be applied",
+    line="return scipy.signal.medfilt(theta, 3).sum()",
+    message="scipy.signal._signaltools.medfilt cannot be applied",
     remedy="gm.external(f, gradient=...).",
 )
 def lacking(theta):
-    return np.lib.stride_tricks.sliding_window_view(theta, 3).sum()
+    return scipy.signal.medfilt(theta, 3).sum()
 
 
 @refused(
