@@ -4,6 +4,8 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 
+from gradmc.printable import printable
+
 
 class Html(str):
     """A piece of HTML, made by the functions of this file."""
@@ -12,8 +14,8 @@ class Html(str):
 
 
 def escape(content: object) -> Html:
-    """A value as HTML: pieces of HTML stay, everything else is text."""
-    return content if isinstance(content, Html) else Html(html.escape(str(content), quote=True))
+    """A value as HTML: pieces of HTML stay, everything else is text, without control characters."""
+    return content if isinstance(content, Html) else Html(html.escape(printable(str(content)), quote=True))
 
 
 def join(pieces: Iterable[object]) -> Html:

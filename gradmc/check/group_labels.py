@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 
@@ -54,8 +55,11 @@ def _misnumbered(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
     }
     names = _aliases(tree, whole)
     picked: dict[tuple[str, int], list[tuple[ast.Subscript, str | None]]] = {}
+    priors = _in_priors(tree, set(subject.bound.data))
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in shapes:
+            if node in priors:
+                continue
             indices = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             for axis, index in enumerate(indices):
                 picked.setdefault((node.value.id, axis), []).append((node, names.get(_base(index))))
@@ -78,6 +82,24 @@ def _misnumbered(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
                 location=subject.line(places[0][0].lineno),
                 parameters=(name,),
             )
+
+
+def _in_priors(tree: ast.FunctionDef, data: set[str]) -> set[ast.AST]:
+    """What stands in terms that are added without any data, such as `lp += normal(a[i], 0.0, 1.0)`."""
+    sizes = {node.args[0] for node in ast.walk(tree) if _is_length(node)}
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+            inside = set(ast.walk(node.value)) - sizes
+            if not any(isinstance(part, ast.Name) and part.id in data for part in inside):
+                found |= inside
+    return found
+
+
+def _is_length(node: ast.AST) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and len(node.args) == 1
+    )
 
 
 def _aliases(tree: ast.FunctionDef, whole: dict[str, np.ndarray]) -> dict[str, str]:

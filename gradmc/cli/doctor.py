@@ -5,8 +5,10 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gradmc._xla import refuse_flags
 from gradmc.cli.options import Common
 from gradmc.cli.output import emit
+from gradmc.errors import UsageError
 from gradmc.results.manifest import machine, versions
 
 MIN_FREE_BYTES = 1 << 30
@@ -44,12 +46,15 @@ def doctor(*, common: Common) -> int:
 def check_devices() -> Examination:
     """Whether JAX finds a device and computes in double precision."""
     try:
+        refuse_flags()  # XLA would end this process
         import jax
         import jax.numpy as jnp
 
         with jax.enable_x64(True):
             exact = float(jnp.float64(1) + 1e-12) > 1
         kinds = ", ".join(f"{device.platform} {device.device_kind}" for device in jax.devices())
+    except UsageError as error:
+        return Examination("devices", False, str(error))
     except Exception as error:
         return Examination("devices", False, f"JAX does not work: {type(error).__name__}: {error}")
     if not exact:

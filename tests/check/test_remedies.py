@@ -252,6 +252,17 @@ def labels_from_0(effect: Real[3], *, y: Data["n"], group: Data["n"]):
     return lp
 
 
+@followed("label-from-1", y=Y, group=np.array([1, 2, 2, 3]))
+@gm.model
+def entry_0_is_used_by_place(effect: Real[4], *, y: Data["n"], group: Data["n"]):
+    lp = 0.0
+    for k in range(4):
+        lp += normal(effect[k], 0.0, 1.0) + normal(y[k], effect[k], 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], effect[group[i]], 1.0)
+    return lp
+
+
 @followed("plain-differs", y=Y)
 @gm.model
 def function_of_its_arguments(mu: Real, *, y: Data["n"]):

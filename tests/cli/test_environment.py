@@ -1,5 +1,6 @@
 """What the environment lacks, and files that cannot be, are said in one line with the remedy, and are no bugs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,16 @@ def test_jax_that_does_not_start(project: Path, variable: str, value: str, messa
     assert message in result.stderr
     assert "bug" not in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_doctor_tells_of_flags_that_xla_does_not_take() -> None:
+    command = [sys.executable, "-m", "gradmc.cli.main", "doctor", "--json"]
+    environment = {**os.environ, "XLA_FLAGS": "--nonsense"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
+    assert result.returncode == 2, result.stderr
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
+    assert not findings["devices"]["good"]
+    assert "unset XLA_FLAGS" in findings["devices"]["text"]
 
 
 @pytest.mark.slow

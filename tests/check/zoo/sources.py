@@ -86,6 +86,17 @@ def labels_of_another_language(effect: Real[4], *, y: Data["n"], group: Data["n"
     return lp
 
 
+@ill("label-from-1", y=Y, group=np.array([1, 2, 2, 3]))
+@gm.model
+def labels_of_another_language_with_a_prior_in_a_loop(effect: Real[4], *, y: Data["n"], group: Data["n"]):
+    lp = 0.0
+    for k in range(4):
+        lp += normal(effect[k], 0.0, 1.0)
+    for i in range(len(y)):
+        lp += normal(y[i], effect[group[i]], 1.0)  # !
+    return lp
+
+
 @ill("program", y=Y)
 @gm.model
 def returns_nothing(mu: Real, *, y: Data["n"]):  # !
