@@ -154,6 +154,15 @@ def report_error(error: BaseException, *, as_json: bool, debug: bool) -> int:
     return code
 
 
+def _has_place() -> bool:
+    """Whether the working directory is still there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
 def describe_error(error: BaseException) -> tuple[int, str]:
     """Exit code and message of an error."""
     if isinstance(error, GradmcError):
@@ -163,6 +172,11 @@ def describe_error(error: BaseException) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         reason = " ".join(str(error).split()) or "an array could not be made"
         return UsageError.exit_code, f"there is not enough memory: {reason}; see the sizes of the data and parameters"
+    if isinstance(error, FileNotFoundError) and not _has_place():
+        return (
+            UsageError.exit_code,
+            "the working directory does not exist any more: change to one that does",
+        )
     if isinstance(error, OSError) and error.filename is not None:  # one of gradmc's own says more
         reason = error.strerror or type(error).__name__
         return UsageError.exit_code, f"{reason}: {error.filename}; check the path, its permissions and the disk"

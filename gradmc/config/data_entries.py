@@ -65,6 +65,8 @@ def file_problems(path: str, file: str, layer: Layer, suffixes: Sequence[str] = 
     try:
         if location.is_file():
             return []
+        if location.is_dir():
+            return [f"{path}: {shorten(file, 200)} is a directory{origin(path, layer)}; name the file in it"]
         others = [other.name for other in location.parent.iterdir() if other.suffix in suffixes]
     except (OSError, ValueError):
         others = []

@@ -52,6 +52,8 @@ def split_target(target: str) -> tuple[str, str]:
 
 def load_file(path: Path) -> ModuleType:
     """Run a Python file as a module; its directory can be imported from, as with `python file.py`."""
+    if path.is_dir():
+        raise ConfigError(f"model.target: {path} is a directory; name the Python file in it")
     if not os.path.isfile(path):
         names = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         hint = suggestion(path.name, names) or "check the path, which is relative to the configuration file"

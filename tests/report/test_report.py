@@ -14,11 +14,21 @@ import xarray as xr
 import gradmc as gm
 from gradmc.diagnostics import Row, summarise
 from gradmc.errors import UsageError
+from gradmc.printable import CONTROL
 from gradmc.report import Report
 from gradmc.report.build import PARTS
 from tests.browser import CHROMIUM, MISSING, chromium
 
-EVIL = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "$x_{$", "</script><b>", "&amp;", "a/b", "'"]
+EVIL = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "$x_{$",
+    "</script><b>",
+    "&amp;",
+    "a/b",
+    "'",
+    "\x1b[31m\x9b2J\u202e\x07",
+]
 CALIBRATION = {
     "model": "<b>funnel</b>",
     "passed": False,
@@ -105,6 +115,10 @@ def test_names_from_data_stay_text(evil: Report) -> None:
     assert data is not None
     names = [row[0] for row in json.loads(data[1])["rows"]]
     assert [name for name in names if name.startswith("theta")] == [f"theta[{label}]" for label in EVIL]
+
+
+def test_nothing_in_the_page_turns_or_rings(evil: Report) -> None:
+    assert not CONTROL.search(evil.html)
 
 
 def test_the_page_needs_nothing_from_elsewhere(evil: Report) -> None:
