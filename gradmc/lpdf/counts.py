@@ -60,10 +60,17 @@ def _zero_inflated_poisson(d: Any, y: Value, gate: Value, rate: Value) -> Any:
     return _zero_inflated(y, gate, -rate, _poisson(d, y, rate))
 
 
+def _log_share(rate: Value) -> Any:
+    """log(rate / (1 - exp(-rate))) of a rate >= 0: 0 at 0."""
+    near = rate < 1e-4
+    inside = jnp.where(near, 1.0, rate)
+    return jnp.where(near, 0.5 * rate - rate * rate / 24.0, jnp.log(inside) - log1mexp(-inside))
+
+
 def _hurdle_poisson(d: Any, y: Value, gate: Value, rate: Value) -> Any:
     zero = y == 0
     positive = jnp.where(zero, 1.0, rate)
-    counted = _poisson(d, y, positive) - log1mexp(-positive)
+    counted = times_log(y - 1.0, positive) + _log_share(positive) - positive - gammaln(y + 1.0)
     log_gate = jnp.log(jnp.where(zero, gate, 1.0))
     return jnp.where(zero, log_gate, jnp.log1p(-jnp.where(zero, 0.0, gate)) + counted)
 

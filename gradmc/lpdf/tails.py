@@ -21,6 +21,11 @@ from gradmc.lpdf._law import Law, Value
 from gradmc.lpdf._special import LOG_2, is_vast, log1mexp, log_beta, log_ndtr
 
 
+def _bounded(exponent: Any) -> Any:
+    """An exponent, cut off where the exponential of it would be infinite and derivatives NaN."""
+    return jnp.minimum(exponent, 0.98 * math.log(jnp.finfo(jnp.result_type(exponent)).max))
+
+
 def _zero_below(tail: Any, y: Value, lower: Value = 0.0) -> Any:
     """Put log P(Y > y) = 0 where y lies below the support."""
     return jnp.where(y <= lower, 0.0, tail)
@@ -45,13 +50,17 @@ def _weibull_hazard(y: Value, shape: Value, scale: Value) -> Any:
 def _weibull_lower(y: Value, shape: Value, scale: Value) -> Any:
     log_hazard = _weibull_hazard(y, shape, scale)
     small = log_hazard < -20.0  # then 1 - exp(-hazard) is hazard exp(-hazard / 2) to all digits
-    hazard = jnp.exp(log_hazard)
+    hazard = jnp.exp(_bounded(log_hazard))
     lower = jnp.where(small, log_hazard - 0.5 * hazard, log1mexp(-jnp.where(small, 1.0, hazard)))
     return _minus_infinity_below(lower, y)
 
 
 def _gompertz_survival(y: Value, shape: Value, rate: Value) -> Any:
     return -shape * jnp.expm1(rate * y)
+
+
+def _gompertz_lower(y: Value, shape: Value, rate: Value) -> Any:
+    return _from_survival(-shape * jnp.expm1(_bounded(rate * y)), y)
 
 
 def _pareto_survival(y: Value, lower: Value, shape: Value) -> Any:
@@ -162,7 +171,7 @@ _LOWER: dict[str, Law] = {
     "gumbel": Law(lambda d, y, mu, beta: -jnp.exp(-(y - mu) / beta)),
     "exponential": Law(lambda d, y, rate: _from_survival(-rate * y, y)),
     "weibull": Law(lambda d, y, shape, scale: _weibull_lower(y, shape, scale)),
-    "gompertz": Law(lambda d, y, shape, rate: _from_survival(_gompertz_survival(y, shape, rate), y)),
+    "gompertz": Law(lambda d, y, shape, rate: _gompertz_lower(y, shape, rate)),
     "pareto": Law(lambda d, y, lower, shape: _from_survival(_pareto_survival(y, lower, shape), y, lower)),
     "gamma": Law(lambda d, y, shape, rate: _gamma_lower(y, shape, rate)),
     "inverse_gamma": Law(lambda d, y, shape, scale: _minus_infinity_below(_gamma_upper(_inverse(y), shape, scale), y)),

@@ -221,6 +221,8 @@ def zero_inflated(y, gate, mass):
 
 
 def hurdle_poisson(y, gate, rate):
+    if y and not rate:  # the limit: a count that is not 0 is 1
+        return log(1 - gate) if y == 1 else -mp.inf
     return log(gate) if y == 0 else log(1 - gate) + poisson(y, rate) - mp.log(-mp.expm1(-rate))
 
 
@@ -228,6 +230,7 @@ def kumaraswamy(y, a, b):
     return mp.log(a * b) + times_log(a - 1, y) + times_log(b - 1, 1 - y**a)
 
 
+AT_RATE_0 = grid((0.0, 1.0, 2.0), (0.4,), (0.0,))
 DENSITIES = {
     "normal": Case(normal, grid(REAL, (0.3,), SCALES)),
     "cauchy": Case(cauchy, grid((*REAL, *VAST), (0.3,), SCALES)),
@@ -288,7 +291,10 @@ DENSITIES = {
     ),
     "hurdle_poisson": Case(
         hurdle_poisson,
-        [*grid((0.0, 1.0, 60.0), (0.0, 1e-8, 0.4, 1.0), (1e-12, 1e-3, 3.5, 70.0, 1e5)), (0.0, 0.4, 0.0)],
+        [
+            *grid((0.0, 1.0, 60.0), (0.0, 1e-8, 0.4, 1.0), (1e-300, 1e-12, 1e-3, 3.5, 70.0, 1e5)),
+            *grid((0.0, 1.0, 2.0), (0.4,), (0.0,)),
+        ],
         1,
     ),
     "negative_binomial": Case(negative_binomial, grid(COUNTS, (0.0, 1e-30, 1e-3, 3.5, 1e5), (1e-3, 1.0, 50.0, 1e9)), 1),
@@ -361,10 +367,10 @@ TAILS = {
         grid((-600.0, -40.0, -1.5, 0.0, 2.0, 35.0, 1e6), (0.3,), (1.0, 40.0)),
     ),
     "exponential": (survival(lambda y, r: -r * y), grid(PLUS, SCALES)),
-    "weibull": (survival(lambda y, k, s: -((y / s) ** k)), grid((1e-300, *PLUS), (0.02, 0.7, 3.0), SCALES)),
+    "weibull": (survival(lambda y, k, s: -((y / s) ** k)), grid((1e-300, *PLUS), (0.02, 0.7, 3.0, 60.0), SCALES)),
     "gompertz": (
         survival(lambda y, k, r: -k * mp.expm1(r * y)),
-        grid((1e-30, 1e-8, 0.3, 2.5, 60.0), (1e-3, 2.0), (1e-3, 1.0)),
+        grid((1e-30, 1e-8, 0.3, 2.5, 60.0, 1e3), (1e-3, 2.0), (1e-3, 1.0)),
     ),
     "pareto": (
         survival(lambda y, low, k: -k * mp.log(y / low)),
