@@ -291,10 +291,7 @@ DENSITIES = {
     ),
     "hurdle_poisson": Case(
         hurdle_poisson,
-        [
-            *grid((0.0, 1.0, 60.0), (0.0, 1e-8, 0.4, 1.0), (1e-300, 1e-12, 1e-3, 3.5, 70.0, 1e5)),
-            *grid((0.0, 1.0, 2.0), (0.4,), (0.0,)),
-        ],
+        [*grid((0.0, 1.0, 60.0), (0.0, 1e-8, 0.4, 1.0), (1e-12, 1e-3, 3.5, 70.0, 1e5)), *AT_RATE_0],
         1,
     ),
     "negative_binomial": Case(negative_binomial, grid(COUNTS, (0.0, 1e-30, 1e-3, 3.5, 1e5), (1e-3, 1.0, 50.0, 1e9)), 1),

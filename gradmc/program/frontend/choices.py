@@ -17,7 +17,7 @@ from gradmc.program.frontend import failing, tables
 from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.identity import objects, shared_always
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.values import CannotRoll, Choice, any_traced, is_traced
+from gradmc.program.frontend.values import TEXTS, CannotRoll, Choice, any_traced, is_traced
 
 MOST_PAIRS = 100_000
 """So many combinations of several choices are looked at."""
@@ -63,8 +63,8 @@ def _column(items: Sequence[Any]) -> np.ndarray | None:
 def options_of(value: Any) -> tuple | None:
     """What a variable that holds text or None may be; None for a variable that holds something else."""
     if isinstance(value, Choice):
-        return value.options if all(isinstance(o, str | bytes | None) for o in value.options) else None
-    return (value,) if isinstance(value, str | bytes | None) else None
+        return value.options if all(o is None or isinstance(o, TEXTS) for o in value.options) else None
+    return (value,) if value is None or isinstance(value, TEXTS) else None
 
 
 def among(ev: Evaluation, value: Any, options: tuple) -> Choice:

@@ -12,10 +12,12 @@ from gradmc.program.frontend.values import (
     LEAF,
     MISSING,
     NONE,
+    TEXTS,
     Container,
     Fixed,
     Form,
     Missing,
+    OneOf,
     OrNone,
     Slotted,
     leaves_in,
@@ -112,6 +114,31 @@ def or_unset(yes: PhiOperand, no: PhiOperand, name: str) -> tuple[PhiOperand, Ph
         if not isinstance(other.form, OrNone):
             whole = PhiOperand(OrNone(other.form, name), [], [*other.types, jax.typeof(np.False_)])
     return terms if whole is None else (whole.takes(yes), whole.takes(no))
+
+
+def one_of(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
+    """Both as one of several texts, if they are texts: which one is a number."""
+    forms = sorted((yes.form, no.form), key=lambda form: -len(_texts(form)))
+    if yes.form == no.form or not all(map(_texts, forms)):
+        return yes, no
+    options = tuple(dict.fromkeys((*_texts(forms[0]), *_texts(forms[1]))))
+    if any(isinstance(form, OneOf) and form.options != options[: len(form.options)] for form in forms):
+        return yes, no
+    return _as_one(yes, options), _as_one(no, options)
+
+
+def _texts(form: Form) -> tuple:
+    """The texts that a form stands for; none if it stands for something else."""
+    options = form.options if isinstance(form, OneOf) else (form.value,) if isinstance(form, Fixed) else ()
+    return options if all(isinstance(option, TEXTS) for option in options) else ()
+
+
+def _as_one(term: PhiOperand, options: tuple) -> PhiOperand:
+    if isinstance(term.form, OneOf):
+        return replace(term, form=OneOf(options))
+    assert isinstance(term.form, Fixed)
+    code = np.asarray(options.index(term.form.value))
+    return PhiOperand(OneOf(options), [code], [jax.typeof(code)])
 
 
 def agreeing(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:

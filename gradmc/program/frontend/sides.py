@@ -32,7 +32,7 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import may_all_be, objects, objects_inside, tokens, tokens_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.phi import Leaf, PhiOperand, agreeing, both_moving, difference, or_none, or_unset
+from gradmc.program.frontend.phi import Leaf, PhiOperand, agreeing, both_moving, difference, one_of, or_none, or_unset
 from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
@@ -305,6 +305,7 @@ class Join:
             before = self.entry[key[1]]
             if not ours and not (isinstance(before, Unbound) and before.late is not None):
                 yes, no = or_unset(yes, no, name)
+            yes, no = one_of(yes, no)
         if yes.alike(no):
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
             null = self._null(key) if isinstance(yes.form, OrNone) else None

@@ -7,6 +7,7 @@ Unbound      stands for a variable that is not set; reading it is the user's err
 Nullable     is None, or a variable that is not set, where a traced condition holds (`nullable`)
 """
 
+import enum
 import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ from gradmc.errors import ProgramError, SourceLocation
 
 ALIKE = "Let both sides of a branch, and every iteration of a loop, change the same things in the same way."
 
+
+TEXTS = (str, bytes, enum.Enum)
+"""What is no number and is told apart by its value: it may be one thing or another, after a branch or along a loop."""
 
 NO_VALUE = "the return value may have no value here: {}"
 NO_VALUE_REMEDY = "Return a number on every path."
