@@ -9,7 +9,6 @@ XLA ends the process at a flag that it does not know, so flags of the user's are
 """
 
 import os
-import subprocess
 import sys
 
 OPTION = "xla_cpu_small_while_loop_byte_threshold"
@@ -44,6 +43,8 @@ def refuse_flags() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if flags in ("", with_threshold("")):
         return
+    import subprocess
+
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", "import jax; jax.devices()"]
     tried = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)

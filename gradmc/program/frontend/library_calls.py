@@ -73,19 +73,21 @@ def library(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
 SMALL = frozenset([np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32])
 
 
-def _whole_as(other: Callable[..., Any]) -> Callable[..., Any]:
-    """A type of whole numbers, whose result has the largest one."""
-    return lambda *args, **kwargs: ir.widened(other(*args, **kwargs))
+def _finely(function: Any, other: Callable[..., Any]) -> Callable[..., Any]:
+    """The counterpart of a function, with all digits; types of whole numbers give the largest one."""
+    if isinstance(function, type) and function in SMALL:
+        return lambda *args, **kwargs: ir.widened(other(*args, **kwargs))
+    return functools.partial(precisely, other)
 
 
 def _exhausts(function: Any) -> bool:
     """Whether a function runs through an iterator that it is given to its end, before it returns."""
-    return function in (functools.reduce, deque) or module_of(function) in COMPUTING
+    return function is functools.reduce or function is deque or module_of(function) in COMPUTING
 
 
 def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Call a function that takes no part of an array, nor columns."""
-    if function in NESTED:
+    if any(function is nested for nested in NESTED):
         args = tuple(_in_lists(ev, a) for a in args)
     kept = Kept(module_of(function) in COMPUTING)
     plain_args = tuple(present(ev, a, kept) for a in args)
@@ -105,8 +107,7 @@ def _called(ev: Evaluation, function: Any, args: tuple, kwargs: dict[str, Any]) 
         other = routing.counterpart(ev, function)
         if other is not None:
             plain_args = heavy.apart(ev, function, plain_args)
-            finely = _whole_as(other) if function in SMALL else functools.partial(precisely, other)
-            computed = _with_gaps(ev, function, finely, plain_args, plain_kwargs)
+            computed = _with_gaps(ev, function, _finely(function, other), plain_args, plain_kwargs)
             if ev.attempts:
                 risks.note(ev, function, plain_args, plain_kwargs, computed)
             if heavy.is_long(function):

@@ -35,7 +35,7 @@ def _any_single(value: Any) -> bool:
 def _is_single(leaf: Any) -> bool:
     if isinstance(leaf, type | str | np.dtype):
         return leaf in (np.float32, np.float16, jnp.float32, jnp.float16, "float32", "float16") or leaf in SINGLE
-    return getattr(leaf, "dtype", None) in SINGLE
+    return isinstance(leaf, np.ndarray | np.generic | jax.Array) and leaf.dtype in SINGLE
 
 
 def _double(leaf: Any) -> Any:

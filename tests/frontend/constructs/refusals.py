@@ -53,14 +53,15 @@ def unassigned(a, *, x):
     "a value that is a number on one side of a branch and something else on the other",
     0.7,
     line="return a * len(kind)",
-    message="'kind' may have no value here: it is 'large' on one side of a branch and 'small' on the other",
+    message="'kind' may have no value here: it is a dict of a number on one side of a branch and a tuple of a number, "
+    "a number on the other",
     remedy="Assign it before the loop or branch, so that it has a value on every path.",
 )
 def unlike_sides(a):
     if a > 0.5:
-        kind = "large"
+        kind = {"large": a}
     else:
-        kind = "small"
+        kind = (a, 1.0)
     return a * len(kind)
 
 
