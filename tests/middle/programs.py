@@ -668,3 +668,19 @@ def one_array_for_two(p):
 
     (one, other), _ = ir.for_loop(7, step, (jnp.ones(2) * p[1], jnp.zeros(2) + p[2]))
     return jnp.sum(one) + 2.0 * jnp.sum(other)
+
+
+TRUTHS = np.zeros((7, 5), bool)
+TRUTHS[6, 2:] = True
+
+
+@program
+def rows_of_truth_values(p):
+    """A recurrence that reads a row of known truth values in every iteration."""
+
+    def step(i, carry):
+        row = ir.load(TRUTHS, i)
+        return (jnp.tanh(carry[0] + 0.1 * jnp.sum(jnp.where(row, p[1] * carry[0], p[2]))),), ()
+
+    (end,), _ = ir.for_loop(7, step, (p[0],))
+    return end

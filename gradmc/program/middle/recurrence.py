@@ -95,7 +95,7 @@ class Scan:
         """Ranges of iterations in each of which every known predicate is constant."""
         turns: set[int] = set()
         for value in self.externals.values():
-            if value.known and value.dtype == np.bool_ and value.axes == (self.axis,):
+            if value.known and value.dtype == np.bool_ and value.axes == (self.axis,) and not value.element:
                 turns |= {int(k) + 1 for k in np.flatnonzero(np.diff(value.array))}
         if len(turns) >= STRETCHES:
             turns = set()
