@@ -87,13 +87,28 @@ def _misnumbered(subject: Subject, tree: ast.FunctionDef) -> Iterator[Finding]:
 def _in_priors(tree: ast.FunctionDef, data: set[str]) -> set[ast.AST]:
     """What stands in terms that are added without any data, such as `lp += normal(a[i], 0.0, 1.0)`."""
     sizes = {node.args[0] for node in ast.walk(tree) if _is_length(node)}
-    found: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-            inside = set(ast.walk(node.value)) - sizes
-            if not any(isinstance(part, ast.Name) and part.id in data for part in inside):
-                found |= inside
+    data = _made_of(tree, data, sizes)
+    terms = [node for node in ast.walk(tree) if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add)]
+    return {part for node in terms if not _names(node.value, sizes) & data for part in ast.walk(node.value)}
+
+
+def _made_of(tree: ast.FunctionDef, data: set[str], sizes: set[ast.expr]) -> set[str]:
+    """The data, and names that are set to what is made of them."""
+    places = [
+        (target, node.value if isinstance(node, ast.Assign) else node.iter)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.For)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    found = data
+    for _ in places:
+        found = found.union(*(_names(target, sizes) for target, value in places if _names(value, sizes) & found))
     return found
+
+
+def _names(node: ast.expr, sizes: set[ast.expr]) -> set[str]:
+    """The names in an expression, but those whose length alone is asked for."""
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and part not in sizes}
 
 
 def _is_length(node: ast.AST) -> TypeGuard[ast.Call]:

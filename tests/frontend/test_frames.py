@@ -132,9 +132,19 @@ def test_what_is_not_done_is_refused() -> None:
     assert "to_numpy()" in caught.value.remedy
 
 
-def test_columns_of_different_indices_are_refused() -> None:
-    def matched(a, *, df):
-        return (a * df.x + a * df.dropna().x).sum()
+MATCHED = {
+    "added": lambda r, df: r + r[df.y > 0.0],
+    "where": lambda r, df: r.where(df.seen.iloc[::-1], 0.0),
+    "other": lambda r, df: r.where(df.seen, df.x.iloc[::-1]),
+    "mask": lambda r, df: r.mask(df.seen.iloc[::-1], 0.0),
+    "fillna": lambda r, df: (r * df.y).fillna(df.x.iloc[::-1]),
+}
+
+
+@pytest.mark.parametrize("name", MATCHED)
+def test_columns_of_different_indices_are_refused(name: str) -> None:
+    def program(a, *, df):
+        return MATCHED[name](a * df.x, df).sum()
 
     with pytest.raises(ProgramError, match="columns of different indices"):
-        agree(matched, (0.4,), {"df": FRAME})
+        agree(program, (0.4,), {"df": FRAME})

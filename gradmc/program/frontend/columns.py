@@ -81,8 +81,16 @@ def _diff(ev: Evaluation, c: TracedSeries, periods: int = 1) -> TracedSeries:
     return elementwise(ev, lambda a, b: a - b, c, _shift(c, periods))
 
 
+def _beside(c: TracedSeries, value: Any) -> Any:
+    """The entries of another column, which pandas would match by their labels; others as they are."""
+    labels = value.labels.index if isinstance(value, TracedSeries) else value.index if is_series(value) else None
+    if labels is not None and not labels.equals(c.labels.index):
+        refuse("an operation on columns of different indices")
+    return as_array(value)
+
+
 def _fillna(c: TracedSeries, value: Any) -> TracedSeries:
-    other = as_array(value) if is_series(value) or isinstance(value, TracedSeries) else value
+    other = _beside(c, value)
     return TracedSeries(jnp.where(c.labels.missing, other, c.filled), replace(c.labels, missing=np.zeros(len(c), bool)))
 
 
@@ -92,7 +100,7 @@ def _clip(c: TracedSeries, lower: Any = None, upper: Any = None) -> TracedSeries
 
 def _where(c: TracedSeries, cond: Any, other: Any = None) -> TracedSeries:
     """The entries where a condition holds, and others, or none, where it does not."""
-    holds = as_array(cond)
+    holds = _beside(c, cond)
     if other is None and is_traced(holds):
         refuse("Series.where and Series.mask by a condition on parameters, without other values,")
     if other is None:
@@ -100,11 +108,11 @@ def _where(c: TracedSeries, cond: Any, other: Any = None) -> TracedSeries:
     if is_traced(holds) and c.labels.missing.any():
         refuse("Series.where and Series.mask of missing entries by a condition on parameters")
     missing = c.labels.missing if is_traced(holds) else c.labels.missing & np.asarray(holds, bool)
-    return TracedSeries(jnp.where(holds, c.filled, as_array(other)), replace(c.labels, missing=missing))
+    return TracedSeries(jnp.where(holds, c.filled, _beside(c, other)), replace(c.labels, missing=missing))
 
 
 def _mask(c: TracedSeries, cond: Any, other: Any = None) -> TracedSeries:
-    return _where(c, ~as_array(cond), other)
+    return _where(c, ~_beside(c, cond), other)
 
 
 def _between(ev: Evaluation, c: TracedSeries, left: Any, right: Any) -> Any:
