@@ -61,6 +61,16 @@ def more_methods(a, *, df):
     return lp + np.array([a, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])[df.n].sum() + df[["x", "n"]].dot([a, 1.0]).sum()
 
 
+def chosen(a, *, df):
+    """Entries by labels that are no places, by places, by slices of either, and by masks, which labels match."""
+    r = a * df.set_index(np.array([5, 7, 6, 9])).x
+    back = pd.Series([True, True, False, False], index=[9, 6, 7, 5])
+    lp = r.loc[[7, 6]].iloc[0] + r[[9, 5]].iloc[1] + r.loc[7:9].sum() + r[1:3].sum() + r.iloc[1:3].iloc[0]
+    lp += r[back].sum() + r.loc[back].iloc[0] + r[back.values].sum() + r.iloc[[0, -1]].sum()
+    u = a * df.set_index("g").x
+    return lp + u.loc["u"].sum() - 2.0 * u["v"].sum() + sum(r.loc[i] * i for i in r.index)
+
+
 def labels(a, *, df):
     """A frame whose labels are no places."""
     part = df.dropna()
@@ -103,6 +113,7 @@ SERIES = {"y": pd.Series([1.0, 2.0, 4.0], name="y"), "k": pd.Series([1, 2, 1])}
         (columns, {"df": FRAME}),
         (places, {"df": FRAME}),
         (more_methods, {"df": FRAME}),
+        (chosen, {"df": FRAME}),
         (labels, {"df": FRAME}),
         (methods, {"df": FRAME}),
         (series, SERIES),
@@ -138,6 +149,8 @@ MATCHED = {
     "other": lambda r, df: r.where(df.seen, df.x.iloc[::-1]),
     "mask": lambda r, df: r.mask(df.seen.iloc[::-1], 0.0),
     "fillna": lambda r, df: (r * df.y).fillna(df.x.iloc[::-1]),
+    "dot": lambda r, df: r.dot(df.n.iloc[::-1]) * r,
+    "product": lambda r, df: (r @ df.n.iloc[::-1]) * r,
 }
 
 

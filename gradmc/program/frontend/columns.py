@@ -210,7 +210,7 @@ class Groups:
 
     def method(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A reduction of each group, along the sorted keys."""
-        known = is_series(self.by) and len(self.by) == len(self.column)
+        known = is_series(self.by) and self.by.index.equals(self.column.labels.index)
         if not known or name not in ("sum", "mean", "count", "max", "min", "size") or args or kwargs:
             refuse(f"Series.groupby(...).{name}")
         sizes = self.by.groupby(self.by).size()

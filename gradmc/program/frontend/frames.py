@@ -74,7 +74,14 @@ def compared(ev: Evaluation, operation: Callable[..., Any], *operands: Any) -> A
 
 
 def product(a: Any, b: Any) -> Any:
-    """`a @ b`, where one is a frame or column."""
+    """`a @ b`, where one is a frame or column.
+
+    Raises:
+        CannotRoll: pandas would match the entries of different indices.
+    """
+    inner = (a.columns if is_frame(a) else _index(a)), _index(b)
+    if all(index is not None for index in inner) and not inner[0].equals(inner[1]):
+        refuse("an operation on columns of different indices")
     left, right = (real(v) if isinstance(v, list | tuple) else as_array(v) for v in (a, b))
     result = left @ right
     if np.ndim(result) == 1 and (is_frame(a) or is_frame(b)):
@@ -82,6 +89,13 @@ def product(a: Any, b: Any) -> Any:
         index = owner.index if owner is a else owner.columns
         return TracedSeries(result, SeriesLabels(index, np.zeros(result.shape, bool)))
     return result
+
+
+def _index(value: Any) -> Any:
+    """The index of a column, Series or frame; None for others."""
+    if isinstance(value, TracedSeries):
+        return value.labels.index
+    return value.index if is_series(value) or is_frame(value) else None
 
 
 def as_array(value: Any) -> Any:
@@ -125,19 +139,27 @@ class Indexer:
     by_label: bool
 
 
-def item(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by_label: bool = True) -> Any:
-    """`owner[key]`, of a column, or of a Series with a symbolic index."""
+def item(ev: Evaluation, owner: Any, key: Any, load: Callable[[Any, Any], Any], *, by: str = "") -> Any:
+    """`owner[key]`, `owner.loc[key]` or `owner.iloc[key]`, of a column, or of a Series with a symbolic index."""
     labels = owner.labels if isinstance(owner, TracedSeries) else SeriesLabels(owner.index, np.zeros(len(owner), bool))
-    if by_label and np.ndim(key) == 0 and not isinstance(key, slice):
+    if by != "iloc" and np.ndim(key) == 0 and not isinstance(key, slice):
         key = _placed(ev, labels, key, load)
     if not isinstance(owner, TracedSeries):
         return load(numbers(owner), key)
     if isinstance(key, slice) or np.ndim(key):
-        part = np.asarray(key) if is_series(key) else key
-        if is_traced(part):
+        if any_traced(key):
             refuse("a selection of entries")
+        part = _places(labels.index, key, by)
         return TracedSeries(load(owner.filled, part), SeriesLabels(labels.index[part], labels.missing[part]))
     return load(owner.values, key)
+
+
+def _places(index: Any, key: Any, by: str) -> np.ndarray:
+    """The places of several entries, by labels, places, a slice or a mask, as pandas finds them."""
+    from pandas import Series  # where a column is, pandas is
+
+    places = Series(np.arange(len(index)), index=index)
+    return np.asarray((getattr(places, by) if by else places)[key])
 
 
 def _placed(ev: Evaluation, labels: SeriesLabels, key: Any, load: Callable[[Any, Any], Any]) -> Any:
@@ -197,7 +219,7 @@ def load(ev: Evaluation, owner: Any, key: Any, element: Callable[[Any, Any], Any
     if isinstance(owner, FrameRow):
         return owner.entry(key, element)
     if isinstance(owner, Indexer):
-        return item(ev, owner.owner, key, element, by_label=owner.by_label)
+        return item(ev, owner.owner, key, element, by="loc" if owner.by_label else "iloc")
     if isinstance(owner, TracedSeries):
         return item(ev, owner, key, element)
     symbolic = any_traced(key)
@@ -208,7 +230,7 @@ def load(ev: Evaluation, owner: Any, key: Any, element: Callable[[Any, Any], Any
         place = LOCATORS[name]
         if is_frame(owner.obj):
             return cell(ev, owner.obj, key, element, by_label=place)
-        return item(ev, owner.obj, key, element, by_label=place)
+        return item(ev, owner.obj, key, element, by="loc" if place else "iloc")
     if is_series(owner):
         return item(ev, owner, key, element) if hasattr(owner, "index") else element(owner.tolist(), key)
     refuse(f"an item of a {name}")
