@@ -143,6 +143,17 @@ def test_what_is_not_done_is_refused() -> None:
     assert "to_numpy()" in caught.value.remedy
 
 
+def test_a_frame_takes_no_columns_that_depend_on_parameters() -> None:
+    def program(a, *, df):
+        made = df.copy()
+        made["z"] = a * df.x
+        return made.z.sum()
+
+    with pytest.raises(ProgramError, match="what is stored into a DataFrame") as caught:
+        agree(program, (0.4,), {"df": FRAME})
+    assert caught.value.location is not None
+
+
 MATCHED = {
     "added": lambda r, df: r + r[df.y > 0.0],
     "where": lambda r, df: r.where(df.seen.iloc[::-1], 0.0),

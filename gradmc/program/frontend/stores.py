@@ -13,6 +13,7 @@ from gradmc.program.frontend import (
     bounds,
     choices,
     dicts,
+    frames,
     lasting,
     moving_slices,
     nullable,
@@ -189,6 +190,8 @@ def _replace_slice(ev: Evaluation, owner: list, listing: Listing, index: slice, 
 
 def _store_in_object(ev: Evaluation, owner: Any, index: Any, value: Any) -> None:
     heap = ev.heap
+    if frames.is_pandas(owner) and any_traced(value):
+        frames.refuse(f"what is stored into a {type(owner).__name__}")
     if any_traced(index):
         raise CannotRoll(f"a {type(owner).__name__} {dicts.KEYED}", dicts.KEYED_REMEDY)
     if heap.frames and id(owner) not in heap.frames[-1].born:
