@@ -52,7 +52,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 def load_file(path: Path) -> ModuleType:
     """Run a Python file as a module; its directory can be imported from, as with `python file.py`."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ConfigError(f"model.target: {path} is a directory; name the Python file in it")
     if not os.path.isfile(path):
         names = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []

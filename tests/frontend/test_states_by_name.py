@@ -114,9 +114,48 @@ def without_a_loop(p, q, *, x):
     return RATES[other] * p + (q if name == "high" else 0.0)
 
 
+def of_many_by_nested_branches(p, q, *, x):
+    state, total = "low", 0.0
+    rates = {"low": 1.0, "mid": p, "high": q, "down": p * q}
+    for v in x:
+        if v > 0.0:
+            if v > p:
+                state = "high"
+            elif v > p / 2.0:
+                state = "mid"
+        elif -v > q / 3.0:
+            state = "down"
+        total += rates[state] * v
+    return total
+
+
+def exchanged(p, q, *, x):
+    one, other, total = "a", "b", 0.0
+    for v in x:
+        if v > p:
+            one, other = other, one
+        total += p if one == "a" else q
+        if one == other:
+            total += 100.0
+    return total
+
+
+def in_a_tuple_and_in_lists(p, q, *, x):
+    pair, kinds, kept = ("a", 0.0), ["a"] * 14, []
+    for i, v in enumerate(x):
+        pair = ("b", pair[1] + v) if v > p else ("a", pair[1] + q)
+        if v > p:
+            kinds[i] = "b"
+            kept.append("b")
+        else:
+            kept.append("a")
+    both = zip(kinds, kept, strict=True)
+    return pair[1] + (1.0 if pair[0] == "b" else 0.0) + sum(p if k == m == "a" else q for k, m in both)
+
+
 PROGRAMS = [
     *(by_data, by_parameters, of_three, by_match, enumerations, enumerations_by_data),
-    *(returned, in_a_while_loop, without_a_loop),
+    *(returned, in_a_while_loop, without_a_loop, of_many_by_nested_branches, exchanged, in_a_tuple_and_in_lists),
 ]
 
 

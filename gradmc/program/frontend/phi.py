@@ -1,10 +1,12 @@
 """The operands of a phi: what a value is on either side of a branch, and the form to which both are brought."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradmc.program.frontend import user_line
@@ -23,7 +25,21 @@ from gradmc.program.frontend.values import (
     leaves_in,
 )
 
-type Leaf = int | np.ndarray | jax.Array
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Recoded:
+    """A result of one side that says which of some options it is, by other numbers.
+
+    Attributes:
+        leaf: the number of the result.
+        places: the other numbers.
+    """
+
+    leaf: int
+    places: np.ndarray
+
+
+type Leaf = int | np.ndarray | jax.Array | Recoded
 """A leaf of one side: the number of one of its results, or an array from outside."""
 
 
@@ -98,6 +114,15 @@ def _items(term: PhiOperand) -> list[PhiOperand]:
     return found
 
 
+def with_items(term: PhiOperand, keys: tuple, more: Mapping[Any, PhiOperand]) -> PhiOperand:
+    """A container with these keys: its own items, and more for keys that it lacks."""
+    assert isinstance(term.form, Container)
+    items = {**more, **dict(zip(term.form.keys, _items(term), strict=True))}
+    found = [items[key] for key in keys]
+    form = replace(term.form, keys=keys, parts=tuple(item.form for item in found))
+    return PhiOperand(form, [v for item in found for v in item.leaves], [t for item in found for t in item.types])
+
+
 def _holding(term: PhiOperand, items: list[PhiOperand]) -> PhiOperand:
     """A container with other items."""
     assert isinstance(term.form, Container)
@@ -117,13 +142,14 @@ def or_unset(yes: PhiOperand, no: PhiOperand, name: str) -> tuple[PhiOperand, Ph
 
 
 def one_of(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
-    """Both as one of several texts, if they are texts: which one is a number."""
-    forms = sorted((yes.form, no.form), key=lambda form: -len(_texts(form)))
-    if yes.form == no.form or not all(map(_texts, forms)):
+    """Both as one of several texts, if they are texts: which one is a number; so for their items."""
+    if _same_items(yes.form, no.form):
+        pairs = [one_of(a, b) for a, b in zip(_items(yes), _items(no), strict=True)]
+        return _holding(yes, [a for a, _ in pairs]), _holding(no, [b for _, b in pairs])
+    ours, theirs = _texts(yes.form), _texts(no.form)
+    if yes.form == no.form or not ours or not theirs:
         return yes, no
-    options = tuple(dict.fromkeys((*_texts(forms[0]), *_texts(forms[1]))))
-    if any(isinstance(form, OneOf) and form.options != options[: len(form.options)] for form in forms):
-        return yes, no
+    options = tuple(dict.fromkeys((*ours, *theirs)))
     return _as_one(yes, options), _as_one(no, options)
 
 
@@ -134,11 +160,17 @@ def _texts(form: Form) -> tuple:
 
 
 def _as_one(term: PhiOperand, options: tuple) -> PhiOperand:
-    if isinstance(term.form, OneOf):
+    """A text as one of these options."""
+    if isinstance(term.form, Fixed):
+        code: Leaf = np.asarray(options.index(term.form.value))
+        return PhiOperand(OneOf(options), [code], [jax.typeof(code)])
+    assert isinstance(term.form, OneOf)
+    if term.form.options == options[: len(term.form.options)]:
         return replace(term, form=OneOf(options))
-    assert isinstance(term.form, Fixed)
-    code = np.asarray(options.index(term.form.value))
-    return PhiOperand(OneOf(options), [code], [jax.typeof(code)])
+    places = np.asarray([options.index(option) for option in term.form.options])
+    (leaf,) = term.leaves
+    code = Recoded(leaf, places) if isinstance(leaf, int) else jnp.asarray(places)[leaf]
+    return PhiOperand(OneOf(options), [code], [jax.typeof(places[0])])
 
 
 def agreeing(yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:

@@ -32,13 +32,25 @@ from gradmc.program.frontend.evaluation import Evaluation
 from gradmc.program.frontend.heap import Fields, Heap, OneSided
 from gradmc.program.frontend.identity import may_all_be, objects, objects_inside, tokens, tokens_inside
 from gradmc.program.frontend.listing import Listing
-from gradmc.program.frontend.phi import Leaf, PhiOperand, agreeing, both_moving, difference, one_of, or_none, or_unset
+from gradmc.program.frontend.phi import (
+    Leaf,
+    PhiOperand,
+    Recoded,
+    agreeing,
+    both_moving,
+    difference,
+    one_of,
+    or_none,
+    or_unset,
+    with_items,
+)
 from gradmc.program.frontend.slots import Reslot, SlotPlan, Slots, plan_of
 from gradmc.program.frontend.sometimes import Sometimes
 from gradmc.program.frontend.tables import Table
 from gradmc.program.frontend.values import (
     MISSING,
     CannotRoll,
+    Container,
     Form,
     Missing,
     Nullable,
@@ -250,6 +262,12 @@ class Phi:
         return replace(value, met=self.met, at=user_line.here()) if plain and self.met else value
 
 
+def _from_before(leaves: list[Any], form: Form) -> PhiOperand:
+    """What was there before a branch, as an operand."""
+    leaves = [strong(leaf) for leaf in leaves]
+    return PhiOperand(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Join:
     """Brings the values of two sides together.
@@ -297,6 +315,8 @@ class Join:
         elif isinstance(no.form, Missing) and (ours or (self.first and key[0] == "variable")):
             no = yes.blank()
         yes, no = both_moving(yes, no)
+        if key[0] == "token":
+            yes, no = self._with_all_fields(key, yes, no)
         why = difference(yes, no)
         # Not so for objects that have names outside: a blank in their place would be an object of its own.
         if key[0] in ("variable", "item", "token") and not self._has_names(key):
@@ -305,6 +325,7 @@ class Join:
             before = self.entry[key[1]]
             if not ours and not (isinstance(before, Unbound) and before.late is not None):
                 yes, no = or_unset(yes, no, name)
+        if key[0] in ("variable", "token"):
             yes, no = one_of(yes, no)
         if yes.alike(no):
             unset = Unbound(name) if isinstance(yes.form, Missing) else None
@@ -346,9 +367,24 @@ class Join:
         if (place := side.found.get(key, side.under.get(key))) is not None:
             form, a, b = place
             return PhiOperand(form, list(range(a, b)), list(side.jaxpr.out_avals[a:b]))
-        leaves, form = forms.apart(self.ev, self._before(key))
-        leaves = [strong(leaf) for leaf in leaves]
-        return PhiOperand(form, [np.asarray(v) if np.isscalar(v) else v for v in leaves], list(map(jax.typeof, leaves)))
+        return _from_before(*forms.apart(self.ev, self._before(key)))
+
+    def _with_all_fields(self, key: Key, yes: PhiOperand, no: PhiOperand) -> tuple[PhiOperand, PhiOperand]:
+        """Both with all attributes that either side changes: those that one leaves alone are what they were before."""
+        a, b = yes.form, no.form
+        if not isinstance(a, Container) or not isinstance(b, Container) or {a.kind, b.kind} != {Fields}:
+            return yes, no
+        names = tuple(dict.fromkeys((*a.keys, *b.keys)))
+        if names == a.keys == b.keys:
+            return yes, no
+        heap = self.ev.heap
+        subject = {**self.yes.subjects, **self.no.subjects}[key[1]]
+        lacking = [name for name in names if name not in a.keys or name not in b.keys]
+        before = heap.present_fields(subject, lacking)
+        if next(tokens_inside(before, heap), None) is not None:
+            return yes, no
+        more = {name: _from_before(*forms.apart(self.ev, value)) for name, value in before.items()}
+        return with_items(yes, names, more), with_items(no, names, more)
 
     def _value(self, side: Side, key: Key) -> Any:
         return side.values[key] if key in side.values else self._before(key)
@@ -424,7 +460,13 @@ def picked(side: Side, wanted: Sequence[tuple[Sequence[Leaf], Spread | None]]) -
 
     def leaves() -> list[Any]:
         out = side.leaves()
-        given = [(out[leaf] if isinstance(leaf, int) else leaf, spread) for group, spread in wanted for leaf in group]
+
+        def one(leaf: Leaf) -> Any:
+            if isinstance(leaf, Recoded):
+                return jnp.asarray(leaf.places)[out[leaf.leaf]]
+            return out[leaf] if isinstance(leaf, int) else leaf
+
+        given = [(one(leaf), spread) for group, spread in wanted for leaf in group]
         return [leaf if spread is None else jnp.broadcast_to(leaf, spread.value.shape) for leaf, spread in given]
 
     return leaves
