@@ -9,6 +9,7 @@ need not read about it.
 """
 
 import functools
+import sys
 import threading
 import warnings
 from types import ModuleType
@@ -31,7 +32,16 @@ def _load() -> ModuleType:
         numpyro.__version__  # noqa: B018 - any attribute makes a lazy stand-in load the package
         import numpyro.distributions
 
+    _complete(numpyro.distributions)
     return numpyro
+
+
+def _complete(package: ModuleType) -> None:
+    """Give a package those of its submodules that it was left without, by whoever came before."""
+    for name, module in list(sys.modules.items()):
+        parent, _, last = name.rpartition(".")
+        if parent == package.__name__ and not hasattr(package, last):
+            setattr(package, last, module)
 
 
 def distributions() -> ModuleType:
