@@ -49,10 +49,9 @@ def test_a_working_directory_that_is_gone(project: Path, tmp_path: Path) -> None
     gone.mkdir()
     command = [sys.executable, "-c", code, "sample", str(project / "run.toml"), f"--output.dir={tmp_path / 'out'}"]
     result = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False, timeout=100)
-    assert result.returncode in (0, 2), result.stderr
-    if result.returncode:
-        assert "does not exist any more" in result.stderr
-        assert len(result.stderr.strip().splitlines()) == 1
+    assert result.returncode == 2, result.stderr
+    assert "does not exist any more" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_the_doctor_tells_of_flags_that_xla_does_not_take() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradmc.errors import ProgramError
 from tests.frontend.laws import agree
 
 X = np.linspace(-1.0, 1.0, 14).round(3)
@@ -65,5 +66,5 @@ def test_an_attribute_that_only_one_side_makes_is_refused():
             tally.made = p
         return tally.first + tally.made
 
-    with pytest.raises(Exception, match="'made' of a Tally is made on one side of the branch only"):
+    with pytest.raises(ProgramError, match="'made' of a Tally is made on one side of the branch only"):
         agree(program, (0.3,), {"x": X})

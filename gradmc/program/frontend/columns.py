@@ -13,7 +13,7 @@ import numpy as np
 
 from gradmc.program.frontend import comprehensions, operators
 from gradmc.program.frontend.evaluation import Evaluation
-from gradmc.program.frontend.frames import as_array, column, elementwise, product, refuse
+from gradmc.program.frontend.frames import as_array, column, elementwise, index_of, product, refuse
 from gradmc.program.frontend.values import LEAF, Rows, SeriesLabels, TracedSeries, any_traced, is_traced
 from gradmc.program.tabular import is_series
 
@@ -83,7 +83,7 @@ def _diff(ev: Evaluation, c: TracedSeries, periods: int = 1) -> TracedSeries:
 
 def _beside(c: TracedSeries, value: Any) -> Any:
     """The entries of another column, which pandas would match by their labels; others as they are."""
-    labels = value.labels.index if isinstance(value, TracedSeries) else value.index if is_series(value) else None
+    labels = index_of(value)
     if labels is not None and not labels.equals(c.labels.index):
         refuse("an operation on columns of different indices")
     return as_array(value)

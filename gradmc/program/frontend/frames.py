@@ -79,7 +79,7 @@ def product(a: Any, b: Any) -> Any:
     Raises:
         CannotRoll: pandas would match the entries of different indices.
     """
-    inner = (a.columns if is_frame(a) else _index(a)), _index(b)
+    inner = (a.columns if is_frame(a) else index_of(a)), index_of(b)
     if all(index is not None for index in inner) and not inner[0].equals(inner[1]):
         refuse("an operation on columns of different indices")
     left, right = (real(v) if isinstance(v, list | tuple) else as_array(v) for v in (a, b))
@@ -91,7 +91,7 @@ def product(a: Any, b: Any) -> Any:
     return result
 
 
-def _index(value: Any) -> Any:
+def index_of(value: Any) -> Any:
     """The index of a column, Series or frame; None for others."""
     if isinstance(value, TracedSeries):
         return value.labels.index

@@ -229,6 +229,8 @@ def _described(form: Form, types: list) -> str:
             return "nothing"
         case Fixed(value=value):
             return repr(value)[:40]
+        case OneOf(options=options):
+            return " or ".join(map(repr, options[:MOST_ITEMS]))
         case OrNone(item=item, unset=unset):
             return f"{_described(item, types)} or {'nothing' if unset else 'None'}"
     if form == LEAF:

@@ -8,6 +8,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 from scipy import interpolate, linalg, ndimage, signal, special, stats
 
+from gradmc.errors import ProgramError
 from gradmc.program.compiler import trace
 
 Z = np.linspace(0.1, 1.0, 12)
@@ -126,5 +127,5 @@ def test_single_precision_that_is_asked_for_stays():
 
 
 def test_a_choice_outside_raises_as_in_numpy():
-    with pytest.raises(Exception, match="invalid entry in choice array"):
+    with pytest.raises(ProgramError, match="invalid entry in choice array"):
         traced(lambda p, q: np.sum(np.choose([0, 3], [[p, q], [q, p]])), 0.3, 1.5)
